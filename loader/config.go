@@ -1,0 +1,185 @@
+package loader
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"runtime"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// MaxStreams is the largest number of streams that a Config may ask for.
+const MaxStreams = 256
+
+// Defaults of the Config's fields.
+const (
+	DefaultMemory    = 256 << 20
+	DefaultBatch     = 4 << 20
+	DefaultMaxRecord = 16 << 20
+)
+
+// A Config says where and how to load. The zero value of each field but Conn and
+// Table is usable.
+type Config struct {
+	// Conn names the server: the coordinator of a Citus cluster, or a plain
+	// PostgreSQL server. It must come from pgx.ParseConfig. Required.
+	Conn *pgx.ConnConfig
+
+	// Table is the table's name as SQL writes it: ads, public.ads, "Ads".
+	// Required.
+	Table string
+
+	// Route says how rows reach their shard. Zero means RouteAuto.
+	Route Route
+
+	// Header says whether the input's first record names the columns. Zero means
+	// HeaderAuto.
+	Header Header
+
+	// Null is the unquoted string that stands for NULL, as COPY's NULL option.
+	// The default is the empty string.
+	Null string
+
+	// Delimiter is the byte between fields. Zero means a comma.
+	Delimiter byte
+
+	// Encoding is PostgreSQL's name of the input's encoding. "" means UTF8. Of
+	// the encodings that PostgreSQL knows those are refused in which a byte of a
+	// longer character may look like ASCII (SJIS, BIG5, GBK and the like).
+	Encoding string
+
+	// MaxRecord is the longest record, in bytes, that is still believed to be
+	// one. Zero means 16 MiB. It must fit twice into Memory.
+	MaxRecord int
+
+	// Memory is the number of bytes that rows on their way may occupy. The process
+	// needs in addition a chunk (1 MiB, or the longest record) for each decoder.
+	// Zero means 256 MiB.
+	Memory int64
+
+	// Streams is the number of connections that COPY at once. Zero means one per
+	// CPU, at least 2 and at most 8, and fewer where the server has not as many
+	// connections left.
+	Streams int
+
+	// Batch is the number of bytes at which a batch is closed. Zero means 4 MiB.
+	Batch int
+
+	// Log receives what is worth knowing but no error. Nil discards it.
+	Log *slog.Logger
+}
+
+// A Route is a way for rows to reach their shard.
+type Route string
+
+// The routes.
+const (
+	// RouteAuto takes the fastest route that the server allows.
+	RouteAuto Route = "auto"
+	// RouteCoordinator sends each batch through the server that Conn names. On a
+	// distributed table a batch holds rows of one shard alone.
+	RouteCoordinator Route = "coordinator"
+)
+
+// Header says whether the first record names the columns.
+type Header string
+
+// The ways to treat the first record.
+const (
+	// HeaderAuto takes the first record for a header if one of its fields is
+	// the name of a column.
+	HeaderAuto Header = "auto"
+	HeaderYes  Header = "yes"
+	HeaderNo   Header = "no"
+)
+
+// withDefaults returns c with its zero fields filled in.
+func (c Config) withDefaults() Config {
+	if c.Route == "" {
+		c.Route = RouteAuto
+	}
+	if c.Header == "" {
+		c.Header = HeaderAuto
+	}
+	if c.Delimiter == 0 {
+		c.Delimiter = ','
+	}
+	if c.Encoding == "" {
+		c.Encoding = "UTF8"
+	}
+	if c.MaxRecord == 0 {
+		c.MaxRecord = DefaultMaxRecord
+	}
+	if c.Memory == 0 {
+		c.Memory = DefaultMemory
+	}
+	if c.Batch == 0 {
+		c.Batch = DefaultBatch
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	return c
+}
+
+// defaultStreams is the number of streams where the Config names none. More than
+// one stream per core gains nothing on one machine; beyond eight the disk of a
+// typical coordinator is the limit.
+func defaultStreams() int { return min(max(runtime.NumCPU(), 2), 8) }
+
+// validate reports all mistakes of c, which has its defaults.
+func (c Config) validate() error {
+	var errs []error
+	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
+	if c.Conn == nil {
+		bad("no server is named")
+	}
+	if strings.TrimSpace(c.Table) == "" {
+		bad("no table is named")
+	}
+	switch c.Route {
+	case RouteAuto, RouteCoordinator:
+	default:
+		bad("route %q is unknown; want auto or coordinator", c.Route)
+	}
+	switch c.Header {
+	case HeaderAuto, HeaderYes, HeaderNo:
+	default:
+		bad("header %q is unknown; want auto, yes or no", c.Header)
+	}
+	if err := c.validateFormat(); err != nil {
+		errs = append(errs, err)
+	}
+	if c.Memory < 8<<20 {
+		bad("memory is %d bytes; want at least 8 MiB", c.Memory)
+	}
+	if c.MaxRecord < 1 || int64(c.MaxRecord) > c.Memory/2 {
+		bad("the longest record is %d bytes; want 1 to half of the memory (%d)", c.MaxRecord, c.Memory/2)
+	}
+	if c.Streams < 0 || c.Streams > MaxStreams {
+		bad("%d streams; want 0 to %d", c.Streams, MaxStreams)
+	}
+	if c.Batch < 0 || c.Batch > 1<<30 {
+		bad("a batch of %d bytes; want 1 to 1 GiB", c.Batch)
+	}
+	return errors.Join(errs...)
+}
+
+// validateFormat reports the mistakes in what describes the CSV. COPY has the
+// same rules.
+func (c Config) validateFormat() error {
+	var errs []error
+	switch c.Delimiter {
+	case '"', '\n', '\r', 0:
+		errs = append(errs, fmt.Errorf("delimiter %q cannot separate fields", c.Delimiter))
+	}
+	if c.Delimiter >= 0x80 {
+		errs = append(errs, errors.New("the delimiter must be one ASCII character"))
+	}
+	if strings.ContainsAny(c.Null, "\r\n\"\x00") || strings.IndexByte(c.Null, c.Delimiter) >= 0 {
+		errs = append(errs, errors.New("the null string cannot contain the delimiter, a quote, a line break or a zero byte"))
+	}
+	return errors.Join(errs...)
+}
