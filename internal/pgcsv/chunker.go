@@ -1,0 +1,161 @@
+package pgcsv
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+)
+
+// ChunkSize is the usual length of a chunk in bytes. It is part of what a chunk
+// number means: a job that is resumed must cut its input where the first run did.
+const ChunkSize = 1 << 20
+
+// ErrOpenQuote reports that the input ended inside quotes.
+var ErrOpenQuote = errors.New("a quote is left open at the end of the input")
+
+// A TooLongError reports a record longer than the Chunker believes.
+type TooLongError struct{ Max int }
+
+func (e *TooLongError) Error() string {
+	return fmt.Sprintf("the record is longer than %d bytes", e.Max)
+}
+
+// A Chunker cuts a stream into chunks: runs of whole records, about ChunkSize
+// bytes each. Where it cuts depends on the stream's bytes alone, not on how they
+// arrive. It holds at most one chunk's worth of bytes between calls.
+type Chunker struct {
+	r         io.Reader
+	size      int
+	maxRecord int
+	eol       EOL
+	carry     []byte // read already, behind the last cut
+	err       error  // what r said, to be returned once carry is used up
+}
+
+// NewChunker returns a Chunker of r that takes no record longer than maxRecord
+// bytes for one.
+func NewChunker(r io.Reader, maxRecord int) *Chunker {
+	return newChunker(r, ChunkSize, maxRecord)
+}
+
+func newChunker(r io.Reader, size, maxRecord int) *Chunker {
+	return &Chunker{r: r, size: size, maxRecord: maxRecord}
+}
+
+// EOL returns how records end, EOLUnknown before the first Next.
+func (c *Chunker) EOL() EOL { return c.eol }
+
+// Next returns the next chunk, in buf if it is large enough. The chunk's last
+// record ends with its line break, except perhaps at the end of the input.
+//
+// After the last chunk Next returns io.EOF. With ErrOpenQuote or a *TooLongError
+// it also returns the bytes from the chunk's start, so that the caller can find
+// the record at fault: the last one that starts in them. Other errors are the
+// reader's.
+func (c *Chunker) Next(buf []byte) ([]byte, error) {
+	buf = append(buf[:0], c.carry...)
+	c.carry = c.carry[:0]
+	buf = c.fill(buf, c.size)
+	if c.err == nil || errors.Is(c.err, io.EOF) {
+		return c.cut(buf)
+	}
+	return buf[:0], c.err
+}
+
+// fill reads until buf has n bytes or the reader has no more.
+func (c *Chunker) fill(buf []byte, n int) []byte {
+	if cap(buf) < n {
+		grown := make([]byte, len(buf), n)
+		copy(grown, buf)
+		buf = grown
+	}
+	for len(buf) < n && c.err == nil {
+		var k int
+		k, c.err = c.r.Read(buf[len(buf):n])
+		buf = buf[:len(buf)+k]
+	}
+	return buf
+}
+
+// cut ends the chunk at the last record end within size bytes, or, if there is
+// none, at the first one behind them.
+func (c *Chunker) cut(buf []byte) ([]byte, error) {
+	quotes := bytes.Count(buf, []byte{'"'})
+	end := c.lastRecordEnd(buf, quotes)
+	for end == 0 && c.err == nil {
+		if len(buf) > c.maxRecord {
+			return buf, &TooLongError{Max: c.maxRecord}
+		}
+		n := len(buf)
+		// A carriage return in front of n may be half of a line break that is
+		// not known yet, so the search starts one byte early.
+		from := max(n-1, 0)
+		quoted := bytes.Count(buf[:from], []byte{'"'})%2 == 1
+		buf = c.fill(buf, min(n+c.size, max(c.maxRecord+1, n+1)))
+		end = c.firstRecordEnd(buf, from, quoted)
+	}
+	switch {
+	case c.err != nil && !errors.Is(c.err, io.EOF):
+		return buf[:0], c.err
+	case end > 0 && len(buf) >= c.size: // also at the end of the input: how the end arrives must not matter
+		c.carry = append(c.carry, buf[end:]...)
+		return buf[:end], nil
+	case len(buf) == 0:
+		return buf, io.EOF
+	case bytes.Count(buf, []byte{'"'})%2 == 1:
+		return buf, ErrOpenQuote
+	}
+	return buf, nil // the last chunk; the next call finds io.EOF
+}
+
+// lastRecordEnd returns the position behind the last record that ends in buf,
+// which has that many quotes; 0 if none does.
+func (c *Chunker) lastRecordEnd(buf []byte, quotes int) int {
+	if !c.knowEOL(buf) {
+		return 0
+	}
+	last := c.eol.last()
+	for end := len(buf); ; {
+		i := bytes.LastIndexByte(buf[:end], last)
+		if i < 0 {
+			return 0
+		}
+		quotes -= bytes.Count(buf[i+1:end], []byte{'"'})
+		if quotes%2 == 0 {
+			return i + 1
+		}
+		end = i
+	}
+}
+
+// firstRecordEnd returns the position behind the first record that ends at or
+// after from, where quoted says whether buf[from] is inside quotes; 0 if none
+// does.
+func (c *Chunker) firstRecordEnd(buf []byte, from int, quoted bool) int {
+	if !c.knowEOL(buf) {
+		return 0
+	}
+	last := c.eol.last()
+	for i := from; i < len(buf); {
+		j := bytes.IndexByte(buf[i:], last)
+		if j < 0 {
+			return 0
+		}
+		if bytes.Count(buf[i:i+j], []byte{'"'})%2 == 1 {
+			quoted = !quoted
+		}
+		if i += j + 1; !quoted {
+			return i
+		}
+	}
+	return 0
+}
+
+// knowEOL finds out how records end, if that is not known yet.
+func (c *Chunker) knowEOL(buf []byte) bool {
+	if c.eol == EOLUnknown {
+		c.eol = DetectEOL(buf, c.err != nil)
+	}
+	return c.eol != EOLUnknown
+}

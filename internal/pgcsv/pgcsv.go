@@ -1,0 +1,102 @@
+// Package pgcsv reads PostgreSQL's CSV dialect the way COPY does, in two steps:
+// a Chunker cuts a stream into runs of whole records without looking at their
+// fields, and a Scanner walks the records and fields of one such run.
+//
+// The dialect: a quote (") toggles quoting wherever it stands in a field, two of
+// them inside quotes are one, and a line break inside quotes belongs to the
+// field. The first line break outside quotes decides how all records end. Both
+// steps agree with the server about where a record ends, whatever the bytes are;
+// the package never decides whether a value is valid.
+package pgcsv
+
+import "bytes"
+
+// An EOL is how the records of an input end.
+type EOL byte
+
+// The ends of records that COPY knows.
+const (
+	EOLUnknown EOL = iota // no record has ended yet
+	LF
+	CRLF
+	CR
+)
+
+func (e EOL) String() string {
+	switch e {
+	case LF:
+		return "LF"
+	case CRLF:
+		return "CRLF"
+	case CR:
+		return "CR"
+	default:
+		return "unknown"
+	}
+}
+
+// last returns the byte that ends a record.
+func (e EOL) last() byte {
+	if e == CR {
+		return '\r'
+	}
+	return '\n'
+}
+
+// DetectEOL returns how the first record of b ends. It returns EOLUnknown if none
+// ends within b, and, unless final says that nothing follows b, if b ends in a
+// carriage return that may be half of a CRLF.
+func DetectEOL(b []byte, final bool) EOL {
+	quoted := false
+	for i, c := range b {
+		switch {
+		case c == '"':
+			quoted = !quoted
+		case quoted:
+		case c == '\n':
+			return LF
+		case c == '\r' && i+1 < len(b):
+			if b[i+1] == '\n' {
+				return CRLF
+			}
+			return CR
+		case c == '\r' && final:
+			return CR
+		}
+	}
+	return EOLUnknown
+}
+
+// Lines returns the number of line breaks in b, in quotes or not. COPY counts the
+// same way.
+func Lines(b []byte, eol EOL) int64 {
+	return int64(bytes.Count(b, []byte{eol.last()}))
+}
+
+// AppendField appends v as one field, quoted only where it has to be so that COPY
+// reads back the same bytes and never NULL. The null string is the empty one.
+func AppendField(dst, v []byte, delimiter byte) []byte {
+	if !needsQuotes(v, delimiter) {
+		return append(dst, v...)
+	}
+	dst = append(dst, '"')
+	for _, c := range v {
+		if c == '"' {
+			dst = append(dst, '"')
+		}
+		dst = append(dst, c)
+	}
+	return append(dst, '"')
+}
+
+func needsQuotes(v []byte, delimiter byte) bool {
+	if len(v) == 0 || string(v) == `\.` {
+		return true
+	}
+	for _, c := range v {
+		if c == '"' || c == '\n' || c == '\r' || c == delimiter {
+			return true
+		}
+	}
+	return false
+}

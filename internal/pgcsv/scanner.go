@@ -1,0 +1,193 @@
+package pgcsv
+
+import "bytes"
+
+// A Field is one field of a record, as a range of the record's bytes.
+type Field struct {
+	Start, End int32
+	Quoted     bool // a quote stands in it: it is never NULL, and Value must unquote it
+}
+
+// A Scanner walks the records of one chunk.
+//
+//	s.Reset(chunk, eol, firstLine)
+//	for s.Next() {
+//		use(s.Record(), s.Line())
+//	}
+type Scanner struct {
+	rest   []byte
+	eol    EOL
+	record []byte
+	raw    int // length of the record with its line break
+	line   int64
+	next   int64 // line on which rest starts
+	quotes bool
+	ended  bool // the record's line break was there
+}
+
+// Reset starts at the beginning of chunk, the first line of which is number
+// line.
+func (s *Scanner) Reset(chunk []byte, eol EOL, line int64) {
+	*s = Scanner{rest: chunk, eol: eol, next: line}
+}
+
+// Next goes to the next record. It returns false after the last one.
+func (s *Scanner) Next() bool {
+	if len(s.rest) == 0 {
+		return false
+	}
+	s.line = s.next
+	end, lines := s.recordEnd()
+	s.next += lines
+	s.raw = end
+	s.record = s.rest[:end]
+	s.rest = s.rest[end:]
+	s.trim()
+	return true
+}
+
+// recordEnd returns the position behind the first record of rest and the number
+// of line breaks in it.
+func (s *Scanner) recordEnd() (end int, lines int64) {
+	last := s.eol.last()
+	s.quotes = false
+	quoted := false
+	for from := 0; ; {
+		i := bytes.IndexByte(s.rest[from:], last)
+		line := s.rest[from:]
+		if i >= 0 {
+			line = s.rest[from : from+i]
+		}
+		if q := bytes.Count(line, quote); q > 0 {
+			s.quotes = true
+			quoted = quoted != (q%2 == 1)
+		}
+		if i < 0 {
+			return len(s.rest), lines
+		}
+		from += i + 1
+		lines++
+		if !quoted {
+			return from, lines
+		}
+	}
+}
+
+var quote = []byte{'"'}
+
+// trim takes the line break off the record.
+func (s *Scanner) trim() {
+	n := len(s.record)
+	s.ended = n > 0 && s.record[n-1] == s.eol.last()
+	if !s.ended {
+		return
+	}
+	s.record = s.record[:n-1]
+	if s.eol == CRLF && n > 1 && s.record[n-2] == '\r' {
+		s.record = s.record[:n-2]
+	}
+}
+
+// Record returns the record without its line break. The bytes are the chunk's.
+func (s *Scanner) Record() []byte { return s.record }
+
+// Line returns the number of the line on which the record starts.
+func (s *Scanner) Line() int64 { return s.line }
+
+// Size returns the length of the record with its line break.
+func (s *Scanner) Size() int { return s.raw }
+
+// HasQuotes reports whether a quote stands anywhere in the record.
+func (s *Scanner) HasQuotes() bool { return s.quotes }
+
+// LineBreak returns "" if the record ends as the input's first record does, and
+// contains no other line break outside quotes. Otherwise it returns COPY's words
+// for what is wrong.
+func (s *Scanner) LineBreak() string {
+	if s.eol == CRLF && s.ended && s.raw-len(s.record) != 2 {
+		return "unquoted newline found in data"
+	}
+	if s.eol == CR {
+		return s.stray('\n', "unquoted newline found in data")
+	}
+	return s.stray('\r', "unquoted carriage return found in data")
+}
+
+// stray returns complaint if c stands outside quotes in the record.
+func (s *Scanner) stray(c byte, complaint string) string {
+	if bytes.IndexByte(s.record, c) < 0 {
+		return ""
+	}
+	quoted := false
+	for _, b := range s.record {
+		if b == '"' {
+			quoted = !quoted
+		} else if b == c && !quoted {
+			return complaint
+		}
+	}
+	return ""
+}
+
+// AppendFields appends the fields of record, which is one record without its line
+// break. An empty record has one empty field.
+func AppendFields(dst []Field, record []byte, delimiter byte, hasQuotes bool) []Field {
+	if hasQuotes {
+		return appendQuotedFields(dst, record, delimiter)
+	}
+	start := 0
+	for {
+		i := bytes.IndexByte(record[start:], delimiter)
+		if i < 0 {
+			return append(dst, Field{Start: int32(start), End: int32(len(record))})
+		}
+		dst = append(dst, Field{Start: int32(start), End: int32(start + i)})
+		start += i + 1
+	}
+}
+
+func appendQuotedFields(dst []Field, record []byte, delimiter byte) []Field {
+	start, quoted, sawQuote := 0, false, false
+	for i, c := range record {
+		switch {
+		case c == '"':
+			quoted = !quoted
+			sawQuote = true
+		case c == delimiter && !quoted:
+			dst = append(dst, Field{Start: int32(start), End: int32(i), Quoted: sawQuote})
+			start, sawQuote = i+1, false
+		}
+	}
+	return append(dst, Field{Start: int32(start), End: int32(len(record)), Quoted: sawQuote})
+}
+
+// Value returns the field's value. It is a part of record where possible, else it
+// is appended to scratch, which is returned too.
+func (f Field) Value(record, scratch []byte) (value, newScratch []byte) {
+	raw := record[f.Start:f.End]
+	if !f.Quoted {
+		return raw, scratch
+	}
+	if n := len(raw); n >= 2 && raw[0] == '"' && raw[n-1] == '"' && bytes.IndexByte(raw[1:n-1], '"') < 0 {
+		return raw[1 : n-1], scratch
+	}
+	n := len(scratch)
+	quoted := false
+	for i := 0; i < len(raw); i++ {
+		switch {
+		case raw[i] != '"':
+			scratch = append(scratch, raw[i])
+		case quoted && i+1 < len(raw) && raw[i+1] == '"':
+			scratch = append(scratch, '"')
+			i++
+		default:
+			quoted = !quoted
+		}
+	}
+	return scratch[n:], scratch
+}
+
+// IsNull reports whether the field is NULL: unquoted and equal to null.
+func (f Field) IsNull(record []byte, null string) bool {
+	return !f.Quoted && string(record[f.Start:f.End]) == null
+}
