@@ -1,0 +1,41 @@
+package input
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"shardload/internal/pgcsv"
+)
+
+// CountRecords returns the number of records of the CSV file at path, and its
+// first record, which may be a header. An open quote is an error, as is a record
+// longer than maxRecord bytes.
+func CountRecords(ctx context.Context, path string, maxRecord int) (n int64, first []byte, err error) {
+	src, err := Open(path)
+	if err != nil {
+		return 0, nil, err
+	}
+	defer func() { err = errors.Join(err, src.Close()) }()
+	var s pgcsv.Scanner
+	var buf []byte
+	c := pgcsv.NewChunker(src, maxRecord)
+	for line := int64(1); ; line += pgcsv.Lines(buf, c.EOL()) {
+		if err := context.Cause(ctx); err != nil {
+			return n, first, err
+		}
+		buf, err = c.Next(buf)
+		if errors.Is(err, io.EOF) {
+			return n, first, nil
+		}
+		if err != nil {
+			return n, first, fmt.Errorf("%s: %w", path, err)
+		}
+		for s.Reset(buf, c.EOL(), line); s.Next(); n++ {
+			if n == 0 {
+				first = append(first, s.Record()...)
+			}
+		}
+	}
+}

@@ -1,0 +1,154 @@
+package input
+
+import (
+	"bytes"
+	"compress/gzip"
+	"context"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/klauspost/compress/zstd"
+)
+
+const content = "id,name\n1,a\n2,\"b\nc\"\n"
+
+func gzipped(t *testing.T, s string) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	w := gzip.NewWriter(&b)
+	if _, err := io.WriteString(w, s); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
+}
+
+func zstded(t *testing.T, s string) []byte {
+	t.Helper()
+	w, err := zstd.NewWriter(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return w.EncodeAll([]byte(s), nil)
+}
+
+func write(t *testing.T, name string, b []byte) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), name)
+	if err := os.WriteFile(path, b, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func TestOpenDecompressesByContent(t *testing.T) {
+	for name, b := range map[string][]byte{
+		"plain":                 []byte(content),
+		"gzip":                  gzipped(t, content),
+		"two gzip members":      append(gzipped(t, "id,name\n"), gzipped(t, content[len("id,name\n"):])...),
+		"zstd":                  zstded(t, content),
+		"byte order mark":       []byte("\xef\xbb\xbf" + content),
+		"byte order mark, gzip": gzipped(t, "\xef\xbb\xbf"+content),
+	} {
+		t.Run(name, func(t *testing.T) {
+			src, err := Open(write(t, "x.csv", b))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer src.Close()
+			got, err := io.ReadAll(src)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if string(got) != content {
+				t.Errorf("read %q", got)
+			}
+			if src.BytesRead() != int64(len(b)) || src.Size != int64(len(b)) {
+				t.Errorf("read %d of %d bytes, want %d", src.BytesRead(), src.Size, len(b))
+			}
+		})
+	}
+}
+
+func TestOpenErrors(t *testing.T) {
+	cut := gzipped(t, strings.Repeat(content, 100))
+	for name, tt := range map[string]struct {
+		in   []byte
+		want string
+	}{
+		"truncated": {cut[:len(cut)-10], "end too early"},
+		"xz":        {[]byte("\xfd7zXZ\x00abc"), "xz -dc"},
+		"zip":       {[]byte("PK\x03\x04abc"), "zip archive"},
+		"utf-16":    {[]byte("\xff\xfea\x00"), "iconv -f UTF-16"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := write(t, "x.csv", tt.in)
+			src, err := Open(path)
+			if err == nil {
+				_, err = io.ReadAll(src)
+				src.Close()
+			}
+			if err == nil || !strings.Contains(err.Error(), tt.want) || !strings.Contains(err.Error(), path) {
+				t.Errorf("error %v, want it to name the file and %q", err, tt.want)
+			}
+		})
+	}
+	if _, err := Open(t.TempDir()); err == nil || !strings.Contains(err.Error(), "is a directory") {
+		t.Errorf("a directory: %v", err)
+	}
+}
+
+func TestDir(t *testing.T) {
+	tables := []string{"companies", "ads"}
+	for name, tt := range map[string]struct {
+		files []string
+		want  []TableFiles
+		err   string
+	}{
+		"all":     {[]string{"ads.csv", "companies.csv.gz", "other.csv", "ads.csv.bak"}, []TableFiles{{"companies", []string{"companies.csv.gz"}}, {"ads", []string{"ads.csv"}}}, ""},
+		"split":   {[]string{"ads.10.csv", "ads.2.csv.zst"}, []TableFiles{{"ads", []string{"ads.2.csv.zst", "ads.10.csv"}}}, ""},
+		"none":    {[]string{"x.csv"}, nil, "holds none of the files companies.csv, ads.csv"},
+		"twice":   {[]string{"ads.csv", "ads.csv.gz"}, nil, "same rows twice"},
+		"overlap": {[]string{"ads.csv", "ads.1.csv"}, nil, "the whole and a part"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			for _, f := range tt.files {
+				if err := os.WriteFile(filepath.Join(dir, f), nil, 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			got, err := Dir(dir, tables)
+			if tt.err != "" {
+				if err == nil || !strings.Contains(err.Error(), tt.err) {
+					t.Fatalf("error %v, want %q", err, tt.err)
+				}
+				return
+			}
+			for i := range got {
+				for j := range got[i].Files {
+					got[i].Files[j] = filepath.Base(got[i].Files[j])
+				}
+			}
+			if diff := cmp.Diff(tt.want, got); err != nil || diff != "" {
+				t.Errorf("error %v (-want +got):\n%s", err, diff)
+			}
+		})
+	}
+}
+
+func TestCountRecords(t *testing.T) {
+	n, first, err := CountRecords(context.Background(), write(t, "x", gzipped(t, content)), 1<<20)
+	if n != 3 || string(first) != "id,name" || err != nil {
+		t.Errorf("%d records, first %q, %v", n, first, err)
+	}
+	if _, _, err := CountRecords(context.Background(), write(t, "x", []byte("a\n\"b\n")), 1<<20); err == nil {
+		t.Error("an open quote is no error")
+	}
+}
