@@ -1,0 +1,80 @@
+package localpg
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// withConn runs fn on a connection to a database of srv.
+func (h *home) withConn(ctx context.Context, srv *server, database string, fn func(*pgx.Conn) error) (err error) {
+	conn, err := pgx.Connect(ctx, h.dsn(srv.port, database))
+	if err != nil {
+		return fmt.Errorf("%s: %w", srv.name, err)
+	}
+	defer func() {
+		// ctx may have ended, and the server should still hear of the end.
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+		defer cancel()
+		err = errors.Join(err, conn.Close(ctx))
+	}()
+	if err := fn(conn); err != nil {
+		return fmt.Errorf("%s: %w", srv.name, err)
+	}
+	return nil
+}
+
+// createDatabase makes the cluster's database on srv, with Citus in it if this is
+// to be a Citus cluster.
+func (s *starter) createDatabase(ctx context.Context, srv *server) error {
+	err := s.home.withConn(ctx, srv, "postgres", func(conn *pgx.Conn) error {
+		_, err := conn.Exec(ctx, "CREATE DATABASE "+pgx.Identifier{s.database}.Sanitize())
+		return err
+	})
+	if err != nil || !s.citus {
+		return err
+	}
+	return s.home.withConn(ctx, srv, s.database, func(conn *pgx.Conn) error {
+		_, err := conn.Exec(ctx, "CREATE EXTENSION citus")
+		return err
+	})
+}
+
+// form makes one cluster of the coordinator and the workers. The coordinator holds
+// no shards, as in clusters that are run in earnest.
+func (s *starter) form(ctx context.Context) error {
+	coordinator := s.servers[0]
+	return s.home.withConn(ctx, coordinator, s.database, func(conn *pgx.Conn) error {
+		if _, err := conn.Exec(ctx, "SELECT citus_set_coordinator_host($1, $2)", loopback, coordinator.port); err != nil {
+			return err
+		}
+		for _, worker := range s.servers[1:] {
+			if _, err := conn.Exec(ctx, "SELECT citus_add_node($1, $2)", loopback, worker.port); err != nil {
+				return err
+			}
+		}
+		_, err := conn.Exec(ctx, "SELECT citus_set_node_property($1, $2, 'shouldhaveshards', false)",
+			loopback, coordinator.port)
+		return err
+	})
+}
+
+// reform tells a Citus cluster that nodes have moved from the ports in old.
+func (s *starter) reform(ctx context.Context, old []int) error {
+	return s.home.withConn(ctx, s.servers[0], s.database, func(conn *pgx.Conn) error {
+		for i, srv := range s.servers {
+			if srv.port == old[i] {
+				continue
+			}
+			_, err := conn.Exec(ctx, "SELECT citus_update_node(nodeid, $1, $2) FROM pg_dist_node WHERE nodeport = $3",
+				loopback, srv.port, old[i])
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}

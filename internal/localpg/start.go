@@ -1,0 +1,172 @@
+package localpg
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+
+	"golang.org/x/sync/errgroup"
+)
+
+// A starter is one Start at work.
+type starter struct {
+	cfg      Config
+	inst     Installation
+	detached bool
+	*Cluster
+}
+
+func start(ctx context.Context, cfg Config, detached bool) (*Cluster, error) {
+	cfg = cfg.withDefaults()
+	if err := cfg.validate(); err != nil {
+		return nil, err
+	}
+	inst, err := Find()
+	if err != nil {
+		return nil, err
+	}
+	if cfg.Workers > 0 && !inst.HasCitus() {
+		return nil, fmt.Errorf("citus: the extension is not installed beside PostgreSQL in %s:"+
+			" install Citus's package for this version, or ask for no workers", inst.BinDir)
+	}
+	h, err := makeHome(cfg.Dir)
+	if err != nil {
+		return nil, err
+	}
+	s := &starter{cfg: cfg, inst: inst, detached: detached, Cluster: &Cluster{
+		home: h, database: cfg.Database, citus: cfg.Workers > 0}}
+	if err := s.run(ctx); err != nil {
+		return nil, err
+	}
+	if detached { // it is no longer this process's
+		return s.Cluster, s.home.unlock()
+	}
+	return s.Cluster, nil
+}
+
+// run starts the servers in s.home, or leaves everything as it was.
+func (s *starter) run(ctx context.Context) error {
+	saved, found, err := s.home.readState()
+	if err != nil {
+		return errors.Join(err, s.home.unlock())
+	}
+	if found {
+		if err := s.restart(ctx, saved); err != nil {
+			return errors.Join(err, s.abort(), s.home.unlock())
+		}
+		return nil
+	}
+	if err := s.create(ctx); err != nil {
+		return errors.Join(err, s.abort(), s.home.remove())
+	}
+	return nil
+}
+
+// abort ends the servers of a start that went wrong.
+func (s *starter) abort() error {
+	var errs []error
+	for _, srv := range s.servers {
+		errs = append(errs, srv.stop(s.home.created))
+	}
+	return errors.Join(errs...)
+}
+
+// create makes a new cluster.
+func (s *starter) create(ctx context.Context) error {
+	ports, err := freePorts(1 + s.cfg.Workers)
+	if err != nil {
+		return err
+	}
+	for i, port := range ports {
+		s.servers = append(s.servers, s.home.server(nodeName(i), port))
+	}
+	s.cfg.Log.DebugContext(ctx, "making a cluster", "dir", s.home.dir, "servers", len(s.servers))
+	if err := s.makeData(ctx); err != nil {
+		return err
+	}
+	if err := s.launchAll(ctx); err != nil {
+		return err
+	}
+	if err := s.each(ctx, s.createDatabase); err != nil {
+		return err
+	}
+	if s.citus {
+		if err := s.form(ctx); err != nil {
+			return err
+		}
+	}
+	return s.home.writeState(s.state())
+}
+
+// makeData makes the data directories: one by initdb, the others as its copies.
+func (s *starter) makeData(ctx context.Context) error {
+	password, err := s.home.writePasswords()
+	if err != nil {
+		return err
+	}
+	first := s.servers[0].dir
+	if err := s.home.initdb(ctx, s.inst, first, password); err != nil {
+		return err
+	}
+	return s.each(ctx, func(ctx context.Context, srv *server) error {
+		if srv.dir != first {
+			if err := s.home.copyData(ctx, first, srv.dir); err != nil {
+				return err
+			}
+		}
+		if s.home.temporary {
+			return nil
+		}
+		return s.home.syncData(ctx, s.inst, srv.dir)
+	})
+}
+
+// launchAll configures and starts every server.
+func (s *starter) launchAll(ctx context.Context) error {
+	layers := []map[string]string{baseSettings(), s.cfg.Settings}
+	if s.citus {
+		citus := citusSettings()
+		maps.Copy(citus, s.home.outputPlugins(ctx, s.inst, s.servers[0].dir))
+		layers = []map[string]string{baseSettings(), citus, s.cfg.Settings}
+	}
+	return s.each(ctx, func(ctx context.Context, srv *server) error {
+		return s.launch(ctx, srv, layers)
+	})
+}
+
+// launch starts srv, on another port if its own has been taken.
+func (s *starter) launch(ctx context.Context, srv *server, layers []map[string]string) error {
+	const attempts = 10
+	for attempt := 1; ; attempt++ {
+		if err := s.home.writeSettings(srv.dir, srv.port, layers...); err != nil {
+			return err
+		}
+		err := srv.launch(ctx, &s.home, s.inst, s.detached)
+		failed, ok := errors.AsType[*startError](err)
+		if !ok || !failed.portTaken() || attempt == attempts {
+			return err
+		}
+		ports, err := freePorts(1)
+		if err != nil {
+			return err
+		}
+		srv.port = ports[0]
+	}
+}
+
+// each runs fn for every server at once.
+func (s *starter) each(ctx context.Context, fn func(context.Context, *server) error) error {
+	g, ctx := errgroup.WithContext(ctx)
+	for _, srv := range s.servers {
+		g.Go(func() error { return fn(ctx, srv) })
+	}
+	return g.Wait()
+}
+
+func nodeName(i int) string {
+	if i == 0 {
+		return "coordinator"
+	}
+	return fmt.Sprintf("worker%d", i)
+}

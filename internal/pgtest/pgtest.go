@@ -1,0 +1,208 @@
+// Package pgtest gives tests real servers: a plain PostgreSQL and a Citus cluster
+// of their own, started when the first test of a package asks, and for each test a
+// new, empty place in them.
+//
+//	func TestMain(m *testing.M) { pgtest.Main(m) }
+//
+// The servers do not care for durability, which makes them fast and of no use to
+// measure with. SHARDLOAD_TEST_DSN and SHARDLOAD_TEST_CITUS_DSN, URLs of
+// superusers, name other servers to use instead.
+package pgtest
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"shardload/internal/localpg"
+)
+
+const (
+	plainEnv = "SHARDLOAD_TEST_DSN"
+	citusEnv = "SHARDLOAD_TEST_CITUS_DSN"
+
+	// NoCitus is what a test that is skipped by Citus says.
+	NoCitus = "the Citus extension is not installed"
+
+	// startTimeout is generous: other packages' servers may start beside.
+	startTimeout   = 2 * time.Minute
+	cleanupTimeout = time.Minute
+)
+
+// A shared server belongs to all tests of the test binary, and starts when the
+// first of them asks.
+type shared struct {
+	env     string
+	workers int
+
+	once    sync.Once
+	cluster *localpg.Cluster // nil for a server named by env
+	dsn     string
+	err     error
+}
+
+// The testing package calls tests without anything of ours in hand, so what they
+// share has to be here.
+var (
+	plain   = &shared{env: plainEnv}
+	citus   = &shared{env: citusEnv, workers: 2}
+	skipped atomic.Int64
+)
+
+// Main runs the tests of m, stops the servers that they have started, and exits.
+func Main(m *testing.M) { os.Exit(run(m)) }
+
+func run(m *testing.M) (code int) {
+	defer func() {
+		if err := errors.Join(plain.stop(), citus.stop()); err != nil {
+			fmt.Fprintln(os.Stderr, "pgtest: stop:", err)
+			code = 1
+		}
+		if n := skipped.Load(); n > 0 {
+			fmt.Fprintf(os.Stderr, "pgtest: %d tests skipped: %s\n", n, NoCitus)
+		}
+	}()
+	return m.Run()
+}
+
+// Plain returns the URL of a new, empty database on a plain PostgreSQL server. The
+// database is dropped after t.
+func Plain(t testing.TB) string {
+	t.Helper()
+	dsn := plain.get(t)
+	name := newName(t)
+	exec(t, dsn, "CREATE DATABASE "+pgx.Identifier{name}.Sanitize()+" TEMPLATE template0")
+	t.Cleanup(func() {
+		exec(t, dsn, "DROP DATABASE "+pgx.Identifier{name}.Sanitize()+" WITH (FORCE)")
+	})
+	return edit(t, dsn, func(u *url.URL) { u.Path = "/" + name })
+}
+
+// Citus returns the URL of a database on a Citus cluster of a coordinator and two
+// workers, with citus.shard_count at 8 and a search_path that is a new, empty
+// schema. The schema is dropped after t. All tests of a package share the database
+// and thus Citus's colocation groups. On a machine without the extension t is
+// skipped.
+func Citus(t testing.TB) string {
+	t.Helper()
+	if os.Getenv(citusEnv) == "" && !localpg.HasCitus() {
+		skipped.Add(1)
+		t.Skip(NoCitus)
+	}
+	dsn := citus.get(t)
+	name := newName(t)
+	exec(t, dsn, "CREATE SCHEMA "+pgx.Identifier{name}.Sanitize())
+	t.Cleanup(func() {
+		exec(t, dsn, "DROP SCHEMA "+pgx.Identifier{name}.Sanitize()+" CASCADE")
+	})
+	return edit(t, dsn, func(u *url.URL) {
+		// Not by Values.Encode, which writes a blank as +: libpq reads only %20.
+		u.RawQuery = strings.TrimPrefix(u.RawQuery+"&options=-csearch_path%3D"+name, "&")
+	})
+}
+
+// Each runs fn as the subtests "postgres" and "citus", each with a DSN as from
+// Plain and Citus.
+func Each(t *testing.T, fn func(t *testing.T, dsn string)) {
+	t.Helper()
+	t.Run("postgres", func(t *testing.T) { fn(t, Plain(t)) })
+	t.Run("citus", func(t *testing.T) { fn(t, Citus(t)) })
+}
+
+// Connect returns a connection to dsn that is closed after t.
+func Connect(t testing.TB, dsn string) *pgx.Conn {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), cleanupTimeout)
+		defer cancel()
+		if err := conn.Close(ctx); err != nil {
+			t.Errorf("close: %v", err)
+		}
+	})
+	return conn
+}
+
+func (s *shared) get(t testing.TB) string {
+	t.Helper()
+	s.once.Do(func() {
+		if s.dsn = os.Getenv(s.env); s.dsn == "" {
+			s.start()
+		}
+	})
+	if s.err != nil {
+		t.Fatal(s.err)
+	}
+	return s.dsn
+}
+
+func (s *shared) start() {
+	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
+	defer cancel()
+	settings := map[string]string{"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+	if s.workers > 0 {
+		settings["citus.shard_count"] = "8"
+	}
+	s.cluster, s.err = localpg.Start(ctx, localpg.Config{Workers: s.workers, Settings: settings})
+	if s.err == nil {
+		s.dsn = s.cluster.DSN()
+	}
+}
+
+func (s *shared) stop() error {
+	if s.cluster == nil {
+		return nil
+	}
+	return s.cluster.Stop()
+}
+
+// newName returns a name that no other test has, and that tells which test it is
+// from.
+func newName(t testing.TB) string {
+	readable := strings.Map(func(r rune) rune {
+		if r >= 'a' && r <= 'z' || r >= '0' && r <= '9' {
+			return r
+		}
+		return '_'
+	}, strings.ToLower(t.Name()))
+	const most = 40 // of the 63 bytes of a name
+	return "t_" + readable[:min(len(readable), most)] + "_" + strings.ToLower(rand.Text()[:12])
+}
+
+// exec runs sql on a connection of its own, also when t is being cleaned up.
+func exec(t testing.TB, dsn, sql string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), cleanupTimeout)
+	defer cancel()
+	conn, err := pgx.Connect(ctx, dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(ctx)
+	if _, err := conn.Exec(ctx, sql); err != nil {
+		t.Fatalf("%s: %v", sql, err)
+	}
+}
+
+func edit(t testing.TB, dsn string, change func(*url.URL)) string {
+	t.Helper()
+	u, err := url.Parse(dsn)
+	if err != nil || u.Host == "" {
+		t.Fatalf("%s and %s: want URLs like postgresql://user@host:5432/database", plainEnv, citusEnv)
+	}
+	change(u)
+	return u.String()
+}

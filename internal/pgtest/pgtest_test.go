@@ -1,0 +1,41 @@
+package pgtest_test
+
+import (
+	"os/exec"
+	"strings"
+	"testing"
+
+	"shardload/internal/pgtest"
+)
+
+func TestMain(m *testing.M) { pgtest.Main(m) }
+
+// Both drivers that the project knows must read the same DSN, and each test must
+// have a place of its own behind it.
+func TestEach(t *testing.T) {
+	for range 2 { // the second time finds nothing of the first
+		pgtest.Each(t, func(t *testing.T, dsn string) {
+			conn := pgtest.Connect(t, dsn)
+			if _, err := conn.Exec(t.Context(), "CREATE TABLE companies (id int PRIMARY KEY)"); err != nil {
+				t.Fatal(err)
+			}
+			out, err := exec.Command("psql", "-XAt", dsn, "-c", "SELECT count(*) FROM companies").CombinedOutput()
+			if got := strings.TrimSpace(string(out)); err != nil || got != "0" {
+				t.Errorf("psql: %q, %v; want 0", got, err)
+			}
+		})
+	}
+}
+
+func TestCitusDistributes(t *testing.T) {
+	conn := pgtest.Connect(t, pgtest.Citus(t))
+	if _, err := conn.Exec(t.Context(), "CREATE TABLE ads (id int); SELECT create_distributed_table('ads', 'id')"); err != nil {
+		t.Fatal(err)
+	}
+	var shards, nodes int
+	err := conn.QueryRow(t.Context(), `SELECT count(*), count(DISTINCT nodeport) FROM citus_shards
+		WHERE table_name = 'ads'::regclass`).Scan(&shards, &nodes)
+	if err != nil || shards != 8 || nodes != 2 {
+		t.Errorf("%d shards on %d nodes, %v; want 8 on 2", shards, nodes, err)
+	}
+}
