@@ -139,7 +139,7 @@ func (t *Table) KindName() string {
 func (t *Table) Loadable() error {
 	switch {
 	case t.Kind != 'r' && t.Kind != 'p':
-		return fmt.Errorf("%s is a %s: only tables can be loaded", t.SQL(), t.KindName())
+		return fmt.Errorf("%s is no table but of kind %s: only tables can be loaded", t.SQL(), t.KindName())
 	case t.Persistence == 't':
 		return fmt.Errorf("%s is a temporary table: other connections cannot see it", t.SQL())
 	case len(t.Columns) == 0:
