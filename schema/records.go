@@ -16,14 +16,15 @@ type Company struct {
 	UpdatedAt Timestamp `csv:"updated_at"`
 }
 
-// A Campaign is one row of campaigns.
+// A Campaign is one row of campaigns. Without its omitempty gocsv would read a
+// NULL budget as 0.
 type Campaign struct {
 	ID                  int32     `csv:"id"`
 	CompanyID           int32     `csv:"company_id"`
 	Name                string    `csv:"name"`
 	CostModel           string    `csv:"cost_model"`
 	State               string    `csv:"state"`
-	MonthlyBudget       *int32    `csv:"monthly_budget"` // nil is NULL
+	MonthlyBudget       *int32    `csv:"monthly_budget,omitempty"` // nil is NULL
 	BlacklistedSiteURLs TextArray `csv:"blacklisted_site_urls"`
 	CreatedAt           Timestamp `csv:"created_at"`
 	UpdatedAt           Timestamp `csv:"updated_at"`
@@ -57,11 +58,16 @@ func (t Timestamp) MarshalCSV() (string, error) {
 	return t.Format(TimestampLayout + ".999999"), nil
 }
 
-// UnmarshalCSV sets t from the ISO form that MarshalCSV writes.
+// UnmarshalCSV sets t from the ISO form that MarshalCSV writes. Like PostgreSQL
+// it rounds to the microsecond and knows no year 0.
 func (t *Timestamp) UnmarshalCSV(s string) error {
 	at, err := time.Parse(TimestampLayout+".999999", s)
 	if err != nil {
 		return fmt.Errorf("timestamp %q: want the form %s", s, TimestampLayout)
+	}
+	at = at.Round(time.Microsecond)
+	if at.Year() < 1 || at.Year() > 9999 {
+		return fmt.Errorf("timestamp %q: want a year from 1 to 9999", s)
 	}
 	t.Time = at
 	return nil
@@ -88,10 +94,13 @@ func (a TextArray) MarshalCSV() (string, error) {
 	return b.String(), nil
 }
 
+// special are the bytes that an array's element cannot hold without quotes.
+const special = "{},\"\\ \t\n\r\v\f"
+
 // appendElement writes s as PostgreSQL's array_out does, quoted only where it
 // has to be.
 func appendElement(b *strings.Builder, s string) {
-	if s != "" && !strings.EqualFold(s, "null") && !strings.ContainsAny(s, "{},\"\\ \t\n\r\v\f") {
+	if s != "" && !strings.EqualFold(s, "null") && !strings.ContainsAny(s, special) {
 		b.WriteString(s)
 		return
 	}
@@ -106,8 +115,8 @@ func appendElement(b *strings.Builder, s string) {
 }
 
 // UnmarshalCSV sets a from PostgreSQL's array notation. It takes what MarshalCSV
-// and array_out write for one-dimensional arrays without NULLs, and returns an
-// error for everything else.
+// and array_out write for one-dimensional arrays without NULLs, needless quotes
+// too, and returns an error for everything else.
 func (a *TextArray) UnmarshalCSV(s string) error {
 	if s == "" {
 		*a = nil
@@ -139,7 +148,7 @@ func cutElement(s string) (element, rest string, err error) {
 			return "", "", fmt.Errorf("an empty element must be quoted")
 		case strings.EqualFold(element, "null"):
 			return "", "", fmt.Errorf("NULL elements are not supported")
-		case strings.ContainsAny(element, `{}"\`):
+		case strings.ContainsAny(element, special):
 			return "", "", fmt.Errorf("element %q needs quotes", element)
 		}
 		return element, rest, nil
