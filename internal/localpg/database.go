@@ -7,7 +7,10 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 )
+
+const duplicateDatabase = "42P04"
 
 // withConn runs fn on a connection to a database of srv.
 func (h *home) withConn(ctx context.Context, srv *server, database string, fn func(*pgx.Conn) error) (err error) {
@@ -32,6 +35,9 @@ func (h *home) withConn(ctx context.Context, srv *server, database string, fn fu
 func (s *starter) createDatabase(ctx context.Context, srv *server) error {
 	err := s.home.withConn(ctx, srv, "postgres", func(conn *pgx.Conn) error {
 		_, err := conn.Exec(ctx, "CREATE DATABASE "+pgx.Identifier{s.database}.Sanitize())
+		if pgErr, ok := errors.AsType[*pgconn.PgError](err); ok && pgErr.Code == duplicateDatabase {
+			return nil // "postgres" was asked for, which every server has
+		}
 		return err
 	})
 	if err != nil || !s.citus {

@@ -2,7 +2,6 @@ package localpg
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -54,6 +53,9 @@ func Open(dir string) (*Cluster, error) {
 	if err != nil {
 		return nil, err
 	}
+	if real, err := filepath.EvalSymlinks(dir); err == nil {
+		dir = real // a server is known by its path
+	}
 	acc, err := serverAccount()
 	if err != nil {
 		return nil, err
@@ -101,53 +103,6 @@ func (c *Cluster) Status(ctx context.Context) []NodeStatus {
 		all[i] = st
 	}
 	return all
-}
-
-// A state is what cluster.json keeps. Nodes are named by their order, so that the
-// directory may be moved while nothing runs in it.
-type state struct {
-	Database string `json:"database"`
-	Citus    bool   `json:"citus"`
-	Ports    []int  `json:"ports"` // the coordinator's first
-}
-
-func (s *starter) state() state {
-	st := state{Database: s.database, Citus: s.citus}
-	for _, srv := range s.servers {
-		st.Ports = append(st.Ports, srv.port)
-	}
-	return st
-}
-
-func (h *home) statefile() string { return h.path("cluster.json") }
-
-func (h *home) readState() (st state, found bool, err error) {
-	text, err := os.ReadFile(h.statefile())
-	if errors.Is(err, os.ErrNotExist) {
-		return state{}, false, nil
-	}
-	if err != nil {
-		return state{}, false, err
-	}
-	if err := json.Unmarshal(text, &st); err != nil {
-		return state{}, false, fmt.Errorf("%s: %w", h.statefile(), err)
-	}
-	if len(st.Ports) == 0 {
-		return state{}, false, fmt.Errorf("%s: names no server", h.statefile())
-	}
-	return st, true, nil
-}
-
-func (h *home) writeState(st state) error {
-	text, err := json.MarshalIndent(st, "", "  ")
-	if err != nil {
-		return err
-	}
-	part := h.statefile() + ".part"
-	if err := writePrivate(part, string(text)+"\n", account{}); err != nil {
-		return err
-	}
-	return os.Rename(part, h.statefile())
 }
 
 // restart starts the servers of the cluster that was kept in s.home.

@@ -24,11 +24,9 @@ type home struct {
 	dir       string
 	account   account
 	temporary bool     // made for one Start, removed by its Stop
-	created   bool     // did not exist before
+	made      []string // the directories that did not exist before, dir being the last
 	locked    *os.File // nil when not locked
 }
-
-const tempPrefix = "shardload-pg-"
 
 func (h home) path(name string) string { return filepath.Join(h.dir, name) }
 func (h home) passfile() string        { return h.path("pgpass") }
@@ -51,46 +49,22 @@ func makeHome(dir string) (home, error) {
 	} else {
 		err = h.makeAt(dir)
 	}
-	if err != nil {
-		return home{}, err
+	if err == nil {
+		err = h.lock()
 	}
-	if err := h.lock(); err != nil {
-		return home{}, err
+	if err != nil && !errors.Is(err, ErrRunning) {
+		err = errors.Join(err, h.removeMade())
 	}
-	return h, nil
+	return h, err
 }
 
-// makeTemporary makes h.dir in the first directory for temporary files that the
-// servers' user can enter: root's own may be closed to others.
-func (h *home) makeTemporary() error {
-	var parent string
-	for _, dir := range []string{os.TempDir(), "/tmp", "/var/tmp"} {
-		if info, err := os.Stat(dir); err == nil && info.IsDir() && h.account.barrier(dir) == "" {
-			parent = dir
-			break
-		}
-	}
-	if parent == "" {
-		return fmt.Errorf("directory %s: user %s, as whom PostgreSQL runs, cannot enter it: set TMPDIR to one that is open to all",
-			os.TempDir(), h.account.name)
-	}
-	dir, err := os.MkdirTemp(parent, tempPrefix)
-	if err != nil {
-		return err
-	}
-	if dir, err = filepath.Abs(dir); err != nil {
-		return err
-	}
-	h.dir, h.temporary, h.created = dir, true, true
-	return os.Chmod(dir, h.mode())
-}
-
+// makeAt makes h.dir of a directory that is empty, holds a cluster or does not
+// exist.
 func (h *home) makeAt(dir string) error {
 	dir, err := filepath.Abs(dir)
 	if err != nil {
 		return err
 	}
-	h.dir = dir
 	if at := h.account.barrier(dir); at != "" && at != dir {
 		return fmt.Errorf("directory %s: user %s, as whom PostgreSQL runs, cannot enter %s: choose a directory elsewhere",
 			dir, h.account.name, at)
@@ -98,8 +72,7 @@ func (h *home) makeAt(dir string) error {
 	entries, err := os.ReadDir(dir)
 	switch {
 	case errors.Is(err, os.ErrNotExist):
-		h.created = true
-		if err := os.MkdirAll(dir, 0o755); err != nil {
+		if err := h.mkdirAll(dir); err != nil {
 			return err
 		}
 	case err != nil:
@@ -107,6 +80,25 @@ func (h *home) makeAt(dir string) error {
 	case len(entries) > 0 && !holdsCluster(entries):
 		return fmt.Errorf("directory %s: is not empty, and holds no cluster: choose another", dir)
 	}
+	if err := os.Chmod(dir, h.mode()); err != nil {
+		return err
+	}
+	h.dir, err = filepath.EvalSymlinks(dir) // so that a server is known by its path
+	return err
+}
+
+// mkdirAll is os.MkdirAll, but what it makes can be entered whatever the umask.
+func (h *home) mkdirAll(dir string) error {
+	if _, err := os.Stat(dir); !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	if err := h.mkdirAll(filepath.Dir(dir)); err != nil {
+		return err
+	}
+	if err := os.Mkdir(dir, h.mode()); err != nil {
+		return err
+	}
+	h.made = append(h.made, dir)
 	return os.Chmod(dir, h.mode())
 }
 
@@ -133,12 +125,15 @@ func (h *home) lock() error {
 	if err != nil {
 		return err
 	}
-	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
-		f.Close()
-		return fmt.Errorf("directory %s: %w", h.dir, ErrRunning)
-	}
 	h.locked = f
+	if err := h.tryLock(); err != nil {
+		return errors.Join(fmt.Errorf("directory %s: %w", h.dir, ErrRunning), h.unlock())
+	}
 	return nil
+}
+
+func (h *home) tryLock() error {
+	return syscall.Flock(int(h.locked.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
 }
 
 // unlock lets others start the cluster. It does nothing where nothing is locked.
@@ -154,8 +149,8 @@ func (h *home) unlock() error {
 // remove undoes makeHome and all that was done in the directory since.
 func (h *home) remove() (err error) {
 	defer func() { err = errors.Join(err, h.unlock()) }()
-	if h.created {
-		return os.RemoveAll(h.dir)
+	if len(h.made) > 0 {
+		return h.removeMade()
 	}
 	entries, err := os.ReadDir(h.dir)
 	if err != nil {
@@ -163,6 +158,21 @@ func (h *home) remove() (err error) {
 	}
 	for _, e := range entries {
 		err = errors.Join(err, os.RemoveAll(h.path(e.Name())))
+	}
+	return err
+}
+
+// removeMade removes h.made, with all that is in the last of them.
+func (h *home) removeMade() error {
+	last := len(h.made) - 1
+	if last < 0 {
+		return nil
+	}
+	err := os.RemoveAll(h.made[last])
+	for _, parent := range slices.Backward(h.made[:last]) {
+		if os.Remove(parent) != nil {
+			break // something else has moved in
+		}
 	}
 	return err
 }

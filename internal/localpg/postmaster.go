@@ -56,7 +56,7 @@ func (p *postmaster) signal(s syscall.Signal) error { return syscall.Kill(p.pid,
 // survived a crash may name a process that is something else by now.
 func (p *postmaster) running() bool {
 	args, ok := commandLine(p.pid)
-	return ok && strings.Contains(args, "postgres") && strings.Contains(args, p.dir)
+	return ok && strings.HasSuffix(args, " -D "+p.dir)
 }
 
 func (p *postmaster) wait(d time.Duration) bool {

@@ -5,10 +5,11 @@ package localpg
 import (
 	"os/exec"
 	"strconv"
+	"strings"
 )
 
-// commandLine returns the arguments of a running process.
+// commandLine returns the arguments of a running process, separated by blanks.
 func commandLine(pid int) (string, bool) {
 	args, err := exec.Command("ps", "-ww", "-o", "command=", "-p", strconv.Itoa(pid)).Output()
-	return string(args), err == nil
+	return strings.TrimRight(string(args), "\n"), err == nil
 }

@@ -89,7 +89,7 @@ func includeSettings(dir string) error {
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(f, "\ninclude = '%s'\n", settingsFile)
+	_, err = fmt.Fprintf(f, "\ninclude_if_exists = '%s'\n", settingsFile)
 	return errors.Join(err, f.Close())
 }
 
@@ -103,11 +103,8 @@ func (h *home) outputPlugins(ctx context.Context, inst Installation, dir string)
 		return nil
 	}
 	value := strings.TrimSpace(string(out))
-	if strings.Contains(value, "citus") {
-		return nil
+	if !strings.Contains(value, "citus") {
+		value = strings.TrimPrefix(value+", citus", ", ")
 	}
-	if value == "" {
-		return map[string]string{name: "citus"}
-	}
-	return map[string]string{name: value + ", citus"}
+	return map[string]string{name: value}
 }

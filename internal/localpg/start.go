@@ -53,21 +53,21 @@ func (s *starter) run(ctx context.Context) error {
 	}
 	if found {
 		if err := s.restart(ctx, saved); err != nil {
-			return errors.Join(err, s.abort(), s.home.unlock())
+			return errors.Join(err, s.abort(false), s.home.unlock())
 		}
 		return nil
 	}
 	if err := s.create(ctx); err != nil {
-		return errors.Join(err, s.abort(), s.home.remove())
+		return errors.Join(err, s.abort(true), s.home.remove())
 	}
 	return nil
 }
 
 // abort ends the servers of a start that went wrong.
-func (s *starter) abort() error {
+func (s *starter) abort(atOnce bool) error {
 	var errs []error
 	for _, srv := range s.servers {
-		errs = append(errs, srv.stop(s.home.created))
+		errs = append(errs, srv.stop(atOnce))
 	}
 	return errors.Join(errs...)
 }
@@ -81,7 +81,7 @@ func (s *starter) create(ctx context.Context) error {
 	for i, port := range ports {
 		s.servers = append(s.servers, s.home.server(nodeName(i), port))
 	}
-	s.cfg.Log.DebugContext(ctx, "making a cluster", "dir", s.home.dir, "servers", len(s.servers))
+	s.cfg.Log.DebugContext(ctx, "making the data directories", "dir", s.home.dir, "servers", len(s.servers))
 	if err := s.makeData(ctx); err != nil {
 		return err
 	}
@@ -92,6 +92,7 @@ func (s *starter) create(ctx context.Context) error {
 		return err
 	}
 	if s.citus {
+		s.cfg.Log.DebugContext(ctx, "making the servers one Citus cluster")
 		if err := s.form(ctx); err != nil {
 			return err
 		}
@@ -143,6 +144,10 @@ func (s *starter) launch(ctx context.Context, srv *server, layers []map[string]s
 			return err
 		}
 		err := srv.launch(ctx, &s.home, s.inst, s.detached)
+		if err == nil {
+			s.cfg.Log.DebugContext(ctx, "server is ready", "name", srv.name, "port", srv.port)
+			return nil
+		}
 		failed, ok := errors.AsType[*startError](err)
 		if !ok || !failed.portTaken() || attempt == attempts {
 			return err

@@ -18,7 +18,6 @@ import (
 	"os"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -30,9 +29,6 @@ import (
 const (
 	plainEnv = "SHARDLOAD_TEST_DSN"
 	citusEnv = "SHARDLOAD_TEST_CITUS_DSN"
-
-	// NoCitus is what a test that is skipped by Citus says.
-	NoCitus = "the Citus extension is not installed"
 
 	// startTimeout is generous: other packages' servers may start beside.
 	startTimeout   = 2 * time.Minute
@@ -54,9 +50,8 @@ type shared struct {
 // The testing package calls tests without anything of ours in hand, so what they
 // share has to be here.
 var (
-	plain   = &shared{env: plainEnv}
-	citus   = &shared{env: citusEnv, workers: 2}
-	skipped atomic.Int64
+	plain = &shared{env: plainEnv}
+	citus = &shared{env: citusEnv, workers: 2}
 )
 
 // Main runs the tests of m, stops the servers that they have started, and exits.
@@ -67,9 +62,6 @@ func run(m *testing.M) (code int) {
 		if err := errors.Join(plain.stop(), citus.stop()); err != nil {
 			fmt.Fprintln(os.Stderr, "pgtest: stop:", err)
 			code = 1
-		}
-		if n := skipped.Load(); n > 0 {
-			fmt.Fprintf(os.Stderr, "pgtest: %d tests skipped: %s\n", n, NoCitus)
 		}
 	}()
 	return m.Run()
@@ -96,8 +88,7 @@ func Plain(t testing.TB) string {
 func Citus(t testing.TB) string {
 	t.Helper()
 	if os.Getenv(citusEnv) == "" && !localpg.HasCitus() {
-		skipped.Add(1)
-		t.Skip(NoCitus)
+		t.Skip("the Citus extension is not installed")
 	}
 	dsn := citus.get(t)
 	name := newName(t)
