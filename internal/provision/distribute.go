@@ -178,8 +178,13 @@ func distributeOne(ctx context.Context, conn *pgx.Conn, t *catalog.Table, sql st
 }
 
 // describe returns how t is distributed now, in words, and its colocation group.
+// It looks t up again, since Citus replaces tables that it managed before.
 func describe(ctx context.Context, conn *pgx.Conn, t found) (where string, colocation int64, err error) {
-	d, err := citus.Distribute(ctx, conn, t.have.OID)
+	table, err := catalog.Lookup(ctx, conn, t.have.SQL())
+	if err != nil {
+		return "", 0, err
+	}
+	d, err := citus.Distribute(ctx, conn, table.OID)
 	if err != nil {
 		return "", 0, err
 	}
@@ -189,7 +194,7 @@ func describe(ctx context.Context, conn *pgx.Conn, t found) (where string, coloc
 	var nodes int
 	err = conn.QueryRow(ctx, `
 		SELECT count(DISTINCT p.groupid) FROM pg_dist_shard s JOIN pg_dist_placement p USING (shardid)
-		 WHERE s.logicalrelid = $1::oid`, t.have.OID).Scan(&nodes)
+		 WHERE s.logicalrelid = $1::oid`, table.OID).Scan(&nodes)
 	if err != nil {
 		return "", 0, err
 	}
