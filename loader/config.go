@@ -155,6 +155,9 @@ func (c Config) validate() error {
 	if c.Memory < 8<<20 {
 		bad("memory is %d bytes; want at least 8 MiB", c.Memory)
 	}
+	if c.MaxRecord > 1<<30 {
+		bad("the longest record is %d bytes; PostgreSQL takes at most 1 GiB", c.MaxRecord)
+	}
 	if c.MaxRecord < 1 || int64(c.MaxRecord) > c.Memory/2 {
 		bad("the longest record is %d bytes; want 1 to half of the memory (%d)", c.MaxRecord, c.Memory/2)
 	}

@@ -1,87 +1,181 @@
 // Package loader loads CSV into a PostgreSQL table, or into a table of a Citus
-// cluster shard by shard. It reads what the table is from the server's catalog
-// and knows no table by name.
+// cluster shard by shard, as fast as the server takes it.
+//
+// It reads what the table is from the server's catalog and knows no table by
+// name. The input flows through a pipeline: a chunker cuts it at record ends, one
+// decoder per core parses the records and finds the lane of each, lanes collect
+// rows into batches, and streams store a batch each in one transaction of its
+// own. The memory of rows on their way is fixed by Config.Memory, whatever the
+// size of the input.
+//
+// The server is the only judge of a value: what a decoder does not recognise is
+// sent as it stands. Rows of one lane are stored in the order of the input.
 package loader
 
 import (
 	"context"
 	"errors"
+	"fmt"
+	"sync/atomic"
 	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"shardload/internal/catalog"
+	"shardload/internal/citus"
 )
 
 // A Loader loads inputs into one table, one after the other.
-type Loader struct{}
+type Loader struct {
+	cfg          Config
+	control      *pgx.Conn // for the catalog
+	table        *catalog.Table
+	server       catalog.ServerInfo
+	distribution *citus.Distribution
+	plan         Plan
+	streams      []*pgconn.PgConn
+
+	current atomic.Pointer[load]
+	past    totals
+}
 
 // A Plan says what a Loader is going to do, and why.
 type Plan struct {
-	Table   string // quoted, with its schema
-	Route   Route
-	Why     string // why that route
-	Lanes   int
-	Shards  bool // lanes are shards
-	Streams int
-	Batch   int
-	Memory  int64
-	Server  string // "PostgreSQL 15.20, Citus 13.2.2, 2 workers"
-	HasRows bool   // the table had rows when the Loader was opened
+	Table   string `json:"table"` // quoted, with its schema
+	Server  string `json:"server"`
+	Route   Route  `json:"route"`
+	Why     string `json:"why"` // why that route
+	Lanes   int    `json:"lanes"`
+	Shards  bool   `json:"shards"` // lanes are shards
+	Streams int    `json:"streams"`
+	Batch   int    `json:"batch_bytes"`
+	Memory  int64  `json:"memory_bytes"`
+	HasRows bool   `json:"has_rows"` // the table had rows when the Loader was opened
 }
 
 // A Result says what a Load did. It is valid after an error, too.
 type Result struct {
-	Rows    int64 // rows that the server says are stored
-	Batches int64 // batches stored
-	Bytes   int64 // input read, decompressed
-	Elapsed time.Duration
+	Rows    int64         // rows that the server says are stored
+	Batches int64         // batches stored
+	Bytes   int64         // input read, decompressed
+	Elapsed time.Duration // from opening the input to the last COMMIT
 	// Copying is how much of Elapsed, summed over the streams, the server had a
 	// batch to work on. Copying / (Elapsed * streams) near 1 means that the server
 	// sets the pace.
 	Copying time.Duration
 	// InDoubt counts rows of batches whose COMMIT was sent and never answered.
+	// They are stored, all rows of a batch or none, or they are not.
 	InDoubt int64
 }
 
-// A Progress is a snapshot of a running Load.
+// A Progress is a snapshot of what a Loader has done.
 type Progress struct {
-	BytesRead  int64 // of the input as it is stored: compressed, if it is
+	BytesRead  int64 // of the current input as it is stored: compressed, if it is
 	BytesTotal int64 // -1 where unknown
-	Rows       int64 // stored
-	Bytes      int64 // input read, decompressed
+	Rows       int64 // stored, of this and earlier inputs
+	Bytes      int64 // input read, decompressed, of this and earlier inputs
 }
 
-// An Input is something to load.
-type Input struct{}
+// totals sums up the loads that are over.
+type totals struct{ rows, bytes atomic.Int64 }
 
-// File returns the input in the file at path, decompressed by its content.
-func File(path string) Input { return Input{} }
-
-// A RowError names the input record that could not be stored.
-type RowError struct {
-	File     string // as the caller gave it; "-" for standard input
-	Line     int64  // 1-based physical line on which the record starts
-	LastLine int64  // beyond Line if the server hid which record of a range it was
-	Column   string // "" if the whole record is at fault
-	Err      error
+func (t *totals) add(r Result) {
+	t.rows.Add(r.Rows)
+	t.bytes.Add(r.Bytes)
 }
-
-func (e *RowError) Error() string { return e.Err.Error() }
-func (e *RowError) Unwrap() error { return e.Err }
 
 // Open connects, reads what the table is, and checks what would stop a load. The
 // caller must Close the Loader.
-func Open(ctx context.Context, cfg Config) (*Loader, error) { return nil, errors.New("not built yet") }
+func Open(ctx context.Context, cfg Config) (l *Loader, err error) {
+	cfg = cfg.withDefaults()
+	if err := cfg.validate(); err != nil {
+		return nil, err
+	}
+	l = &Loader{cfg: cfg}
+	if l.control, err = pgx.ConnectConfig(ctx, controlConfig(cfg.Conn)); err != nil {
+		return nil, err
+	}
+	if err := l.prepare(ctx); err != nil {
+		return nil, errors.Join(err, l.Close())
+	}
+	return l, nil
+}
+
+// controlConfig returns conn's copy without named prepared statements, which a
+// connection pooler may not carry from one transaction to the next.
+func controlConfig(conn *pgx.ConnConfig) *pgx.ConnConfig {
+	c := conn.Copy()
+	c.DefaultQueryExecMode = pgx.QueryExecModeExec
+	return c
+}
 
 // Plan returns what Load will do.
-func (l *Loader) Plan() Plan { return Plan{} }
-
-// Load stores all rows of in, or stops at the first record that cannot be stored
-// with a *RowError. Batches that are stored by then stay; Result counts them.
-func (l *Loader) Load(ctx context.Context, in Input) (Result, error) { return Result{}, nil }
+func (l *Loader) Plan() Plan { return l.plan }
 
 // Progress may be called from any goroutine while Load runs.
-func (l *Loader) Progress() Progress { return Progress{} }
+func (l *Loader) Progress() Progress {
+	p := Progress{BytesTotal: -1, Rows: l.past.rows.Load(), Bytes: l.past.bytes.Load()}
+	if ld := l.current.Load(); ld != nil {
+		p.BytesRead, p.BytesTotal = ld.src.BytesRead(), ld.src.Size
+		p.Rows += ld.rows.Load()
+		p.Bytes += ld.read.Load()
+	}
+	return p
+}
 
 // Analyze refreshes the table's statistics.
-func (l *Loader) Analyze(ctx context.Context) error { return nil }
+func (l *Loader) Analyze(ctx context.Context) error {
+	if _, err := l.control.Exec(ctx, "ANALYZE "+l.table.SQL()); err != nil {
+		return fmt.Errorf("analyze %s: %w", l.table.SQL(), err)
+	}
+	return nil
+}
 
-// Close ends the Loader's connections.
-func (l *Loader) Close() error { return nil }
+// Close ends the Loader's connections. It does not wait for a server that does
+// not answer.
+func (l *Loader) Close() error {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	var errs []error
+	for _, s := range l.streams {
+		if !s.IsClosed() {
+			errs = append(errs, s.Close(ctx))
+		}
+	}
+	if l.control != nil {
+		errs = append(errs, l.control.Close(ctx))
+	}
+	if err := errors.Join(errs...); err != nil {
+		return fmt.Errorf("close the connections: %w", err)
+	}
+	return nil
+}
+
+// Truncate empties tables in one transaction. Their names are written as in SQL.
+// Tables that refer to them must be among them.
+func Truncate(ctx context.Context, conn *pgx.ConnConfig, tables ...string) (err error) {
+	c, err := pgx.ConnectConfig(ctx, controlConfig(conn))
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, c.Close(context.WithoutCancel(ctx))) }()
+	sql := "TRUNCATE "
+	for i, name := range tables {
+		t, err := catalog.Lookup(ctx, c, name)
+		if err != nil {
+			return err
+		}
+		if err := t.Loadable(); err != nil {
+			return err
+		}
+		if i > 0 {
+			sql += ", "
+		}
+		sql += t.SQL()
+	}
+	if _, err := c.Exec(ctx, sql); err != nil {
+		return fmt.Errorf("empty the tables: %w", err)
+	}
+	return nil
+}

@@ -52,6 +52,9 @@ func Open(path string) (*Source, error) {
 // New returns the Source of r. Closing the Source does not close r.
 func New(name string, r io.Reader) (*Source, error) { return open(name, -1, r) }
 
+// NewCloser returns the Source of r. Closing the Source closes r.
+func NewCloser(name string, r io.ReadCloser) (*Source, error) { return open(name, -1, r, r.Close) }
+
 func open(name string, size int64, r io.Reader, closers ...func() error) (*Source, error) {
 	s := &Source{Name: name, Size: size, close: closers}
 	if err := s.decode(bufio.NewReaderSize(&counter{r: r, n: &s.read}, 256<<10)); err != nil {

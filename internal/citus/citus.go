@@ -1,0 +1,215 @@
+// Package citus reads a Citus cluster as data: its nodes, how a table is
+// distributed, where its shards are, and which shard a value belongs to. Its
+// hashes are PostgreSQL's own, bit for bit.
+package citus
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// Version returns the version of the Citus extension in the database that conn is
+// connected to, "" without it.
+func Version(ctx context.Context, conn *pgx.Conn) (string, error) {
+	var v string
+	err := conn.QueryRow(ctx, `SELECT extversion FROM pg_catalog.pg_extension WHERE extname = 'citus'`).Scan(&v)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return "", nil
+	}
+	if err != nil {
+		return "", fmt.Errorf("the version of Citus: %w", err)
+	}
+	return v, nil
+}
+
+// A Node is a Citus server.
+type Node struct {
+	Group  int32 // 0 is the coordinator
+	Name   string
+	Port   int32
+	Active bool
+	Role   string // primary, secondary
+	// HasShards says that the node is meant to hold shards.
+	HasShards bool
+	// Synced says that the node knows the cluster's metadata, and that they are
+	// up to date as the coordinator believes.
+	Synced bool
+}
+
+// Nodes returns the nodes of the cluster, the coordinator first if it is one of
+// them.
+func Nodes(ctx context.Context, conn *pgx.Conn) ([]Node, error) {
+	rows, err := conn.Query(ctx, `
+		SELECT groupid, nodename, nodeport, isactive, noderole::text, shouldhaveshards, hasmetadata AND metadatasynced
+		FROM pg_catalog.pg_dist_node ORDER BY groupid, nodeid`)
+	if err != nil {
+		return nil, fmt.Errorf("the nodes of the cluster: %w", err)
+	}
+	nodes, err := pgx.CollectRows(rows, pgx.RowToStructByPos[Node])
+	if err != nil {
+		return nil, fmt.Errorf("the nodes of the cluster: %w", err)
+	}
+	return nodes, nil
+}
+
+// LocalGroup returns the group of the node that conn is connected to. It is 0 on
+// the coordinator.
+func LocalGroup(ctx context.Context, conn *pgx.Conn) (int32, error) {
+	var group int32
+	if err := conn.QueryRow(ctx, `SELECT groupid FROM pg_catalog.pg_dist_local_group`).Scan(&group); err != nil {
+		return 0, fmt.Errorf("the role of this node: %w", err)
+	}
+	return group, nil
+}
+
+// A Kind is a way for Citus to place a table's rows.
+type Kind string
+
+// The kinds of tables.
+const (
+	Local     Kind = "local"     // not a Citus table
+	Hash      Kind = "hash"      // distributed over shards by the hash of a column
+	Reference Kind = "reference" // one shard, a copy on every node
+	Single    Kind = "single"    // one shard without a distribution column
+	Managed   Kind = "managed"   // local, but known to Citus
+	Range     Kind = "range"
+	Append    Kind = "append"
+)
+
+// A Distribution says how a table is distributed.
+type Distribution struct {
+	Kind       Kind
+	Column     string // the distribution column, "" for none
+	Colocation int64
+	// Replicated says that a shard has more than one placement which Citus itself
+	// keeps alike.
+	Replicated bool
+	// Shards are in the order of their hash ranges.
+	Shards []Shard
+}
+
+// A Shard is a part of a table: the rows whose distribution value hashes into
+// [Min, Max]. Tables without a distribution column have one shard, for which Min
+// and Max mean nothing.
+type Shard struct {
+	ID       int64
+	Min, Max int32
+}
+
+// Distribute reads how the table with that OID is distributed. The server must
+// have Citus.
+func Distribute(ctx context.Context, conn *pgx.Conn, table uint32) (*Distribution, error) {
+	var method, replication string
+	d := &Distribution{}
+	err := conn.QueryRow(ctx, `
+		SELECT p.partmethod::text, p.repmodel::text, p.colocationid,
+		       coalesce(pg_catalog.column_to_column_name(p.logicalrelid, p.partkey), '')
+		FROM pg_catalog.pg_dist_partition p WHERE p.logicalrelid = $1::oid`, table).
+		Scan(&method, &replication, &d.Colocation, &d.Column)
+	if errors.Is(err, pgx.ErrNoRows) {
+		d.Kind = Local
+		return d, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("the distribution of the table: %w", err)
+	}
+	d.Kind = kind(method, replication, d.Colocation)
+	d.Replicated = replication == "c"
+	return d, d.readShards(ctx, conn, table)
+}
+
+// kind translates pg_dist_partition. A managed local table and a single-shard
+// table look alike but for the colocation group.
+func kind(method, replication string, colocation int64) Kind {
+	switch {
+	case method == "h":
+		return Hash
+	case method == "r":
+		return Range
+	case method == "a":
+		return Append
+	case replication == "t":
+		return Reference
+	case colocation == 0:
+		return Managed
+	}
+	return Single
+}
+
+func (d *Distribution) readShards(ctx context.Context, conn *pgx.Conn, table uint32) error {
+	low, high := "0", "0"
+	if d.Kind == Hash {
+		low, high = "shardminvalue::int", "shardmaxvalue::int"
+	}
+	rows, err := conn.Query(ctx, `SELECT shardid, `+low+`, `+high+`
+		FROM pg_catalog.pg_dist_shard WHERE logicalrelid = $1::oid`, table)
+	if err != nil {
+		return fmt.Errorf("the shards of the table: %w", err)
+	}
+	if d.Shards, err = pgx.CollectRows(rows, pgx.RowToStructByPos[Shard]); err != nil {
+		return fmt.Errorf("the shards of the table: %w", err)
+	}
+	slices.SortFunc(d.Shards, func(a, b Shard) int { return cmp.Or(cmp.Compare(a.Min, b.Min), cmp.Compare(a.ID, b.ID)) })
+	if d.Kind == Hash {
+		return d.checkRanges()
+	}
+	return nil
+}
+
+// checkRanges makes sure that every hash has exactly one shard.
+func (d *Distribution) checkRanges() error {
+	next := int64(-1 << 31)
+	for _, s := range d.Shards {
+		if int64(s.Min) != next || s.Max < s.Min {
+			return fmt.Errorf("shard %d owns the hashes %d to %d, but the shard before it ends at %d", s.ID, s.Min, s.Max, next-1)
+		}
+		next = int64(s.Max) + 1
+	}
+	if next != 1<<31 {
+		return fmt.Errorf("no shard owns the hashes from %d on", next)
+	}
+	return nil
+}
+
+// A Finder finds shards by hash.
+type Finder struct {
+	mins []int32
+	// step is the width of all ranges but the last, 0 if they differ.
+	step uint64
+}
+
+// NewFinder returns the Finder of shards, which are those of a hash-distributed
+// table in the order of their ranges.
+func NewFinder(shards []Shard) *Finder {
+	f := &Finder{mins: make([]int32, len(shards))}
+	for i, s := range shards {
+		f.mins[i] = s.Min
+	}
+	if len(shards) > 0 {
+		f.step = uint64(int64(shards[0].Max) - int64(shards[0].Min) + 1)
+	}
+	for i, s := range shards {
+		if i+1 < len(shards) && uint64(int64(s.Max)-int64(s.Min)+1) != f.step {
+			f.step = 0
+		}
+	}
+	return f
+}
+
+// Find returns the index of the shard that owns hash.
+func (f *Finder) Find(hash int32) int {
+	if f.step > 0 {
+		// The last range may be a little wider than the others.
+		return min(int(uint64(int64(hash)+1<<31)/f.step), len(f.mins)-1)
+	}
+	i, found := slices.BinarySearch(f.mins, hash)
+	if found {
+		return i
+	}
+	return i - 1
+}

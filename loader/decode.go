@@ -1,0 +1,209 @@
+package loader
+
+import (
+	"context"
+	"fmt"
+
+	"shardload/internal/pgcopy"
+	"shardload/internal/pgcsv"
+)
+
+// A chunk is a numbered run of whole records of the input.
+type chunk struct {
+	number int64 // from 0
+	line   int64 // on which it starts, from 1
+	data   []byte
+	before <-chan struct{} // closed when the chunk before it is in the lanes
+	after  chan struct{}   // closed when this one is
+}
+
+// A record is one decoded record of a chunk.
+type record struct {
+	start, end       int32 // in the chunk, without the line break
+	binStart, binEnd int32 // in the decoder's binary rows
+	line             int32 // counted from the chunk's first
+	lane             int32
+}
+
+// A decoder turns the records of one chunk at a time into rows for the lanes. It
+// stays with one goroutine.
+type decoder struct {
+	lay    *layout
+	eol    pgcsv.EOL
+	ask    *asker
+	name   string // of the input
+	scan   pgcsv.Scanner
+	fields []pgcsv.Field
+
+	records []record
+	rows    []byte // binary rows
+	scratch []byte // unquoted values
+	csv     []bool // by lane: a record of it has to go as CSV
+	hashes  []int32
+	unsure  []question
+}
+
+func newDecoder(lay *layout, eol pgcsv.EOL, ask *asker, name string) *decoder {
+	return &decoder{lay: lay, eol: eol, ask: ask, name: name,
+		csv:    make([]bool, lay.router.lanes),
+		hashes: make([]int32, len(lay.router.keys)),
+	}
+}
+
+// decode decodes c into d.records. At the first bad record it stops and returns a
+// *RowError; d.records are not to be used then.
+func (d *decoder) decode(ctx context.Context, c *chunk) error {
+	d.records, d.rows, d.unsure = d.records[:0], d.rows[:0], d.unsure[:0]
+	clear(d.csv)
+	var bad error
+	d.scan.Reset(c.data, d.eol, c.line)
+	offset := int32(0)
+	for d.scan.Next() {
+		if bad = d.record(c, offset); bad != nil {
+			break
+		}
+		offset += int32(d.scan.Size())
+	}
+	if len(d.unsure) == 0 {
+		return bad
+	}
+	if err := d.settle(ctx, c); err != nil {
+		return err // of a record before the bad one
+	}
+	return bad
+}
+
+// record decodes the record on which the scanner stands.
+func (d *decoder) record(c *chunk, offset int32) error {
+	raw := d.scan.Record()
+	d.fields = pgcsv.AppendFields(d.fields[:0], raw, d.lay.delimiter, d.scan.HasQuotes())
+	if err := d.check(raw); err != nil {
+		return err
+	}
+	r := record{start: offset, end: offset + int32(len(raw)), line: int32(d.scan.Line() - c.line)}
+	sure, err := d.route(c, raw, &r)
+	if err != nil {
+		return err
+	}
+	d.encode(raw, &r)
+	d.records = append(d.records, r)
+	if sure && r.binEnd == r.binStart {
+		d.csv[r.lane] = true
+	}
+	return nil
+}
+
+// check finds what is no record at all.
+func (d *decoder) check(raw []byte) error {
+	switch want := len(d.lay.columns); {
+	case len(raw) > d.lay.maxRecord:
+		return d.tooLong()
+	case string(raw) == `\.`:
+		return d.bad(fmt.Errorf(`\. on a line by itself ends the data for PostgreSQL, but more may follow; remove the line, or quote it ("\.") if it is a value`))
+	case len(d.fields) != want && len(raw) == 0:
+		return d.bad(fmt.Errorf("the line is empty, want %d fields", want))
+	case len(d.fields) != want:
+		return d.bad(fmt.Errorf("%s, want %d", plural(len(d.fields), "field"), want))
+	}
+	if complaint := d.scan.LineBreak(); complaint != "" {
+		return d.bad(fmt.Errorf("%s; the first record ends in %s, so must the others", complaint, d.eol))
+	}
+	return nil
+}
+
+func (d *decoder) tooLong() error {
+	return d.bad(fmt.Errorf("the record is longer than --max-record (%d bytes); if it is one, raise that, if not, look for a quote that is left open", d.lay.maxRecord))
+}
+
+// bad returns err as one of the record on which the scanner stands.
+func (d *decoder) bad(err error) error {
+	return &RowError{File: d.name, Line: d.scan.Line(), Err: err}
+}
+
+// route finds the record's lane. It reports false where the server is to be asked
+// first.
+func (d *decoder) route(c *chunk, raw []byte, r *record) (sure bool, err error) {
+	sure = true
+	d.scratch = d.scratch[:0]
+	for i := range d.lay.router.keys {
+		k := &d.lay.router.keys[i]
+		f := d.fields[k.field]
+		d.hashes[i] = 0
+		if f.IsNull(raw, d.lay.null) {
+			if d.lay.router.finder != nil {
+				return false, &RowError{File: d.name, Line: d.scan.Line(), Column: k.column,
+					Err: fmt.Errorf("is NULL, but its value decides the row's shard")}
+			}
+			continue
+		}
+		var v []byte
+		v, d.scratch = f.Value(raw, d.scratch)
+		ok := false
+		if k.hash != nil {
+			d.hashes[i], ok = k.hash(v)
+		}
+		if !ok {
+			sure = false
+			d.unsure = append(d.unsure, question{record: len(d.records), key: i, value: string(v), line: d.scan.Line()})
+		}
+	}
+	if sure {
+		r.lane = d.lay.router.lane(d.hashes, c.number)
+	}
+	return sure, nil
+}
+
+// encode appends the record's binary row, unless a value needs the server's
+// judgement or the row would be out of all proportion.
+func (d *decoder) encode(raw []byte, r *record) {
+	start := len(d.rows)
+	r.binStart, r.binEnd = int32(start), int32(start)
+	if d.lay.encoders == nil {
+		return
+	}
+	rows := pgcopy.AppendFieldCount(d.rows, int16(len(d.fields)))
+	d.scratch = d.scratch[:0]
+	for i, f := range d.fields {
+		if f.IsNull(raw, d.lay.null) {
+			rows = pgcopy.AppendNull(rows)
+			continue
+		}
+		var v []byte
+		v, d.scratch = f.Value(raw, d.scratch)
+		var sure bool
+		if rows, sure = d.lay.encoders[i](rows, v); !sure {
+			d.rows = rows[:start]
+			return
+		}
+	}
+	if len(rows)-start > max(d.lay.maxRecord, maxPage) || len(rows) > 1<<30 {
+		d.rows = rows[:start]
+		return
+	}
+	d.rows = rows
+	r.binEnd = int32(len(rows))
+}
+
+// deliver appends the decoded rows to the lanes. Rows of one lane go in one
+// format: in binary if all of them can.
+func (d *decoder) deliver(ctx context.Context, c *chunk, l *lanes) error {
+	for i := range d.records {
+		r := &d.records[i]
+		f, row := formatBinary, d.rows[r.binStart:r.binEnd]
+		if d.csv[r.lane] {
+			f, row = formatCSV, c.data[r.start:r.end]
+		}
+		if err := l.add(ctx, int(r.lane), f, row, c.line+int64(r.line)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// plural returns "1 field" or "2 fields".
+func plural[N int | int64](n N, what string) string {
+	if n == 1 {
+		return fmt.Sprintf("%d %s", n, what)
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}

@@ -1,0 +1,101 @@
+package loader
+
+import (
+	"context"
+	"encoding/csv"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+
+	"github.com/gocarina/gocsv"
+
+	"shardload/internal/input"
+)
+
+// An Input is something to load: CSV in PostgreSQL's dialect. File, Reader and
+// Records make one.
+type Input struct {
+	name string
+	open func(context.Context) (*input.Source, error)
+}
+
+// Name returns what errors call the input.
+func (in Input) Name() string { return in.name }
+
+// File returns the input in the file at path, decompressed by its content.
+func File(path string) Input {
+	return Input{name: path, open: func(context.Context) (*input.Source, error) { return input.Open(path) }}
+}
+
+// Reader returns the input that r holds, decompressed by its content. Errors call
+// it name. It can be loaded once.
+func Reader(name string, r io.Reader) Input {
+	return Input{name: name, open: func(context.Context) (*input.Source, error) { return input.New(name, r) }}
+}
+
+// Records returns the input made of typed rows, whose csv tags name the columns.
+// The first error of seq stops the load. gocsv writes the rows, so this is for
+// transforms, not for speed.
+func Records[T any](name string, seq iter.Seq2[T, error]) Input {
+	return Input{name: name, open: func(ctx context.Context) (*input.Source, error) {
+		r, w := io.Pipe()
+		stop := context.AfterFunc(ctx, func() { r.CloseWithError(context.Cause(ctx)) })
+		go func() {
+			w.CloseWithError(writeRecords(w, seq))
+			stop()
+		}()
+		return input.NewCloser(name, r)
+	}}
+}
+
+// writeRecords writes seq as CSV with a header.
+func writeRecords[T any](w io.Writer, seq iter.Seq2[T, error]) error {
+	records := make(chan any)
+	written := make(chan error, 1)
+	out := gocsv.DefaultCSVWriter(w)
+	go func() { written <- gocsv.MarshalChan(records, out) }()
+	var failed error
+	for record, err := range seq {
+		if failed = err; err != nil {
+			break
+		}
+		select {
+		case records <- record:
+			continue
+		case failed = <-written:
+		}
+		break
+	}
+	close(records)
+	if failed != nil {
+		return failed
+	}
+	return <-written
+}
+
+// Read returns the records of r, CSV with a header, one at a time. After an error
+// there are no more.
+func Read[T any](r io.Reader) iter.Seq2[T, error] {
+	return func(yield func(T, error) bool) {
+		var zero T
+		u, err := gocsv.NewUnmarshaller(csv.NewReader(r), zero)
+		if err != nil {
+			yield(zero, err)
+			return
+		}
+		for {
+			v, err := u.Read()
+			if errors.Is(err, io.EOF) {
+				return
+			}
+			record, ok := v.(T)
+			if err == nil && !ok {
+				err = fmt.Errorf("gocsv made a %T of a record, want a %T", v, zero)
+			}
+			if !yield(record, err) || err != nil {
+				return
+			}
+		}
+	}
+}

@@ -1,0 +1,319 @@
+package loader
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"sync"
+)
+
+// maxPage is the usual size of a page. Tables of so many lanes that each would
+// get only a few of them have smaller ones.
+const (
+	maxPage = 64 << 10
+	minPage = 4 << 10
+)
+
+// A format is how a row is written for COPY.
+type format byte
+
+const (
+	formatCSV format = iota
+	formatBinary
+)
+
+// A buffer is bytes in pages. Pages behind the one being written are there and
+// empty.
+type buffer struct {
+	pages   [][]byte
+	writing int // index of the page being written
+}
+
+// room returns how many bytes can be appended.
+func (b *buffer) room() int {
+	n := 0
+	for _, p := range b.pages[min(b.writing, len(b.pages)):] {
+		n += cap(p) - len(p)
+	}
+	return n
+}
+
+// append appends data, for which there must be room.
+func (b *buffer) append(data []byte) {
+	for len(data) > 0 {
+		p := &b.pages[b.writing]
+		n := min(len(data), cap(*p)-len(*p))
+		*p = append(*p, data[:n]...)
+		data = data[n:]
+		if len(*p) == cap(*p) {
+			b.writing++
+		}
+	}
+}
+
+// A part is a run of rows of a batch which one COPY carries.
+type part struct {
+	format format
+	rows   int64
+	data   buffer
+	// lines has for each row the number of lines between its start and that of
+	// the row before it, as a uvarint. It is read only to say where an error is.
+	lines    buffer
+	lastLine int64
+}
+
+// A batch is the rows that one transaction stores: consecutive rows of one lane.
+type batch struct {
+	lane  int
+	parts []part
+	rows  int64
+	bytes int64
+}
+
+// A lane is an ordered flow of rows into one place. One batch of it is in flight
+// at a time, and batches are stored in the order in which they were sealed.
+type lane struct {
+	open *batch // only the decoder whose turn it is touches it
+
+	sealed   []*batch // waiting, the oldest first
+	inFlight bool
+}
+
+// lanes holds the rows between the decoders and the streams, in pages the number
+// of which is fixed. With all pages in use the decoders wait.
+type lanes struct {
+	pageSize int
+	batch    int64 // bytes at which a batch is sealed
+	streams  int
+
+	mu      sync.Mutex
+	changed sync.Cond
+	lanes   []lane
+	free    [][]byte // last in, first out: the page used last is warm
+	unmade  int      // pages that have never been needed
+	ready   []int    // lanes with a sealed batch and none in flight
+	waiting int      // sealed batches
+	flying  int      // batches in flight
+	ended   bool     // no more rows will come
+}
+
+func newLanes(n int, memory int64, batch, streams int) *lanes {
+	page := maxPage
+	for page > minPage && int64(page)*int64(n)*16 > memory {
+		page /= 2
+	}
+	l := &lanes{
+		pageSize: page,
+		batch:    int64(batch),
+		streams:  streams,
+		lanes:    make([]lane, n),
+		unmade:   int(memory / int64(page)),
+	}
+	l.changed.L = &l.mu
+	return l
+}
+
+// errNoPages cannot happen while a record fits twice into the memory.
+var errNoPages = errors.New("the memory is too small for this many lanes; raise --memory")
+
+// add appends one row to a lane and seals the lane's batch if that makes it large
+// enough. It waits while no pages are free. Only one goroutine at a time may call
+// add, seal and end.
+func (l *lanes) add(ctx context.Context, i int, f format, row []byte, line int64) error {
+	if err := l.reserve(ctx, i, f, len(row)); err != nil {
+		return err
+	}
+	b := l.lanes[i].open
+	p := &b.parts[len(b.parts)-1]
+	p.data.append(row)
+	if f == formatCSV {
+		p.data.append(newline)
+	}
+	var scratch [binary.MaxVarintLen64]byte
+	p.lines.append(scratch[:binary.PutUvarint(scratch[:], uint64(line-p.lastLine))])
+	p.lastLine = line
+	p.rows++
+	b.rows++
+	b.bytes += int64(len(row))
+	if b.bytes >= l.batch {
+		l.mu.Lock()
+		l.seal(i)
+		l.mu.Unlock()
+	}
+	return nil
+}
+
+var newline = []byte{'\n'}
+
+// reserve makes room for a row of n bytes at the end of the lane's open batch.
+func (l *lanes) reserve(ctx context.Context, i int, f format, n int) error {
+	n++ // the line break
+	if p := l.part(i, f); p != nil && p.data.room() >= n && p.lines.room() >= binary.MaxVarintLen64 {
+		return nil
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for {
+		if err := context.Cause(ctx); err != nil {
+			return err
+		}
+		// Sealing may have taken the open batch away, so ask anew each time.
+		data, lines := l.needed(i, f, n)
+		if data+lines <= len(l.free)+l.unmade {
+			p := l.openPart(i, f)
+			p.data.pages = l.take(p.data.pages, data)
+			p.lines.pages = l.take(p.lines.pages, lines)
+			return nil
+		}
+		if l.waiting+l.flying >= l.streams || !l.sealFullest() {
+			if l.waiting+l.flying == 0 {
+				return errNoPages
+			}
+			l.changed.Wait()
+		}
+	}
+}
+
+// part returns the part to which a row of format f can be appended, or nil.
+func (l *lanes) part(i int, f format) *part {
+	b := l.lanes[i].open
+	if b == nil || b.parts[len(b.parts)-1].format != f {
+		return nil
+	}
+	return &b.parts[len(b.parts)-1]
+}
+
+// needed returns how many pages a row of n bytes needs.
+func (l *lanes) needed(i int, f format, n int) (data, lines int) {
+	if p := l.part(i, f); p != nil {
+		n -= p.data.room()
+		if p.lines.room() < binary.MaxVarintLen64 {
+			lines = 1
+		}
+	} else {
+		lines = 1
+	}
+	return max(n+l.pageSize-1, 0) / l.pageSize, lines
+}
+
+// openPart returns the part for rows of format f, a new one if need be.
+func (l *lanes) openPart(i int, f format) *part {
+	if p := l.part(i, f); p != nil {
+		return p
+	}
+	if l.lanes[i].open == nil {
+		l.lanes[i].open = &batch{lane: i}
+	}
+	b := l.lanes[i].open
+	b.parts = append(b.parts, part{format: f})
+	return &b.parts[len(b.parts)-1]
+}
+
+// take moves n free pages to the end of pages.
+func (l *lanes) take(pages [][]byte, n int) [][]byte {
+	for range n {
+		if last := len(l.free) - 1; last >= 0 {
+			pages = append(pages, l.free[last])
+			l.free = l.free[:last]
+			continue
+		}
+		l.unmade--
+		pages = append(pages, make([]byte, 0, l.pageSize))
+	}
+	return pages
+}
+
+// sealFullest seals the largest open batch and reports whether there was one.
+func (l *lanes) sealFullest() bool {
+	fullest, size := -1, int64(-1)
+	for i := range l.lanes {
+		if b := l.lanes[i].open; b != nil && b.rows > 0 && b.bytes > size {
+			fullest, size = i, b.bytes
+		}
+	}
+	if fullest < 0 {
+		return false
+	}
+	l.seal(fullest)
+	return true
+}
+
+// seal closes the lane's open batch and hands it to the streams.
+func (l *lanes) seal(i int) {
+	ln := &l.lanes[i]
+	if ln.open == nil {
+		return
+	}
+	ln.sealed = append(ln.sealed, ln.open)
+	ln.open = nil
+	l.waiting++
+	if !ln.inFlight && len(ln.sealed) == 1 {
+		l.ready = append(l.ready, i)
+	}
+	l.changed.Broadcast()
+}
+
+// end seals what is open: no more rows will come.
+func (l *lanes) end() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for i := range l.lanes {
+		l.seal(i)
+	}
+	l.ended = true
+	l.changed.Broadcast()
+}
+
+// next returns a batch to store, or nil when there will be no more. The stream
+// must give it back with done.
+func (l *lanes) next(ctx context.Context) (*batch, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for len(l.ready) == 0 {
+		if err := context.Cause(ctx); err != nil {
+			return nil, err
+		}
+		if l.ended && l.waiting == 0 {
+			return nil, nil
+		}
+		l.changed.Wait()
+	}
+	ln := &l.lanes[l.ready[0]]
+	l.ready = l.ready[1:]
+	b := ln.sealed[0]
+	ln.sealed = ln.sealed[1:]
+	ln.inFlight = true
+	l.waiting--
+	l.flying++
+	return b, nil
+}
+
+// done takes the pages of a batch back, and lets the lane's next one go.
+func (l *lanes) done(b *batch) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for i := range b.parts {
+		for _, pages := range [][][]byte{b.parts[i].data.pages, b.parts[i].lines.pages} {
+			for _, p := range pages {
+				l.free = append(l.free, p[:0])
+			}
+		}
+	}
+	ln := &l.lanes[b.lane]
+	ln.inFlight = false
+	l.flying--
+	if len(ln.sealed) > 0 {
+		l.ready = append(l.ready, b.lane)
+	}
+	l.changed.Broadcast()
+}
+
+// watch wakes everybody who waits when ctx ends. The caller must call the
+// function it returns.
+func (l *lanes) watch(ctx context.Context) (stop func() bool) {
+	return context.AfterFunc(ctx, func() {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.changed.Broadcast()
+	})
+}

@@ -1,0 +1,233 @@
+package loader
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"runtime"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"shardload/internal/input"
+	"shardload/internal/pgcsv"
+)
+
+// A load is one run of the pipeline: the chunker, the decoders and the streams,
+// and what they count.
+type load struct {
+	src      *input.Source
+	chunker  *pgcsv.Chunker
+	lay      *layout
+	lanes    *lanes
+	encoding string // the server's
+	buffers  chan []byte
+
+	read    atomic.Int64 // input, decompressed
+	rows    atomic.Int64
+	batches atomic.Int64
+	copying atomic.Int64 // nanoseconds
+	inDoubt atomic.Int64
+}
+
+// Load stores all rows of in, or stops at a record that cannot be stored with a
+// *RowError. Batches that are stored by then stay; Result counts them. Loads of
+// one Loader follow each other: Load must not be called from two goroutines at
+// once.
+func (l *Loader) Load(ctx context.Context, in Input) (res Result, err error) {
+	started := time.Now()
+	ld := &load{encoding: l.server.Encoding}
+	defer func() {
+		res = ld.result(time.Since(started))
+		l.current.Store(nil)
+		l.past.add(res)
+	}()
+	src, err := in.open(ctx)
+	if err != nil {
+		return res, err
+	}
+	defer func() { err = errors.Join(err, src.Close()) }()
+	ld.src = src
+	ld.chunker = pgcsv.NewChunker(src, l.cfg.MaxRecord)
+	l.current.Store(ld)
+
+	first, err := l.first(ld)
+	if err != nil || first == nil {
+		return res, err
+	}
+	if err := l.connectStreams(ctx); err != nil {
+		return res, err
+	}
+	return res, l.run(ctx, ld, first)
+}
+
+// first reads the first chunk and finds the layout in it. It returns nil if the
+// input has no rows.
+func (l *Loader) first(ld *load) (*chunk, error) {
+	name := ld.src.Name
+	data, err := ld.next(nil, 1)
+	switch {
+	case errors.Is(err, io.EOF) && l.cfg.Header == HeaderNo:
+		return nil, nil
+	case errors.Is(err, io.EOF):
+		return nil, fmt.Errorf("%s: %w", name, ErrEmpty)
+	case err != nil:
+		return nil, err
+	}
+	ld.read.Add(int64(len(data)))
+	var s pgcsv.Scanner
+	s.Reset(data, ld.chunker.EOL(), 1)
+	s.Next()
+	columns := tableColumns(l.table)
+	c := &chunk{line: 1, data: data}
+	if fields := parseHeader(s.Record(), l.cfg.Delimiter); l.cfg.Header == HeaderYes || l.cfg.Header == HeaderAuto && isHeader(l.table, fields) {
+		if columns, err = headerColumns(l.table, fields); err != nil {
+			return nil, &RowError{File: name, Line: 1, Err: err}
+		}
+		c.line += pgcsv.Lines(data[:s.Size()], ld.chunker.EOL())
+		c.data = data[s.Size():]
+	}
+	if ld.lay, err = l.newLayout(columns); err != nil {
+		return nil, &RowError{File: name, Line: 1, Err: err}
+	}
+	return c, nil
+}
+
+// run moves the chunks through decoders and lanes to the streams.
+func (l *Loader) run(ctx context.Context, ld *load, first *chunk) error {
+	decoders := runtime.GOMAXPROCS(0)
+	ld.lanes = newLanes(ld.lay.router.lanes, l.cfg.Memory, l.cfg.Batch, len(l.streams))
+	ld.buffers = make(chan []byte, decoders+1)
+	for range decoders + 1 {
+		ld.buffers <- nil
+	}
+	ask := &asker{connect: l.connect, encoding: l.cfg.Encoding}
+	defer ask.close(context.WithoutCancel(ctx))
+
+	g, ctx := errgroup.WithContext(ctx)
+	defer ld.lanes.watch(ctx)()
+	chunks := make(chan *chunk)
+	g.Go(func() error {
+		defer close(chunks)
+		return ld.chunk(ctx, first, chunks)
+	})
+	decoding, decodingCtx := errgroup.WithContext(ctx)
+	for range decoders {
+		decoding.Go(func() error { return ld.decode(decodingCtx, ask, chunks) })
+	}
+	g.Go(func() error {
+		if err := decoding.Wait(); err != nil {
+			return err
+		}
+		ld.lanes.end()
+		return nil
+	})
+	for _, conn := range l.streams {
+		s := &stream{conn: conn, lay: ld.lay, name: ld.src.Name, load: ld}
+		g.Go(func() error { return s.run(ctx) })
+	}
+	return g.Wait()
+}
+
+// chunk cuts the input into chunks behind first.
+func (ld *load) chunk(ctx context.Context, first *chunk, chunks chan<- *chunk) error {
+	before := make(chan struct{})
+	close(before)
+	for c := first; ; {
+		// The decoder owns c once it is sent.
+		number, line, after := c.number+1, c.line+pgcsv.Lines(c.data, ld.chunker.EOL()), make(chan struct{})
+		c.before, c.after = before, after
+		if err := send(ctx, chunks, c); err != nil {
+			return err
+		}
+		before = after
+		var buf []byte
+		select {
+		case buf = <-ld.buffers:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+		data, err := ld.next(buf, line)
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return ld.inTurn(ctx, before, err)
+		}
+		ld.read.Add(int64(len(data)))
+		c = &chunk{number: number, line: line, data: data}
+	}
+}
+
+// next returns the next chunk's bytes, in buf. Its errors name the input and,
+// where a record is at fault, the line.
+func (ld *load) next(buf []byte, line int64) ([]byte, error) {
+	data, err := ld.chunker.Next(buf)
+	if err == nil || errors.Is(err, io.EOF) {
+		return data, err
+	}
+	long, tooLong := errors.AsType[*pgcsv.TooLongError](err)
+	if !tooLong && !errors.Is(err, pgcsv.ErrOpenQuote) {
+		return nil, err
+	}
+	var s pgcsv.Scanner
+	for s.Reset(data, ld.chunker.EOL(), line); s.Next(); {
+	}
+	row := &RowError{File: ld.src.Name, Line: s.Line(), Err: err}
+	if tooLong {
+		row.Err = fmt.Errorf("the record is longer than --max-record (%d bytes); if it is one, raise that, if not, look for a quote that is left open", long.Max)
+	}
+	return nil, row
+}
+
+// inTurn returns err once the chunks before it are in the lanes, so that a bad
+// record among them is named first.
+func (ld *load) inTurn(ctx context.Context, before <-chan struct{}, err error) error {
+	select {
+	case <-before:
+		return err
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// decode decodes chunks until there are no more. Chunks enter the lanes in the
+// order of their numbers.
+func (ld *load) decode(ctx context.Context, ask *asker, chunks <-chan *chunk) error {
+	d := newDecoder(ld.lay, ld.chunker.EOL(), ask, ld.src.Name)
+	for c := range chunks {
+		bad := d.decode(ctx, c)
+		if err := ld.inTurn(ctx, c.before, bad); err != nil {
+			return err
+		}
+		if err := d.deliver(ctx, c, ld.lanes); err != nil {
+			return err
+		}
+		close(c.after)
+		ld.buffers <- c.data[:0] // never blocks: it has room for all there are
+	}
+	return nil
+}
+
+// send sends v, or returns why ctx ended.
+func send[T any](ctx context.Context, ch chan<- T, v T) error {
+	select {
+	case ch <- v:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+func (ld *load) result(elapsed time.Duration) Result {
+	return Result{
+		Rows:    ld.rows.Load(),
+		Batches: ld.batches.Load(),
+		Bytes:   ld.read.Load(),
+		Elapsed: elapsed,
+		Copying: time.Duration(ld.copying.Load()),
+		InDoubt: ld.inDoubt.Load(),
+	}
+}

@@ -1,0 +1,106 @@
+package loader
+
+import (
+	"encoding/binary"
+	"regexp"
+	"strconv"
+	"strings"
+
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"shardload/internal/pgcsv"
+)
+
+// copyContext is the line that COPY adds to an error's context. Its words depend
+// on the server's language, its form hardly.
+var copyContext = regexp.MustCompile(`(?m)^COPY ([^,\n]+), \S+ (\d+)(?:, \S+ ([^:\n]+))?`)
+
+// locate turns the server's refusal of a part into the record's place in the
+// input, as exactly as the server lets it be known.
+func locate(err *pgconn.PgError, name string, lay *layout, p *part) error {
+	row := &RowError{File: name, Line: p.firstLine(), LastLine: p.lastLine, Column: err.ColumnName, Err: refused(err)}
+	m := copyContext.FindStringSubmatch(err.Where)
+	switch {
+	case m == nil, m[1] != lay.table.Name:
+		return row // of another relation: a shard, counted in the shard's rows
+	case strings.Contains(err.Where, "while executing command on"):
+		return row // the line that was being routed just then, innocent
+	}
+	n, convErr := strconv.ParseInt(m[2], 10, 64)
+	if convErr != nil {
+		return row
+	}
+	if index, ok := p.recordAt(n); ok {
+		row.Line, row.LastLine = p.lineOf(index), 0
+	}
+	if row.Column == "" && lay.table.Column(m[3]) != nil {
+		row.Column = m[3]
+	}
+	return row
+}
+
+// batchError is an error of a whole batch: of a constraint that is checked when
+// it is committed.
+func batchError(err *pgconn.PgError, name string, b *batch) error {
+	row := &RowError{File: name, Column: err.ColumnName, Err: refused(err)}
+	for i := range b.parts {
+		p := &b.parts[i]
+		if first := p.firstLine(); row.Line == 0 || first < row.Line {
+			row.Line = first
+		}
+		row.LastLine = max(row.LastLine, p.lastLine)
+	}
+	return row
+}
+
+// refused keeps of err what may be shown: the detail is row data.
+func refused(err *pgconn.PgError) *RefusedError {
+	e := &RefusedError{SQLState: err.Code, Message: err.Message}
+	switch err.Code {
+	case "22021":
+		e.Hint = "name the input's encoding with --encoding, or convert the input"
+	case "53100":
+		e.Hint = "free space on the server"
+	case "42501":
+		e.Hint = "grant the right, or connect as the table's owner"
+	}
+	return e
+}
+
+// recordAt returns the index of the record that COPY calls line n: the n-th in
+// binary, and in CSV the one whose last physical line it is.
+func (p *part) recordAt(n int64) (index int64, ok bool) {
+	if p.format == formatBinary {
+		return n - 1, n >= 1 && n <= p.rows
+	}
+	var s pgcsv.Scanner
+	line := int64(0)
+	for s.Reset(p.data.bytes(), pgcsv.LF, 1); s.Next(); index++ {
+		// Until it has seen the first record end, COPY takes carriage returns
+		// for line breaks inside quotes.
+		inside := pgcsv.LF
+		if index == 0 {
+			inside = pgcsv.CR
+		}
+		if line += 1 + pgcsv.Lines(s.Record(), inside); line >= n {
+			return index, true
+		}
+	}
+	return 0, false
+}
+
+// lineOf returns the line of the input on which the part's record of that index
+// starts.
+func (p *part) lineOf(index int64) int64 {
+	deltas := p.lines.bytes()
+	line := int64(0)
+	for i := int64(0); i <= index && len(deltas) > 0; i++ {
+		d, n := binary.Uvarint(deltas)
+		line += int64(d)
+		deltas = deltas[max(n, 1):]
+	}
+	return line
+}
+
+// firstLine returns the line on which the part's first record starts.
+func (p *part) firstLine() int64 { return p.lineOf(0) }

@@ -1,0 +1,92 @@
+package loader
+
+import (
+	"fmt"
+	"math/bits"
+	"slices"
+
+	"github.com/jackc/pgx/v5/pgtype"
+
+	"shardload/internal/catalog"
+	"shardload/internal/citus"
+)
+
+// shares is the number of lanes of a table that has no shards. It is fixed, so
+// that lanes depend on the table alone and not on how it is loaded.
+const shares = 16
+
+// A router says into which lane a record belongs. For a table distributed by
+// hash the distribution column decides; for others the primary key, so that
+// records of one key stay in their order; for tables without either, the chunk.
+type router struct {
+	lanes  int
+	keys   []key
+	finder *citus.Finder // nil if lanes are not shards
+}
+
+// A key is a field that decides a record's lane.
+type key struct {
+	field  int
+	column string
+	hash   citus.Hasher // nil if only the server can hash it
+	ask    string       // SQL for the server's own hash of v, a text
+}
+
+// newRouter returns the router for records with these columns.
+func (l *Loader) newRouter(columns []*catalog.Column) (router, error) {
+	d := l.distribution
+	switch d.Kind {
+	case citus.Hash:
+		k, ok := l.newKey(columns, d.Column, "pg_catalog.worker_hash")
+		if !ok {
+			return router{}, fmt.Errorf("column %q: is missing from the header, and decides the shard of a row", d.Column)
+		}
+		return router{lanes: len(d.Shards), keys: []key{k}, finder: citus.NewFinder(d.Shards)}, nil
+	case citus.Single:
+		return router{lanes: 1}, nil
+	}
+	r := router{lanes: shares}
+	for _, name := range l.table.PrimaryKey {
+		// A column that only the server can hash is left out, and one whose
+		// collation may find different bytes equal: the others keep equal keys
+		// together without it.
+		if k, ok := l.newKey(columns, name, ""); ok && k.hash != nil && columns[k.field].Collation == "" {
+			r.keys = append(r.keys, k)
+		}
+	}
+	return r, nil
+}
+
+// newKey returns the key of the column of that name. function is what the server
+// is asked; "" means the type's own hash function.
+func (l *Loader) newKey(columns []*catalog.Column, name, function string) (key, bool) {
+	i := slices.IndexFunc(columns, func(c *catalog.Column) bool { return c.Name == name })
+	if i < 0 {
+		return key{}, false
+	}
+	c := columns[i]
+	limit := 0
+	if c.BaseOID == pgtype.VarcharOID && c.TypMod > 4 {
+		limit = int(c.TypMod) - 4 // atttypmod counts a header of four bytes
+	}
+	hash, own, _ := citus.HasherFor(c.BaseOID, limit, l.utf8())
+	if function == "" {
+		function = "pg_catalog." + own
+	}
+	return key{field: i, column: name, hash: hash, ask: function + "(v::" + c.Type + ")"}, true
+}
+
+// lane returns the lane of a record with these hashes, one for each key.
+func (r *router) lane(hashes []int32, chunk int64) int32 {
+	if r.finder != nil {
+		return int32(r.finder.Find(hashes[0]))
+	}
+	if len(hashes) == 0 {
+		return int32(chunk % int64(r.lanes))
+	}
+	sum := uint32(0)
+	for _, h := range hashes {
+		sum = bits.RotateLeft32(sum, 5)*31 + uint32(h)
+	}
+	return int32(sum % uint32(r.lanes))
+}
