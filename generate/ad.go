@@ -1,0 +1,135 @@
+package generate
+
+import (
+	"iter"
+	"strconv"
+
+	"shardload/schema"
+)
+
+// The random numbers of an ad.
+const (
+	adName = iota
+	adImage
+	adCampaign
+	adCounts
+	adCreated
+	adUpdated
+)
+
+// An adRow is a row of ads.
+type adRow struct {
+	id, company, campaign int64
+	adjective             string
+	product               product
+	offer                 string
+	image                 uint64
+	impressions, clicks   int64
+	created, updated      int64
+}
+
+func (d *Dataset) adRow(c *cursor) adRow {
+	name := dice(d.cell(ads, c.row, adName))
+	r := adRow{
+		id:        c.id(),
+		company:   c.company + 1,
+		adjective: adjectives[name.roll(len(adjectives))],
+		product:   products[name.roll(len(products))],
+		image:     d.cell(ads, c.row, adImage),
+	}
+	if n := name.roll(4 * len(offers)); n < len(offers) {
+		r.offer = offers[n]
+	}
+	r.campaign = campaignOf(r.id, c.campaigns, d.cell(ads, c.row, adCampaign))
+	r.impressions, r.clicks = counts(d.cell(ads, c.row, adCounts))
+	r.created = d.campaignBorn(c.born, c.campaign+r.campaign-1) + below(d.cell(ads, c.row, adCreated), adDays*day)
+	r.updated = updated(r.created, d.cell(ads, c.row, adUpdated))
+	return r
+}
+
+// campaignOf returns the campaign of an ad among the n of its company. The first n
+// ads go to one campaign each, so that campaign 1 always has an ad; then the older
+// a campaign is, the more ads it has.
+func campaignOf(id, n int64, random uint64) int64 {
+	if id <= n {
+		return id
+	}
+	a := random >> 32 * uint64(n) >> 32
+	b := random & (1<<32 - 1) * uint64(n) >> 32
+	return int64(min(a, b)) + 1
+}
+
+// counts returns impressions, of any order of magnitude up to 10^7 and for one ad
+// in 4096 more than an integer holds, and the clicks that up to 6 % of them led to.
+func counts(random uint64) (impressions, clicks int64) {
+	n := random >> 40 >> (random & 15)
+	if random>>4&4095 == 0 {
+		n <<= 12
+	}
+	rate := random >> 16 & 63 // of 1024
+	return int64(n), int64(n * rate >> 10)
+}
+
+func (r *adRow) append(dst []byte, d *Dataset, f *dialect) []byte {
+	dst = f.appendInt(dst, r.id)
+	dst = f.appendInt(dst, r.company)
+	dst = f.appendInt(dst, r.campaign)
+	start := len(dst)
+	dst = r.appendName(dst)
+	dst = f.end(dst, start)
+	dst = r.appendImageURL(dst)
+	dst = append(dst, f.delimiter)
+	dst = r.appendTargetURL(dst)
+	dst = append(dst, f.delimiter)
+	dst = f.appendInt(dst, r.impressions)
+	dst = f.appendInt(dst, r.clicks)
+	dst = d.appendTime(dst, r.created)
+	dst = append(dst, f.delimiter)
+	dst = d.appendTime(dst, r.updated)
+	return append(dst, '\n')
+}
+
+func (r *adRow) appendName(dst []byte) []byte {
+	dst = append(dst, r.adjective...)
+	dst = append(dst, ' ')
+	dst = append(dst, r.product.name...)
+	return append(dst, r.offer...)
+}
+
+func (r *adRow) appendImageURL(dst []byte) []byte {
+	dst = append(dst, "https://images.example.com/"...)
+	dst = appendHex(dst, r.image)
+	return append(dst, ".jpg"...)
+}
+
+func (r *adRow) appendTargetURL(dst []byte) []byte {
+	dst = append(dst, "https://shop.example.com/"...)
+	dst = append(dst, r.product.slug...)
+	dst = append(dst, "?ad="...)
+	return strconv.AppendInt(dst, r.id, 10)
+}
+
+func (r *adRow) record() schema.Ad {
+	return schema.Ad{
+		ID:               int32(r.id),
+		CompanyID:        int32(r.company),
+		CampaignID:       int32(r.campaign),
+		Name:             string(r.appendName(nil)),
+		ImageURL:         string(r.appendImageURL(nil)),
+		TargetURL:        string(r.appendTargetURL(nil)),
+		ImpressionsCount: r.impressions,
+		ClicksCount:      r.clicks,
+		CreatedAt:        timestamp(r.created),
+		UpdatedAt:        timestamp(r.updated),
+	}
+}
+
+// Ads returns the rows of ads, in the order of the file.
+func (d *Dataset) Ads() iter.Seq[schema.Ad] {
+	return func(yield func(schema.Ad) bool) {
+		d.table(ads).each(func(c *cursor) bool {
+			row := d.adRow(c)
+			return yield(row.record())
+		})
+	}
+}

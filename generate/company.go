@@ -1,0 +1,82 @@
+package generate
+
+import (
+	"iter"
+
+	"shardload/schema"
+)
+
+// The random numbers of a company.
+const (
+	companyName = iota
+	companyImage
+	companyCreated
+	companyUpdated
+)
+
+// A companyRow is a row of companies. Its fields are still numbers: words are
+// written only where they go.
+type companyRow struct {
+	id               int64
+	name             dice
+	image            uint64
+	created, updated int64
+}
+
+func (d *Dataset) companyRow(c *cursor) companyRow {
+	return companyRow{
+		id:      c.company + 1,
+		name:    dice(d.cell(companies, c.company, companyName)),
+		image:   d.cell(companies, c.company, companyImage),
+		created: c.born,
+		updated: updated(c.born, d.cell(companies, c.company, companyUpdated)),
+	}
+}
+
+// companyBorn returns when a company was created.
+func (d *Dataset) companyBorn(company int64) int64 {
+	return below(d.cell(companies, company, companyCreated), companyDays*day)
+}
+
+func (r companyRow) append(dst []byte, d *Dataset, f *dialect) []byte {
+	dst = f.appendInt(dst, r.id)
+	start := len(dst)
+	dst = r.appendName(dst)
+	dst = f.end(dst, start)
+	dst = r.appendImageURL(dst)
+	dst = append(dst, f.delimiter)
+	dst = d.appendTime(dst, r.created)
+	dst = append(dst, f.delimiter)
+	dst = d.appendTime(dst, r.updated)
+	return append(dst, '\n')
+}
+
+func (r companyRow) appendName(dst []byte) []byte {
+	dst = append(dst, brands[r.name.roll(len(brands))]...)
+	dst = append(dst, ' ')
+	dst = append(dst, trades[r.name.roll(len(trades))]...)
+	return append(dst, legalForms[r.name.roll(len(legalForms))]...)
+}
+
+func (r companyRow) appendImageURL(dst []byte) []byte {
+	dst = append(dst, "https://logos.example.com/"...)
+	dst = appendHex(dst, r.image)
+	return append(dst, ".png"...)
+}
+
+func (r companyRow) record() schema.Company {
+	return schema.Company{
+		ID:        int32(r.id),
+		Name:      string(r.appendName(nil)),
+		ImageURL:  string(r.appendImageURL(nil)),
+		CreatedAt: timestamp(r.created),
+		UpdatedAt: timestamp(r.updated),
+	}
+}
+
+// Companies returns the rows of companies, in the order of the file.
+func (d *Dataset) Companies() iter.Seq[schema.Company] {
+	return func(yield func(schema.Company) bool) {
+		d.table(companies).each(func(c *cursor) bool { return yield(d.companyRow(c).record()) })
+	}
+}
