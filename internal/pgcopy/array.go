@@ -137,12 +137,15 @@ func cutPlain(v []byte) (e element, rest []byte, ok bool) {
 		}
 	}
 	e.text = bytes.TrimRight(v[:i], " ")
-	// Servers do not agree on which other bytes at an element's ends are blanks.
-	if len(e.text) == 0 || e.text[0] <= ' ' || e.text[len(e.text)-1] <= ' ' {
+	if len(e.text) == 0 || isOddBlank(e.text[0]) || isOddBlank(e.text[len(e.text)-1]) {
 		return e, nil, false
 	}
 	return e, v[i:], true
 }
+
+// isOddBlank reports whether c is white space other than a blank. At the ends of
+// an element servers do not agree on which of it belongs to the value.
+func isOddBlank(c byte) bool { return c-'\t' <= '\r'-'\t' }
 
 func trimLeft(v []byte) []byte {
 	for len(v) > 0 && v[0] == ' ' {
