@@ -1,0 +1,145 @@
+// Package cli is the shardload command: its verbs, flags, messages and exit
+// statuses. The answer of a verb goes to standard output; progress, notes and
+// errors go to standard error. The work itself is done by the packages below;
+// what is here asks for it and shows what came of it.
+package cli
+
+import (
+	"context"
+	"fmt"
+	"io"
+
+	"github.com/spf13/cobra"
+)
+
+// Env is what the process gives to the command. Progress bars and questions
+// appear only where Stderr and Stdin are terminals.
+type Env struct {
+	Args   []string // without the program's name
+	Stdin  io.Reader
+	Stdout io.Writer
+	Stderr io.Writer
+	// Getenv looks up DATABASE_URL. The PG* variables of libpq are read by the
+	// driver, from the process itself.
+	Getenv func(string) string
+}
+
+// An app is what all verbs share: the process around them and the global flags.
+type app struct {
+	Env
+	dsn   string
+	json  bool
+	quiet bool
+}
+
+// Main runs the command and returns its exit status. It returns soon after ctx
+// is cancelled, and then says what was stored by then.
+func Main(ctx context.Context, env Env) int {
+	a := &app{Env: env}
+	root := newRootCommand(a)
+	// Whatever goes wrong before a verb runs is the way it was called.
+	running := false
+	root.PersistentPreRun = func(*cobra.Command, []string) { running = true }
+
+	cmd, err := root.ExecuteContextC(ctx)
+	if err != nil && !running {
+		err = usageFor(cmd, err)
+	}
+	if text := describe(ctx, err); text != "" {
+		fmt.Fprintln(env.Stderr, "shardload: "+text)
+	}
+	return exitStatus(ctx, err)
+}
+
+const rootHelp = `shardload makes a multi-tenant dataset of any size, creates and distributes its
+tables on a Citus cluster (or a plain PostgreSQL server), loads it as fast as the
+servers can take it, and proves that every row arrived.
+
+The server is named as for psql: by --dsn, a URL or a keyword string; else by
+DATABASE_URL; else by libpq's PG* variables, service file and .pgpass.
+
+Exit status:
+    0  done
+    1  failed
+    2  wrong usage
+    3  done, but records were rejected
+    4  verification found a difference
+  130  interrupted`
+
+func newRootCommand(a *app) *cobra.Command {
+	root := &cobra.Command{
+		Use:   "shardload",
+		Short: "Load multi-tenant data into Citus and PostgreSQL, fast and provably whole",
+		Long:  rootHelp,
+		Example: `  shardload demo
+  shardload generate --out data --ads 10000000
+  shardload load data --dsn postgres://me@db.example.com/app`,
+		Args:          cobra.ArbitraryArgs,
+		RunE:          chooseSubcommand,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+	}
+	root.SetArgs(a.Args)
+	root.SetIn(a.Stdin)
+	root.SetOut(a.Stdout)
+	root.SetErr(a.Stderr)
+	flags := root.PersistentFlags()
+	flags.StringVar(&a.dsn, "dsn", "", "the server: a URL or a keyword string (default: DATABASE_URL, then PG* variables)")
+	flags.BoolVar(&a.json, "json", false, "print the answer as one JSON document")
+	flags.BoolVar(&a.quiet, "quiet", false, "no progress and no notes; errors only")
+
+	root.AddCommand(
+		newSchemaCommand(a),
+		newClusterCommand(a),
+		newLoadCommand(a),
+		newVersionCommand(a),
+	)
+	root.SetHelpCommand(newHelpCommand())
+	root.InitDefaultCompletionCmd()
+	for _, sub := range root.Commands() {
+		if sub.HasSubCommands() && sub.RunE == nil {
+			sub.Args, sub.RunE = cobra.ArbitraryArgs, chooseSubcommand // cobra's own completion
+		}
+	}
+	return root
+}
+
+// chooseSubcommand is what a command does that only has other commands below it.
+func chooseSubcommand(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return usagef(cmd, "a command is missing: one of %s", names(cmd))
+	}
+	msg := fmt.Sprintf("unknown command %q", args[0])
+	cmd.SuggestionsMinimumDistance = 2
+	if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
+		msg += fmt.Sprintf("; did you mean %q?", near[0])
+	}
+	return usagef(cmd, "%s", msg)
+}
+
+func names(cmd *cobra.Command) string {
+	list := ""
+	for _, sub := range cmd.Commands() {
+		if sub.IsAvailableCommand() {
+			list += ", " + sub.Name()
+		}
+	}
+	return list[min(len(list), 2):]
+}
+
+func newHelpCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "help [COMMAND]",
+		Short: "Show the help of a command",
+		Example: `  shardload help load
+  shardload help schema create`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			topic, rest, err := cmd.Root().Find(args)
+			if err != nil || len(rest) > 0 {
+				return chooseSubcommand(topic, rest)
+			}
+			topic.InitDefaultHelpFlag()
+			return topic.Help()
+		},
+	}
+}

@@ -1,0 +1,84 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+)
+
+// Exit statuses. The help of the command lists them. Status 3, done but records
+// were rejected, is kept for a loader that rejects.
+const (
+	statusDone        = 0
+	statusFailed      = 1
+	statusUsage       = 2
+	statusDifference  = 4
+	statusInterrupted = 130
+)
+
+// A usageError is the caller's mistake. It exits 2 and shows what to type next.
+type usageError struct{ msg, try string }
+
+func (e *usageError) Error() string { return e.msg }
+
+// usagef returns a usageError that points at the help of cmd.
+func usagef(cmd *cobra.Command, format string, args ...any) error {
+	return &usageError{msg: fmt.Sprintf(format, args...), try: cmd.CommandPath() + " --help"}
+}
+
+// usageFor makes cobra's complaint about a command line a usageError.
+func usageFor(cmd *cobra.Command, err error) error {
+	if _, ok := errors.AsType[*usageError](err); ok {
+		return err
+	}
+	return usagef(cmd, "%s", err)
+}
+
+// A differenceError says that verification found differences.
+type differenceError struct{ what string }
+
+func (e *differenceError) Error() string { return e.what }
+
+// exitStatus maps the error of a verb to the statuses that the help documents.
+func exitStatus(ctx context.Context, err error) int {
+	if err == nil {
+		return statusDone
+	}
+	if interrupted(ctx, err) {
+		return statusInterrupted
+	}
+	if _, ok := errors.AsType[*usageError](err); ok {
+		return statusUsage
+	}
+	if _, ok := errors.AsType[*differenceError](err); ok {
+		return statusDifference
+	}
+	return statusFailed
+}
+
+// interrupted reports whether err is, or came of, the end of ctx: then it does not
+// matter which of the things under way was the first to notice.
+func interrupted(ctx context.Context, err error) bool {
+	return err != nil && (ctx.Err() != nil || errors.Is(err, context.Canceled))
+}
+
+// describe returns what the user is told of err: without its noise, and with what
+// to do next.
+func describe(ctx context.Context, err error) string {
+	if err == nil {
+		return ""
+	}
+	if usage, ok := errors.AsType[*usageError](err); ok {
+		return usage.msg + "\ntry: " + usage.try
+	}
+	if interrupted(ctx, err) {
+		return "interrupted"
+	}
+	if text, ok := describeServer(err); ok {
+		return text
+	}
+	return strings.TrimRight(err.Error(), "\n")
+}

@@ -1,0 +1,108 @@
+package cli
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+
+	"github.com/dustin/go-humanize"
+	"github.com/spf13/cobra"
+)
+
+// A sizeValue is a flag that takes a number of bytes: 4000000, 4MB, 256MiB.
+type sizeValue struct {
+	bytes *int64
+	min   int64
+}
+
+func (v sizeValue) Type() string { return "size" }
+
+func (v sizeValue) String() string {
+	if v.bytes == nil {
+		return ""
+	}
+	return strings.ReplaceAll(humanize.IBytes(uint64(max(*v.bytes, 0))), " ", "")
+}
+
+func (v sizeValue) Set(s string) error {
+	n, err := humanize.ParseBytes(s)
+	if err != nil || n > math.MaxInt64 {
+		return fmt.Errorf("want a number of bytes such as 4MB or 256MiB")
+	}
+	if int64(n) < v.min {
+		return fmt.Errorf("want at least %s", humanize.IBytes(uint64(v.min)))
+	}
+	*v.bytes = int64(n)
+	return nil
+}
+
+// A choiceValue is a flag that takes one of a few words.
+type choiceValue[T ~string] struct {
+	value   *T
+	choices []T
+}
+
+func (v choiceValue[T]) Type() string { return "word" }
+
+func (v choiceValue[T]) String() string {
+	if v.value == nil {
+		return ""
+	}
+	return string(*v.value)
+}
+
+func (v choiceValue[T]) Set(s string) error {
+	if !slices.Contains(v.choices, T(s)) {
+		return fmt.Errorf("want one of %s", strings.Join(v.words(), ", "))
+	}
+	*v.value = T(s)
+	return nil
+}
+
+func (v choiceValue[T]) words() []string {
+	words := make([]string, len(v.choices))
+	for i, c := range v.choices {
+		words[i] = string(c)
+	}
+	return words
+}
+
+// choiceFlag adds a flag to cmd that takes one of choices, and completes to them.
+// The value that is there is the default.
+func choiceFlag[T ~string](cmd *cobra.Command, value *T, name, usage string, choices ...T) {
+	v := choiceValue[T]{value, choices}
+	cmd.Flags().Var(v, name, usage+": "+strings.Join(v.words(), ", "))
+	// The error is only for a flag that does not exist, and this one does.
+	_ = cmd.RegisterFlagCompletionFunc(name, cobra.FixedCompletions(v.words(), cobra.ShellCompDirectiveNoFileComp))
+}
+
+// A delimiterValue is a flag that takes the byte between fields.
+type delimiterValue struct{ delimiter *byte }
+
+func (v delimiterValue) Type() string { return "char" }
+
+func (v delimiterValue) String() string {
+	switch {
+	case v.delimiter == nil || *v.delimiter == 0:
+		return ""
+	case *v.delimiter == '\t':
+		return "tab"
+	}
+	return string(*v.delimiter)
+}
+
+func (v delimiterValue) Set(s string) error {
+	switch s {
+	case "tab", `\t`, "\t":
+		*v.delimiter = '\t'
+		return nil
+	case `"`, "\n", "\r", "\x00":
+		return fmt.Errorf("a quote, a line break or a zero byte cannot separate fields")
+	}
+	if len(s) != 1 || s[0] >= 0x80 {
+		return fmt.Errorf(`want one ASCII character, or "tab"`)
+	}
+	*v.delimiter = s[0]
+	return nil
+}

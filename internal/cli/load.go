@@ -1,0 +1,224 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"shardload/internal/input"
+	"shardload/loader"
+)
+
+const loadHelp = `load stores CSV files in tables, through several connections at once. On a Citus
+cluster each batch holds rows of one shard.
+
+A directory is searched for TABLE.csv or TABLE.N.csv of the dataset's tables
+(companies, campaigns, ads), which are loaded in this order. Any other table is
+named with --table, and so are its files; - is standard input. Files may be
+compressed (gzip, zstd, bzip2), whatever their names.
+
+The first record may name the columns, in any order; without such a header the
+table's own order holds.
+
+The first record that cannot be stored stops the load, and its file and line are
+named. What was stored before stays and is counted. After all rows are stored the
+tables are analyzed.
+
+Memory: --memory is what rows on their way may occupy. The process needs about
+1 MiB a CPU, or twice the longest record, and some 50 MiB beside.`
+
+// loadOptions are the flags of load.
+type loadOptions struct {
+	cfg       loader.Config // without server and table
+	table     string
+	memory    int64
+	batch     int64
+	maxRecord int64
+	replace   bool
+	noAnalyze bool
+	explain   bool
+}
+
+func newLoadCommand(a *app) *cobra.Command {
+	opt := loadOptions{
+		cfg:       loader.Config{Route: loader.RouteAuto, Header: loader.HeaderAuto, Delimiter: ',', Encoding: "UTF8"},
+		memory:    loader.DefaultMemory,
+		batch:     loader.DefaultBatch,
+		maxRecord: loader.DefaultMaxRecord,
+	}
+	cmd := &cobra.Command{
+		Use:   "load DIR | load --table TABLE FILE…",
+		Short: "Load CSV files into tables",
+		Long:  loadHelp,
+		Example: `  shardload load data
+  shardload load --table events --streams 4 events.*.csv.gz
+  zcat events.csv.gz | shardload load --table app.events --delimiter tab -
+  shardload load data --explain`,
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&opt.table, "table", "", "the table that the files belong to, as SQL writes it")
+	choiceFlag(cmd, &opt.cfg.Route, "route", "how rows reach their shard", loader.RouteAuto, loader.RouteCoordinator)
+	flags.IntVar(&opt.cfg.Streams, "streams", 0, "connections that copy at once (default: one per CPU, 2 to 8)")
+	flags.Var(sizeValue{&opt.batch, 1}, "batch", "bytes after which a batch is stored")
+	flags.Var(sizeValue{&opt.memory, 8 << 20}, "memory", "memory for rows on their way")
+	choiceFlag(cmd, &opt.cfg.Header, "header", "whether the first record names the columns", loader.HeaderAuto, loader.HeaderYes, loader.HeaderNo)
+	flags.StringVar(&opt.cfg.Null, "null", "", "the unquoted string that means NULL (default: the empty one)")
+	flags.Var(delimiterValue{&opt.cfg.Delimiter}, "delimiter", `the character between fields, or "tab"`)
+	flags.StringVar(&opt.cfg.Encoding, "encoding", opt.cfg.Encoding, "the files' encoding, by PostgreSQL's name")
+	flags.Var(sizeValue{&opt.maxRecord, 1}, "max-record", "longest record that is believed to be one")
+	flags.BoolVar(&opt.replace, "replace", false, "empty the tables first (one TRUNCATE)")
+	flags.BoolVar(&opt.noAnalyze, "no-analyze", false, "leave the tables' statistics as they are")
+	flags.BoolVar(&opt.explain, "explain", false, "say what would be done and why, and do nothing")
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if opt.cfg.Streams < 0 || opt.cfg.Streams > loader.MaxStreams {
+			return usagef(cmd, "--streams is %d: want 1 to %d, or 0 for the default", opt.cfg.Streams, loader.MaxStreams)
+		}
+		tables, err := inputs(cmd, opt.table, args)
+		if err != nil {
+			return err
+		}
+		return a.runLoad(cmd.Context(), opt, tables)
+	}
+	return cmd
+}
+
+func (a *app) runLoad(ctx context.Context, opt loadOptions, tables []input.TableFiles) error {
+	server, err := a.server()
+	if err != nil {
+		return err
+	}
+	cfg := opt.cfg
+	cfg.Conn = server
+	cfg.Memory, cfg.Batch, cfg.MaxRecord = opt.memory, int(opt.batch), int(opt.maxRecord)
+	plans, err := planLoad(ctx, cfg, tables)
+	if err != nil {
+		return err
+	}
+	if opt.explain {
+		return a.printPlans(plans)
+	}
+	if opt.replace {
+		if err := loader.Truncate(ctx, server, tableNames(tables)...); err != nil {
+			return err
+		}
+	} else {
+		a.noteRows(plans)
+	}
+	report, err := a.load(ctx, cfg, tables, !opt.noAnalyze)
+	return errors.Join(err, a.printLoad(report, err))
+}
+
+func tableNames(tables []input.TableFiles) []string {
+	var names []string
+	for _, t := range tables {
+		names = append(names, t.Table)
+	}
+	return names
+}
+
+// A tablePlan is what is going to happen to one table.
+type tablePlan struct {
+	loader.Plan
+	Files []string
+}
+
+// planLoad finds out what would stop the load of any of the tables, before the
+// first of them is touched.
+func planLoad(ctx context.Context, cfg loader.Config, tables []input.TableFiles) ([]tablePlan, error) {
+	var plans []tablePlan
+	for _, t := range tables {
+		cfg.Table = t.Table
+		l, err := loader.Open(ctx, cfg)
+		if err != nil {
+			return nil, err
+		}
+		plans = append(plans, tablePlan{l.Plan(), t.Files})
+		if err := l.Close(); err != nil {
+			return nil, err
+		}
+	}
+	return plans, nil
+}
+
+// noteRows tells of tables that have rows already.
+func (a *app) noteRows(plans []tablePlan) {
+	for _, p := range plans {
+		if p.HasRows {
+			a.note("note: %s has rows already, and keeps them; --replace empties it first", p.Table)
+		}
+	}
+}
+
+// load loads the files of each table, one table after the other. The report is
+// true after an error as well.
+func (a *app) load(ctx context.Context, cfg loader.Config, tables []input.TableFiles, analyze bool) (loadReport, error) {
+	var report loadReport
+	begun := time.Now()
+	for _, t := range tables {
+		cfg.Table = t.Table
+		done, err := a.loadTable(ctx, cfg, t.Files, analyze)
+		done.Table = t.Table
+		report.Tables = append(report.Tables, done)
+		if err != nil {
+			report.Seconds = time.Since(begun).Seconds()
+			return report, err
+		}
+	}
+	report.Seconds = time.Since(begun).Seconds()
+	report.Complete = true
+	return report, nil
+}
+
+// loadTable loads files into the table of cfg.
+func (a *app) loadTable(ctx context.Context, cfg loader.Config, files []string, analyze bool) (done tableLoad, err error) {
+	l, err := loader.Open(ctx, cfg)
+	if err != nil {
+		return done, err
+	}
+	defer func() { err = errors.Join(err, l.Close()) }()
+
+	plan := l.Plan()
+	a.note("%s: %s route, %s, %s", cfg.Table, plan.Route, lanesText(plan), plural(int64(plan.Streams), "stream"))
+	total := storedSize(files)
+	for _, file := range files {
+		before := done
+		read := done.stored
+		stop := a.progress(cfg.Table, func() snapshot {
+			p := l.Progress()
+			return snapshot{Rows: before.Rows + p.Rows, Bytes: read + p.BytesRead, Total: total}
+		})
+		result, err := l.Load(ctx, a.input(file))
+		stop()
+		done.add(result)
+		done.stored += storedSize([]string{file})
+		if err != nil {
+			return done, err
+		}
+	}
+	if analyze {
+		begun := time.Now()
+		if err := l.Analyze(ctx); err != nil {
+			return done, fmt.Errorf("all rows of %s are stored: %w", cfg.Table, err)
+		}
+		done.AnalyzeSeconds = time.Since(begun).Seconds()
+	}
+	return done, nil
+}
+
+// input returns what the argument file of load names.
+func (a *app) input(file string) loader.Input {
+	if file == "-" {
+		return loader.Reader(file, a.Stdin)
+	}
+	return loader.File(file)
+}
+
+func lanesText(p loader.Plan) string {
+	if p.Shards {
+		return plural(int64(p.Lanes), "shard")
+	}
+	return plural(int64(p.Lanes), "lane")
+}

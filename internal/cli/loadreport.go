@@ -1,0 +1,146 @@
+package cli
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"shardload/loader"
+)
+
+// A loadReport says what a load has stored.
+type loadReport struct {
+	Complete bool        `json:"complete"`
+	Error    string      `json:"error,omitempty"`
+	Seconds  float64     `json:"seconds"`
+	Tables   []tableLoad `json:"tables"`
+}
+
+// A tableLoad is the part of a load that went into one table.
+type tableLoad struct {
+	Table          string  `json:"table"`
+	Rows           int64   `json:"rows"`
+	Bytes          int64   `json:"bytes"`
+	Batches        int64   `json:"batches"`
+	Seconds        float64 `json:"seconds"`
+	RowsPerSecond  int64   `json:"rows_per_second"`
+	CopyingSeconds float64 `json:"copying_seconds"`
+	AnalyzeSeconds float64 `json:"analyze_seconds"`
+	InDoubt        int64   `json:"in_doubt,omitempty"`
+
+	elapsed time.Duration
+	stored  int64 // size of the files that are done
+}
+
+// add counts the result of one more input.
+func (t *tableLoad) add(r loader.Result) {
+	t.Rows += r.Rows
+	t.Bytes += r.Bytes
+	t.Batches += r.Batches
+	t.InDoubt += r.InDoubt
+	t.elapsed += r.Elapsed
+	t.Seconds = t.elapsed.Seconds()
+	t.CopyingSeconds += r.Copying.Seconds()
+	t.RowsPerSecond = rate(t.Rows, t.elapsed)
+}
+
+// printLoad prints the report as the answer. After an error the account of what
+// was stored is part of the conversation instead, unless a machine asks.
+func (a *app) printLoad(report loadReport, failure error) error {
+	if failure != nil {
+		fmt.Fprintln(a.Stderr, "stored before that: "+report.stored())
+		report.Error = failure.Error()
+		if text, ok := describeServer(failure); ok {
+			report.Error = text
+		}
+	}
+	if a.json {
+		return a.printJSON(report)
+	}
+	if failure != nil {
+		return nil
+	}
+	return printTable(a.Stdout, []string{"table", ">rows", ">bytes", ">time", ">rows/s"}, report.rows())
+}
+
+// rows returns a line for each table, and their sum.
+func (r loadReport) rows() [][]string {
+	var sum tableLoad
+	var rows [][]string
+	line := func(t tableLoad) []string {
+		return []string{t.Table, count(t.Rows), size(t.Bytes), seconds(t.elapsed), count(rate(t.Rows, t.elapsed))}
+	}
+	for _, t := range r.Tables {
+		rows = append(rows, line(t))
+		sum.Rows += t.Rows
+		sum.Bytes += t.Bytes
+		sum.elapsed += t.elapsed
+	}
+	if len(r.Tables) > 1 {
+		sum.Table = "together"
+		rows = append(rows, nil, line(sum))
+	}
+	return rows
+}
+
+// stored says in a sentence what an unfinished load has left in the tables.
+func (r loadReport) stored() string {
+	var parts []string
+	var rows, doubt int64
+	for _, t := range r.Tables {
+		rows += t.Rows
+		doubt += t.InDoubt
+		parts = append(parts, fmt.Sprintf("%s %s", t.Table, plural(t.Rows, "row")))
+	}
+	text := "nothing"
+	if rows > 0 {
+		text = strings.Join(parts, ", ") + "; they stay there, and --replace empties the tables before the next load"
+	}
+	if doubt > 0 {
+		text += fmt.Sprintf("; %s more may be stored or not: the server did not answer their COMMIT", plural(doubt, "row"))
+	}
+	return text
+}
+
+// printPlans prints what a load would do.
+func (a *app) printPlans(plans []tablePlan) error {
+	type planJSON struct {
+		Table   string       `json:"table"`
+		Files   []string     `json:"files"`
+		Server  string       `json:"server"`
+		Route   loader.Route `json:"route"`
+		Why     string       `json:"why"`
+		Lanes   int          `json:"lanes"`
+		Shards  bool         `json:"lanes_are_shards"`
+		Streams int          `json:"streams"`
+		Batch   int          `json:"batch_bytes"`
+		Memory  int64        `json:"memory_bytes"`
+		HasRows bool         `json:"has_rows"`
+	}
+	var docs []planJSON
+	var rows [][]string
+	for i, p := range plans {
+		docs = append(docs, planJSON{p.Table, p.Files, p.Server, p.Route, p.Why, p.Lanes, p.Shards, p.Streams, p.Batch, p.Memory, p.HasRows})
+		if i > 0 {
+			rows = append(rows, nil)
+		}
+		has := "none"
+		if p.HasRows {
+			has = "some"
+		}
+		rows = append(rows,
+			[]string{"table", p.Table},
+			[]string{"files", strings.Join(p.Files, " ")},
+			[]string{"server", p.Server},
+			[]string{"route", fmt.Sprintf("%s: %s", p.Route, p.Why)},
+			[]string{"lanes", lanesText(p.Plan)},
+			[]string{"streams", count(int64(p.Streams))},
+			[]string{"batch", size(int64(p.Batch))},
+			[]string{"memory", size(p.Memory)},
+			[]string{"rows now", has})
+	}
+	if a.json {
+		return a.printJSON(docs)
+	}
+	return printTable(a.Stdout, []string{"plan", ""}, rows)
+}

@@ -1,0 +1,113 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/schollz/progressbar/v3"
+)
+
+// How often progress is shown: a bar should move, a log should not grow.
+const (
+	barEvery  = 100 * time.Millisecond
+	lineEvery = 5 * time.Second
+)
+
+// A snapshot is how far a piece of work has come.
+type snapshot struct {
+	Rows  int64
+	Bytes int64 // of Total
+	Total int64 // 0 if unknown
+}
+
+// progress shows how the work called name goes on, until stop is called. snap is
+// polled from another goroutine, which stop waits for. Where standard error is a
+// terminal there is a bar, which stop removes; elsewhere a line now and then.
+func (a *app) progress(name string, snap func() snapshot) (stop func()) {
+	if a.quiet {
+		return func() {}
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		if isTerminal(a.Stderr) {
+			drawBar(ctx, a.Stderr, name, snap)
+		} else {
+			printLines(ctx, a.Stderr, name, snap)
+		}
+	})
+	return sync.OnceFunc(func() {
+		cancel()
+		wg.Wait()
+	})
+}
+
+// poll calls show until ctx ends.
+func poll(ctx context.Context, every time.Duration, show func()) {
+	tick := time.NewTicker(every)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+			show()
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// printLines writes a line every few seconds. Work that is done sooner has none.
+func printLines(ctx context.Context, w io.Writer, name string, snap func() snapshot) {
+	begun := time.Now()
+	poll(ctx, lineEvery, func() {
+		fmt.Fprintln(w, progressLine(name, snap(), time.Since(begun)))
+	})
+}
+
+// progressLine returns a line such as
+// "ads: 1,200,000 rows, 240,000 rows/s, 216 MB, 43 MB/s, 60 %, 4 s left".
+func progressLine(name string, s snapshot, elapsed time.Duration) string {
+	parts := []string{plural(s.Rows, "row"), count(rate(s.Rows, elapsed)) + " rows/s"}
+	if s.Bytes > 0 {
+		parts = append(parts, size(s.Bytes), size(rate(s.Bytes, elapsed))+"/s")
+	}
+	if s.Total > 0 && s.Bytes > 0 {
+		done := min(float64(s.Bytes)/float64(s.Total), 1)
+		left := time.Duration(float64(elapsed) * (1 - done) / done)
+		parts = append(parts, fmt.Sprintf("%.0f %%", done*100), fmt.Sprintf("%.0f s left", left.Seconds()))
+	}
+	return name + ": " + strings.Join(parts, ", ")
+}
+
+// drawBar keeps a bar on the terminal w until ctx ends, and clears it.
+func drawBar(ctx context.Context, w io.Writer, name string, snap func() snapshot) {
+	total := snap().Total
+	if total <= 0 {
+		total = -1 // a spinner
+	}
+	bar := progressbar.NewOptions64(total,
+		progressbar.OptionSetWriter(w),
+		progressbar.OptionShowBytes(true),
+		progressbar.OptionShowTotalBytes(true),
+		progressbar.OptionSetPredictTime(true),
+		progressbar.OptionFullWidth(),
+		progressbar.OptionUseANSICodes(true),
+		progressbar.OptionSetSpinnerChangeInterval(0), // the ticker below draws
+		progressbar.OptionSetDescription(name),
+	)
+	begun := time.Now()
+	poll(ctx, barEvery, func() {
+		s := snap()
+		bar.Describe(fmt.Sprintf("%s %s rows/s", name, count(rate(s.Rows, time.Since(begun)))))
+		done := s.Bytes
+		if total > 0 {
+			done = min(done, total-1) // at its end the bar would print a line
+		}
+		_ = bar.Set64(done) // it complains of a full bar, which this is not
+	})
+	_ = bar.Clear()
+}

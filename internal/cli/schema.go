@@ -1,0 +1,187 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/spf13/cobra"
+
+	"shardload/internal/provision"
+)
+
+const schemaHelp = `schema makes, distributes, shows and drops the dataset's tables: companies,
+campaigns and ads, as the Citus multi-tenant tutorial states them. They are found
+through the search path and made in its first schema. create and distribute may be
+repeated; a table of that name with another shape is refused.`
+
+func newSchemaCommand(a *app) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "schema",
+		Short: "Create, distribute, show and drop the dataset's tables",
+		Long:  schemaHelp,
+		Example: `  shardload schema create && shardload schema distribute
+  shardload schema status
+  shardload schema print | psql`,
+		Args: cobra.ArbitraryArgs,
+		RunE: chooseSubcommand,
+	}
+	cmd.AddCommand(
+		newSchemaCreateCommand(a),
+		newSchemaDistributeCommand(a),
+		newSchemaStatusCommand(a),
+		newSchemaDropCommand(a),
+		newSchemaPrintCommand(a),
+	)
+	return cmd
+}
+
+func newSchemaCreateCommand(a *app) *cobra.Command {
+	return &cobra.Command{
+		Use:     "create",
+		Short:   "Create the tables that do not exist, with their primary keys",
+		Example: "  shardload schema create --dsn postgres://me@db.example.com/app",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return a.act(cmd.Context(), provision.Create)
+		},
+	}
+}
+
+func newSchemaDistributeCommand(a *app) *cobra.Command {
+	var require bool
+	cmd := &cobra.Command{
+		Use:   "distribute",
+		Short: "Distribute the tables by company over the Citus cluster",
+		Long: `distribute makes the tables distributed tables in one colocation group: companies by
+id, campaigns and ads by company_id. On a server without Citus they stay local.`,
+		Example: "  shardload schema distribute --require-citus",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return a.act(cmd.Context(), func(ctx context.Context, conn *pgx.Conn) ([]provision.Action, error) {
+				return provision.Distribute(ctx, conn, require)
+			})
+		},
+	}
+	cmd.Flags().BoolVar(&require, "require-citus", false, "fail on a server without Citus")
+	return cmd
+}
+
+func newSchemaStatusCommand(a *app) *cobra.Command {
+	return &cobra.Command{
+		Use:     "status",
+		Short:   "Show the tables' sizes, rows and shards, and where they are",
+		Example: "  shardload schema status --json",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return a.withServer(cmd.Context(), func(conn *pgx.Conn) error {
+				list, err := provision.Status(cmd.Context(), conn)
+				if err != nil {
+					return err
+				}
+				return a.printStatus(list)
+			})
+		},
+	}
+}
+
+func newSchemaDropCommand(a *app) *cobra.Command {
+	var yes bool
+	cmd := &cobra.Command{
+		Use:   "drop",
+		Short: "Drop the tables, with all their rows",
+		Long: `drop drops those of the tables that exist, all of them or none. It asks first; where
+it cannot ask it needs --yes.`,
+		Example: "  shardload schema drop --yes",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if !yes && !a.canAsk() {
+				return usagef(cmd, "drop loses all rows of companies, campaigns and ads: confirm with --yes")
+			}
+			return a.act(cmd.Context(), func(ctx context.Context, conn *pgx.Conn) ([]provision.Action, error) {
+				if !yes && !a.confirm(ctx, "drop companies, campaigns and ads in "+serverName(conn)+", with all their rows?") {
+					return nil, errors.New("nothing was dropped")
+				}
+				return provision.Drop(ctx, conn)
+			})
+		},
+	}
+	cmd.Flags().BoolVar(&yes, "yes", false, "do not ask")
+	return cmd
+}
+
+func newSchemaPrintCommand(a *app) *cobra.Command {
+	var distribute bool
+	cmd := &cobra.Command{
+		Use:   "print",
+		Short: "Print the statements that make the tables, for psql",
+		Example: `  shardload schema print | psql
+  shardload schema print --distribute > schema.sql`,
+		Args: cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			return provision.Print(a.Stdout, distribute)
+		},
+	}
+	cmd.Flags().BoolVar(&distribute, "distribute", false, "also those that distribute them on Citus")
+	return cmd
+}
+
+// serverName says which database conn is connected to.
+func serverName(conn *pgx.Conn) string {
+	cfg := conn.Config()
+	return fmt.Sprintf("database %s on %s:%d", cfg.Database, cfg.Host, cfg.Port)
+}
+
+// act does something about the tables, and prints what was done, also if it then
+// came to an error.
+func (a *app) act(ctx context.Context, do func(context.Context, *pgx.Conn) ([]provision.Action, error)) error {
+	return a.withServer(ctx, func(conn *pgx.Conn) error {
+		done, err := do(ctx, conn)
+		if a.json && err == nil {
+			return a.printJSON(done)
+		}
+		for _, action := range done {
+			if _, err := fmt.Fprintf(a.Stdout, "%s: %s\n", action.Table, action.Did); err != nil {
+				return err
+			}
+		}
+		return err
+	})
+}
+
+// printStatus prints what there is of the tables.
+func (a *app) printStatus(list []provision.TableStatus) error {
+	if a.json {
+		return a.printJSON(list)
+	}
+	var rows [][]string
+	for _, t := range list {
+		switch {
+		case !t.Exists:
+			rows = append(rows, []string{t.Table, "", "", "does not exist"})
+		case t.Problem != "":
+			rows = append(rows, []string{t.Table, "", "", t.Problem})
+		default:
+			rows = append(rows, []string{t.Table, count(t.Rows), size(t.Bytes), whereText(t)})
+		}
+	}
+	return printTable(a.Stdout, []string{"table", ">rows", ">size", "where"}, rows)
+}
+
+// whereText says where the rows of a table are.
+func whereText(t provision.TableStatus) string {
+	if t.Shards == 0 {
+		return "on this server alone"
+	}
+	var nodes []string
+	for _, n := range t.Nodes {
+		nodes = append(nodes, fmt.Sprintf("%s (%d)", n.Node, n.Shards))
+	}
+	text := plural(int64(t.Shards), "shard")
+	if t.Column != "" {
+		text += " by " + t.Column
+	}
+	return text + ": " + strings.Join(nodes, ", ")
+}

@@ -1,0 +1,174 @@
+package cli
+
+import (
+	"cmp"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+// connectTimeout ends the wait for a server that does not answer at all, where
+// the user has not said how long to wait. libpq would wait for minutes.
+const connectTimeout = 15 * time.Second
+
+// server says which server the user means: --dsn, DATABASE_URL, or whatever
+// libpq's variables and files name.
+func (a *app) server() (*pgx.ConnConfig, error) {
+	switch {
+	case a.dsn != "":
+		return parseDSN(a.dsn, "--dsn")
+	case a.Getenv("DATABASE_URL") != "":
+		return parseDSN(a.Getenv("DATABASE_URL"), "DATABASE_URL")
+	}
+	return parseDSN("", "the environment")
+}
+
+// parseDSN understands dsn. Its errors name the source, never the string: it may
+// hold a password, and in a string that cannot be parsed nobody knows where.
+func parseDSN(dsn, source string) (*pgx.ConnConfig, error) {
+	cfg, err := pgx.ParseConfig(dsn)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %s", source, parseFailure(err))
+	}
+	if cfg.RuntimeParams["application_name"] == "" {
+		cfg.RuntimeParams["application_name"] = "shardload"
+	}
+	cfg.ConnectTimeout = cmp.Or(cfg.ConnectTimeout, connectTimeout)
+	return cfg, nil
+}
+
+// parseFailure says what a ParseConfigError is about. It repeats the driver's words
+// only where they cannot hold a piece of the password: about a file, or a setting
+// of TLS. A port that is no number may be the end of a password with an @.
+func parseFailure(err error) string {
+	parse, ok := errors.AsType[*pgconn.ParseConfigError](err)
+	if !ok {
+		return "not understood"
+	}
+	isURL := strings.HasPrefix(parse.ConnString, "postgres://") || strings.HasPrefix(parse.ConnString, "postgresql://")
+	if cause, ok := errors.AsType[*os.PathError](err); ok {
+		return cause.Error()
+	}
+	for _, known := range []string{"failed to read service", "failed to configure TLS"} {
+		if strings.Contains(err.Error(), ": "+known) {
+			return known + ": " + rootCause(err).Error()
+		}
+	}
+	if isURL {
+		return "not a valid URL; in a user name, password or database name, write : / ? # [ ] @ and % as %3A %2F %3F %23 %5B %5D %40 %25"
+	}
+	return "neither a URL (postgres://user@host:port/database) nor keywords (host=… port=… user=… dbname=…)"
+}
+
+// connect connects to cfg's server. The caller closes the connection.
+func connect(ctx context.Context, cfg *pgx.ConnConfig) (*pgx.Conn, error) {
+	return pgx.ConnectConfig(ctx, cfg)
+}
+
+// withServer runs do on a connection to the user's server, and closes it.
+func (a *app) withServer(ctx context.Context, do func(conn *pgx.Conn) error) (err error) {
+	cfg, err := a.server()
+	if err != nil {
+		return err
+	}
+	conn, err := connect(ctx, cfg)
+	if err != nil {
+		return err
+	}
+	defer closeConn(ctx, conn)
+	return do(conn)
+}
+
+// closeConn says goodbye to the server, also after an interrupt, but does not
+// wait long for it. What was to be done is done: the error does not matter.
+func closeConn(ctx context.Context, conn *pgx.Conn) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+	defer cancel()
+	_ = conn.Close(ctx)
+}
+
+// describeServer turns an error of connecting into one line with what to do. ok
+// is false for any other error.
+func describeServer(err error) (text string, ok bool) {
+	failed, ok := errors.AsType[*pgconn.ConnectError](err)
+	if !ok {
+		return "", false
+	}
+	cfg := failed.Config
+	at := net.JoinHostPort(cfg.Host, fmt.Sprint(cfg.Port))
+	if strings.HasPrefix(cfg.Host, "/") {
+		at = fmt.Sprintf("%s (port %d)", cfg.Host, cfg.Port)
+	}
+	if refused, ok := errors.AsType[*pgconn.PgError](err); ok {
+		return fmt.Sprintf("server %s: %s%s", at, refused.Message, serverHint(refused.Code, cfg)), true
+	}
+	return networkFailure(at, err), true
+}
+
+// serverHint says what to do about a server's refusal.
+func serverHint(code string, cfg *pgconn.Config) string {
+	switch code {
+	case "28P01", "28000":
+		if cfg.Password == "" {
+			return "; no password was given: put it in ~/.pgpass or PGPASSWORD"
+		}
+		return "; check user and password: --dsn, PGPASSWORD or ~/.pgpass"
+	case "3D000":
+		return fmt.Sprintf("; create it (createdb %s) or name another one", cfg.Database)
+	case "53300":
+		return "; close other connections or raise max_connections"
+	case "57P03":
+		return "; try again in a moment"
+	}
+	return ""
+}
+
+// networkFailure describes why the server at the address was not reached.
+func networkFailure(at string, err error) string {
+	var (
+		dns         *net.DNSError
+		certificate *tls.CertificateVerificationError
+		authority   x509.UnknownAuthorityError
+		hostname    x509.HostnameError
+	)
+	const another = "; is PostgreSQL running there? name another server with --dsn or DATABASE_URL"
+	switch {
+	case errors.As(err, &dns):
+		return fmt.Sprintf("no server at %s: the host name is not known%s", at, "; check --dsn or DATABASE_URL")
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return fmt.Sprintf("no server at %s: connection refused%s", at, another)
+	case errors.Is(err, syscall.ENOENT):
+		return fmt.Sprintf("no server at %s: there is no socket%s", at, another)
+	case errors.Is(err, syscall.EACCES):
+		return fmt.Sprintf("server %s: the socket may not be used by this user", at)
+	case errors.As(err, &certificate), errors.As(err, &authority), errors.As(err, &hostname):
+		return fmt.Sprintf("server %s: its TLS certificate is not trusted: %v; name its authority with sslrootcert, or choose another sslmode",
+			at, rootCause(err))
+	case strings.Contains(err.Error(), "server refused TLS connection"):
+		return fmt.Sprintf("server %s: it does not speak TLS, which sslmode asks for; switch it on there, or use sslmode=prefer", at)
+	case pgconn.Timeout(err), errors.Is(err, context.DeadlineExceeded):
+		return fmt.Sprintf("no server at %s: no answer in time%s", at, another)
+	}
+	return fmt.Sprintf("server %s: %v", at, rootCause(err))
+}
+
+// rootCause returns the innermost error of a chain.
+func rootCause(err error) error {
+	for {
+		inner := errors.Unwrap(err)
+		if inner == nil {
+			return err
+		}
+		err = inner
+	}
+}
