@@ -68,16 +68,21 @@ func (s *starter) form(ctx context.Context) error {
 	})
 }
 
-// reform tells a Citus cluster that nodes have moved from the ports in old.
+// reform tells a Citus cluster that nodes have moved from the ports in old. Each
+// node is updated by a statement of its own: as one query over pg_dist_node, which
+// it changes, Citus crashes now and then.
 func (s *starter) reform(ctx context.Context, old []int) error {
 	return s.home.withConn(ctx, s.servers[0], s.database, func(conn *pgx.Conn) error {
 		for i, srv := range s.servers {
 			if srv.port == old[i] {
 				continue
 			}
-			_, err := conn.Exec(ctx, "SELECT citus_update_node(nodeid, $1, $2) FROM pg_dist_node WHERE nodeport = $3",
-				loopback, srv.port, old[i])
+			var id int32
+			err := conn.QueryRow(ctx, "SELECT nodeid FROM pg_dist_node WHERE nodeport = $1", old[i]).Scan(&id)
 			if err != nil {
+				return fmt.Errorf("node at port %d: %w", old[i], err)
+			}
+			if _, err := conn.Exec(ctx, "SELECT citus_update_node($1, $2, $3)", id, loopback, srv.port); err != nil {
 				return err
 			}
 		}

@@ -167,22 +167,6 @@ func TestStartStop(t *testing.T) {
 	}
 }
 
-// What is measured on such a server must be what PostgreSQL takes to be safe.
-func TestSettings(t *testing.T) {
-	odd := "it's \\ two\nlines"
-	c := startCluster(t, localpg.Config{Settings: map[string]string{"shardload.odd": odd, "work_mem": "7MB"}})
-	conn := connect(t, c.DSN())
-	for name, want := range map[string]string{
-		"fsync": "on", "synchronous_commit": "on", "full_page_writes": "on",
-		"listen_addresses": "127.0.0.1", "unix_socket_directories": "", "password_encryption": "scram-sha-256",
-		"work_mem": "7MB", "shardload.odd": odd, "server_encoding": "UTF8",
-	} {
-		if got := query(t, conn, "SHOW "+name); got[0] != want {
-			t.Errorf("%s is %q, want %q", name, got[0], want)
-		}
-	}
-}
-
 func TestCitus(t *testing.T) {
 	c := startCluster(t, localpg.Config{Workers: 2, Settings: map[string]string{"citus.shard_count": "4"}})
 	if !c.Citus() || len(c.Nodes()) != 3 {
@@ -216,10 +200,45 @@ func TestCitus(t *testing.T) {
 	}
 }
 
+// One server for several tests, in a directory and with a database whose names ask
+// for every kind of quoting.
+func TestServer(t *testing.T) {
+	const database = `My "own" db/+%`
+	c := startCluster(t, localpg.Config{
+		Dir:      filepath.Join(openDir(t), `new`, `it's a "dîr" + 100% & = # ? \`),
+		Database: database,
+		Settings: map[string]string{"shardload.odd": oddSetting, "work_mem": "7MB"},
+	})
+	if got := psql(t, c.DSN(), "SELECT current_database()"); got != database {
+		t.Errorf("psql: %s", got)
+	}
+	if got := query(t, connect(t, c.DSN()), "SELECT current_database()"); got[0] != database {
+		t.Errorf("pgx: %s", got)
+	}
+	t.Run("settings", func(t *testing.T) { testSettings(t, c) })
+	t.Run("refused", func(t *testing.T) { testRefused(t, c) })
+	t.Run("private files", func(t *testing.T) { testPrivateFiles(t, c) })
+}
+
+const oddSetting = "it's \\ two\nlines"
+
+// What is measured on such a server must be what PostgreSQL takes to be safe.
+func testSettings(t *testing.T, c *localpg.Cluster) {
+	conn := connect(t, c.DSN())
+	for name, want := range map[string]string{
+		"fsync": "on", "synchronous_commit": "on", "full_page_writes": "on",
+		"listen_addresses": "127.0.0.1", "unix_socket_directories": "", "password_encryption": "scram-sha-256",
+		"work_mem": "7MB", "shardload.odd": oddSetting, "server_encoding": "UTF8",
+	} {
+		if got := query(t, conn, "SHOW "+name); got[0] != want {
+			t.Errorf("%s is %q, want %q", name, got[0], want)
+		}
+	}
+}
+
 // Only the owner of the password gets in, by TCP on 127.0.0.1, and hears nothing
 // of the right password when he is wrong.
-func TestRefused(t *testing.T) {
-	c := startCluster(t, localpg.Config{})
+func testRefused(t *testing.T, c *localpg.Cluster) {
 	pw := password(t, c)
 	for name, change := range map[string]func(*url.URL){
 		"wrong password": func(u *url.URL) { u.RawQuery = "sslmode=disable&password=wrong" },
@@ -267,8 +286,7 @@ func otherAddresses(t *testing.T) []string {
 
 // The password is in the files that are there for it and nowhere else, and none of
 // the files is for others to read.
-func TestPrivateFiles(t *testing.T) {
-	c := startCluster(t, localpg.Config{})
+func testPrivateFiles(t *testing.T, c *localpg.Cluster) {
 	pw := password(t, c)
 	if strings.Contains(c.DSN(), pw) {
 		t.Error("the DSN holds the password")
@@ -298,16 +316,5 @@ func TestPrivateFiles(t *testing.T) {
 	info, err := os.Stat(c.Dir())
 	if err != nil || info.Mode().Perm()&0o066 != 0 {
 		t.Errorf("%v, %v: others can list it", info.Mode(), err)
-	}
-}
-
-func TestOddPath(t *testing.T) {
-	dir := filepath.Join(openDir(t), `new`, `it's a "dîr" + 100% & = # ? \`)
-	c := startCluster(t, localpg.Config{Dir: dir, Database: `My "own" db/+%`})
-	if got := psql(t, c.DSN(), "SELECT current_database()"); got != `My "own" db/+%` {
-		t.Errorf("psql: %s", got)
-	}
-	if got := query(t, connect(t, c.DSN()), "SELECT current_database()"); got[0] != `My "own" db/+%` {
-		t.Errorf("pgx: %s", got)
 	}
 }

@@ -176,6 +176,7 @@ func TestDetached(t *testing.T) {
 		workers = 1
 	}
 	dir := filepath.Join(openDir(t), "cluster")
+	t.Cleanup(func() { showLogs(t, dir) })
 	cfg := localpg.Config{Dir: dir, Workers: workers}
 	cmd := exec.Command(os.Args[0])
 	report, _ := runHelper(t, cmd, "detached", helperDirEnv+"="+dir, workersEnv+"="+strconv.Itoa(workers))
@@ -216,6 +217,16 @@ func TestDetached(t *testing.T) {
 	}
 	if got := psql(t, opened(t, dir, true).DSN(), "SELECT count(*) FROM kept"); got != "100" {
 		t.Errorf("%s rows were kept, want 100", got)
+	}
+}
+
+// showLogs shows what the servers in dir said, if t has failed.
+func showLogs(t *testing.T, dir string) {
+	logs, _ := filepath.Glob(filepath.Join(dir, "*.log")) // the pattern is well formed
+	for _, name := range logs {
+		if text, err := os.ReadFile(name); err == nil && t.Failed() {
+			t.Logf("%s:\n%s", filepath.Base(name), text)
+		}
 	}
 }
 
