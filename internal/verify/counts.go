@@ -1,0 +1,61 @@
+package verify
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+
+	"shardload/internal/catalog"
+)
+
+// Expected says how many rows a table should have, and who says so.
+type Expected struct {
+	Table  string // as SQL writes it
+	Rows   int64
+	Source string // "manifest.json", or the names of files
+}
+
+// A Count is how many rows a table has, and how many it should have.
+type Count struct {
+	Table    string `json:"table"`
+	Rows     int64  `json:"rows"`
+	Expected int64  `json:"expected"`
+	Source   string `json:"source"`
+	Problem  string `json:"problem,omitempty"` // how they differ, "" if they do not
+}
+
+// Counts counts the rows of each table. On Citus the shards are counted at once,
+// but not in one snapshot: nothing should be writing meanwhile.
+func Counts(ctx context.Context, conn *pgx.Conn, expected []Expected) ([]Count, error) {
+	var counts []Count
+	for _, e := range expected {
+		c := Count{Table: e.Table, Expected: e.Rows, Source: e.Source}
+		table, err := catalog.Lookup(ctx, conn, e.Table)
+		if notFound, ok := errors.AsType[*catalog.NotFoundError](err); ok {
+			c.Problem = notFound.Error()
+			counts = append(counts, c)
+			continue
+		}
+		if err != nil {
+			return counts, err
+		}
+		if err := conn.QueryRow(ctx, "SELECT count(*) FROM "+table.SQL()).Scan(&c.Rows); err != nil {
+			return counts, fmt.Errorf("count %s: %w", e.Table, err)
+		}
+		c.Problem = countProblem(c)
+		counts = append(counts, c)
+	}
+	return counts, nil
+}
+
+func countProblem(c Count) string {
+	switch diff := c.Rows - c.Expected; {
+	case diff < 0:
+		return fmt.Sprintf("%d rows, %d fewer than %s has (%d)", c.Rows, -diff, c.Source, c.Expected)
+	case diff > 0:
+		return fmt.Sprintf("%d rows, %d more than %s has (%d)", c.Rows, diff, c.Source, c.Expected)
+	}
+	return ""
+}

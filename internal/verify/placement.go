@@ -1,0 +1,214 @@
+package verify
+
+import (
+	"context"
+	"fmt"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+
+	"shardload/internal/catalog"
+	"shardload/internal/citus"
+)
+
+// A PlacementCheck says whether each row of a table lies in the shard that owns
+// the hash of its distribution value. A row in another shard is counted, but a
+// query for its tenant does not find it.
+type PlacementCheck struct {
+	Table  string `json:"table"`
+	Column string `json:"distribution_column,omitempty"`
+	Rows   int64  `json:"rows"`
+	Shards int    `json:"shards"`
+
+	// Skipped says why there is nothing to check, "" if there is.
+	Skipped string `json:"skipped,omitempty"`
+
+	Misplaced []Misplaced `json:"misplaced,omitempty"`
+}
+
+// Misplaced says which rows of a shard should not be there.
+type Misplaced struct {
+	Shard string `json:"shard"` // the table's name on its node
+	Node  string `json:"node"`  // host:port as the cluster calls it
+	Rows  int64  `json:"rows"`  // whose hash another shard owns
+	Nulls int64  `json:"nulls"` // whose distribution value is NULL: no shard owns them
+
+	// Problem says so in words. Repair is the SQL, to be run on Node, that puts
+	// Rows where they belong; "" if there are none.
+	Problem string `json:"problem"`
+	Repair  string `json:"repair,omitempty"`
+}
+
+// Placement checks each of the tables, which are named as in SQL, by one pass
+// over all of their shards at once. The hash is the server's own.
+func Placement(ctx context.Context, conn *pgx.Conn, tables []string) ([]PlacementCheck, error) {
+	version, err := citus.Version(ctx, conn)
+	if err != nil {
+		return nil, err
+	}
+	var checks []PlacementCheck
+	for _, name := range tables {
+		check := PlacementCheck{Table: name}
+		if version == "" {
+			check.Skipped = "no Citus here"
+		} else if err := check.run(ctx, conn); err != nil {
+			return checks, fmt.Errorf("placement of %s: %w", name, err)
+		}
+		checks = append(checks, check)
+	}
+	return checks, nil
+}
+
+// run fills in c for a server with Citus.
+func (c *PlacementCheck) run(ctx context.Context, conn *pgx.Conn) error {
+	table, err := catalog.Lookup(ctx, conn, c.Table)
+	if err != nil {
+		return err
+	}
+	dist, err := citus.Distribute(ctx, conn, table.OID)
+	if err != nil {
+		return err
+	}
+	if dist.Kind != citus.Hash {
+		c.Skipped = "not distributed by hash but " + string(dist.Kind)
+		return nil
+	}
+	c.Column, c.Shards = dist.Column, len(dist.Shards)
+	contents, err := readContents(ctx, conn, table, dist.Column)
+	if err != nil {
+		return err
+	}
+	places, err := readPlaces(ctx, conn, table.OID)
+	if err != nil {
+		return err
+	}
+	for _, got := range contents {
+		c.Rows += got.rows
+		place, ok := places[got.id]
+		if !ok {
+			return fmt.Errorf("there is no shard %s any more: it was moved or split meanwhile; verify again", got.name)
+		}
+		if got.nulls == 0 && got.inside(place) {
+			continue
+		}
+		m := Misplaced{Shard: place.name, Node: place.node, Nulls: got.nulls}
+		if err := m.explain(ctx, conn, table, dist.Column, got, place); err != nil {
+			return err
+		}
+		c.Misplaced = append(c.Misplaced, m)
+	}
+	return nil
+}
+
+// A content is what was found in a shard.
+type content struct {
+	name        string // as its node prints it
+	id          int64
+	rows, nulls int64
+	low, high   *int32 // the smallest and the largest hash, nil without rows
+}
+
+// A place is a shard as Citus's metadata have it.
+type place struct {
+	name, node string
+	min, max   int32
+}
+
+func (c content) inside(p place) bool {
+	return c.low == nil || *c.low >= p.min && *c.high <= p.max
+}
+
+// shardNumber is what every name of a shard ends in.
+var shardNumber = regexp.MustCompile(`_(\d+)"?$`)
+
+// readContents reads what is in each shard that has rows. The shards of a
+// partitioned table are those of its partitions.
+func readContents(ctx context.Context, conn *pgx.Conn, t *catalog.Table, column string) ([]content, error) {
+	k := pgx.Identifier{column}.Sanitize()
+	rows, err := conn.Query(ctx, `
+		SELECT tableoid::regclass::text, count(*), count(*) FILTER (WHERE `+k+` IS NULL),
+		       min(worker_hash(`+k+`)), max(worker_hash(`+k+`))
+		  FROM `+t.SQL()+` GROUP BY 1 ORDER BY 1`)
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (content, error) {
+		var c content
+		if err := row.Scan(&c.name, &c.rows, &c.nulls, &c.low, &c.high); err != nil {
+			return c, err
+		}
+		number := shardNumber.FindStringSubmatch(c.name)
+		if number == nil {
+			return c, fmt.Errorf("%s does not look like a shard", c.name)
+		}
+		c.id, err = strconv.ParseInt(number[1], 10, 64)
+		return c, err
+	})
+}
+
+// readPlaces returns the shards of a table, and of its partitions, by number.
+func readPlaces(ctx context.Context, conn *pgx.Conn, table uint32) (map[int64]place, error) {
+	rows, err := conn.Query(ctx, `
+		SELECT s.shardid, shard_name(s.logicalrelid, s.shardid), min(n.nodename || ':' || n.nodeport),
+		       s.shardminvalue::int, s.shardmaxvalue::int
+		  FROM pg_dist_shard s
+		  JOIN pg_dist_placement p USING (shardid)
+		  JOIN pg_dist_node n ON n.groupid = p.groupid AND n.noderole = 'primary'
+		 WHERE s.logicalrelid IN (SELECT $1::oid UNION SELECT relid::oid FROM pg_partition_tree($1::oid::regclass))
+		 GROUP BY s.shardid, s.logicalrelid, s.shardminvalue, s.shardmaxvalue`, table)
+	if err != nil {
+		return nil, err
+	}
+	places := map[int64]place{}
+	var id int64
+	var p place
+	_, err = pgx.ForEachRow(rows, []any{&id, &p.name, &p.node, &p.min, &p.max}, func() error {
+		places[id] = p
+		return nil
+	})
+	return places, err
+}
+
+// explain counts the rows of a shard that should not be there, and says what to
+// do about them.
+func (m *Misplaced) explain(ctx context.Context, conn *pgx.Conn, t *catalog.Table, column string, got content, p place) error {
+	k := pgx.Identifier{column}.Sanitize()
+	outside := fmt.Sprintf("worker_hash(%s) NOT BETWEEN %d AND %d", k, p.min, p.max)
+	var parts []string
+	if !got.inside(p) {
+		err := conn.QueryRow(ctx, `SELECT count(*) FROM `+t.SQL()+`
+			WHERE tableoid::regclass::text = $1::text AND `+outside, got.name).Scan(&m.Rows)
+		if err != nil {
+			return err
+		}
+		parts = append(parts, fmt.Sprintf("%d rows in shard %s on %s belong to other shards, so that queries for their %s do not find them: see its repair",
+			m.Rows, m.Shard, m.Node, column))
+		m.Repair = repairSQL(t, p.name, outside)
+	}
+	if m.Nulls > 0 {
+		parts = append(parts, fmt.Sprintf("%d rows in shard %s on %s have no %s: delete them there", m.Nulls, m.Shard, m.Node, column))
+	}
+	m.Problem = strings.Join(parts, "; ")
+	return nil
+}
+
+// repairSQL returns the statement that takes rows out of a shard on its node and
+// stores them through the table's own name, which Citus routes.
+func repairSQL(t *catalog.Table, shard, outside string) string {
+	var columns []string
+	for _, c := range t.Columns {
+		if !c.Generated {
+			columns = append(columns, pgx.Identifier{c.Name}.Sanitize())
+		}
+	}
+	list := strings.Join(columns, ", ")
+	overriding := ""
+	if slices.ContainsFunc(t.Columns, func(c catalog.Column) bool { return c.Identity != 0 }) {
+		overriding = "OVERRIDING SYSTEM VALUE "
+	}
+	return fmt.Sprintf("WITH misplaced AS (DELETE FROM %s WHERE %s RETURNING %s) INSERT INTO %s (%s) %sSELECT %s FROM misplaced",
+		shard, outside, list, t.SQL(), list, overriding, list)
+}

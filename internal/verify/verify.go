@@ -1,0 +1,41 @@
+// Package verify compares what is in a database with what should be: how many
+// rows each table has, that each row lies in the shard that Citus looks for it
+// in, and that no row refers to one that is missing. It changes nothing.
+//
+// What is wrong is an answer and no error. Errors are for questions that could
+// not be answered.
+package verify
+
+// A Report gathers the answers to what was asked.
+type Report struct {
+	// Recovery says what Recover did, "" if there was nothing to do.
+	Recovery string `json:"recovery,omitempty"`
+
+	Counts    []Count          `json:"counts"`
+	Placement []PlacementCheck `json:"placement"`
+	Integrity []IntegrityCheck `json:"integrity"`
+}
+
+// OK reports whether nothing is wrong.
+func (r Report) OK() bool { return len(r.Problems()) == 0 }
+
+// Problems returns a line for each thing that is wrong, tables in their order.
+func (r Report) Problems() []string {
+	var lines []string
+	for _, c := range r.Counts {
+		if c.Problem != "" {
+			lines = append(lines, c.Table+": "+c.Problem)
+		}
+	}
+	for _, p := range r.Placement {
+		for _, m := range p.Misplaced {
+			lines = append(lines, p.Table+": "+m.Problem)
+		}
+	}
+	for _, i := range r.Integrity {
+		if i.Problem != "" {
+			lines = append(lines, i.Child+": "+i.Problem)
+		}
+	}
+	return lines
+}
