@@ -89,9 +89,11 @@ func newRootCommand(a *app) *cobra.Command {
 	flags.BoolVar(&a.quiet, "quiet", false, "no progress and no notes; errors only")
 
 	root.AddCommand(
+		newGenerateCommand(a),
 		newSchemaCommand(a),
-		newClusterCommand(a),
 		newLoadCommand(a),
+		newTutorialCommand(a),
+		newClusterCommand(a),
 		newVersionCommand(a),
 	)
 	root.SetHelpCommand(newHelpCommand())

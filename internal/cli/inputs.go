@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -24,9 +25,15 @@ func datasetTables() []string {
 	return list
 }
 
+// A tableInput is what there is to load into, or to compare with, one table.
+type tableInput struct {
+	input.TableFiles
+	Rows int64 // as the manifest has it, -1 without one
+}
+
 // inputs says which files belong to which table: a directory's files to the
 // dataset's tables, or files that are named to the table that is named.
-func inputs(cmd *cobra.Command, table string, args []string) ([]input.TableFiles, error) {
+func inputs(cmd *cobra.Command, table string, args []string) ([]tableInput, error) {
 	for _, arg := range args {
 		if strings.HasPrefix(arg, "postgres://") || strings.HasPrefix(arg, "postgresql://") {
 			return nil, usagef(cmd, "a server is named with --dsn")
@@ -38,7 +45,8 @@ func inputs(cmd *cobra.Command, table string, args []string) ([]input.TableFiles
 	case len(args) == 0:
 		return nil, usagef(cmd, "nothing to read for table %s: name its files, or - for standard input", table)
 	case table != "":
-		return []input.TableFiles{{Table: table, Files: args}}, checkFiles(cmd, args)
+		files := input.TableFiles{Table: table, Files: args}
+		return []tableInput{{files, -1}}, checkFiles(cmd, args)
 	case len(args) > 1 || args[0] == "-":
 		return nil, usagef(cmd, "which table do these rows belong to? say so with --table")
 	}
@@ -50,10 +58,46 @@ func inputs(cmd *cobra.Command, table string, args []string) ([]input.TableFiles
 	if !info.IsDir() {
 		return nil, usagef(cmd, "%s is a file: say with --table which table its rows belong to", dir)
 	}
-	if err := checkFormat(dir); err != nil {
+	return directory(dir)
+}
+
+// directory finds the files of the dataset's tables in dir, and what the manifest
+// says of them.
+func directory(dir string) ([]tableInput, error) {
+	m, known, err := manifestOf(dir)
+	if err != nil {
 		return nil, err
 	}
-	return input.Dir(dir, datasetTables())
+	if known && m.Format != generate.CSV {
+		return nil, fmt.Errorf("%s: its files are in PostgreSQL's text format, not CSV: "+
+			"generate them with --format csv, or load them with psql's \\copy", dir)
+	}
+	found, err := input.Dir(dir, datasetTables())
+	if err != nil {
+		return nil, err
+	}
+	var tables []tableInput
+	for _, t := range found {
+		rows := int64(-1)
+		if known {
+			rows = manifestRows(m, t)
+		}
+		tables = append(tables, tableInput{t, rows})
+	}
+	return tables, nil
+}
+
+// manifestRows adds up what m says of the files of t, -1 if it does not know one.
+func manifestRows(m generate.Manifest, t input.TableFiles) int64 {
+	var sum int64
+	for _, path := range t.Files {
+		i := slices.IndexFunc(m.Files, func(f generate.File) bool { return f.Name == filepath.Base(path) })
+		if i < 0 {
+			return -1
+		}
+		sum += m.Files[i].Rows
+	}
+	return sum
 }
 
 // checkFiles finds out about files that cannot be read before anything is done.
@@ -85,19 +129,6 @@ func stat(path string) (os.FileInfo, error) {
 		return nil, fmt.Errorf("%s: %w", path, failed.Err)
 	}
 	return info, err
-}
-
-// checkFormat refuses a generated directory whose files are no CSV.
-func checkFormat(dir string) error {
-	m, ok, err := manifestOf(dir)
-	if err != nil {
-		return err
-	}
-	if ok && m.Format != generate.CSV {
-		return fmt.Errorf("%s: its files are in PostgreSQL's text format, not CSV: "+
-			"generate them with --format csv, or load them with psql's \\copy", dir)
-	}
-	return nil
 }
 
 // manifestOf reads the manifest of a generated directory. ok is false if dir has

@@ -8,7 +8,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"shardload/internal/input"
 	"shardload/loader"
 )
 
@@ -85,7 +84,7 @@ func newLoadCommand(a *app) *cobra.Command {
 	return cmd
 }
 
-func (a *app) runLoad(ctx context.Context, opt loadOptions, tables []input.TableFiles) error {
+func (a *app) runLoad(ctx context.Context, opt loadOptions, tables []tableInput) error {
 	server, err := a.server()
 	if err != nil {
 		return err
@@ -111,7 +110,7 @@ func (a *app) runLoad(ctx context.Context, opt loadOptions, tables []input.Table
 	return errors.Join(err, a.printLoad(report, err))
 }
 
-func tableNames(tables []input.TableFiles) []string {
+func tableNames(tables []tableInput) []string {
 	var names []string
 	for _, t := range tables {
 		names = append(names, t.Table)
@@ -121,13 +120,13 @@ func tableNames(tables []input.TableFiles) []string {
 
 // A tablePlan is what is going to happen to one table.
 type tablePlan struct {
+	tableInput
 	loader.Plan
-	Files []string
 }
 
 // planLoad finds out what would stop the load of any of the tables, before the
 // first of them is touched.
-func planLoad(ctx context.Context, cfg loader.Config, tables []input.TableFiles) ([]tablePlan, error) {
+func planLoad(ctx context.Context, cfg loader.Config, tables []tableInput) ([]tablePlan, error) {
 	var plans []tablePlan
 	for _, t := range tables {
 		cfg.Table = t.Table
@@ -135,7 +134,7 @@ func planLoad(ctx context.Context, cfg loader.Config, tables []input.TableFiles)
 		if err != nil {
 			return nil, err
 		}
-		plans = append(plans, tablePlan{l.Plan(), t.Files})
+		plans = append(plans, tablePlan{t, l.Plan()})
 		if err := l.Close(); err != nil {
 			return nil, err
 		}
@@ -147,19 +146,19 @@ func planLoad(ctx context.Context, cfg loader.Config, tables []input.TableFiles)
 func (a *app) noteRows(plans []tablePlan) {
 	for _, p := range plans {
 		if p.HasRows {
-			a.note("note: %s has rows already, and keeps them; --replace empties it first", p.Table)
+			a.note("note: %s has rows already, and keeps them; --replace empties it first", p.tableInput.Table)
 		}
 	}
 }
 
 // load loads the files of each table, one table after the other. The report is
 // true after an error as well.
-func (a *app) load(ctx context.Context, cfg loader.Config, tables []input.TableFiles, analyze bool) (loadReport, error) {
+func (a *app) load(ctx context.Context, cfg loader.Config, tables []tableInput, analyze bool) (loadReport, error) {
 	var report loadReport
 	begun := time.Now()
 	for _, t := range tables {
 		cfg.Table = t.Table
-		done, err := a.loadTable(ctx, cfg, t.Files, analyze)
+		done, err := a.loadTable(ctx, cfg, t, analyze)
 		done.Table = t.Table
 		report.Tables = append(report.Tables, done)
 		if err != nil {
@@ -172,8 +171,8 @@ func (a *app) load(ctx context.Context, cfg loader.Config, tables []input.TableF
 	return report, nil
 }
 
-// loadTable loads files into the table of cfg.
-func (a *app) loadTable(ctx context.Context, cfg loader.Config, files []string, analyze bool) (done tableLoad, err error) {
+// loadTable loads the files of t into the table of cfg.
+func (a *app) loadTable(ctx context.Context, cfg loader.Config, t tableInput, analyze bool) (done tableLoad, err error) {
 	l, err := loader.Open(ctx, cfg)
 	if err != nil {
 		return done, err
@@ -182,13 +181,16 @@ func (a *app) loadTable(ctx context.Context, cfg loader.Config, files []string, 
 
 	plan := l.Plan()
 	a.note("%s: %s route, %s, %s", cfg.Table, plan.Route, lanesText(plan), plural(int64(plan.Streams), "stream"))
-	total := storedSize(files)
-	for _, file := range files {
+	total := storedSize(t.Files)
+	for _, file := range t.Files {
 		before := done
-		read := done.stored
 		stop := a.progress(cfg.Table, func() snapshot {
 			p := l.Progress()
-			return snapshot{Rows: before.Rows + p.Rows, Bytes: read + p.BytesRead, Total: total}
+			s := snapshot{before.Rows + p.Rows, before.Bytes + p.Bytes, before.stored + p.BytesRead, total}
+			if t.Rows > 0 { // what is read may be far from stored yet
+				s.Done, s.Total = s.Rows, t.Rows
+			}
+			return s
 		})
 		result, err := l.Load(ctx, a.input(file))
 		stop()

@@ -119,28 +119,27 @@ func (a *app) printPlans(plans []tablePlan) error {
 	}
 	var docs []planJSON
 	var rows [][]string
-	for i, p := range plans {
-		docs = append(docs, planJSON{p.Table, p.Files, p.Server, p.Route, p.Why, p.Lanes, p.Shards, p.Streams, p.Batch, p.Memory, p.HasRows})
-		if i > 0 {
-			rows = append(rows, nil)
-		}
+	var why []string
+	for _, p := range plans {
+		docs = append(docs, planJSON{p.Plan.Table, p.Files, p.Server, p.Route, p.Why, p.Lanes, p.Shards, p.Streams, p.Batch, p.Memory, p.HasRows})
 		has := "none"
 		if p.HasRows {
 			has = "some"
 		}
-		rows = append(rows,
-			[]string{"table", p.Table},
-			[]string{"files", strings.Join(p.Files, " ")},
-			[]string{"server", p.Server},
-			[]string{"route", fmt.Sprintf("%s: %s", p.Route, p.Why)},
-			[]string{"lanes", lanesText(p.Plan)},
-			[]string{"streams", count(int64(p.Streams))},
-			[]string{"batch", size(int64(p.Batch))},
-			[]string{"memory", size(p.Memory)},
-			[]string{"rows now", has})
+		rows = append(rows, []string{p.Plan.Table, string(p.Route), lanesText(p.Plan), count(int64(p.Streams)),
+			size(int64(p.Batch)), size(p.Memory), has, plural(int64(len(p.Files)), "file")})
+		why = append(why, fmt.Sprintf("%s: %s route, as %s", p.Plan.Table, p.Route, p.Why))
 	}
 	if a.json {
 		return a.printJSON(docs)
 	}
-	return printTable(a.Stdout, []string{"plan", ""}, rows)
+	if _, err := fmt.Fprintf(a.Stdout, "%s\n\n", plans[0].Server); err != nil {
+		return err
+	}
+	head := []string{"table", "route", "lanes", ">streams", ">batch", ">memory", "rows now", "input"}
+	if err := printTable(a.Stdout, head, rows); err != nil {
+		return err
+	}
+	_, err := fmt.Fprintf(a.Stdout, "\n%s\n", strings.Join(why, "\n"))
+	return err
 }

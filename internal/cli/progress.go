@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"strings"
 	"sync"
 	"time"
 
@@ -20,8 +19,10 @@ const (
 // A snapshot is how far a piece of work has come.
 type snapshot struct {
 	Rows  int64
-	Bytes int64 // of Total
-	Total int64 // 0 if unknown
+	Bytes int64
+	// Done of Total is how much of the work that is, in any unit. Total is 0 where
+	// nobody knows.
+	Done, Total int64
 }
 
 // progress shows how the work called name goes on, until stop is called. snap is
@@ -69,18 +70,19 @@ func printLines(ctx context.Context, w io.Writer, name string, snap func() snaps
 }
 
 // progressLine returns a line such as
-// "ads: 1,200,000 rows, 240,000 rows/s, 216 MB, 43 MB/s, 60 %, 4 s left".
+// "ads: 1,200,000 rows, 216 MB, 240,000 rows/s, 43 MB/s, 60 %, 4 s left".
 func progressLine(name string, s snapshot, elapsed time.Duration) string {
-	parts := []string{plural(s.Rows, "row"), count(rate(s.Rows, elapsed)) + " rows/s"}
-	if s.Bytes > 0 {
-		parts = append(parts, size(s.Bytes), size(rate(s.Bytes, elapsed))+"/s")
+	line := fmt.Sprintf("%s: %s, %s, %s", name, plural(s.Rows, "row"), size(s.Bytes), rates(s, elapsed))
+	if s.Total <= 0 || s.Done <= 0 {
+		return line
 	}
-	if s.Total > 0 && s.Bytes > 0 {
-		done := min(float64(s.Bytes)/float64(s.Total), 1)
-		left := time.Duration(float64(elapsed) * (1 - done) / done)
-		parts = append(parts, fmt.Sprintf("%.0f %%", done*100), fmt.Sprintf("%.0f s left", left.Seconds()))
-	}
-	return name + ": " + strings.Join(parts, ", ")
+	done := min(float64(s.Done)/float64(s.Total), 1)
+	left := time.Duration(float64(elapsed) * (1 - done) / done)
+	return line + fmt.Sprintf(", %.0f %%, %.0f s left", done*100, left.Seconds())
+}
+
+func rates(s snapshot, elapsed time.Duration) string {
+	return count(rate(s.Rows, elapsed)) + " rows/s, " + size(rate(s.Bytes, elapsed)) + "/s"
 }
 
 // drawBar keeps a bar on the terminal w until ctx ends, and clears it.
@@ -91,9 +93,8 @@ func drawBar(ctx context.Context, w io.Writer, name string, snap func() snapshot
 	}
 	bar := progressbar.NewOptions64(total,
 		progressbar.OptionSetWriter(w),
-		progressbar.OptionShowBytes(true),
-		progressbar.OptionShowTotalBytes(true),
 		progressbar.OptionSetPredictTime(true),
+		progressbar.OptionSetElapsedTime(true),
 		progressbar.OptionFullWidth(),
 		progressbar.OptionUseANSICodes(true),
 		progressbar.OptionSetSpinnerChangeInterval(0), // the ticker below draws
@@ -102,8 +103,8 @@ func drawBar(ctx context.Context, w io.Writer, name string, snap func() snapshot
 	begun := time.Now()
 	poll(ctx, barEvery, func() {
 		s := snap()
-		bar.Describe(fmt.Sprintf("%s %s rows/s", name, count(rate(s.Rows, time.Since(begun)))))
-		done := s.Bytes
+		bar.Describe(name + " " + rates(s, time.Since(begun)))
+		done := s.Done
 		if total > 0 {
 			done = min(done, total-1) // at its end the bar would print a line
 		}
