@@ -190,3 +190,22 @@ func TestDomain(t *testing.T) {
 		(&pair{conn: conn, enc: enc}).check(t, []string{"1", "999"})
 	}
 }
+
+// The server parses JSON in either format, and must refuse it for the same reason.
+func TestJSONRefusedAlike(t *testing.T) {
+	conn := connect(t)
+	for _, name := range []string{"json", "jsonb"} {
+		prepare(t, conn, name)
+		enc := encoderOf(t, name, allOpts)
+		for _, s := range []string{
+			" ", "{", "[1,]", "{1:2}", `{"a"}`, "1 2", "nul", "NaN", "'a'", "01", "1.", "\"a\nb\"", `"\x"`, `"\u00g0"`, `"\ud83d"`, `"\u0000"`, `"open`, "[1e99999999]",
+		} {
+			field, sure := enc(nil, []byte(s))
+			if !sure {
+				t.Errorf("%s %q is not sure", name, s)
+				continue
+			}
+			compareParameters(t, conn.PgConn(), typeCase{name: name, json: true}, []byte(s), field[4:])
+		}
+	}
+}
