@@ -97,7 +97,7 @@ func (d *decoder) record(c *chunk, offset int32) error {
 func (d *decoder) check(raw []byte) error {
 	switch want := len(d.lay.columns); {
 	case len(raw) > d.lay.maxRecord:
-		return d.tooLong()
+		return d.bad(tooLongError(d.lay.maxRecord))
 	case string(raw) == `\.`:
 		return d.bad(fmt.Errorf(`\. on a line by itself ends the data for PostgreSQL, but more may follow; remove the line, or quote it ("\.") if it is a value`))
 	case len(d.fields) != want && len(raw) == 0:
@@ -109,10 +109,6 @@ func (d *decoder) check(raw []byte) error {
 		return d.bad(fmt.Errorf("%s; the first record ends in %s, so must the others", complaint, d.eol))
 	}
 	return nil
-}
-
-func (d *decoder) tooLong() error {
-	return d.bad(fmt.Errorf("the record is longer than --max-record (%d bytes); if it is one, raise that, if not, look for a quote that is left open", d.lay.maxRecord))
 }
 
 // bad returns err as one of the record on which the scanner stands.

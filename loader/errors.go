@@ -54,3 +54,8 @@ type PreflightError struct {
 }
 
 func (e *PreflightError) Error() string { return e.Problem + "; " + e.Do }
+
+// tooLongError says that a record is longer than limit bytes.
+func tooLongError(limit int) error {
+	return fmt.Errorf("the record is longer than --max-record (%d bytes); if it is one, raise that, if not, look for a quote that is left open", limit)
+}

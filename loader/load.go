@@ -24,6 +24,8 @@ type load struct {
 	lanes    *lanes
 	encoding string // the server's
 	buffers  chan []byte
+	// abandoned says that a Read still waits; the source is closed after it.
+	abandoned bool
 
 	read    atomic.Int64 // input, decompressed
 	rows    atomic.Int64
@@ -48,12 +50,16 @@ func (l *Loader) Load(ctx context.Context, in Input) (res Result, err error) {
 	if err != nil {
 		return res, err
 	}
-	defer func() { err = errors.Join(err, src.Close()) }()
 	ld.src = src
+	defer func() {
+		if !ld.abandoned {
+			err = errors.Join(err, src.Close())
+		}
+	}()
 	ld.chunker = pgcsv.NewChunker(src, l.cfg.MaxRecord)
 	l.current.Store(ld)
 
-	first, err := l.first(ld)
+	first, err := l.first(ctx, ld)
 	if err != nil || first == nil {
 		return res, err
 	}
@@ -65,9 +71,9 @@ func (l *Loader) Load(ctx context.Context, in Input) (res Result, err error) {
 
 // first reads the first chunk and finds the layout in it. It returns nil if the
 // input has no rows.
-func (l *Loader) first(ld *load) (*chunk, error) {
+func (l *Loader) first(ctx context.Context, ld *load) (*chunk, error) {
 	name := ld.src.Name
-	data, err := ld.next(nil, 1)
+	data, err := ld.next(ctx, nil, 1)
 	switch {
 	case errors.Is(err, io.EOF) && l.cfg.Header == HeaderNo:
 		return nil, nil
@@ -76,7 +82,6 @@ func (l *Loader) first(ld *load) (*chunk, error) {
 	case err != nil:
 		return nil, err
 	}
-	ld.read.Add(int64(len(data)))
 	var s pgcsv.Scanner
 	s.Reset(data, ld.chunker.EOL(), 1)
 	s.Next()
@@ -149,37 +154,64 @@ func (ld *load) chunk(ctx context.Context, first *chunk, chunks chan<- *chunk) e
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}
-		data, err := ld.next(buf, line)
+		data, err := ld.next(ctx, buf, line)
 		if errors.Is(err, io.EOF) {
 			return nil
 		}
 		if err != nil {
 			return ld.inTurn(ctx, before, err)
 		}
-		ld.read.Add(int64(len(data)))
 		c = &chunk{number: number, line: line, data: data}
 	}
 }
 
 // next returns the next chunk's bytes, in buf. Its errors name the input and,
 // where a record is at fault, the line.
-func (ld *load) next(buf []byte, line int64) ([]byte, error) {
-	data, err := ld.chunker.Next(buf)
+//
+// Nothing can interrupt a Read that waits, for somebody to type for example. When
+// ctx ends meanwhile the Read is abandoned: the source is closed once it returns.
+func (ld *load) next(ctx context.Context, buf []byte, line int64) ([]byte, error) {
+	type cut struct {
+		data []byte
+		err  error
+	}
+	cuts := make(chan cut, 1)
+	go func() {
+		data, err := ld.chunker.Next(buf)
+		cuts <- cut{data, err}
+	}()
+	select {
+	case c := <-cuts:
+		ld.read.Add(int64(len(c.data)))
+		return c.data, ld.explain(c.data, line, c.err)
+	case <-ctx.Done():
+		ld.abandoned = true
+		go func() {
+			<-cuts
+			_ = ld.src.Close() // nobody is left to hear of it
+		}()
+		return nil, context.Cause(ctx)
+	}
+}
+
+// explain returns the chunker's error with its place. data are the bytes from the
+// line on that the chunker looked at.
+func (ld *load) explain(data []byte, line int64, err error) error {
 	if err == nil || errors.Is(err, io.EOF) {
-		return data, err
+		return err
 	}
 	long, tooLong := errors.AsType[*pgcsv.TooLongError](err)
 	if !tooLong && !errors.Is(err, pgcsv.ErrOpenQuote) {
-		return nil, err
+		return err
 	}
 	var s pgcsv.Scanner
 	for s.Reset(data, ld.chunker.EOL(), line); s.Next(); {
 	}
 	row := &RowError{File: ld.src.Name, Line: s.Line(), Err: err}
 	if tooLong {
-		row.Err = fmt.Errorf("the record is longer than --max-record (%d bytes); if it is one, raise that, if not, look for a quote that is left open", long.Max)
+		row.Err = tooLongError(long.Max)
 	}
-	return nil, row
+	return row
 }
 
 // inTurn returns err once the chunks before it are in the lanes, so that a bad

@@ -1,0 +1,94 @@
+package loader_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"testing"
+	"time"
+
+	"shardload/internal/pgtest"
+	"shardload/loader"
+)
+
+// endless returns a reader that gives n rows of (id, tenant, name), and then
+// nothing until the test is over.
+func endless(t *testing.T, n int) io.Reader {
+	t.Helper()
+	r, w := io.Pipe()
+	t.Cleanup(func() { w.Close() })
+	go func() {
+		_, _ = io.WriteString(w, "id,tenant,name\n") // fails when nobody reads any more
+		for i := range n {
+			if _, err := fmt.Fprintf(w, "%d,%d,%s\n", i, i%100, strings.Repeat("x", 100)); err != nil {
+				return
+			}
+		}
+	}()
+	return r
+}
+
+// await polls until the loader has stored rows.
+func await(t *testing.T, l *loader.Loader) {
+	t.Helper()
+	for deadline := time.Now().Add(time.Minute); l.Progress().Rows == 0; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("no row was stored in a minute")
+		}
+	}
+}
+
+// TestInterrupt holds that a load whose input waits for more ends with its
+// context, and tells how many rows are stored.
+func TestInterrupt(t *testing.T) {
+	pgtest.Each(t, func(t *testing.T, dsn string) {
+		conn := pgtest.Connect(t, dsn)
+		exec(t, conn, things)
+		distribute(t, conn, "things", "tenant")
+		l := open(t, loader.Config{Conn: parse(t, dsn), Table: "things", Batch: 20 << 10})
+		ctx, cancel := context.WithCancel(context.Background())
+		go func() {
+			await(t, l)
+			cancel()
+		}()
+		res, err := l.Load(ctx, loader.Reader("endless", endless(t, 50_000)))
+		if !errors.Is(err, context.Canceled) {
+			t.Errorf("error %v", err)
+		}
+		if res.Rows == 0 || res.InDoubt != 0 {
+			t.Errorf("%d rows stored, %d in doubt", res.Rows, res.InDoubt)
+		}
+		if got := query(t, conn, "SELECT count(*) FROM things")[0]; got != fmt.Sprint(res.Rows) {
+			t.Errorf("%s rows are there, Result says %d", got, res.Rows)
+		}
+	})
+}
+
+// TestServerEndsConnections holds that a lost connection is a clear error and
+// that the Result is true.
+func TestServerEndsConnections(t *testing.T) {
+	pgtest.Each(t, func(t *testing.T, dsn string) {
+		conn := pgtest.Connect(t, dsn)
+		exec(t, conn, things)
+		distribute(t, conn, "things", "tenant")
+		cfg := loader.Config{Conn: parse(t, dsn), Table: "things", Batch: 20 << 10}
+		cfg.Conn.RuntimeParams["application_name"] = "victim"
+		l := open(t, cfg)
+		go func() {
+			await(t, l)
+			if _, err := conn.Exec(context.Background(), "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'victim'"); err != nil {
+				t.Error(err)
+			}
+		}()
+		res, err := l.Load(context.Background(), loader.Reader("endless", endless(t, 1_000_000)))
+		if err == nil {
+			t.Fatal("no error")
+		}
+		got := query(t, pgtest.Connect(t, dsn), "SELECT count(*) FROM things")[0]
+		if res.InDoubt == 0 && got != fmt.Sprint(res.Rows) {
+			t.Errorf("%s rows are there, Result says %d: %v", got, res.Rows, err)
+		}
+	})
+}

@@ -1,0 +1,164 @@
+package loader
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"testing"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+)
+
+// drain runs streams that keep what they get, until the lanes end.
+func drain(ctx context.Context, l *lanes, streams int, keep func(*batch)) error {
+	g, ctx := errgroup.WithContext(ctx)
+	for range streams {
+		g.Go(func() error {
+			for {
+				b, err := l.next(ctx)
+				if err != nil || b == nil {
+					return err
+				}
+				keep(b)
+				l.done(b)
+			}
+		})
+	}
+	return g.Wait()
+}
+
+// TestLanesKeepOrder sends rows of random sizes and formats through few pages, and
+// holds that each lane's rows come out whole, once, and in their order, and that
+// never two batches of a lane are in flight.
+func TestLanesKeepOrder(t *testing.T) {
+	for _, tt := range []struct {
+		lanes, streams, rows, maxRow, batch int
+		memory                              int64
+	}{
+		{1, 1, 2000, 100, 1 << 10, 64 << 10},
+		{16, 3, 20000, 300, 16 << 10, 1 << 20},
+		{64, 4, 20000, 5000, 1 << 20, 2 << 20}, // batches are sealed for want of pages
+		{200, 2, 5000, 20, 1 << 20, 2 << 20},
+	} {
+		t.Run(fmt.Sprintf("%d lanes, %d streams", tt.lanes, tt.streams), func(t *testing.T) {
+			l := newLanes(tt.lanes, tt.memory, tt.batch, tt.streams)
+			pages := l.unmade
+			var mu sync.Mutex
+			got := make([]bytes.Buffer, tt.lanes)
+			flying := make([]bool, tt.lanes)
+			keep := func(b *batch) {
+				mu.Lock()
+				twice := flying[b.lane]
+				flying[b.lane] = true
+				mu.Unlock()
+				if twice {
+					t.Error("two batches of a lane are in flight")
+				}
+				for i := range b.parts {
+					got[b.lane].Write(b.parts[i].data.bytes())
+				}
+				mu.Lock()
+				flying[b.lane] = false
+				mu.Unlock()
+			}
+			done := make(chan error, 1)
+			go func() { done <- drain(context.Background(), l, tt.streams, keep) }()
+			r := rand.New(rand.NewPCG(1, 2))
+			want := make([]bytes.Buffer, tt.lanes)
+			for line := range tt.rows {
+				i := r.IntN(tt.lanes)
+				row := bytes.Repeat([]byte{byte('a' + line%26)}, r.IntN(tt.maxRow))
+				f := format(r.IntN(20) / 19)
+				if err := l.add(context.Background(), i, f, row, int64(line)); err != nil {
+					t.Fatal(err)
+				}
+				want[i].Write(row)
+				if f == formatCSV {
+					want[i].WriteByte('\n')
+				}
+			}
+			l.end()
+			if err := <-done; err != nil {
+				t.Fatal(err)
+			}
+			for i := range want {
+				if !bytes.Equal(want[i].Bytes(), got[i].Bytes()) {
+					t.Errorf("lane %d: %d bytes went in, others (%d) came out", i, want[i].Len(), got[i].Len())
+				}
+			}
+			if back := len(l.free) + l.unmade; back != pages {
+				t.Errorf("%d of %d pages came back", back, pages)
+			}
+		})
+	}
+}
+
+// TestLanesWait holds that a full memory makes the decoder wait, that the end of
+// the context frees it, and that it goes on when a batch is done.
+func TestLanesWait(t *testing.T) {
+	row := make([]byte, 1000)
+	l := newLanes(2, 1<<20, 4<<20, 1)
+	ctx, cancel := context.WithCancelCause(context.Background())
+	defer l.watch(ctx)()
+	stopped := errors.New("stopped")
+	filled := make(chan error, 1)
+	go func() {
+		for i := 0; ; i++ {
+			if err := l.add(ctx, i%2, formatCSV, row, int64(i)); err != nil {
+				filled <- err
+				return
+			}
+		}
+	}()
+	b, err := l.next(ctx) // sealed for want of pages, below the batch's size
+	if err != nil || b.bytes >= 4<<20 {
+		t.Fatalf("batch of %d bytes, %v", b.bytes, err)
+	}
+	l.done(b)
+	if b, err = l.next(ctx); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case err := <-filled:
+		t.Fatalf("the decoder did not wait: %v", err)
+	case <-time.After(10 * time.Millisecond):
+	}
+	cancel(stopped)
+	if err := <-filled; !errors.Is(err, stopped) {
+		t.Errorf("error %v", err)
+	}
+	if _, err := l.next(ctx); err != nil && !errors.Is(err, stopped) {
+		t.Errorf("error %v", err)
+	}
+}
+
+// TestLanesTooSmall holds that a row that cannot fit is an error, not a wait for
+// ever.
+func TestLanesTooSmall(t *testing.T) {
+	l := newLanes(1, 64<<10, 4<<20, 1)
+	if err := l.add(context.Background(), 0, formatCSV, make([]byte, 80<<10), 1); !errors.Is(err, errNoPages) {
+		t.Errorf("error %v", err)
+	}
+}
+
+func BenchmarkLanes(b *testing.B) {
+	l := newLanes(32, 256<<20, 4<<20, 1)
+	done := make(chan error, 1)
+	go func() { done <- drain(context.Background(), l, 1, func(*batch) {}) }()
+	row := make([]byte, 170)
+	b.SetBytes(int64(len(row)))
+	b.ReportAllocs()
+	for i := 0; b.Loop(); i++ {
+		if err := l.add(context.Background(), i%32, formatBinary, row, int64(i)); err != nil {
+			b.Fatal(err)
+		}
+	}
+	l.end()
+	if err := <-done; err != nil {
+		b.Fatal(err)
+	}
+}
