@@ -2,7 +2,6 @@ package generate
 
 import (
 	"iter"
-	"strconv"
 
 	"shardload/schema"
 )
@@ -106,7 +105,7 @@ func (r *adRow) appendTargetURL(dst []byte) []byte {
 	dst = append(dst, "https://shop.example.com/"...)
 	dst = append(dst, r.product.slug...)
 	dst = append(dst, "?ad="...)
-	return strconv.AppendInt(dst, r.id, 10)
+	return appendInt(dst, uint64(r.id))
 }
 
 func (r *adRow) record() schema.Ad {

@@ -33,12 +33,6 @@ func newCalendar() []date {
 	return calendar
 }
 
-// digits has every number below 100, to copy two digits at a time.
-const digits = "00010203040506070809101112131415161718192021222324" +
-	"25262728293031323334353637383940414243444546474849" +
-	"50515253545556575859606162636465666768697071727374" +
-	"75767778798081828384858687888990919293949596979899"
-
 // appendTime appends a time as 2015-01-01 00:00:00.
 func (d *Dataset) appendTime(dst []byte, seconds int64) []byte {
 	s := uint32(seconds)

@@ -2,7 +2,6 @@ package generate
 
 import (
 	"iter"
-	"strconv"
 	"strings"
 
 	"shardload/schema"
@@ -104,7 +103,7 @@ func (r campaignRow) appendName(dst []byte) []byte {
 	dst = append(dst, occasions[r.name.roll(len(occasions))]...)
 	if r.name.roll(2) == 0 {
 		dst = append(dst, ' ')
-		dst = strconv.AppendInt(dst, r.year, 10)
+		dst = appendInt(dst, uint64(r.year))
 	}
 	return append(dst, audiences[r.name.roll(len(audiences))]...)
 }

@@ -1,9 +1,6 @@
 package generate
 
-import (
-	"fmt"
-	"strconv"
-)
+import "fmt"
 
 // A Format is a format of COPY.
 type Format int
@@ -121,14 +118,5 @@ func appendEscaped(dst, field []byte) []byte {
 
 // appendInt appends a whole field.
 func (d *dialect) appendInt(dst []byte, v int64) []byte {
-	return append(strconv.AppendInt(dst, v, 10), d.delimiter)
-}
-
-// appendHex appends the lower half of v as eight digits.
-func appendHex(dst []byte, v uint64) []byte {
-	const hex = "0123456789abcdef"
-	for shift := 28; shift >= 0; shift -= 4 {
-		dst = append(dst, hex[v>>shift&15])
-	}
-	return dst
+	return append(appendInt(dst, uint64(v)), d.delimiter)
 }
