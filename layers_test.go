@@ -37,7 +37,7 @@ var layers = []struct {
 	{"internal/verify", []string{"internal/catalog", "internal/citus", "internal/input", "internal/pgcsv"}},
 	{"loader", []string{"internal/pgcsv", "internal/pgcopy", "internal/citus", "internal/catalog", "internal/input"}},
 	{"internal/cli", []string{
-		"schema", "generate", "loader", "internal/catalog", "internal/citus", "internal/input", "internal/localpg",
+		"schema", "generate", "loader", "internal/catalog", "internal/input", "internal/localpg", "internal/pgcsv",
 		"internal/provision", "internal/tutorial", "internal/verify",
 	}},
 	{"cmd/shardload", []string{"internal/cli"}},

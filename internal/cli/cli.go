@@ -89,9 +89,11 @@ func newRootCommand(a *app) *cobra.Command {
 	flags.BoolVar(&a.quiet, "quiet", false, "no progress and no notes; errors only")
 
 	root.AddCommand(
+		newDemoCommand(a),
 		newGenerateCommand(a),
 		newSchemaCommand(a),
 		newLoadCommand(a),
+		newVerifyCommand(a),
 		newTutorialCommand(a),
 		newClusterCommand(a),
 		newVersionCommand(a),

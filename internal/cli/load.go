@@ -99,12 +99,11 @@ func (a *app) runLoad(ctx context.Context, opt loadOptions, tables []tableInput)
 	if opt.explain {
 		return a.printPlans(plans)
 	}
+	a.notePlans(plans, opt.replace)
 	if opt.replace {
 		if err := loader.Truncate(ctx, server, tableNames(tables)...); err != nil {
 			return err
 		}
-	} else {
-		a.noteRows(plans)
 	}
 	report, err := a.load(ctx, cfg, tables, !opt.noAnalyze)
 	return errors.Join(err, a.printLoad(report, err))
@@ -142,11 +141,14 @@ func planLoad(ctx context.Context, cfg loader.Config, tables []tableInput) ([]ta
 	return plans, nil
 }
 
-// noteRows tells of tables that have rows already.
-func (a *app) noteRows(plans []tablePlan) {
+// notePlans tells how the tables are going to be loaded, and of rows that they
+// have already.
+func (a *app) notePlans(plans []tablePlan, replace bool) {
 	for _, p := range plans {
-		if p.HasRows {
-			a.note("note: %s has rows already, and keeps them; --replace empties it first", p.tableInput.Table)
+		name := p.tableInput.Table
+		a.note("%s: %s route, %s, %s", name, p.Route, lanesText(p.Plan), plural(int64(p.Streams), "stream"))
+		if p.HasRows && !replace {
+			a.note("note: %s has rows already, and keeps them; --replace empties it first", name)
 		}
 	}
 }
@@ -179,8 +181,6 @@ func (a *app) loadTable(ctx context.Context, cfg loader.Config, t tableInput, an
 	}
 	defer func() { err = errors.Join(err, l.Close()) }()
 
-	plan := l.Plan()
-	a.note("%s: %s route, %s, %s", cfg.Table, plan.Route, lanesText(plan), plural(int64(plan.Streams), "stream"))
 	total := storedSize(t.Files)
 	for _, file := range t.Files {
 		before := done

@@ -63,6 +63,25 @@ func (a *app) printLoad(report loadReport, failure error) error {
 	return printTable(a.Stdout, []string{"table", ">rows", ">bytes", ">time", ">rows/s"}, report.rows())
 }
 
+// total returns how many rows the tables got, and how long that took without
+// ANALYZE.
+func (r loadReport) total() (rows int64, elapsed time.Duration) {
+	for _, t := range r.Tables {
+		rows += t.Rows
+		elapsed += t.elapsed
+	}
+	return rows, elapsed
+}
+
+// analyzing returns how long ANALYZE took.
+func (r loadReport) analyzing() time.Duration {
+	var sum float64
+	for _, t := range r.Tables {
+		sum += t.AnalyzeSeconds
+	}
+	return time.Duration(sum * float64(time.Second))
+}
+
 // rows returns a line for each table, and their sum.
 func (r loadReport) rows() [][]string {
 	var sum tableLoad

@@ -1,0 +1,62 @@
+package cli
+
+import (
+	"fmt"
+	"io"
+	"strings"
+)
+
+// print prints what the demo has to say.
+func (d *demo) print() error {
+	d.report.Phases = d.phases.list
+	if d.json {
+		return d.printJSON(d.report)
+	}
+	w := d.Stdout
+	where := d.report.Server
+	if !d.report.Citus {
+		where += "; the tables are not distributed"
+	}
+	rows, elapsed := d.report.Load.total()
+	_, err := fmt.Fprintf(w, "\n%s loaded in %s (%s rows/s) into %s\n\n",
+		plural(rows, "row"), seconds(elapsed), count(rate(rows, elapsed)), where)
+	if err != nil {
+		return err
+	}
+	for _, part := range []func(io.Writer) error{
+		func(w io.Writer) error {
+			return printTable(w, []string{"table", ">rows", ">bytes", ">time", ">rows/s"}, d.report.Load.rows())
+		},
+		func(w io.Writer) error {
+			_, err := fmt.Fprintf(w, "verified: %s\n", d.report.Verify.sentence())
+			return err
+		},
+		d.printStatements,
+		d.phases.print,
+	} {
+		if err := part(w); err != nil {
+			return err
+		}
+		if _, err := fmt.Fprintln(w); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// printStatements prints a line for each of the tutorial's statements. Their
+// results are what the verb tutorial is for.
+func (d *demo) printStatements(w io.Writer) error {
+	var rows [][]string
+	for _, s := range d.report.Tutorial.Steps {
+		if strings.IndexByte(s.SQL, ' ') < 0 {
+			continue // BEGIN and its like
+		}
+		shards := ""
+		if s.Shards != nil {
+			shards = shardsText(*s.Shards)
+		}
+		rows = append(rows, []string{s.Title, count(s.Affected), milliseconds(s.Elapsed), shards})
+	}
+	return printTable(w, []string{"the tutorial's statements", ">rows", ">time", "went to"}, rows)
+}

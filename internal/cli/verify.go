@@ -1,0 +1,175 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/spf13/cobra"
+
+	"shardload/generate"
+	"shardload/internal/catalog"
+	"shardload/internal/input"
+	"shardload/internal/pgcsv"
+	"shardload/internal/verify"
+	"shardload/loader"
+)
+
+const verifyHelp = `verify compares the database with what was loaded, and exits 4 if it finds a
+difference. It changes nothing.
+
+  counts     each table has as many rows as the directory's manifest says, or, without
+             one, as its files have records
+  placement  each row lies in the shard that Citus looks for it in
+  integrity  no campaign without its company, no ad without its campaign
+
+Without arguments the dataset's tables are checked for placement and integrity. For
+tables of your own, name the table and the files that it was loaded from.`
+
+// countOptions say how records are counted in files.
+type countOptions struct {
+	header    loader.Header
+	delimiter byte
+	maxRecord int64
+}
+
+func newVerifyCommand(a *app) *cobra.Command {
+	var table string
+	opt := countOptions{header: loader.HeaderAuto, delimiter: ',', maxRecord: loader.DefaultMaxRecord}
+	cmd := &cobra.Command{
+		Use:   "verify [DIR] | verify --table TABLE FILE…",
+		Short: "Compare the database with what was loaded",
+		Long:  verifyHelp,
+		Example: `  shardload verify data
+  shardload verify --table events events.*.csv.gz
+  shardload verify --json`,
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&table, "table", "", "the table that the files belong to, as SQL writes it")
+	choiceFlag(cmd, &opt.header, "header", "whether the first record names the columns", loader.HeaderAuto, loader.HeaderYes, loader.HeaderNo)
+	flags.Var(delimiterValue{&opt.delimiter}, "delimiter", `the character between fields, or "tab"`)
+	flags.Var(sizeValue{&opt.maxRecord, 1}, "max-record", "longest record that is believed to be one")
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if slices.Contains(args, "-") {
+			return usagef(cmd, "standard input is gone once it is loaded: name files, or count the rows yourself")
+		}
+		var tables []tableInput
+		if len(args) > 0 || table != "" {
+			var err error
+			if tables, err = inputs(cmd, table, args); err != nil {
+				return err
+			}
+		}
+		return a.withServer(cmd.Context(), func(conn *pgx.Conn) error {
+			report, err := a.verify(cmd.Context(), conn, table == "", tables, opt)
+			if err != nil {
+				return err
+			}
+			return errors.Join(report.problem(), a.printVerify(report))
+		})
+	}
+	return cmd
+}
+
+// A verifyReport is a Report and its verdict.
+type verifyReport struct {
+	Passed bool `json:"ok"`
+	verify.Report
+}
+
+// verify checks tables against their files. The dataset's tables are checked for
+// integrity as well; if no tables are given, all of them, but not counted.
+func (a *app) verify(ctx context.Context, conn *pgx.Conn, dataset bool, tables []tableInput, opt countOptions) (report verifyReport, err error) {
+	names := tableNames(tables)
+	if len(tables) == 0 {
+		names = datasetTables()
+	}
+	expected, err := a.expect(ctx, conn, tables, opt)
+	if err != nil {
+		return report, err
+	}
+	if _, report.Recovery, err = verify.Recover(ctx, conn); err != nil {
+		return report, err
+	}
+	if report.Counts, err = verify.Counts(ctx, conn, expected); err != nil {
+		return report, err
+	}
+	if report.Placement, err = verify.Placement(ctx, conn, names); err != nil {
+		return report, err
+	}
+	if dataset {
+		if report.Integrity, err = verify.Integrity(ctx, conn, references(names)); err != nil {
+			return report, err
+		}
+	}
+	report.Passed = report.OK()
+	return report, nil
+}
+
+// references returns which of the dataset's rows refer to which others, for the
+// tables of those names.
+func references(tables []string) []verify.Reference {
+	var list []verify.Reference
+	for _, ref := range []verify.Reference{
+		{Child: "campaigns", ChildColumns: []string{"company_id"}, Parent: "companies", ParentColumns: []string{"id"}},
+		{Child: "ads", ChildColumns: []string{"campaign_id", "company_id"}, Parent: "campaigns", ParentColumns: []string{"id", "company_id"}},
+	} {
+		if slices.Contains(tables, ref.Child) {
+			list = append(list, ref)
+		}
+	}
+	return list
+}
+
+// expect says how many rows each table should have: what the manifest says, or
+// the records of the files.
+func (a *app) expect(ctx context.Context, conn *pgx.Conn, tables []tableInput, opt countOptions) ([]verify.Expected, error) {
+	var list []verify.Expected
+	for _, t := range tables {
+		e := verify.Expected{Table: t.Table, Rows: t.Rows, Source: generate.ManifestName}
+		if t.Rows < 0 {
+			a.note("%s: counting the records of %s", t.Table, plural(int64(len(t.Files)), "file"))
+			columns, err := catalog.Lookup(ctx, conn, t.Table)
+			if err != nil {
+				return nil, err
+			}
+			if e.Rows, err = countRecords(ctx, columns, t.Files, opt); err != nil {
+				return nil, err
+			}
+			e.Source = strings.Join(t.Files, ", ")
+		}
+		list = append(list, e)
+	}
+	return list, nil
+}
+
+// countRecords counts the records of files, without their headers.
+func countRecords(ctx context.Context, table *catalog.Table, files []string, opt countOptions) (int64, error) {
+	var sum int64
+	for _, file := range files {
+		n, first, err := input.CountRecords(ctx, file, int(opt.maxRecord))
+		if err != nil {
+			return 0, err
+		}
+		if n > 0 && (opt.header == loader.HeaderYes || opt.header == loader.HeaderAuto && isHeader(table, first, opt.delimiter)) {
+			n--
+		}
+		sum += n
+	}
+	return sum, nil
+}
+
+// isHeader reports whether record names a column of table: the loader's rule.
+func isHeader(table *catalog.Table, record []byte, delimiter byte) bool {
+	var scratch, value []byte
+	for _, f := range pgcsv.AppendFields(nil, record, delimiter, true) {
+		value, scratch = f.Value(record, scratch)
+		name := strings.TrimSpace(string(value))
+		if slices.ContainsFunc(table.Columns, func(c catalog.Column) bool { return strings.EqualFold(c.Name, name) }) {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,76 @@
+package cli
+
+import (
+	"fmt"
+	"strings"
+)
+
+// problem returns the error of a verification that found differences.
+func (r verifyReport) problem() error {
+	if r.Passed {
+		return nil
+	}
+	return &differenceError{"verification found " + plural(int64(len(r.Problems())), "difference")}
+}
+
+// sentence sums up a verification that found nothing.
+func (r verifyReport) sentence() string {
+	var rows int64
+	for _, c := range r.Counts {
+		rows += c.Rows
+	}
+	parts := []string{plural(rows, "row") + ", as many as there should be"}
+	for _, p := range r.Placement {
+		if p.Skipped == "" {
+			parts = append(parts, "each in its shard")
+			break
+		}
+	}
+	if len(r.Integrity) > 0 {
+		parts = append(parts, "none without its parent")
+	}
+	return strings.Join(parts, ", ")
+}
+
+// printVerify prints each check, and then what is wrong.
+func (a *app) printVerify(r verifyReport) error {
+	if a.json {
+		return a.printJSON(r)
+	}
+	if r.Recovery != "" {
+		a.note("%s", r.Recovery)
+	}
+	var rows [][]string
+	for _, c := range r.Counts {
+		rows = append(rows, []string{"counts", c.Table, verdict(c.Problem == ""),
+			fmt.Sprintf("%s rows, %s in %s", count(c.Rows), count(c.Expected), c.Source)})
+	}
+	for _, p := range r.Placement {
+		if p.Skipped != "" {
+			rows = append(rows, []string{"placement", p.Table, "-", p.Skipped})
+			continue
+		}
+		rows = append(rows, []string{"placement", p.Table, verdict(len(p.Misplaced) == 0),
+			fmt.Sprintf("%s in %s", plural(p.Rows, "row"), plural(int64(p.Shards), "shard"))})
+	}
+	for _, i := range r.Integrity {
+		rows = append(rows, []string{"integrity", i.Child, verdict(i.Problem == ""),
+			fmt.Sprintf("%s without a row in %s", plural(i.Orphans, "row"), i.Parent)})
+	}
+	if err := printTable(a.Stdout, []string{"check", "table", "", "found"}, rows); err != nil {
+		return err
+	}
+	for _, line := range r.Problems() {
+		if _, err := fmt.Fprintln(a.Stdout, line); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func verdict(ok bool) string {
+	if ok {
+		return "ok"
+	}
+	return "WRONG"
+}
