@@ -1,6 +1,7 @@
 package pgtest_test
 
 import (
+	"fmt"
 	"os/exec"
 	"strings"
 	"testing"
@@ -37,5 +38,27 @@ func TestCitusDistributes(t *testing.T) {
 		WHERE table_name = 'ads'::regclass`).Scan(&shards, &nodes)
 	if err != nil || shards != 8 || nodes != 2 {
 		t.Errorf("%d shards on %d nodes, %v; want 8 on 2", shards, nodes, err)
+	}
+}
+
+// Tests that run side by side make, fill and drop distributed tables without
+// getting into each other's way.
+func TestCitusInParallel(t *testing.T) {
+	for i := range 4 {
+		t.Run(fmt.Sprint(i), func(t *testing.T) {
+			t.Parallel()
+			conn := pgtest.Connect(t, pgtest.Citus(t))
+			for _, sql := range []string{
+				"CREATE TABLE companies (id int PRIMARY KEY)",
+				"CREATE TABLE ads (id int, company_id int REFERENCES companies, PRIMARY KEY (id, company_id))",
+				"SELECT create_distributed_table('companies', 'id')",
+				"SELECT create_distributed_table('ads', 'company_id', colocate_with => 'companies')",
+				"INSERT INTO companies SELECT generate_series(1, 20)",
+			} {
+				if _, err := conn.Exec(t.Context(), sql); err != nil {
+					t.Fatalf("%s: %v", sql, err)
+				}
+			}
+		})
 	}
 }
