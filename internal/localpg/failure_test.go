@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"shardload/internal/localpg"
@@ -38,12 +39,12 @@ func watchTemp(t *testing.T) (dir string, check func()) {
 // A stopwatch is a log that cancels a context after some records.
 type stopwatch struct {
 	slog.Handler
-	left   *int
+	left   *atomic.Int64
 	cancel context.CancelFunc
 }
 
 func (s stopwatch) Handle(context.Context, slog.Record) error {
-	if *s.left--; *s.left == 0 {
+	if s.left.Add(-1) == 0 {
 		s.cancel()
 	}
 	return nil
@@ -63,12 +64,13 @@ func TestCancelledStart(t *testing.T) {
 			cancel()
 		}
 		debug := slog.NewTextHandler(io.Discard, &slog.HandlerOptions{Level: slog.LevelDebug})
-		left := step
+		var left atomic.Int64
+		left.Store(int64(step))
 		c, err := localpg.Start(ctx, localpg.Config{
 			Workers: workers, Log: slog.New(stopwatch{Handler: debug, left: &left, cancel: cancel}),
 		})
 		if err == nil {
-			if left <= 0 {
+			if left.Load() <= 0 {
 				t.Errorf("step %d: started in spite of the cancellation", step)
 			}
 			if err := c.Stop(); err != nil {
