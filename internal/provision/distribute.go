@@ -88,10 +88,15 @@ func readDistributions(ctx context.Context, conn *pgx.Conn, tables []found) ([]*
 			diff = "it is not colocated with " + tables[anchor].want.Name
 		}
 		if diff != "" {
-			errs = append(errs, &ShapeError{Table: t.have.SQL(), Differences: []string{diff}})
+			errs = append(errs, &ShapeError{Table: t.have.SQL(), Differences: []string{diff}, Remedy: remedy(t.want)})
 		}
 	}
 	return dists, errors.Join(errs...)
+}
+
+// remedy says what to do about a table that is distributed otherwise.
+func remedy(t *schema.Table) string {
+	return fmt.Sprintf("SELECT undistribute_table('%s'), then distribute again", t.Name)
 }
 
 // isDistributed reports whether the table has left the hands of
@@ -148,8 +153,7 @@ func distributeAll(ctx context.Context, conn *pgx.Conn, tables []found, dists []
 			group = colocation
 		}
 		if colocation != group {
-			return actions, fmt.Errorf("%s is not colocated with %s: SELECT undistribute_table('%s') and distribute again",
-				t.want.Name, tables[0].want.Name, t.want.Name)
+			return actions, fmt.Errorf("%s is not colocated with %s: %s", t.want.Name, tables[0].want.Name, remedy(t.want))
 		}
 	}
 	return actions, nil

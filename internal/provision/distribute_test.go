@@ -99,11 +99,23 @@ func TestDistributeRefusesOtherDistributions(t *testing.T) {
 				t.Errorf("did %v", got)
 			}
 			wantShapeError(t, err, tt.table, tt.diff)
+			if remedy := "SELECT undistribute_table('" + tt.table + "'), then distribute again"; !strings.HasSuffix(err.Error(), remedy) {
+				t.Errorf("error %v, want it to end in %q", err, remedy)
+			}
 			if diff := cmp.Diff(before, distributions(t, conn)); diff != "" {
 				t.Errorf("something was changed (-before +after):\n%s", diff)
 			}
 		})
 	}
+}
+
+// What the error tells the user to do works.
+func TestRemedyOfDistribution(t *testing.T) {
+	conn := pgtest.Connect(t, pgtest.Citus(t))
+	create(t, conn)
+	run(t, conn, `SELECT create_reference_table('campaigns')`, `SELECT undistribute_table('campaigns')`)
+	distribute(t, conn)
+	wantColocated(t, conn)
 }
 
 // distributions returns how each table is distributed, in Citus's own words.

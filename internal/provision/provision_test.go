@@ -188,8 +188,8 @@ func TestUnloggedAndDroppedColumnsWillDo(t *testing.T) {
 }
 
 func TestShapeErrorIsShort(t *testing.T) {
-	err := &provision.ShapeError{Table: `"public"."ads"`, Differences: []string{"a", "b", "c", "d", "e"}}
-	want := `"public"."ads" is another table than the dataset's: a; b; c; and 2 more: rename or drop it, or set search_path to another schema`
+	err := &provision.ShapeError{Table: `"public"."ads"`, Differences: []string{"a", "b", "c", "d", "e"}, Remedy: "drop it"}
+	want := `"public"."ads" is not as the dataset's table: a; b; c; and 2 more: drop it`
 	if err.Error() != want {
 		t.Errorf("got  %s\nwant %s", err, want)
 	}

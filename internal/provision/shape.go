@@ -10,10 +10,11 @@ import (
 )
 
 // A ShapeError tells that there is a relation with the name of one of the
-// dataset's tables which is not that table.
+// dataset's tables which is not that table, or not distributed like it.
 type ShapeError struct {
 	Table       string   // quoted, with its schema
 	Differences []string // at least one
+	Remedy      string   // what to do about it
 }
 
 // maxDifferences is how many of the differences an error spells out.
@@ -21,11 +22,11 @@ const maxDifferences = 3
 
 func (e *ShapeError) Error() string {
 	shown := e.Differences[:min(len(e.Differences), maxDifferences)]
-	msg := e.Table + " is another table than the dataset's: " + strings.Join(shown, "; ")
+	msg := e.Table + " is not as the dataset's table: " + strings.Join(shown, "; ")
 	if more := len(e.Differences) - len(shown); more > 0 {
 		msg += fmt.Sprintf("; and %d more", more)
 	}
-	return msg + ": rename or drop it, or set search_path to another schema"
+	return msg + ": " + e.Remedy
 }
 
 // checkShape returns a *ShapeError if have is not what want describes. It does
@@ -35,7 +36,11 @@ func checkShape(want *schema.Table, have *catalog.Table) error {
 	if len(diffs) == 0 {
 		return nil
 	}
-	return &ShapeError{Table: have.SQL(), Differences: diffs}
+	return &ShapeError{
+		Table:       have.SQL(),
+		Differences: diffs,
+		Remedy:      "rename or drop it, or set search_path to another schema",
+	}
 }
 
 func shapeDifferences(want *schema.Table, have *catalog.Table) []string {

@@ -184,7 +184,7 @@ func (m *Misplaced) explain(ctx context.Context, conn *pgx.Conn, t *catalog.Tabl
 		if err != nil {
 			return err
 		}
-		parts = append(parts, fmt.Sprintf("%d rows in shard %s on %s belong to other shards, so that queries for their %s do not find them: see its repair",
+		parts = append(parts, fmt.Sprintf("%d rows in shard %s on %s belong to other shards, so that queries for their %s do not find them",
 			m.Rows, m.Shard, m.Node, column))
 		m.Repair = repairSQL(t, p.name, outside)
 	}

@@ -57,8 +57,9 @@ func TestMisplacedRowIsFoundAndRepaired(t *testing.T) {
 		t.Errorf("misplaced (-want +got):\n%s", diff)
 	}
 	problem := fmt.Sprintf("ads: 2 rows in shard %s on %s belong to other shards", shard, node)
-	if found := strings.Join(r.Problems(), "\n"); r.OK() || !strings.Contains(found, problem) {
-		t.Errorf("problems: %s\nwant: %s", found, problem)
+	remedy := "; to bring them home, run on " + node + ": WITH misplaced AS (DELETE FROM " + shard
+	if found := strings.Join(r.Problems(), "\n"); r.OK() || !strings.Contains(found, problem) || !strings.Contains(found, remedy) {
+		t.Errorf("problems: %s\nwant: %s…%s…", found, problem, remedy)
 	}
 
 	exec(t, worker, got.Misplaced[0].Repair)

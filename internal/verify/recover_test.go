@@ -52,6 +52,12 @@ func keepDaemonAway(t *testing.T, conn *pgx.Conn) {
 	t.Cleanup(func() {
 		exec(t, conn, `ALTER SYSTEM RESET citus.recover_2pc_interval`, `SELECT pg_reload_conf()`)
 	})
+	for setting := ""; setting != "-1"; { // each query lets the session look at the new file
+		err := conn.QueryRow(t.Context(), `SELECT setting FROM pg_settings WHERE name = 'citus.recover_2pc_interval'`).Scan(&setting)
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
 }
 
 func newDistributed(t *testing.T) *pgx.Conn {
@@ -131,6 +137,17 @@ func TestWaitingForRecovery(t *testing.T) {
 	cancel()
 	if _, err := verify.WaitFor(gone, conn, doubtful, time.Minute); err == nil {
 		t.Error("no error when the context has ended")
+	}
+}
+
+// Where Citus does not recover by itself either, there is nothing to wait for, and
+// somebody else has to act.
+func TestWaitingInVain(t *testing.T) {
+	conn := newDistributed(t)
+	leavePrepared(t, conn, false)
+	n, note, err := verify.WaitForRecovery(context.Background(), conn)
+	if n != 0 || err != nil || !strings.Contains(note, "still prepared") || !strings.Contains(note, "recover_prepared_transactions()") {
+		t.Errorf("WaitForRecovery() = %d, %q, %v; want a note about who can finish it", n, note, err)
 	}
 }
 

@@ -19,7 +19,8 @@ type Report struct {
 // OK reports whether nothing is wrong.
 func (r Report) OK() bool { return len(r.Problems()) == 0 }
 
-// Problems returns a line for each thing that is wrong, tables in their order.
+// Problems returns a line for each thing that is wrong, and what to do about it,
+// tables in their order.
 func (r Report) Problems() []string {
 	var lines []string
 	for _, c := range r.Counts {
@@ -29,12 +30,16 @@ func (r Report) Problems() []string {
 	}
 	for _, p := range r.Placement {
 		for _, m := range p.Misplaced {
-			lines = append(lines, p.Table+": "+m.Problem)
+			line := p.Table + ": " + m.Problem
+			if m.Repair != "" {
+				line += "; to bring them home, run on " + m.Node + ": " + m.Repair
+			}
+			lines = append(lines, line)
 		}
 	}
 	for _, i := range r.Integrity {
 		if i.Problem != "" {
-			lines = append(lines, i.Child+": "+i.Problem)
+			lines = append(lines, i.Child+": "+i.Problem+"; to see some: "+i.Query)
 		}
 	}
 	return lines

@@ -145,7 +145,12 @@ func TestDamagedDataset(t *testing.T) {
 				defer exec(t, conn, `ROLLBACK`)
 				exec(t, conn, tt.sql...)
 				r := check(t, conn)
-				if diff := cmp.Diff(tt.want, r.Problems()); diff != "" || r.OK() {
+				var got []string
+				for _, line := range r.Problems() {
+					line, _, _ = strings.Cut(line, "; to see some: SELECT ")
+					got = append(got, line)
+				}
+				if diff := cmp.Diff(tt.want, got); diff != "" || r.OK() {
 					t.Errorf("OK %v, problems (-want +got):\n%s", r.OK(), diff)
 				}
 			})
