@@ -13,6 +13,7 @@ type typeCase struct {
 	name         string // as SQL writes it
 	sure, unsure []string
 	json         bool // the server may still refuse what is sure
+	since        int  // the first major version of the server that has the type
 }
 
 // allOpts are the options with which encoders are sure of most.
@@ -83,11 +84,11 @@ func numberCases() []typeCase {
 			unsure: []string{"9999.995", "9999.994", "10000", "123456", "-10000.0"},
 		},
 		{
-			name:   "numeric(3,5)",
+			name: "numeric(3,5)", since: 15,
 			unsure: []string{"0", "0.00999", "0.001", "1"},
 		},
 		{
-			name:   "numeric(2,-3)",
+			name: "numeric(2,-3)", since: 15,
 			sure:   []string{"0", "9999", "1499", "1500", "9999.99"},
 			unsure: []string{"99500", "12345", "123456"},
 		},
@@ -219,7 +220,7 @@ func arrayCases() []typeCase {
 	}
 	for _, c := range scalarCases() {
 		cases = append(cases, typeCase{
-			name: c.name + "[]", json: c.json,
+			name: c.name + "[]", json: c.json, since: c.since,
 			sure:   arraysOf(c.sure),
 			unsure: arraysOf(c.unsure),
 		})

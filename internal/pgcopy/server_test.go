@@ -3,6 +3,7 @@ package pgcopy_test
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -116,6 +117,16 @@ func connect(t testing.TB, settings ...string) *pgx.Conn {
 	return conn
 }
 
+// known returns the cases whose type the server has.
+func known(t testing.TB, conn *pgx.Conn, cases []typeCase) []typeCase {
+	t.Helper()
+	var version int
+	if err := conn.QueryRow(t.Context(), "SELECT current_setting('server_version_num')::int / 10000").Scan(&version); err != nil {
+		t.Fatal(err)
+	}
+	return slices.DeleteFunc(cases, func(c typeCase) bool { return c.since > version })
+}
+
 // What is sure must not depend on any setting.
 func TestSureIsWhatTextStores(t *testing.T) {
 	settings := map[string][]string{
@@ -136,7 +147,7 @@ func TestSureIsWhatTextStores(t *testing.T) {
 			if set == nil {
 				cases = append(cases, arrayCases()...) // settings reach only their elements
 			}
-			for _, c := range cases {
+			for _, c := range known(t, conn, cases) {
 				t.Run(c.name, func(t *testing.T) {
 					newPair(t, conn, c.name, allOpts).check(t, c.sure)
 				})
