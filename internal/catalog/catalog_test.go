@@ -110,6 +110,22 @@ func TestLookupColumns(t *testing.T) {
 	}
 }
 
+// connectMode connects with another query mode than the driver's default.
+func connectMode(t *testing.T, dsn string, mode pgx.QueryExecMode) *pgx.Conn {
+	t.Helper()
+	cfg, err := pgx.ParseConfig(dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg.DefaultQueryExecMode = mode
+	conn, err := pgx.ConnectConfig(context.Background(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close(context.Background()) })
+	return conn
+}
+
 // The loader's connections may stand behind a pooler, where only some of the
 // driver's modes work.
 func TestLookupInEveryQueryMode(t *testing.T) {
@@ -121,17 +137,7 @@ func TestLookupInEveryQueryMode(t *testing.T) {
 		}
 		for _, mode := range modes {
 			t.Run(mode.String(), func(t *testing.T) {
-				cfg, err := pgx.ParseConfig(dsn)
-				if err != nil {
-					t.Fatal(err)
-				}
-				cfg.DefaultQueryExecMode = mode
-				conn, err := pgx.ConnectConfig(context.Background(), cfg)
-				if err != nil {
-					t.Fatal(err)
-				}
-				defer conn.Close(context.Background())
-
+				conn := connectMode(t, dsn, mode)
 				table := lookup(t, conn, "t")
 				if diff := cmp.Diff([]string{"id", "v"}, table.ColumnNames()); diff != "" {
 					t.Errorf("columns (-want +got):\n%s", diff)
