@@ -41,7 +41,6 @@ func TestPsqlLoadsTheFiles(t *testing.T) {
 		options string
 	}{
 		{"csv", generate.Output{}, " with (format csv, header)"},
-		{"csv without header", generate.Output{NoHeader: true}, " with (format csv)"},
 		{"text", generate.Output{Format: generate.Text}, ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -35,7 +35,7 @@ type Progress struct {
 
 // Write writes companies.csv, campaigns.csv, ads.csv and last the manifest into
 // dir, which it makes if it has to. The bytes do not depend on the number of
-// goroutines, and memory is about four blocks for each, whatever the size.
+// goroutines, and memory is two blocks for each of them, whatever the size.
 //
 // A file appears whole or not at all, and the manifest only when all are there. A
 // dataset that stood in dir loses its manifest first, so that no manifest is ever

@@ -10,9 +10,11 @@ import (
 	"iter"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/gocarina/gocsv"
 	"github.com/google/go-cmp/cmp"
@@ -133,9 +135,9 @@ func checkRecords[T any](t *testing.T, file []byte, seq iter.Seq[T]) {
 	if err := gocsv.UnmarshalBytes(file, &got); err != nil {
 		t.Fatal(err)
 	}
-	want := append([]T{}, slices.Collect(seq)...)
-	if diff := cmp.Diff(want, append([]T{}, got...)); diff != "" {
-		t.Fatalf("records (-sequence +file):\n%.2000s", diff)
+	want := append([]T{}, slices.Collect(seq)...)                // gocsv writes no header for nil
+	if len(want)+len(got) > 0 && !reflect.DeepEqual(want, got) { // cmp alone takes seconds
+		t.Fatalf("records (-sequence +file):\n%s", cmp.Diff(want, got))
 	}
 	again, err := gocsv.MarshalBytes(want)
 	if err != nil {
@@ -149,7 +151,7 @@ func checkRecords[T any](t *testing.T, file []byte, seq iter.Seq[T]) {
 // A run that is interrupted leaves only whole files, and no manifest: not even the
 // one that described other files.
 func TestInterrupted(t *testing.T) {
-	cfg := generate.Config{Companies: 100, Campaigns: 100_000, Ads: 1_000_000_000, Skew: 0.8}
+	cfg := generate.Config{Companies: 100, Campaigns: 10_000, Ads: 1_000_000_000, Skew: 0.8}
 	dir, _ := write(t, shapes[6], generate.Output{})
 	before := read(t, dir, "ads.csv")
 
@@ -161,11 +163,11 @@ func TestInterrupted(t *testing.T) {
 		_, err := dataset(t, cfg).Write(ctx, dir, generate.Output{Progress: &progress})
 		done <- err
 	}()
-	for progress.Rows.Load() < 150_000 { // ads have begun
+	for progress.Rows.Load() <= 100+10_000 { // until ads have begun
 		select {
 		case err := <-done:
 			t.Fatalf("done before it was interrupted: %v", err)
-		default:
+		case <-time.After(time.Millisecond):
 		}
 	}
 	cancel()
@@ -179,7 +181,7 @@ func TestInterrupted(t *testing.T) {
 	if !bytes.Equal(read(t, dir, "ads.csv"), before) {
 		t.Error("ads.csv is neither the whole new file nor the old one")
 	}
-	if rows := bytes.Count(read(t, dir, "campaigns.csv"), []byte("\n")) - 1; rows != 100_000 {
+	if rows := bytes.Count(read(t, dir, "campaigns.csv"), []byte("\n")) - 1; rows != 10_000 {
 		t.Errorf("campaigns.csv has %d rows", rows)
 	}
 	if _, err := generate.ReadManifest(dir); !errors.Is(err, fs.ErrNotExist) {
