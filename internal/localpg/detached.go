@@ -13,10 +13,10 @@ import (
 
 var (
 	// ErrRunning is returned when a cluster is to be started where one runs.
-	ErrRunning = errors.New("a cluster is running in it")
+	ErrRunning = errors.New("a cluster is running in it: use that one, or stop it first")
 
 	// ErrNoCluster is returned by Open for a directory without a cluster.
-	ErrNoCluster = errors.New("there is no cluster in it")
+	ErrNoCluster = errors.New("there is no cluster in it: start one first")
 )
 
 // DefaultDir returns the directory in which a user's detached cluster is kept:

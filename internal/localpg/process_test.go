@@ -200,23 +200,30 @@ func TestDetached(t *testing.T) {
 	}
 	awaitGone(t, report.Nodes)
 	opened(t, dir, false)
+	startElsewhere(t, cfg, report.Nodes)
+	if got := psql(t, opened(t, dir, true).DSN(), "SELECT count(*) FROM kept"); got != "100" {
+		t.Errorf("%s rows were kept, want 100", got)
+	}
+}
 
-	// Somebody takes the coordinator's port, and the last worker's, meanwhile.
-	for _, n := range []localpg.Node{report.Nodes[0], report.Nodes[workers]} {
+// startElsewhere starts a cluster again whose nodes' ports others have taken
+// meanwhile.
+func startElsewhere(t *testing.T, cfg localpg.Config, old []localpg.Node) {
+	t.Helper()
+	for _, n := range old {
 		if l, err := net.Listen("tcp4", net.JoinHostPort(n.Host, strconv.Itoa(n.Port))); err == nil {
-			defer l.Close()
+			t.Cleanup(func() { l.Close() })
 		}
 	}
-	again, err := localpg.StartDetached(t.Context(), cfg)
+	c, err := localpg.StartDetached(t.Context(), cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
-	stopAfter(t, again)
-	if again.Nodes()[0].Port == report.Nodes[0].Port {
-		t.Error("the coordinator got a port that was taken")
-	}
-	if got := psql(t, opened(t, dir, true).DSN(), "SELECT count(*) FROM kept"); got != "100" {
-		t.Errorf("%s rows were kept, want 100", got)
+	stopAfter(t, c)
+	for i, n := range c.Nodes() {
+		if n.Port == old[i].Port {
+			t.Errorf("%s has the port %d, which was taken", n.Name, n.Port)
+		}
 	}
 }
 
