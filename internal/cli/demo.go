@@ -78,7 +78,7 @@ type demo struct {
 	sizes generate.Config
 
 	conn   *pgx.Conn
-	tables []tableInput
+	inputs []tableInput
 	phases phases
 	report demoReport
 }
@@ -192,10 +192,10 @@ func (d *demo) mayTouch(cmd *cobra.Command) error {
 	var there []string
 	for _, t := range list {
 		if t.Problem != "" {
-			return fmt.Errorf("%s: %s; the demo does not touch it: choose another database", t.Table, t.Problem)
+			return fmt.Errorf("table %s: %s; the demo does not touch it: choose another database", t.Table, t.Problem)
 		}
 		if t.Exists {
-			there = append(there, fmt.Sprintf("%s (%s)", t.Name, plural(t.Rows, "row")))
+			there = append(there, fmt.Sprintf("%s (%s)", t.Table, plural(t.Rows, "row")))
 		}
 	}
 	switch {
@@ -256,25 +256,23 @@ func (d *demo) makeFiles(ctx context.Context, dir string) (string, error) {
 	return fmt.Sprintf("%s, %s of CSV", plural(rows, "row"), size(bytes)), nil
 }
 
-func (d *demo) loadFiles(ctx context.Context, server *pgx.ConnConfig, dir string) (string, error) {
-	tables, err := directory(dir)
+func (d *demo) loadFiles(ctx context.Context, server *pgx.ConnConfig, dir string) (text string, err error) {
+	if d.inputs, err = directory(dir); err != nil {
+		return "", err
+	}
+	tables, err := openTables(ctx, loader.Config{Conn: server, Header: loader.HeaderYes}, d.inputs)
 	if err != nil {
 		return "", err
 	}
-	d.tables = tables
-	cfg := loader.Config{Conn: server, Header: loader.HeaderYes}
-	plans, err := planLoad(ctx, cfg, tables)
-	if err != nil {
-		return "", err
-	}
-	d.report.Server = plans[0].Server
-	d.report.Citus = plans[0].Shards
+	defer func() { err = errors.Join(err, closeTables(tables)) }()
+	plan := tables[0].loader.Plan()
+	d.report.Server, d.report.Citus = plan.Server, plan.Shards
 	if d.dsn != "" { // what is there may go, and only there can something be
-		if err := loader.Truncate(ctx, server, tableNames(tables)...); err != nil {
+		if err := loader.Truncate(ctx, server, tableNames(d.inputs)...); err != nil {
 			return "", err
 		}
 	}
-	d.report.Load, err = d.load(ctx, cfg, tables, true)
+	d.report.Load, err = d.load(ctx, tables, true)
 	if err != nil {
 		fmt.Fprintln(d.Stderr, "stored before that: "+d.report.Load.stored())
 		return "", err
@@ -284,7 +282,7 @@ func (d *demo) loadFiles(ctx context.Context, server *pgx.ConnConfig, dir string
 }
 
 func (d *demo) check(ctx context.Context) (string, error) {
-	report, err := d.verify(ctx, d.conn, true, d.tables, countOptions{})
+	report, err := d.verify(ctx, d.conn, true, d.inputs, countOptions{})
 	if err != nil {
 		return "", err
 	}

@@ -84,7 +84,7 @@ func newLoadCommand(a *app) *cobra.Command {
 	return cmd
 }
 
-func (a *app) runLoad(ctx context.Context, opt loadOptions, tables []tableInput) error {
+func (a *app) runLoad(ctx context.Context, opt loadOptions, inputs []tableInput) (err error) {
 	server, err := a.server()
 	if err != nil {
 		return err
@@ -92,20 +92,21 @@ func (a *app) runLoad(ctx context.Context, opt loadOptions, tables []tableInput)
 	cfg := opt.cfg
 	cfg.Conn = server
 	cfg.Memory, cfg.Batch, cfg.MaxRecord = opt.memory, int(opt.batch), int(opt.maxRecord)
-	plans, err := planLoad(ctx, cfg, tables)
+	tables, err := openTables(ctx, cfg, inputs)
 	if err != nil {
 		return err
 	}
+	defer func() { err = errors.Join(err, closeTables(tables)) }()
 	if opt.explain {
-		return a.printPlans(plans)
+		return a.printPlans(tables)
 	}
-	a.notePlans(plans, opt.replace)
+	a.notePlans(tables, opt.replace)
 	if opt.replace {
-		if err := loader.Truncate(ctx, server, tableNames(tables)...); err != nil {
+		if err := loader.Truncate(ctx, server, tableNames(inputs)...); err != nil {
 			return err
 		}
 	}
-	report, err := a.load(ctx, cfg, tables, !opt.noAnalyze)
+	report, err := a.load(ctx, tables, !opt.noAnalyze)
 	return errors.Join(err, a.printLoad(report, err))
 }
 
@@ -117,50 +118,54 @@ func tableNames(tables []tableInput) []string {
 	return names
 }
 
-// A tablePlan is what is going to happen to one table.
-type tablePlan struct {
+// An openTable is a table that is ready to be loaded.
+type openTable struct {
 	tableInput
-	loader.Plan
+	loader *loader.Loader
 }
 
-// planLoad finds out what would stop the load of any of the tables, before the
-// first of them is touched.
-func planLoad(ctx context.Context, cfg loader.Config, tables []tableInput) ([]tablePlan, error) {
-	var plans []tablePlan
-	for _, t := range tables {
-		cfg.Table = t.Table
+// openTables finds out what would stop the load of any of the tables, before the
+// first of them is touched. The caller closes them.
+func openTables(ctx context.Context, cfg loader.Config, inputs []tableInput) ([]openTable, error) {
+	var tables []openTable
+	for _, in := range inputs {
+		cfg.Table = in.Table
 		l, err := loader.Open(ctx, cfg)
 		if err != nil {
-			return nil, err
+			return nil, errors.Join(err, closeTables(tables))
 		}
-		plans = append(plans, tablePlan{t, l.Plan()})
-		if err := l.Close(); err != nil {
-			return nil, err
-		}
+		tables = append(tables, openTable{in, l})
 	}
-	return plans, nil
+	return tables, nil
+}
+
+func closeTables(tables []openTable) error {
+	var errs []error
+	for _, t := range tables {
+		errs = append(errs, t.loader.Close())
+	}
+	return errors.Join(errs...)
 }
 
 // notePlans tells how the tables are going to be loaded, and of rows that they
 // have already.
-func (a *app) notePlans(plans []tablePlan, replace bool) {
-	for _, p := range plans {
-		name := p.tableInput.Table
-		a.note("%s: %s route, %s, %s", name, p.Route, lanesText(p.Plan), plural(int64(p.Streams), "stream"))
-		if p.HasRows && !replace {
-			a.note("note: %s has rows already, and keeps them; --replace empties it first", name)
+func (a *app) notePlans(tables []openTable, replace bool) {
+	for _, t := range tables {
+		plan := t.loader.Plan()
+		a.note("%s: %s route, %s, %s", t.Table, plan.Route, lanesText(plan), plural(int64(plan.Streams), "stream"))
+		if plan.HasRows && !replace {
+			a.note("note: %s has rows already, and keeps them; --replace empties it first", t.Table)
 		}
 	}
 }
 
 // load loads the files of each table, one table after the other. The report is
 // true after an error as well.
-func (a *app) load(ctx context.Context, cfg loader.Config, tables []tableInput, analyze bool) (loadReport, error) {
+func (a *app) load(ctx context.Context, tables []openTable, analyze bool) (loadReport, error) {
 	var report loadReport
 	begun := time.Now()
 	for _, t := range tables {
-		cfg.Table = t.Table
-		done, err := a.loadTable(ctx, cfg, t, analyze)
+		done, err := a.loadTable(ctx, t, analyze)
 		done.Table = t.Table
 		report.Tables = append(report.Tables, done)
 		if err != nil {
@@ -173,26 +178,20 @@ func (a *app) load(ctx context.Context, cfg loader.Config, tables []tableInput, 
 	return report, nil
 }
 
-// loadTable loads the files of t into the table of cfg.
-func (a *app) loadTable(ctx context.Context, cfg loader.Config, t tableInput, analyze bool) (done tableLoad, err error) {
-	l, err := loader.Open(ctx, cfg)
-	if err != nil {
-		return done, err
-	}
-	defer func() { err = errors.Join(err, l.Close()) }()
-
+// loadTable loads the files of t.
+func (a *app) loadTable(ctx context.Context, t openTable, analyze bool) (done tableLoad, err error) {
 	total := storedSize(t.Files)
 	for _, file := range t.Files {
 		before := done
-		stop := a.progress(cfg.Table, func() snapshot {
-			p := l.Progress()
+		stop := a.progress(t.Table, func() snapshot {
+			p := t.loader.Progress()
 			s := snapshot{before.Rows + p.Rows, before.Bytes + p.Bytes, before.stored + p.BytesRead, total}
 			if t.Rows > 0 { // what is read may be far from stored yet
 				s.Done, s.Total = s.Rows, t.Rows
 			}
 			return s
 		})
-		result, err := l.Load(ctx, a.input(file))
+		result, err := t.loader.Load(ctx, a.input(file))
 		stop()
 		done.add(result)
 		done.stored += storedSize([]string{file})
@@ -202,8 +201,8 @@ func (a *app) loadTable(ctx context.Context, cfg loader.Config, t tableInput, an
 	}
 	if analyze {
 		begun := time.Now()
-		if err := l.Analyze(ctx); err != nil {
-			return done, fmt.Errorf("all rows of %s are stored: %w", cfg.Table, err)
+		if err := t.loader.Analyze(ctx); err != nil {
+			return done, fmt.Errorf("all rows of %s are stored: %w", t.Table, err)
 		}
 		done.AnalyzeSeconds = time.Since(begun).Seconds()
 	}

@@ -121,44 +121,43 @@ func (r loadReport) stored() string {
 	return text
 }
 
+// A planJSON is a loader's plan for machines.
+type planJSON struct {
+	Table   string       `json:"table"`
+	Files   []string     `json:"files"`
+	Server  string       `json:"server"`
+	Route   loader.Route `json:"route"`
+	Why     string       `json:"why"`
+	Lanes   int          `json:"lanes"`
+	Shards  bool         `json:"lanes_are_shards"`
+	Streams int          `json:"streams"`
+	Batch   int          `json:"batch_bytes"`
+	Memory  int64        `json:"memory_bytes"`
+	HasRows bool         `json:"has_rows"`
+}
+
 // printPlans prints what a load would do.
-func (a *app) printPlans(plans []tablePlan) error {
-	type planJSON struct {
-		Table   string       `json:"table"`
-		Files   []string     `json:"files"`
-		Server  string       `json:"server"`
-		Route   loader.Route `json:"route"`
-		Why     string       `json:"why"`
-		Lanes   int          `json:"lanes"`
-		Shards  bool         `json:"lanes_are_shards"`
-		Streams int          `json:"streams"`
-		Batch   int          `json:"batch_bytes"`
-		Memory  int64        `json:"memory_bytes"`
-		HasRows bool         `json:"has_rows"`
-	}
+func (a *app) printPlans(tables []openTable) error {
 	var docs []planJSON
 	var rows [][]string
-	var why []string
-	for _, p := range plans {
-		docs = append(docs, planJSON{p.Plan.Table, p.Files, p.Server, p.Route, p.Why, p.Lanes, p.Shards, p.Streams, p.Batch, p.Memory, p.HasRows})
+	text := tables[0].loader.Plan().Server + "\n"
+	for _, t := range tables {
+		p := t.loader.Plan()
+		docs = append(docs, planJSON{p.Table, t.Files, p.Server, p.Route, p.Why, p.Lanes, p.Shards, p.Streams, p.Batch, p.Memory, p.HasRows})
 		has := "none"
 		if p.HasRows {
 			has = "some"
 		}
-		rows = append(rows, []string{p.Plan.Table, string(p.Route), lanesText(p.Plan), count(int64(p.Streams)),
-			size(int64(p.Batch)), size(p.Memory), has, plural(int64(len(p.Files)), "file")})
-		why = append(why, fmt.Sprintf("%s: %s route, as %s", p.Plan.Table, p.Route, p.Why))
+		rows = append(rows, []string{p.Table, string(p.Route), lanesText(p), count(int64(p.Streams)),
+			size(int64(p.Batch)), size(p.Memory), has, plural(int64(len(t.Files)), "file")})
+		text += fmt.Sprintf("%s: %s route, as %s\n", t.Table, p.Route, p.Why)
 	}
 	if a.json {
 		return a.printJSON(docs)
 	}
-	if _, err := fmt.Fprintf(a.Stdout, "%s\n\n", plans[0].Server); err != nil {
+	if _, err := fmt.Fprintln(a.Stdout, text); err != nil {
 		return err
 	}
 	head := []string{"table", "route", "lanes", ">streams", ">batch", ">memory", "rows now", "input"}
-	if err := printTable(a.Stdout, head, rows); err != nil {
-		return err
-	}
-	_, err := fmt.Fprintf(a.Stdout, "\n%s\n", strings.Join(why, "\n"))
-	return err
+	return printTable(a.Stdout, head, rows)
 }

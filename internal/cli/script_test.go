@@ -2,6 +2,8 @@ package cli_test
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"net/url"
 	"os"
 	"os/signal"
@@ -12,6 +14,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"shardload/internal/cli"
+	"shardload/internal/localpg"
 	"shardload/internal/pgtest"
 )
 
@@ -39,7 +42,7 @@ func run() int {
 //	sql QUERY               runs psql there; its output is in stdout
 //	status N COMMAND…       runs COMMAND and asserts its exit status
 //
-// The condition [citus] holds where the extension is installed.
+// The condition [citus] holds where the extension is installed, [root] for root.
 func TestScript(t *testing.T) {
 	self, err := os.Executable()
 	if err != nil {
@@ -61,7 +64,16 @@ func TestScript(t *testing.T) {
 			env.Setenv("PGPORT", "1")
 			env.Setenv("PGUSER", "nobody")
 			env.Values["test"] = env.T()
-			return nil
+			return makeRoom(env)
+		},
+		Condition: func(name string) (bool, error) {
+			switch name {
+			case "citus":
+				return localpg.HasCitus(), nil
+			case "root":
+				return os.Geteuid() == 0, nil
+			}
+			return false, fmt.Errorf("unknown condition %q", name)
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"server": serverCommand,
@@ -69,6 +81,20 @@ func TestScript(t *testing.T) {
 			"status": statusCommand,
 		},
 	})
+}
+
+// makeRoom gives the script directories for private servers: TMPDIR and $STATE. Its
+// own are closed to other users, and servers that root starts run as one.
+func makeRoom(env *testscript.Env) error {
+	room, err := os.MkdirTemp("", "shardload-script-")
+	if err != nil {
+		return err
+	}
+	env.Defer(func() { os.RemoveAll(room) })
+	tmp := filepath.Join(room, "tmp")
+	env.Setenv("TMPDIR", tmp)
+	env.Setenv("STATE", filepath.Join(room, "state"))
+	return errors.Join(os.Chmod(room, 0o755), os.Mkdir(tmp, 0o755))
 }
 
 func serverCommand(ts *testscript.TestScript, neg bool, args []string) {

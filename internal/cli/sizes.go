@@ -42,13 +42,13 @@ func (s *sizeFlags) config() generate.Config {
 		cfg.Ads = max(cfg.Ads, cfg.Campaigns, cfg.Companies)
 	}
 	if !given("companies") {
-		cfg.Companies = min(max(cfg.Ads/adsPerCompany, fewCompanies), cfg.Ads)
+		cfg.Companies = min(max(cfg.Ads/adsPerCompany, fewCompanies), max(cfg.Ads, 0))
 		if given("campaigns") {
 			cfg.Companies = min(cfg.Companies, cfg.Campaigns)
 		}
 	}
 	if !given("campaigns") {
-		cfg.Campaigns = min(max(cfg.Ads/adsPerCampaign, cfg.Companies), cfg.Ads)
+		cfg.Campaigns = min(max(cfg.Ads/adsPerCampaign, cfg.Companies), max(cfg.Ads, 0))
 	}
 	return cfg
 }
