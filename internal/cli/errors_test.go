@@ -1,0 +1,67 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+)
+
+func TestExitStatus(t *testing.T) {
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	for _, tt := range []struct {
+		ctx  context.Context
+		err  error
+		want int
+	}{
+		{t.Context(), nil, 0},
+		{t.Context(), errors.New("no"), 1},
+		{t.Context(), &usageError{}, 2},
+		{t.Context(), fmt.Errorf("deep: %w", &usageError{}), 2},
+		{t.Context(), errors.Join(&differenceError{}, nil), 4},
+		{t.Context(), context.Canceled, 130},
+		{ended, errors.New("connection closed"), 130},
+		{ended, nil, 0}, // it was done before
+	} {
+		if got := exitStatus(tt.ctx, tt.err); got != tt.want {
+			t.Errorf("%v: status %d, want %d", tt.err, got, tt.want)
+		}
+	}
+}
+
+// However a connection string is broken, no piece of its password is repeated.
+func FuzzParseDSN(f *testing.F) {
+	for _, dsn := range []string{
+		"postgres://me:PASSWORD@db/app", "postgres://me:PASSWORD@db:port/app", "postgres://me:PASSWORD%zz@db/app",
+		"postgres://me:@PASSWORD@db:/@x", "postgres://me:PASSWORD/@db", "postgre://me:PASSWORD@db",
+		"host=db password=PASSWORD port=x", "host=db password='PASSWORD", "password=PASSWORD=x =", "password = PASSWORD sslmode=x",
+		"postgres://db?password=PASSWORD&sslmode=x", "postgres://db?sslpassword=PASSWORD&sslcert=x&sslkey=y",
+		"service=x servicefile=y password=PASSWORD",
+	} {
+		f.Add(dsn)
+	}
+	namesFile := regexp.MustCompile(`(cert|key|file|service)[^=]*=[^=]*PASSWORD`)
+	f.Fuzz(func(t *testing.T, dsn string) {
+		if namesFile.MatchString(dsn) {
+			return // the name of a file is no password
+		}
+		if _, err := pgx.ParseConfig(dsn); err == nil {
+			return
+		}
+		_, err := parseDSN(dsn, "--dsn")
+		if err == nil {
+			t.Fatalf("%q: no error", dsn)
+		}
+		if strings.Contains(err.Error(), "PASSWORD") {
+			t.Errorf("%q: the error repeats the password: %v", dsn, err)
+		}
+		if strings.Contains(err.Error(), "\n") {
+			t.Errorf("%q: more than a line: %v", dsn, err)
+		}
+	})
+}
