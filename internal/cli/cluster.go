@@ -209,7 +209,7 @@ func openCluster(dir string) (*localpg.Cluster, error) {
 	}
 	c, err := localpg.Open(dir)
 	if errors.Is(err, localpg.ErrNoCluster) {
-		return nil, fmt.Errorf("%w; shardload cluster start makes one", err)
+		return nil, fmt.Errorf("directory %s: there is no cluster in it: shardload cluster start makes one", dir)
 	}
 	return c, err
 }

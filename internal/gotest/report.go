@@ -104,13 +104,18 @@ func (r *report) summary() {
 	}
 }
 
-var skipLine = regexp.MustCompile(`(?m)^\s+\S+\.go:\d+: (.*)$`)
+var message = regexp.MustCompile(`^\s+\S+\.go:\d+: (.*)$`)
 
-// skipReason finds what t.Skip was told in the test's output.
+// skipReason finds what t.Skip was told in the test's output: the last message that
+// is one line long. A longer one is a log.
 func skipReason(output string) string {
-	matches := skipLine.FindAllStringSubmatch(output, -1)
-	if len(matches) == 0 {
-		return "no reason given"
+	reason := ""
+	lines := strings.Split(output, "\n")
+	for i, line := range lines[:len(lines)-1] {
+		continued := strings.HasPrefix(lines[i+1], "        ")
+		if m := message.FindStringSubmatch(line); m != nil && !continued {
+			reason = strings.TrimSpace(m[1])
+		}
 	}
-	return cmp.Or(strings.TrimSpace(matches[len(matches)-1][1]), "no reason given")
+	return cmp.Or(reason, "no reason given")
 }

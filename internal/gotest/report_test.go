@@ -14,6 +14,7 @@ func TestReport(t *testing.T) {
 {"Action":"output","Package":"m/a","Test":"TestS1","Output":"    a_test.go:7: no Citus here\n"}
 {"Action":"skip","Package":"m/a","Test":"TestS1"}
 {"Action":"output","Package":"m/a","Test":"TestS2","Output":"    b_test.go:9: no Citus here\n"}
+{"Action":"output","Package":"m/a","Test":"TestS2","Output":"    b_test.go:4: a log\n        of two lines\n"}
 {"Action":"skip","Package":"m/a","Test":"TestS2"}
 {"Action":"skip","Package":"m/a","Test":"TestS3"}
 {"Action":"output","Package":"m/a","Output":"PASS\n"}
