@@ -18,7 +18,8 @@ func (d *demo) print() error {
 		where += "; the tables are not distributed"
 	}
 	rows, elapsed := d.report.Load.total()
-	_, err := fmt.Fprintf(w, "\n%s loaded in %s (%s rows/s) into %s\n\n",
+	d.note("") // between the conversation and the answer
+	_, err := fmt.Fprintf(w, "%s loaded in %s (%s rows/s) into %s\n\n",
 		plural(rows, "row"), seconds(elapsed), count(rate(rows, elapsed)), where)
 	if err != nil {
 		return err
