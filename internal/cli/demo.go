@@ -151,7 +151,7 @@ func (d *demo) startServer(ctx context.Context) (server *pgx.ConnConfig, stop fu
 		d.note("the cluster is kept; it is at %s\nit ends with: shardload cluster stop --remove", c.DSN())
 	}
 	if !c.Citus() {
-		d.note("without the Citus extension this is one plain PostgreSQL server: the tables are not distributed")
+		d.note("this is one PostgreSQL server without Citus: the tables are not distributed")
 	}
 	server, err = parseDSN(c.DSN(), "the private cluster")
 	if err != nil {

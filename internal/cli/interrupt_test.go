@@ -5,8 +5,10 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"os"
 	"regexp"
 	"strconv"
+	"strings"
 	"testing"
 
 	"shardload/internal/cli"
@@ -81,4 +83,49 @@ func TestInterrupt(t *testing.T) {
 			t.Errorf("said that %s rows were stored, %d are; stderr:\n%s", said[1], got, stderr.String())
 		}
 	})
+}
+
+// A demo that is interrupted when its cluster runs, or later, leaves nothing.
+func TestInterruptedDemoCleansUp(t *testing.T) {
+	for _, phase := range []string{"cluster ", "generate "} {
+		room, err := os.MkdirTemp("", "shardload-test-")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer os.RemoveAll(room)
+		if err := os.Chmod(room, 0o755); err != nil { // servers that root starts run as another user
+			t.Fatal(err)
+		}
+		t.Setenv("TMPDIR", room)
+		ctx, interrupt := context.WithCancel(t.Context())
+		stderr := &watcher{text: phase, seen: interrupt}
+		status := cli.Main(ctx, cli.Env{
+			Args:   []string{"demo", "--ads", "100000", "--workers", "0"},
+			Stdin:  strings.NewReader(""),
+			Stdout: io.Discard,
+			Stderr: stderr,
+			Getenv: os.Getenv,
+		})
+		if status != 130 || !strings.HasSuffix(stderr.String(), "shardload: interrupted\n") {
+			t.Errorf("interrupted after %q: status %d; stderr:\n%s", phase, status, stderr.String())
+		}
+		left, err := os.ReadDir(room)
+		if err != nil || len(left) > 0 {
+			t.Errorf("interrupted after %q: %v left, %v", phase, left, err)
+		}
+	}
+}
+
+// A watcher is a buffer that calls seen when text is written to it.
+type watcher struct {
+	strings.Builder
+	text string
+	seen func()
+}
+
+func (w *watcher) Write(p []byte) (int, error) {
+	if bytes.Contains(p, []byte(w.text)) {
+		w.seen()
+	}
+	return w.Builder.Write(p)
 }
