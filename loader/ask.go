@@ -192,10 +192,10 @@ func arrayLiteral(values []string) []byte {
 	return []byte(b.String())
 }
 
-func (a *asker) close(ctx context.Context) {
+func (a *asker) close() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.conn != nil {
-		_ = a.conn.Close(ctx) // nothing is open on it
+		closeSoon(a.conn)
 	}
 }

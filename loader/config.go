@@ -59,10 +59,14 @@ type Config struct {
 	// Zero means 256 MiB.
 	Memory int64
 
-	// Streams is the number of connections that COPY at once. Zero means one per
-	// CPU, at least 2 and at most 8, and fewer where the server has not as many
-	// connections left.
+	// Streams is the number of connections that COPY at once: on each node for the
+	// routes shard and node, else in all. Zero means one per CPU, at least 2 and at
+	// most 8, in all, and fewer where a server has not as many connections left.
 	Streams int
+
+	// NodeMap translates a node's "host:port" as pg_dist_node has it into one that
+	// can be reached from here.
+	NodeMap map[string]string
 
 	// Batch is the number of bytes at which a batch is closed. Zero means 4 MiB.
 	Batch int
@@ -78,6 +82,12 @@ type Route string
 const (
 	// RouteAuto takes the fastest route that the server allows.
 	RouteAuto Route = "auto"
+	// RouteShard copies each batch into its shard, on the node that holds it. It
+	// needs the right to lock the table's shards: that of its owner.
+	RouteShard Route = "shard"
+	// RouteNode copies each batch into the table's own name on the node that holds
+	// its shard, and leaves it to Citus there to store it.
+	RouteNode Route = "node"
 	// RouteCoordinator sends each batch through the server that Conn names. On a
 	// distributed table a batch holds rows of one shard alone.
 	RouteCoordinator Route = "coordinator"
@@ -140,9 +150,9 @@ func (c Config) validate() error {
 		bad("no table is named")
 	}
 	switch c.Route {
-	case RouteAuto, RouteCoordinator:
+	case RouteAuto, RouteShard, RouteNode, RouteCoordinator:
 	default:
-		bad("route %q is unknown; want auto or coordinator", c.Route)
+		bad("route %q is unknown; want auto, shard, node or coordinator", c.Route)
 	}
 	switch c.Header {
 	case HeaderAuto, HeaderYes, HeaderNo:

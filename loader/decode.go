@@ -13,8 +13,16 @@ type chunk struct {
 	number int64 // from 0
 	line   int64 // on which it starts, from 1
 	data   []byte
+	eol    pgcsv.EOL
 	before <-chan struct{} // closed when the chunk before it is in the lanes
 	after  chan struct{}   // closed when this one is
+}
+
+// scanner returns a Scanner of the chunk's records.
+func (c *chunk) scanner() *pgcsv.Scanner {
+	s := &pgcsv.Scanner{}
+	s.Reset(c.data, c.eol, c.line)
+	return s
 }
 
 // A record is one decoded record of a chunk.
@@ -29,7 +37,6 @@ type record struct {
 // stays with one goroutine.
 type decoder struct {
 	lay    *layout
-	eol    pgcsv.EOL
 	ask    *asker
 	name   string // of the input
 	scan   pgcsv.Scanner
@@ -43,8 +50,8 @@ type decoder struct {
 	unsure  []question
 }
 
-func newDecoder(lay *layout, eol pgcsv.EOL, ask *asker, name string) *decoder {
-	return &decoder{lay: lay, eol: eol, ask: ask, name: name,
+func newDecoder(lay *layout, ask *asker, name string) *decoder {
+	return &decoder{lay: lay, ask: ask, name: name,
 		csv:    make([]bool, lay.router.lanes),
 		hashes: make([]int32, len(lay.router.keys)),
 	}
@@ -56,7 +63,7 @@ func (d *decoder) decode(ctx context.Context, c *chunk) error {
 	d.records, d.rows, d.unsure = d.records[:0], d.rows[:0], d.unsure[:0]
 	clear(d.csv)
 	var bad error
-	d.scan.Reset(c.data, d.eol, c.line)
+	d.scan.Reset(c.data, c.eol, c.line)
 	offset := int32(0)
 	for d.scan.Next() {
 		if bad = d.record(c, offset); bad != nil {
@@ -106,7 +113,7 @@ func (d *decoder) check(raw []byte) error {
 		return d.bad(fmt.Errorf("%s, want %d", plural(len(d.fields), "field"), want))
 	}
 	if complaint := d.scan.LineBreak(); complaint != "" {
-		return d.bad(fmt.Errorf("%s; the first record ends in %s, so must the others", complaint, d.eol))
+		return d.bad(fmt.Errorf("%s; the first record ends in %s, so must the others", complaint, d.scan.EOL()))
 	}
 	return nil
 }

@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"shardload/internal/pgtest"
 	"shardload/loader"
 )
@@ -66,29 +68,84 @@ func TestInterrupt(t *testing.T) {
 	})
 }
 
-// TestServerEndsConnections holds that a lost connection is a clear error and
-// that the Result is true.
+// TestServerEndsConnections holds that a lost connection of a stream is a clear
+// error, and that the Result is true.
 func TestServerEndsConnections(t *testing.T) {
 	pgtest.Each(t, func(t *testing.T, dsn string) {
 		conn := pgtest.Connect(t, dsn)
 		exec(t, conn, things)
 		distribute(t, conn, "things", "tenant")
+		kill := "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'victim'"
+		if strings.HasSuffix(t.Name(), "/citus") {
+			kill = "SELECT run_command_on_workers($$" + kill + "$$)"
+		}
 		cfg := loader.Config{Conn: parse(t, dsn), Table: "things", Batch: 20 << 10}
 		cfg.Conn.RuntimeParams["application_name"] = "victim"
 		l := open(t, cfg)
+		ended := make(chan struct{})
 		go func() {
 			await(t, l)
-			if _, err := conn.Exec(context.Background(), "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'victim'"); err != nil {
-				t.Error(err)
+			for ctx := context.Background(); ; {
+				if _, err := conn.Exec(ctx, kill, pgx.QueryExecModeSimpleProtocol); err != nil {
+					t.Error(err)
+				}
+				select {
+				case <-ended:
+					return
+				case <-time.After(10 * time.Millisecond):
+				}
 			}
 		}()
-		res, err := l.Load(context.Background(), loader.Reader("endless", endless(t, 1_000_000)))
-		if err == nil {
-			t.Fatal("no error")
+		res, err := l.Load(context.Background(), loader.Reader("endless", endless(t, 10_000_000)))
+		close(ended)
+		if err == nil || !strings.Contains(err.Error(), "load endless: ") {
+			t.Fatalf("error %v", err)
 		}
 		got := query(t, pgtest.Connect(t, dsn), "SELECT count(*) FROM things")[0]
 		if res.InDoubt == 0 && got != fmt.Sprint(res.Rows) {
 			t.Errorf("%s rows are there, Result says %d: %v", got, res.Rows, err)
+		}
+	})
+}
+
+// TestFenceIsMended holds that a load goes on when the connection of its fence is
+// lost.
+func TestFenceIsMended(t *testing.T) {
+	pgtest.Each(t, func(t *testing.T, dsn string) {
+		conn := pgtest.Connect(t, dsn)
+		exec(t, conn, things)
+		distribute(t, conn, "things", "tenant")
+		l := open(t, loader.Config{Conn: parse(t, dsn), Table: "things", Batch: 20 << 10})
+		r, w := io.Pipe()
+		go func() {
+			_, _ = io.Copy(w, io.LimitReader(endless(t, 50_000), 2<<20))
+			await(t, l)
+			// The fence is the only one who asks who waits.
+			holder := "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE '%AND NOT granted%' AND pid <> pg_backend_pid()"
+			for len(query(t, conn, strings.Replace(holder, "pg_terminate_backend(pid)", "pid", 1))) == 0 {
+				time.Sleep(10 * time.Millisecond)
+			}
+			old := query(t, conn, strings.Replace(holder, "pg_terminate_backend(pid)", "pid", 1))
+			exec(t, conn, holder)
+			for deadline := time.Now().Add(time.Minute); ; time.Sleep(10 * time.Millisecond) {
+				now := query(t, conn, strings.Replace(holder, "pg_terminate_backend(pid)", "pid", 1))
+				if len(now) > 0 && now[0] != old[0] {
+					break
+				}
+				if time.Now().After(deadline) {
+					t.Error("the fence was not mended in a minute")
+					break
+				}
+			}
+			_, _ = io.WriteString(w, "\n1000001,1,last\n")
+			w.Close()
+		}()
+		res, err := l.Load(context.Background(), loader.Reader("in", r))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := query(t, conn, "SELECT count(*) FROM things")[0]; got != fmt.Sprint(res.Rows) {
+			t.Errorf("%s rows are there, Result says %d", got, res.Rows)
 		}
 	})
 }

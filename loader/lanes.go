@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"slices"
 	"sync"
 )
 
@@ -64,10 +65,12 @@ type part struct {
 
 // A batch is the rows that one transaction stores: consecutive rows of one lane.
 type batch struct {
-	lane  int
-	parts []part
-	rows  int64
-	bytes int64
+	tries  int  // how often its shard was not where it was sent
+	direct bool // as its lane was when it was sent
+	lane   int
+	parts  []part
+	rows   int64
+	bytes  int64
 }
 
 // A lane is an ordered flow of rows into one place. One batch of it is in flight
@@ -77,6 +80,15 @@ type lane struct {
 
 	sealed   []*batch // waiting, the oldest first
 	inFlight bool
+	node     int  // whose streams carry its batches
+	direct   bool // its rows do not pass under the table's lock on the coordinator
+}
+
+// A queue is what waits for the streams of one node.
+type queue struct {
+	ready []int // lanes with a sealed batch and none in flight
+	load  int   // batches of its lanes that are sealed or in flight
+	lanes int   // how many belong to it
 }
 
 // lanes holds the rows between the decoders and the streams, in pages the number
@@ -84,20 +96,25 @@ type lane struct {
 type lanes struct {
 	pageSize int
 	batch    int64 // bytes at which a batch is sealed
-	streams  int
+	streams  int   // of a node
 
 	mu      sync.Mutex
 	changed sync.Cond
 	lanes   []lane
+	queues  []queue  // one for each node
 	free    [][]byte // last in, first out: the page used last is warm
 	unmade  int      // pages that have never been needed
-	ready   []int    // lanes with a sealed batch and none in flight
 	waiting int      // sealed batches
 	flying  int      // batches in flight
+	direct  int      // of them, direct ones
+	paused  bool     // no batch may start
 	ended   bool     // no more rows will come
 }
 
-func newLanes(n int, memory int64, batch, streams int) *lanes {
+// newLanes returns n lanes of the given memory in bytes, all of which belong to
+// the first of nodes nodes until assign says otherwise. Each node has that many
+// streams.
+func newLanes(n int, memory int64, batch, nodes, streams int) *lanes {
 	page := maxPage
 	for page > minPage && int64(page)*int64(n)*16 > memory {
 		page /= 2
@@ -107,8 +124,10 @@ func newLanes(n int, memory int64, batch, streams int) *lanes {
 		batch:    int64(batch),
 		streams:  streams,
 		lanes:    make([]lane, n),
+		queues:   make([]queue, nodes),
 		unmade:   int(memory / int64(page)),
 	}
+	l.queues[0].lanes = n
 	l.changed.L = &l.mu
 	return l
 }
@@ -135,12 +154,36 @@ func (l *lanes) add(ctx context.Context, i int, f format, row []byte, line int64
 	p.rows++
 	b.rows++
 	b.bytes += int64(len(row))
-	if b.bytes >= l.batch {
-		l.mu.Lock()
-		l.seal(i)
-		l.mu.Unlock()
+	if b.bytes < l.batch {
+		return nil
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.seal(i)
+	return l.keepPace(ctx)
+}
+
+// keepPace waits while every stream has a batch ready behind the one that it is
+// storing. To run further ahead would only touch fresh memory. A lane that gets
+// more than its share does not count: its batches follow each other, and the
+// streams beside it need other lanes' rows.
+func (l *lanes) keepPace(ctx context.Context) error {
+	for l.saturated() {
+		if err := context.Cause(ctx); err != nil {
+			return err
+		}
+		l.changed.Wait()
 	}
 	return nil
+}
+
+func (l *lanes) saturated() bool {
+	for i := range l.queues {
+		if q := &l.queues[i]; q.lanes > 0 && len(q.ready) < l.streams {
+			return false
+		}
+	}
+	return true
 }
 
 var newline = []byte{'\n'}
@@ -165,7 +208,7 @@ func (l *lanes) reserve(ctx context.Context, i int, f format, n int) error {
 			p.lines.pages = l.take(p.lines.pages, lines)
 			return nil
 		}
-		if l.waiting+l.flying >= l.streams || !l.sealFullest() {
+		if !l.sealFullest() {
 			if l.waiting+l.flying == 0 {
 				return errNoPages
 			}
@@ -223,11 +266,13 @@ func (l *lanes) take(pages [][]byte, n int) [][]byte {
 	return pages
 }
 
-// sealFullest seals the largest open batch and reports whether there was one.
+// sealFullest seals the largest open batch of a node that has not enough to do,
+// and reports whether there was one.
 func (l *lanes) sealFullest() bool {
 	fullest, size := -1, int64(-1)
 	for i := range l.lanes {
-		if b := l.lanes[i].open; b != nil && b.rows > 0 && b.bytes > size {
+		b := l.lanes[i].open
+		if b != nil && b.rows > 0 && b.bytes > size && l.queues[l.lanes[i].node].load < l.streams {
 			fullest, size = i, b.bytes
 		}
 	}
@@ -238,7 +283,7 @@ func (l *lanes) sealFullest() bool {
 	return true
 }
 
-// seal closes the lane's open batch and hands it to the streams.
+// seal closes the lane's open batch and hands it to the streams of its node.
 func (l *lanes) seal(i int) {
 	ln := &l.lanes[i]
 	if ln.open == nil {
@@ -247,9 +292,33 @@ func (l *lanes) seal(i int) {
 	ln.sealed = append(ln.sealed, ln.open)
 	ln.open = nil
 	l.waiting++
+	q := &l.queues[ln.node]
+	q.load++
 	if !ln.inFlight && len(ln.sealed) == 1 {
-		l.ready = append(l.ready, i)
+		q.ready = append(q.ready, i)
 	}
+	l.changed.Broadcast()
+}
+
+// assign gives a lane to a node, with all batches that are not stored yet.
+func (l *lanes) assign(i, node int, direct bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	ln := &l.lanes[i]
+	n := len(ln.sealed)
+	if ln.inFlight {
+		n++
+	}
+	from, to := &l.queues[ln.node], &l.queues[node]
+	from.load -= n
+	to.load += n
+	from.lanes--
+	to.lanes++
+	if at := slices.Index(from.ready, i); at >= 0 && ln.node != node {
+		from.ready = slices.Delete(from.ready, at, at+1)
+		to.ready = append(to.ready, i)
+	}
+	ln.node, ln.direct = node, direct
 	l.changed.Broadcast()
 }
 
@@ -264,27 +333,32 @@ func (l *lanes) end() {
 	l.changed.Broadcast()
 }
 
-// next returns a batch to store, or nil when there will be no more. The stream
-// must give it back with done.
-func (l *lanes) next(ctx context.Context) (*batch, error) {
+// next returns a batch for a stream of that node to store, or nil when there will
+// be no more. The stream must give it back with done or again.
+func (l *lanes) next(ctx context.Context, node int) (*batch, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for len(l.ready) == 0 {
+	q := &l.queues[node]
+	for len(q.ready) == 0 || l.paused {
 		if err := context.Cause(ctx); err != nil {
 			return nil, err
 		}
-		if l.ended && l.waiting == 0 {
+		// A batch in flight on another node may yet be given back to this one.
+		if l.ended && l.waiting+l.flying == 0 {
 			return nil, nil
 		}
 		l.changed.Wait()
 	}
-	ln := &l.lanes[l.ready[0]]
-	l.ready = l.ready[1:]
+	ln := &l.lanes[q.ready[0]]
+	q.ready = q.ready[1:]
 	b := ln.sealed[0]
 	ln.sealed = ln.sealed[1:]
 	ln.inFlight = true
 	l.waiting--
 	l.flying++
+	if b.direct = ln.direct; b.direct {
+		l.direct++
+	}
 	return b, nil
 }
 
@@ -299,12 +373,55 @@ func (l *lanes) done(b *batch) {
 			}
 		}
 	}
+	l.queues[l.lanes[b.lane].node].load--
+	l.land(b)
+}
+
+// again takes back a batch that was not stored: it is the lane's next one.
+func (l *lanes) again(b *batch) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	ln := &l.lanes[b.lane]
+	ln.sealed = slices.Insert(ln.sealed, 0, b)
+	l.waiting++
+	l.land(b)
+}
+
+// land ends the flight of a batch.
+func (l *lanes) land(b *batch) {
 	ln := &l.lanes[b.lane]
 	ln.inFlight = false
 	l.flying--
-	if len(ln.sealed) > 0 {
-		l.ready = append(l.ready, b.lane)
+	if b.direct {
+		l.direct--
 	}
+	if len(ln.sealed) > 0 {
+		q := &l.queues[ln.node]
+		q.ready = append(q.ready, b.lane)
+	}
+	l.changed.Broadcast()
+}
+
+// pause keeps new batches from starting and waits until no direct one is in
+// flight. Others may themselves be waiting for the table's lock, behind those for
+// whom it is about to be opened. resume ends the pause.
+func (l *lanes) pause(ctx context.Context) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.paused = true
+	for l.direct > 0 {
+		if err := context.Cause(ctx); err != nil {
+			return err
+		}
+		l.changed.Wait()
+	}
+	return nil
+}
+
+func (l *lanes) resume() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.paused = false
 	l.changed.Broadcast()
 }
 

@@ -19,7 +19,7 @@ func drain(ctx context.Context, l *lanes, streams int, keep func(*batch)) error 
 	for range streams {
 		g.Go(func() error {
 			for {
-				b, err := l.next(ctx)
+				b, err := l.next(ctx, 0)
 				if err != nil || b == nil {
 					return err
 				}
@@ -45,7 +45,7 @@ func TestLanesKeepOrder(t *testing.T) {
 		{200, 2, 5000, 20, 1 << 20, 2 << 20},
 	} {
 		t.Run(fmt.Sprintf("%d lanes, %d streams", tt.lanes, tt.streams), func(t *testing.T) {
-			l := newLanes(tt.lanes, tt.memory, tt.batch, tt.streams)
+			l := newLanes(tt.lanes, tt.memory, tt.batch, 1, tt.streams)
 			pages := l.unmade
 			var mu sync.Mutex
 			got := make([]bytes.Buffer, tt.lanes)
@@ -101,7 +101,7 @@ func TestLanesKeepOrder(t *testing.T) {
 // the context frees it, and that it goes on when a batch is done.
 func TestLanesWait(t *testing.T) {
 	row := make([]byte, 1000)
-	l := newLanes(2, 1<<20, 4<<20, 1)
+	l := newLanes(2, 1<<20, 4<<20, 1, 1)
 	ctx, cancel := context.WithCancelCause(context.Background())
 	defer l.watch(ctx)()
 	stopped := errors.New("stopped")
@@ -114,12 +114,12 @@ func TestLanesWait(t *testing.T) {
 			}
 		}
 	}()
-	b, err := l.next(ctx) // sealed for want of pages, below the batch's size
+	b, err := l.next(ctx, 0) // sealed for want of pages, below the batch's size
 	if err != nil || b.bytes >= 4<<20 {
 		t.Fatalf("batch of %d bytes, %v", b.bytes, err)
 	}
 	l.done(b)
-	if b, err = l.next(ctx); err != nil {
+	if b, err = l.next(ctx, 0); err != nil {
 		t.Fatal(err)
 	}
 	select {
@@ -131,7 +131,7 @@ func TestLanesWait(t *testing.T) {
 	if err := <-filled; !errors.Is(err, stopped) {
 		t.Errorf("error %v", err)
 	}
-	if _, err := l.next(ctx); err != nil && !errors.Is(err, stopped) {
+	if _, err := l.next(ctx, 0); err != nil && !errors.Is(err, stopped) {
 		t.Errorf("error %v", err)
 	}
 }
@@ -139,14 +139,14 @@ func TestLanesWait(t *testing.T) {
 // TestLanesTooSmall holds that a row that cannot fit is an error, not a wait for
 // ever.
 func TestLanesTooSmall(t *testing.T) {
-	l := newLanes(1, 64<<10, 4<<20, 1)
+	l := newLanes(1, 64<<10, 4<<20, 1, 1)
 	if err := l.add(context.Background(), 0, formatCSV, make([]byte, 80<<10), 1); !errors.Is(err, errNoPages) {
 		t.Errorf("error %v", err)
 	}
 }
 
 func BenchmarkLanes(b *testing.B) {
-	l := newLanes(32, 256<<20, 4<<20, 1)
+	l := newLanes(32, 256<<20, 4<<20, 1, 1)
 	done := make(chan error, 1)
 	go func() { done <- drain(context.Background(), l, 1, func(*batch) {}) }()
 	row := make([]byte, 170)

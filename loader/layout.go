@@ -25,8 +25,9 @@ type layout struct {
 	null      string
 	delimiter byte
 	maxRecord int
-	csvSQL    string // the COPY statements
-	binarySQL string
+	// The COPY statements, from the list of columns on.
+	csvForm    string
+	binaryForm string
 }
 
 // parseHeader returns the fields of the first record, unquoted.
@@ -130,19 +131,20 @@ func (l *Loader) newLayout(columns []*catalog.Column) (*layout, error) {
 	for i, c := range columns {
 		names[i] = pgx.Identifier{c.Name}.Sanitize()
 	}
-	into := "COPY " + l.table.SQL() + " (" + strings.Join(names, ", ") + ") FROM STDIN "
-	lay.binarySQL = into + "(FORMAT binary)"
-	lay.csvSQL = into + fmt.Sprintf("(FORMAT csv, DELIMITER %s, NULL %s, ENCODING %s)",
+	from := " (" + strings.Join(names, ", ") + ") FROM STDIN "
+	lay.binaryForm = from + "(FORMAT binary)"
+	lay.csvForm = from + fmt.Sprintf("(FORMAT csv, DELIMITER %s, NULL %s, ENCODING %s)",
 		quoteLiteral(string(l.cfg.Delimiter)), quoteLiteral(l.cfg.Null), quoteLiteral(l.cfg.Encoding))
 	return lay, nil
 }
 
 // encoders returns the encoder of each column, or nil if one has none.
 func (l *Loader) encoders(columns []*catalog.Column) []pgcopy.Encoder {
+	options := pgcopy.Options{UTF8: l.utf8(), ArrayNulls: l.session.arrayNulls == "on"}
 	encoders := make([]pgcopy.Encoder, len(columns))
 	for i, c := range columns {
 		var ok bool
-		encoders[i], ok = pgcopy.For(c.BaseOID, c.TypMod, pgcopy.Options{UTF8: l.utf8()})
+		encoders[i], ok = pgcopy.For(c.BaseOID, c.TypMod, options)
 		if !ok {
 			l.cfg.Log.Debug("column has no binary encoding; rows are sent as CSV", "column", c.Name, "type", c.Type)
 			return nil

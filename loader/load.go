@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"runtime"
 	"sync/atomic"
 	"time"
@@ -22,7 +23,9 @@ type load struct {
 	chunker  *pgcsv.Chunker
 	lay      *layout
 	lanes    *lanes
-	encoding string // the server's
+	dispatch *dispatch
+	log      *slog.Logger
+	begin    string // opens a batch's transaction
 	buffers  chan []byte
 	// abandoned says that a Read still waits; the source is closed after it.
 	abandoned bool
@@ -40,7 +43,7 @@ type load struct {
 // once.
 func (l *Loader) Load(ctx context.Context, in Input) (res Result, err error) {
 	started := time.Now()
-	ld := &load{encoding: l.server.Encoding}
+	ld := &load{log: l.cfg.Log, begin: l.session.begin()}
 	defer func() {
 		res = ld.result(time.Since(started))
 		l.current.Store(nil)
@@ -63,10 +66,17 @@ func (l *Loader) Load(ctx context.Context, in Input) (res Result, err error) {
 	if err != nil || first == nil {
 		return res, err
 	}
-	if err := l.connectStreams(ctx); err != nil {
+	ask := &asker{connect: l.nodes[0].connect, encoding: l.cfg.Encoding}
+	defer ask.close()
+	route, err := l.chooseFor(ctx, ld.lay, first, ask)
+	if err != nil {
 		return res, err
 	}
-	return res, l.run(ctx, ld, first)
+	ld.lanes = newLanes(ld.lay.router.lanes, l.cfg.Memory, l.cfg.Batch, len(l.nodes), l.plan.Streams)
+	if ld.dispatch, err = l.newDispatch(ctx, ld.lay, ld.lanes, route); err != nil {
+		return res, err
+	}
+	return res, l.run(ctx, ld, first, ask)
 }
 
 // first reads the first chunk and finds the layout in it. It returns nil if the
@@ -82,11 +92,10 @@ func (l *Loader) first(ctx context.Context, ld *load) (*chunk, error) {
 	case err != nil:
 		return nil, err
 	}
-	var s pgcsv.Scanner
-	s.Reset(data, ld.chunker.EOL(), 1)
-	s.Next()
 	columns := tableColumns(l.table)
-	c := &chunk{line: 1, data: data}
+	c := &chunk{line: 1, data: data, eol: ld.chunker.EOL()}
+	s := c.scanner()
+	s.Next()
 	if fields := parseHeader(s.Record(), l.cfg.Delimiter); l.cfg.Header == HeaderYes || l.cfg.Header == HeaderAuto && isHeader(l.table, fields) {
 		if columns, err = headerColumns(l.table, fields); err != nil {
 			return nil, &RowError{File: name, Line: 1, Err: err}
@@ -101,24 +110,26 @@ func (l *Loader) first(ctx context.Context, ld *load) (*chunk, error) {
 }
 
 // run moves the chunks through decoders and lanes to the streams.
-func (l *Loader) run(ctx context.Context, ld *load, first *chunk) error {
+func (l *Loader) run(ctx context.Context, ld *load, first *chunk, ask *asker) error {
 	decoders := runtime.GOMAXPROCS(0)
-	ld.lanes = newLanes(ld.lay.router.lanes, l.cfg.Memory, l.cfg.Batch, len(l.streams))
 	ld.buffers = make(chan []byte, decoders+1)
 	for range decoders + 1 {
 		ld.buffers <- nil
 	}
-	ask := &asker{connect: l.connect, encoding: l.cfg.Encoding}
-	defer ask.close(context.WithoutCancel(ctx))
-
-	g, ctx := errgroup.WithContext(ctx)
-	defer ld.lanes.watch(ctx)()
+	fence, err := l.raiseFence(ctx, ld.lay)
+	if err != nil {
+		return err
+	}
+	defer fence.close()
+	g, running := errgroup.WithContext(ctx)
+	defer ld.lanes.watch(running)()
 	chunks := make(chan *chunk)
 	g.Go(func() error {
 		defer close(chunks)
-		return ld.chunk(ctx, first, chunks)
+		return ld.chunk(running, first, chunks)
 	})
-	decoding, decodingCtx := errgroup.WithContext(ctx)
+	decoding, decodingCtx := errgroup.WithContext(running)
+	defer ld.lanes.watch(decodingCtx)()
 	for range decoders {
 		decoding.Go(func() error { return ld.decode(decodingCtx, ask, chunks) })
 	}
@@ -129,9 +140,27 @@ func (l *Loader) run(ctx context.Context, ld *load, first *chunk) error {
 		ld.lanes.end()
 		return nil
 	})
-	for _, conn := range l.streams {
-		s := &stream{conn: conn, lay: ld.lay, name: ld.src.Name, load: ld}
-		g.Go(func() error { return s.run(ctx) })
+	stored := make(chan struct{})
+	g.Go(func() error { return fence.watch(running, ld.lanes, stored) })
+	g.Go(func() error {
+		defer close(stored)
+		return l.runStreams(running, ld)
+	})
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	return fence.check(ctx)
+}
+
+// runStreams runs all streams of all nodes until they have stored everything.
+func (l *Loader) runStreams(ctx context.Context, ld *load) error {
+	g, ctx := errgroup.WithContext(ctx)
+	defer ld.lanes.watch(ctx)()
+	for _, n := range l.nodes {
+		for range l.plan.Streams {
+			s := &stream{load: ld, node: n}
+			g.Go(func() error { return s.run(ctx) })
+		}
 	}
 	return g.Wait()
 }
@@ -161,7 +190,7 @@ func (ld *load) chunk(ctx context.Context, first *chunk, chunks chan<- *chunk) e
 		if err != nil {
 			return ld.inTurn(ctx, before, err)
 		}
-		c = &chunk{number: number, line: line, data: data}
+		c = &chunk{number: number, line: line, data: data, eol: ld.chunker.EOL()}
 	}
 }
 
@@ -228,7 +257,7 @@ func (ld *load) inTurn(ctx context.Context, before <-chan struct{}, err error) e
 // decode decodes chunks until there are no more. Chunks enter the lanes in the
 // order of their numbers.
 func (ld *load) decode(ctx context.Context, ask *asker, chunks <-chan *chunk) error {
-	d := newDecoder(ld.lay, ld.chunker.EOL(), ask, ld.src.Name)
+	d := newDecoder(ld.lay, ask, ld.src.Name)
 	for c := range chunks {
 		bad := d.decode(ctx, c)
 		if err := ld.inTurn(ctx, c.before, bad); err != nil {

@@ -16,11 +16,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 
 	"shardload/internal/catalog"
 	"shardload/internal/citus"
@@ -29,12 +29,14 @@ import (
 // A Loader loads inputs into one table, one after the other.
 type Loader struct {
 	cfg          Config
-	control      *pgx.Conn // for the catalog
+	controlMu    sync.Mutex // while a load runs
+	control      *pgx.Conn  // for the catalog
 	table        *catalog.Table
 	server       catalog.ServerInfo
 	distribution *citus.Distribution
 	plan         Plan
-	streams      []*pgconn.PgConn
+	session      session
+	nodes        []*node
 
 	current atomic.Pointer[load]
 	past    totals
@@ -47,8 +49,9 @@ type Plan struct {
 	Route   Route  `json:"route"`
 	Why     string `json:"why"` // why that route
 	Lanes   int    `json:"lanes"`
-	Shards  bool   `json:"shards"` // lanes are shards
-	Streams int    `json:"streams"`
+	Shards  bool   `json:"shards"`  // lanes are shards
+	Nodes   int    `json:"nodes"`   // to which streams connect
+	Streams int    `json:"streams"` // of each node
 	Batch   int    `json:"batch_bytes"`
 	Memory  int64  `json:"memory_bytes"`
 	HasRows bool   `json:"has_rows"` // the table had rows when the Loader was opened
@@ -132,23 +135,15 @@ func (l *Loader) Analyze(ctx context.Context) error {
 	return nil
 }
 
-// Close ends the Loader's connections. It does not wait for a server that does
-// not answer.
+// closeGrace is how long to wait for a server that may not answer any more.
+const closeGrace = time.Second
+
+// Close ends the Loader's connections.
 func (l *Loader) Close() error {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
-	defer cancel()
-	var errs []error
-	for _, s := range l.streams {
-		if !s.IsClosed() {
-			errs = append(errs, s.Close(ctx))
-		}
+	for _, n := range l.nodes {
+		n.close()
 	}
-	if l.control != nil {
-		errs = append(errs, l.control.Close(ctx))
-	}
-	if err := errors.Join(errs...); err != nil {
-		return fmt.Errorf("close the connections: %w", err)
-	}
+	closeSoon(l.control.PgConn())
 	return nil
 }
 

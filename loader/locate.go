@@ -8,6 +8,7 @@ import (
 
 	"github.com/jackc/pgx/v5/pgconn"
 
+	"shardload/internal/catalog"
 	"shardload/internal/pgcsv"
 )
 
@@ -16,13 +17,14 @@ import (
 var copyContext = regexp.MustCompile(`(?m)^COPY ([^,\n]+), \S+ (\d+)(?:, \S+ ([^:\n]+))?`)
 
 // locate turns the server's refusal of a part into the record's place in the
-// input, as exactly as the server lets it be known.
-func locate(err *pgconn.PgError, name string, lay *layout, p *part) error {
+// input called name, as exactly as the server lets it be known. relation is what
+// COPY was told to fill, without its schema.
+func locate(err *pgconn.PgError, name, relation string, table *catalog.Table, p *part) error {
 	row := &RowError{File: name, Line: p.firstLine(), LastLine: p.lastLine, Column: err.ColumnName, Err: refused(err)}
 	m := copyContext.FindStringSubmatch(err.Where)
 	switch {
-	case m == nil, m[1] != lay.table.Name:
-		return row // of another relation: a shard, counted in the shard's rows
+	case m == nil, m[1] != relation:
+		return row // of a shard that Citus filled: it counts the shard's rows
 	case strings.Contains(err.Where, "while executing command on"):
 		return row // the line that was being routed just then, innocent
 	}
@@ -33,7 +35,7 @@ func locate(err *pgconn.PgError, name string, lay *layout, p *part) error {
 	if index, ok := p.recordAt(n); ok {
 		row.Line, row.LastLine = p.lineOf(index), 0
 	}
-	if row.Column == "" && lay.table.Column(m[3]) != nil {
+	if row.Column == "" && table.Column(m[3]) != nil {
 		row.Column = m[3]
 	}
 	return row
@@ -51,6 +53,17 @@ func batchError(err *pgconn.PgError, name string, b *batch) error {
 		row.LastLine = max(row.LastLine, p.lastLine)
 	}
 	return row
+}
+
+// blamesRow reports whether err may be about the content of a row. The classes
+// that never are tell of connections, rights, conflicts, resources, locks,
+// operators and the system.
+func blamesRow(err *pgconn.PgError) bool {
+	switch err.Code[:min(2, len(err.Code))] {
+	case "08", "25", "28", "40", "53", "55", "57", "58", "F0":
+		return false
+	}
+	return err.Code != "42501"
 }
 
 // refused keeps of err what may be shown: the detail is row data.

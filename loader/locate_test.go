@@ -12,15 +12,15 @@ import (
 // TestLocate holds the shapes in which a server, a Citus coordinator among them,
 // says where an error is.
 func TestLocate(t *testing.T) {
-	lay := &layout{table: &catalog.Table{Name: "ads", Columns: []catalog.Column{{Name: "id"}, {Name: "bid"}}}}
-	l := newLanes(1, 1<<20, 1<<20, 1)
+	table := &catalog.Table{Name: "ads", Columns: []catalog.Column{{Name: "id"}, {Name: "bid"}}}
+	l := newLanes(1, 1<<20, 1<<20, 1, 1)
 	for i, row := range []string{"1,\"a\nb\r\"", "2,x", "3,\"c\n\nd\"", "4,y"} {
 		if err := l.add(context.Background(), 0, formatCSV, []byte(row), int64(10*i+10)); err != nil {
 			t.Fatal(err)
 		}
 	}
 	l.end()
-	b, err := l.next(context.Background())
+	b, err := l.next(context.Background(), 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -48,7 +48,7 @@ func TestLocate(t *testing.T) {
 		{"a function's context above", csv, pgconn.PgError{Where: "PL/pgSQL function f() line 3 at RAISE\nCOPY ads, line 7: \"4,y\""}, "in.csv:40: "},
 	} {
 		tt.err.Message = "m"
-		if got := locate(&tt.err, "in.csv", lay, tt.part).Error(); got != tt.want+"m" {
+		if got := locate(&tt.err, "in.csv", "ads", table, tt.part).Error(); got != tt.want+"m" {
 			t.Errorf("%s: %s, want %sm", tt.name, got, tt.want)
 		}
 	}

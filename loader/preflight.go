@@ -7,7 +7,6 @@ import (
 	"strings"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 
 	"shardload/internal/catalog"
 	"shardload/internal/citus"
@@ -35,7 +34,11 @@ func (l *Loader) prepare(ctx context.Context) (err error) {
 	if l.table, err = catalog.Lookup(ctx, l.control, l.cfg.Table); err != nil {
 		return err
 	}
-	if err := l.checkTable(ctx); err != nil {
+	if err := l.readSession(ctx); err != nil {
+		return err
+	}
+	rights, err := l.checkTable(ctx)
+	if err != nil {
 		return err
 	}
 	l.distribution = &citus.Distribution{Kind: citus.Local}
@@ -44,7 +47,7 @@ func (l *Loader) prepare(ctx context.Context) (err error) {
 			return err
 		}
 	}
-	return l.makePlan(ctx)
+	return l.makePlan(ctx, rights)
 }
 
 // checkServer checks version, writability and encoding.
@@ -73,36 +76,35 @@ func (l *Loader) checkServer() error {
 }
 
 // checkTable checks the kind of the table and the rights on it.
-func (l *Loader) checkTable(ctx context.Context) error {
+func (l *Loader) checkTable(ctx context.Context) (rights catalog.Rights, err error) {
 	if err := l.table.Loadable(); err != nil {
-		return err
+		return rights, err
 	}
-	rights, err := catalog.Privileges(ctx, l.control, l.table)
-	if err != nil {
-		return err
+	if rights, err = catalog.Privileges(ctx, l.control, l.table); err != nil {
+		return rights, err
 	}
 	name := l.table.SQL()
 	switch {
 	case !rights.Insert:
-		return &PreflightError{fmt.Sprintf("role %s may not insert into %s", rights.Role, name),
+		return rights, &PreflightError{fmt.Sprintf("role %s may not insert into %s", rights.Role, name),
 			fmt.Sprintf("its owner can allow it: GRANT INSERT ON %s TO %s", name, rights.Role)}
 	case l.table.RowSecurity:
-		return &PreflightError{fmt.Sprintf("row-level security is in force on %s for role %s, and COPY cannot load such a table", name, rights.Role),
+		return rights, &PreflightError{fmt.Sprintf("row-level security is in force on %s for role %s, and COPY cannot load such a table", name, rights.Role),
 			"load as the table's owner or as a role with BYPASSRLS"}
 	}
 	if rights.Select {
 		var one int
 		err := l.control.QueryRow(ctx, "SELECT 1 FROM "+name+" LIMIT 1").Scan(&one)
 		if err != nil && !errors.Is(err, pgx.ErrNoRows) {
-			return fmt.Errorf("look for rows in %s: %w", name, err)
+			return rights, fmt.Errorf("look for rows in %s: %w", name, err)
 		}
 		l.plan.HasRows = err == nil
 	}
-	return nil
+	return rights, nil
 }
 
 // makePlan chooses the route and the number of streams.
-func (l *Loader) makePlan(ctx context.Context) error {
+func (l *Loader) makePlan(ctx context.Context, rights catalog.Rights) error {
 	p := &l.plan
 	p.Table, p.Batch, p.Memory = l.table.SQL(), l.cfg.Batch, l.cfg.Memory
 	p.Route = RouteCoordinator
@@ -117,6 +119,9 @@ func (l *Loader) makePlan(ctx context.Context) error {
 		if err := l.planCitus(ctx); err != nil {
 			return err
 		}
+	}
+	if err := l.chooseRoute(ctx, rights); err != nil {
+		return err
 	}
 	return l.planStreams()
 }
@@ -146,7 +151,7 @@ func (l *Loader) planCitus(ctx context.Context) error {
 	case citus.Append:
 		return &PreflightError{l.table.SQL() + " is append-distributed", "distribute it by hash; shardload loads no other shards"}
 	case citus.Hash:
-		l.plan.Why = fmt.Sprintf("the table is distributed by %s over %s; each batch holds rows of one shard", l.distribution.Column, plural(len(l.distribution.Shards), "shard"))
+		l.plan.Why = fmt.Sprintf("the table is distributed by %s over %s; a batch holds rows of one of them", l.distribution.Column, plural(len(l.distribution.Shards), "shard"))
 	case citus.Single:
 		l.plan.Why = "the table has a single shard"
 	case citus.Reference:
@@ -166,17 +171,24 @@ func coordinatorOf(nodes []citus.Node) string {
 	return ""
 }
 
+// Connections that a load needs beside its streams, on the first node: the
+// control connection is counted already; the fence and the question of a hash are
+// not.
+const otherConnections = 2
+
 // spareConnections are left to others when shardload chooses the number of
 // streams itself.
 const spareConnections = 3
 
-// planStreams fits the streams into the connections that are left. One more may
-// be needed to ask the server for hashes.
+// planStreams fits the streams into the connections that are left. Those of other
+// nodes are not counted beforehand: where there are too few, fewer streams run.
 func (l *Loader) planStreams() error {
-	free := l.server.Free()
+	free := l.server.Free() - otherConnections
+	l.plan.Nodes = max(len(l.nodes)-1, 1)
 	want := l.cfg.Streams
 	if want == 0 {
-		want = min(defaultStreams(), max(free-spareConnections, 1))
+		want = (defaultStreams() + l.plan.Nodes - 1) / l.plan.Nodes
+		want = min(want, max(free-spareConnections, 1))
 	}
 	// A reference table's replicas are written under a lock that only one
 	// transaction can hold.
@@ -184,38 +196,10 @@ func (l *Loader) planStreams() error {
 		want = 1
 	}
 	if want > free {
-		return &PreflightError{fmt.Sprintf("%s wanted, but the server has %s left for this role", plural(want, "stream"), plural(free, "connection")),
+		return &PreflightError{fmt.Sprintf("%s wanted, but the server has %s left for this role, and %d more are needed",
+			plural(want, "stream"), plural(max(l.server.Free(), 0), "connection"), otherConnections),
 			"ask for fewer with --streams, close other sessions, or raise max_connections (and the role's or the database's CONNECTION LIMIT)"}
 	}
 	l.plan.Streams = want
-	return nil
-}
-
-// connect makes one more connection to the server.
-func (l *Loader) connect(ctx context.Context) (*pgconn.PgConn, error) {
-	return pgconn.ConnectConfig(ctx, &l.cfg.Conn.Copy().Config)
-}
-
-// connectStreams makes the connections of the streams. Where the server has not
-// as many left, fewer do.
-func (l *Loader) connectStreams(ctx context.Context) error {
-	alive := l.streams[:0]
-	for _, conn := range l.streams {
-		if !conn.IsClosed() {
-			alive = append(alive, conn)
-		}
-	}
-	l.streams = alive
-	for len(l.streams) < l.plan.Streams {
-		conn, err := l.connect(ctx)
-		if pgErr, ok := errors.AsType[*pgconn.PgError](err); ok && pgErr.Code == "53300" && len(l.streams) > 0 {
-			l.cfg.Log.Warn("the server has no more connections; going on with fewer streams", "streams", len(l.streams), "wanted", l.plan.Streams)
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		l.streams = append(l.streams, conn)
-	}
 	return nil
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/jackc/pgx/v5/pgconn"
 
+	"shardload/internal/citus"
 	"shardload/internal/pgcopy"
 )
 
@@ -17,71 +18,127 @@ import (
 // that is under way: long enough for most, short enough for a person.
 const commitGrace = 1500 * time.Millisecond
 
-// A stream stores batches on one connection.
+// A stream stores batches on one connection to a node.
 type stream struct {
-	conn *pgconn.PgConn
-	lay  *layout
-	name string // of the input
 	load *load
+	node *node
+	conn *pgconn.PgConn // nil until the first batch
 }
 
-// begin opens a batch's transaction. What it sets could break a long load or read
-// rows differently; SET LOCAL also holds behind a connection pooler. The client
-// encoding is the server's, whatever the input's: a Citus coordinator converts
-// what it sends to the workers into the client's encoding, and they refuse it.
-// CSV rows name their encoding in the COPY, and binary rows hold text only where
-// the encodings agree on it.
-const begin = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; " +
-	"SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0; " +
-	"SET LOCAL client_encoding = "
+// errGone says that a shard is no longer where a batch was sent.
+var errGone = errors.New("the shard has moved")
 
 // run stores batches until there are no more.
 func (s *stream) run(ctx context.Context) error {
+	defer s.release()
 	for {
-		b, err := s.load.lanes.next(ctx)
+		b, err := s.load.lanes.next(ctx, s.node.index)
 		if err != nil || b == nil {
 			return err
 		}
-		started := time.Now()
-		err = s.store(ctx, b)
-		s.load.copying.Add(int64(time.Since(started)))
-		if err != nil {
+		if s.conn == nil {
+			if s.conn, err = s.node.acquire(ctx, s.load.log); s.conn == nil {
+				s.load.lanes.again(b) // for the streams that have a connection
+				return err
+			}
+		}
+		if err := s.carry(ctx, b); err != nil {
 			return err
 		}
-		s.load.rows.Add(b.rows)
-		s.load.batches.Add(1)
-		s.load.lanes.done(b)
+	}
+}
+
+// carry stores b, or gives it back if its shard is no longer where it was.
+func (s *stream) carry(ctx context.Context, b *batch) error {
+	started := time.Now()
+	err := s.store(ctx, b)
+	s.load.copying.Add(int64(time.Since(started)))
+	switch {
+	case errors.Is(err, errGone):
+		if err := s.load.dispatch.remap(ctx, b); err != nil {
+			return err
+		}
+		s.load.lanes.again(b)
+		return nil
+	case err != nil:
+		return err
+	}
+	s.load.rows.Add(b.rows)
+	s.load.batches.Add(1)
+	s.load.lanes.done(b)
+	return nil
+}
+
+// release gives the connection back for the next load.
+func (s *stream) release() {
+	if s.conn != nil {
+		s.node.release(s.conn)
 	}
 }
 
 // store stores b in one transaction.
 func (s *stream) store(ctx context.Context, b *batch) error {
-	if err := exec(ctx, s.conn, begin+quoteLiteral(s.load.encoding)); err != nil {
-		return s.fail(ctx, fmt.Errorf("begin: %w", err))
+	t := s.load.dispatch.target(b.lane)
+	if err := s.begin(ctx, t); err != nil {
+		return err
 	}
 	for i := range b.parts {
-		if err := s.copyPart(ctx, &b.parts[i]); err != nil {
+		if err := s.copyPart(ctx, t, &b.parts[i]); err != nil {
 			return err
 		}
 	}
 	return s.commit(ctx, b)
 }
 
-// copyPart stores p with one COPY statement.
-func (s *stream) copyPart(ctx context.Context, p *part) error {
-	sql := s.lay.csvSQL
-	if p.format == formatBinary {
-		sql = s.lay.binarySQL
+// begin opens a batch's transaction and, where rows go straight into a shard,
+// locks it in its place. All of it is one round trip.
+func (s *stream) begin(ctx context.Context, t target) error {
+	results, err := s.conn.Exec(ctx, s.load.begin+t.guard).ReadAll()
+	if pgErr, ok := errors.AsType[*pgconn.PgError](err); ok && t.guard != "" && citus.Gone(pgErr) {
+		return s.rollback(ctx)
 	}
-	tag, err := s.conn.CopyFrom(ctx, newPartReader(p), sql)
+	if err != nil {
+		return s.fail(ctx, fmt.Errorf("begin: %w", err))
+	}
+	if t.guard == "" {
+		return nil
+	}
+	if last := results[len(results)-1].Rows; len(last) != 1 || string(last[0][0]) != "1" {
+		return s.rollback(ctx)
+	}
+	return nil
+}
+
+// rollback ends the transaction of a batch whose shard is gone.
+func (s *stream) rollback(ctx context.Context) error {
+	if err := exec(ctx, s.conn, "ROLLBACK"); err != nil {
+		return s.fail(ctx, fmt.Errorf("roll back: %w", err))
+	}
+	return errGone
+}
+
+// copyPart stores p with one COPY statement.
+func (s *stream) copyPart(ctx context.Context, t target, p *part) error {
+	lay := s.load.lay
+	form := lay.csvForm
+	if p.format == formatBinary {
+		form = lay.binaryForm
+	}
+	tag, err := s.conn.CopyFrom(ctx, newPartReader(p), "COPY "+t.table+form)
 	if pgErr, ok := errors.AsType[*pgconn.PgError](err); ok && ctx.Err() == nil {
-		return locate(pgErr, s.name, s.lay, p)
+		if t.guard != "" && citus.Gone(pgErr) {
+			return s.rollback(ctx)
+		}
+		if !blamesRow(pgErr) {
+			return s.fail(ctx, refused(pgErr))
+		}
+		return locate(pgErr, s.load.src.Name, t.relation, lay.table, p)
 	}
 	if err != nil {
 		return s.fail(ctx, err)
 	}
 	if n := tag.RowsAffected(); n != p.rows {
-		return fmt.Errorf("%s:%d-%d: %d rows sent, %d stored; nothing of them is kept", s.name, p.firstLine(), p.lastLine, p.rows, n)
+		return fmt.Errorf("%s:%d-%d: %d rows sent, %d stored; nothing of them is kept", s.load.src.Name, p.firstLine(), p.lastLine, p.rows, n)
 	}
 	return nil
 }
@@ -93,8 +150,8 @@ func (s *stream) commit(ctx context.Context, b *batch) error {
 	defer cancel()
 	defer context.AfterFunc(ctx, func() { time.AfterFunc(commitGrace, cancel) })()
 	result, err := s.conn.Exec(commitCtx, "COMMIT").ReadAll()
-	if pgErr, ok := errors.AsType[*pgconn.PgError](err); ok {
-		return batchError(pgErr, s.name, b)
+	if pgErr, ok := errors.AsType[*pgconn.PgError](err); ok && blamesRow(pgErr) {
+		return batchError(pgErr, s.load.src.Name, b)
 	}
 	if err != nil {
 		s.load.inDoubt.Add(b.rows)
@@ -111,7 +168,7 @@ func (s *stream) fail(ctx context.Context, err error) error {
 	if cause := context.Cause(ctx); cause != nil {
 		return cause
 	}
-	return fmt.Errorf("load %s: %w", s.name, err)
+	return fmt.Errorf("load %s: %s: %w", s.load.src.Name, s.node.name, err)
 }
 
 // A partReader reads a part as COPY wants it. It never blocks.

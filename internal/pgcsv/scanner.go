@@ -94,6 +94,9 @@ func (s *Scanner) Record() []byte { return s.record }
 // Line returns the number of the line on which the record starts.
 func (s *Scanner) Line() int64 { return s.line }
 
+// EOL returns how records end.
+func (s *Scanner) EOL() EOL { return s.eol }
+
 // Size returns the length of the record with its line break.
 func (s *Scanner) Size() int { return s.raw }
 

@@ -1,0 +1,110 @@
+package citus
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+// A Placement says where a shard is.
+type Placement struct {
+	ShardID int64
+	Group   int32  // of the node
+	Table   string // the shard's own table, qualified and quoted
+}
+
+// Placements returns where the shards of the table with that OID are, as the
+// coordinator has it.
+func Placements(ctx context.Context, conn *pgx.Conn, table uint32) ([]Placement, error) {
+	// shard_name leaves the schema public out, which is not on every search path.
+	rows, err := conn.Query(ctx, `
+		SELECT s.shardid, p.groupid,
+		       CASE WHEN n.nspname = 'public' THEN 'public.' ELSE '' END || pg_catalog.shard_name(s.logicalrelid, s.shardid)
+		FROM pg_catalog.pg_dist_shard s
+		JOIN pg_catalog.pg_dist_placement p USING (shardid)
+		JOIN pg_catalog.pg_class c ON c.oid = s.logicalrelid
+		JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+		WHERE s.logicalrelid = $1::oid`, table)
+	if err != nil {
+		return nil, fmt.Errorf("the placements of the shards: %w", err)
+	}
+	placements, err := pgx.CollectRows(rows, pgx.RowToStructByPos[Placement])
+	if err != nil {
+		return nil, fmt.Errorf("the placements of the shards: %w", err)
+	}
+	return placements, nil
+}
+
+// whoSQL tells a server from any other, and the database in it: names and ports
+// do not, behind another network's or on another machine's loopback.
+const whoSQL = `SELECT extract(epoch FROM pg_catalog.pg_postmaster_start_time())::text || ' ' || oid::text
+	FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database()`
+
+// Identities returns what each worker answers to Identity when the coordinator
+// asks, by the node's name and port in pg_dist_node. A worker that the coordinator
+// cannot reach is missing.
+func Identities(ctx context.Context, conn *pgx.Conn) (map[string]string, error) {
+	rows, err := conn.Query(ctx, `SELECT nodename::text, nodeport::int, success, coalesce(result, '')
+		FROM pg_catalog.run_command_on_workers($1::text)`, whoSQL)
+	if err != nil {
+		return nil, fmt.Errorf("ask the workers who they are: %w", err)
+	}
+	type answer struct {
+		Name    string
+		Port    int32
+		Success bool
+		Result  string
+	}
+	answers, err := pgx.CollectRows(rows, pgx.RowToStructByPos[answer])
+	if err != nil {
+		return nil, fmt.Errorf("ask the workers who they are: %w", err)
+	}
+	ids := map[string]string{}
+	for _, a := range answers {
+		if a.Success {
+			ids[fmt.Sprintf("%s:%d", a.Name, a.Port)] = a.Result
+		}
+	}
+	return ids, nil
+}
+
+// Identity returns what tells the server and database behind conn from all
+// others.
+func Identity(ctx context.Context, conn *pgconn.PgConn) (string, error) {
+	results, err := conn.Exec(ctx, whoSQL).ReadAll()
+	if err != nil {
+		return "", err
+	}
+	if len(results) != 1 || len(results[0].Rows) != 1 {
+		return "", fmt.Errorf("the server does not say who it is")
+	}
+	return string(results[0].Rows[0][0]), nil
+}
+
+// GuardSQL returns the statements that lock a shard against moves and splits until
+// the transaction ends, and then count what is still as the caller believes: 1 if
+// the shard is placed on this node and its table is in that colocation group,
+// else 0.
+//
+// They are two statements, in a transaction that is READ COMMITTED: a snapshot
+// taken before the lock would show the shard where it no longer is, and rows
+// copied there are lost. An error of code XX000 from the lock means that the
+// shard is gone.
+func GuardSQL(shard, colocation int64) string {
+	const shareLock = 5 // as Citus's own writes take it: it waits for a move, and the next move waits for it
+	return fmt.Sprintf(`SELECT pg_catalog.lock_shard_metadata(%d, ARRAY[%d]::bigint[]);
+		SELECT count(*) FROM pg_catalog.pg_dist_placement p
+		JOIN pg_catalog.pg_dist_shard s USING (shardid)
+		JOIN pg_catalog.pg_dist_partition t ON t.logicalrelid = s.logicalrelid
+		WHERE p.shardid = %d AND t.colocationid = %d
+		  AND p.groupid = (SELECT groupid FROM pg_catalog.pg_dist_local_group)`, shareLock, shard, shard, colocation)
+}
+
+// Gone reports whether err, of the guard or of a COPY into a shard behind it, says
+// that the shard is no longer there.
+func Gone(err *pgconn.PgError) bool {
+	return err.Code == "42P01" || err.Code == "XX000" && strings.Contains(err.Message, "could not find valid entry for shard")
+}
