@@ -146,6 +146,7 @@ func wireLimit(b *testing.B, dsn, path string, route Route) {
 		b.Fatal(err)
 	}
 	ld.lanes = newLanes(ld.lay.router.lanes, l.cfg.Memory, l.cfg.Batch, len(l.nodes), 1<<20) // never far enough ahead
+	ld.lanes.sorted = len(ld.lay.sortBy) > 0
 	if ld.dispatch, err = l.newDispatch(ctx, ld.lay, ld.lanes, route); err != nil {
 		b.Fatal(err)
 	}

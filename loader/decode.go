@@ -31,6 +31,7 @@ type record struct {
 	binStart, binEnd int32 // in the decoder's binary rows
 	line             int32 // counted from the chunk's first
 	lane             int32
+	key              uint64 // by which binary rows are sorted
 }
 
 // A decoder turns the records of one chunk at a time into rows for the lanes. It
@@ -43,15 +44,17 @@ type decoder struct {
 	fields []pgcsv.Field
 
 	records []record
-	rows    []byte // binary rows
-	scratch []byte // unquoted values
-	csv     []bool // by lane: a record of it has to go as CSV
+	rows    []byte  // binary rows
+	scratch []byte  // unquoted values
+	ends    []int32 // of the fields of the row that is being encoded
+	csv     []bool  // by lane: a record of it has to go as CSV
 	hashes  []int32
 	unsure  []question
 }
 
 func newDecoder(lay *layout, ask *asker, name string) *decoder {
 	return &decoder{lay: lay, ask: ask, name: name,
+		ends:   make([]int32, len(lay.columns)),
 		csv:    make([]bool, lay.router.lanes),
 		hashes: make([]int32, len(lay.router.keys)),
 	}
@@ -169,6 +172,7 @@ func (d *decoder) encode(raw []byte, r *record) {
 	for i, f := range d.fields {
 		if f.IsNull(raw, d.lay.null) {
 			rows = pgcopy.AppendNull(rows)
+			d.ends[i] = int32(len(rows))
 			continue
 		}
 		var v []byte
@@ -178,7 +182,9 @@ func (d *decoder) encode(raw []byte, r *record) {
 			d.rows = rows[:start]
 			return
 		}
+		d.ends[i] = int32(len(rows))
 	}
+	r.key = d.lay.sortKey(rows, d.ends)
 	if len(rows)-start > max(d.lay.maxRecord, maxPage) || len(rows) > 1<<30 {
 		d.rows = rows[:start]
 		return
@@ -196,7 +202,7 @@ func (d *decoder) deliver(ctx context.Context, c *chunk, l *lanes) error {
 		if d.csv[r.lane] {
 			f, row = formatCSV, c.data[r.start:r.end]
 		}
-		if err := l.add(ctx, int(r.lane), f, row, c.line+int64(r.line)); err != nil {
+		if err := l.add(ctx, int(r.lane), f, row, c.line+int64(r.line), r.key); err != nil {
 			return err
 		}
 	}

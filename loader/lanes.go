@@ -61,7 +61,13 @@ type part struct {
 	// the row before it, as a uvarint. It is read only to say where an error is.
 	lines    buffer
 	lastLine int64
+	// keys has for each row its sort key and its length, 8 and 4 bytes. It is
+	// empty if rows are not sorted.
+	keys buffer
 }
+
+// keySize is the size of a row's entry in keys.
+const keySize = 12
 
 // A batch is the rows that one transaction stores: consecutive rows of one lane.
 type batch struct {
@@ -96,6 +102,7 @@ type queue struct {
 type lanes struct {
 	pageSize int
 	batch    int64 // bytes at which a batch is sealed
+	sorted   bool  // binary rows are sorted within their batch
 	streams  int   // of a node
 
 	mu      sync.Mutex
@@ -136,9 +143,9 @@ func newLanes(n int, memory int64, batch, nodes, streams int) *lanes {
 var errNoPages = errors.New("the memory is too small for this many lanes; raise --memory")
 
 // add appends one row to a lane and seals the lane's batch if that makes it large
-// enough. It waits while no pages are free. Only one goroutine at a time may call
-// add, seal and end.
-func (l *lanes) add(ctx context.Context, i int, f format, row []byte, line int64) error {
+// enough. It waits while no pages are free. Binary rows are sorted by key if
+// sorted says so. Only one goroutine at a time may call add, seal and end.
+func (l *lanes) add(ctx context.Context, i int, f format, row []byte, line int64, key uint64) error {
 	if err := l.reserve(ctx, i, f, len(row)); err != nil {
 		return err
 	}
@@ -147,6 +154,12 @@ func (l *lanes) add(ctx context.Context, i int, f format, row []byte, line int64
 	p.data.append(row)
 	if f == formatCSV {
 		p.data.append(newline)
+	}
+	if l.sorted && f == formatBinary {
+		var entry [keySize]byte
+		binary.BigEndian.PutUint64(entry[:], key)
+		binary.BigEndian.PutUint32(entry[8:], uint32(len(row)))
+		p.keys.append(entry[:])
 	}
 	var scratch [binary.MaxVarintLen64]byte
 	p.lines.append(scratch[:binary.PutUvarint(scratch[:], uint64(line-p.lastLine))])
@@ -191,7 +204,7 @@ var newline = []byte{'\n'}
 // reserve makes room for a row of n bytes at the end of the lane's open batch.
 func (l *lanes) reserve(ctx context.Context, i int, f format, n int) error {
 	n++ // the line break
-	if p := l.part(i, f); p != nil && p.data.room() >= n && p.lines.room() >= binary.MaxVarintLen64 {
+	if p := l.part(i, f); p != nil && p.data.room() >= n && p.lines.room() >= binary.MaxVarintLen64 && (!l.sorted || f == formatCSV || p.keys.room() >= keySize) {
 		return nil
 	}
 	l.mu.Lock()
@@ -201,11 +214,12 @@ func (l *lanes) reserve(ctx context.Context, i int, f format, n int) error {
 			return err
 		}
 		// Sealing may have taken the open batch away, so ask anew each time.
-		data, lines := l.needed(i, f, n)
-		if data+lines <= len(l.free)+l.unmade {
+		data, lines, keys := l.needed(i, f, n)
+		if data+lines+keys <= len(l.free)+l.unmade {
 			p := l.openPart(i, f)
 			p.data.pages = l.take(p.data.pages, data)
 			p.lines.pages = l.take(p.lines.pages, lines)
+			p.keys.pages = l.take(p.keys.pages, keys)
 			return nil
 		}
 		if !l.sealFullest() {
@@ -227,16 +241,19 @@ func (l *lanes) part(i int, f format) *part {
 }
 
 // needed returns how many pages a row of n bytes needs.
-func (l *lanes) needed(i int, f format, n int) (data, lines int) {
-	if p := l.part(i, f); p != nil {
-		n -= p.data.room()
-		if p.lines.room() < binary.MaxVarintLen64 {
-			lines = 1
-		}
-	} else {
+func (l *lanes) needed(i int, f format, n int) (data, lines, keys int) {
+	none := part{}
+	p := l.part(i, f)
+	if p == nil {
+		p = &none
+	}
+	if p.lines.room() < binary.MaxVarintLen64 {
 		lines = 1
 	}
-	return max(n+l.pageSize-1, 0) / l.pageSize, lines
+	if l.sorted && f == formatBinary && p.keys.room() < keySize {
+		keys = 1
+	}
+	return max(n-p.data.room()+l.pageSize-1, 0) / l.pageSize, lines, keys
 }
 
 // openPart returns the part for rows of format f, a new one if need be.
@@ -367,7 +384,7 @@ func (l *lanes) done(b *batch) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for i := range b.parts {
-		for _, pages := range [][][]byte{b.parts[i].data.pages, b.parts[i].lines.pages} {
+		for _, pages := range [][][]byte{b.parts[i].data.pages, b.parts[i].lines.pages, b.parts[i].keys.pages} {
 			for _, p := range pages {
 				l.free = append(l.free, p[:0])
 			}

@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
 
 	"shardload/internal/catalog"
 	"shardload/internal/pgcopy"
@@ -20,8 +22,11 @@ type layout struct {
 	columns []*catalog.Column // one for each field
 	// encoders has one for each field. It is nil if a column has no binary
 	// encoding: all rows are then sent as CSV.
-	encoders  []pgcopy.Encoder
-	router    router
+	encoders []pgcopy.Encoder
+	router   router
+	// sortBy has the fields of the primary key's first columns that make up a sort
+	// key: integers of at most eight bytes together.
+	sortBy    []int
 	null      string
 	delimiter byte
 	maxRecord int
@@ -127,6 +132,7 @@ func (l *Loader) newLayout(columns []*catalog.Column) (*layout, error) {
 		return nil, err
 	}
 	lay.encoders = l.encoders(columns)
+	lay.sortBy = sortFields(l.table, columns)
 	names := make([]string, len(columns))
 	for i, c := range columns {
 		names[i] = pgx.Identifier{c.Name}.Sanitize()
@@ -175,4 +181,40 @@ func quoteLiteral(s string) string {
 		return " E" + strings.ReplaceAll(quoted, `\`, `\\`)
 	}
 	return quoted
+}
+
+// sortFields returns the fields of the first columns of the primary key, as far as
+// they are integers that fit into eight bytes together.
+func sortFields(t *catalog.Table, columns []*catalog.Column) (fields []int) {
+	size := map[uint32]int{pgtype.Int2OID: 2, pgtype.Int4OID: 4, pgtype.Int8OID: 8}
+	left := 8
+	for _, name := range t.PrimaryKey {
+		i := slices.IndexFunc(columns, func(c *catalog.Column) bool { return c.Name == name })
+		if i < 0 || size[columns[i].BaseOID] == 0 || size[columns[i].BaseOID] > left {
+			break
+		}
+		left -= size[columns[i].BaseOID]
+		fields = append(fields, i)
+	}
+	return fields
+}
+
+// sortKey returns the key by which a row is sorted. rows ends with the row; ends
+// has the ends of its fields in rows.
+func (lay *layout) sortKey(rows []byte, ends []int32) (key uint64) {
+	for _, i := range lay.sortBy {
+		size := 2
+		if lay.columns[i].BaseOID != pgtype.Int2OID {
+			size = 4
+		}
+		if lay.columns[i].BaseOID == pgtype.Int8OID {
+			size = 8
+		}
+		var v uint64
+		for _, b := range rows[int(ends[i])-size : ends[i]] {
+			v = v<<8 | uint64(b)
+		}
+		key = key<<(8*size) | v ^ 1<<(8*size-1) // negative values before the others
+	}
+	return key
 }

@@ -73,6 +73,7 @@ func (l *Loader) Load(ctx context.Context, in Input) (res Result, err error) {
 		return res, err
 	}
 	ld.lanes = newLanes(ld.lay.router.lanes, l.cfg.Memory, l.cfg.Batch, len(l.nodes), l.plan.Streams)
+	ld.lanes.sorted = len(ld.lay.sortBy) > 0
 	if ld.dispatch, err = l.newDispatch(ctx, ld.lay, ld.lanes, route); err != nil {
 		return res, err
 	}

@@ -18,8 +18,9 @@ var copyContext = regexp.MustCompile(`(?m)^COPY ([^,\n]+), \S+ (\d+)(?:, \S+ ([^
 
 // locate turns the server's refusal of a part into the record's place in the
 // input called name, as exactly as the server lets it be known. relation is what
-// COPY was told to fill, without its schema.
-func locate(err *pgconn.PgError, name, relation string, table *catalog.Table, p *part) error {
+// COPY was told to fill, without its schema; order is that of the rows, nil for the
+// input's.
+func locate(err *pgconn.PgError, name, relation string, table *catalog.Table, p *part, order []placed) error {
 	row := &RowError{File: name, Line: p.firstLine(), LastLine: p.lastLine, Column: err.ColumnName, Err: refused(err)}
 	m := copyContext.FindStringSubmatch(err.Where)
 	switch {
@@ -33,6 +34,9 @@ func locate(err *pgconn.PgError, name, relation string, table *catalog.Table, p 
 		return row
 	}
 	if index, ok := p.recordAt(n); ok {
+		if order != nil {
+			index = order[index].index
+		}
 		row.Line, row.LastLine = p.lineOf(index), 0
 	}
 	if row.Column == "" && table.Column(m[3]) != nil {

@@ -1,17 +1,14 @@
 package loader
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"shardload/internal/citus"
-	"shardload/internal/pgcopy"
 )
 
 // commitGrace is how long an interrupted load waits for the answer to a COMMIT
@@ -23,6 +20,8 @@ type stream struct {
 	load *load
 	node *node
 	conn *pgconn.PgConn // nil until the first batch
+
+	sorter sorter
 }
 
 // errGone says that a shard is no longer where a batch was sent.
@@ -124,7 +123,8 @@ func (s *stream) copyPart(ctx context.Context, t target, p *part) error {
 	if p.format == formatBinary {
 		form = lay.binaryForm
 	}
-	tag, err := s.conn.CopyFrom(ctx, newPartReader(p), "COPY "+t.table+form)
+	order := s.sorter.sort(p)
+	tag, err := s.conn.CopyFrom(ctx, newPartReader(p, order), "COPY "+t.table+form)
 	if pgErr, ok := errors.AsType[*pgconn.PgError](err); ok && ctx.Err() == nil {
 		if t.guard != "" && citus.Gone(pgErr) {
 			return s.rollback(ctx)
@@ -132,7 +132,7 @@ func (s *stream) copyPart(ctx context.Context, t target, p *part) error {
 		if !blamesRow(pgErr) {
 			return s.fail(ctx, refused(pgErr))
 		}
-		return locate(pgErr, s.load.src.Name, t.relation, lay.table, p)
+		return locate(pgErr, s.load.src.Name, t.relation, lay.table, p, order)
 	}
 	if err != nil {
 		return s.fail(ctx, err)
@@ -170,41 +170,3 @@ func (s *stream) fail(ctx context.Context, err error) error {
 	}
 	return fmt.Errorf("load %s: %s: %w", s.load.src.Name, s.node.name, err)
 }
-
-// A partReader reads a part as COPY wants it. It never blocks.
-type partReader struct {
-	pieces [][]byte
-	at     int
-}
-
-var (
-	binaryHeader  = pgcopy.AppendHeader(nil)
-	binaryTrailer = pgcopy.AppendTrailer(nil)
-)
-
-func newPartReader(p *part) *partReader {
-	if p.format == formatCSV {
-		return &partReader{pieces: p.data.pages}
-	}
-	pieces := make([][]byte, 0, len(p.data.pages)+2)
-	pieces = append(pieces, binaryHeader)
-	pieces = append(pieces, p.data.pages...)
-	return &partReader{pieces: append(pieces, binaryTrailer)}
-}
-
-func (r *partReader) Read(dst []byte) (n int, err error) {
-	for n < len(dst) && len(r.pieces) > 0 {
-		k := copy(dst[n:], r.pieces[0][r.at:])
-		n += k
-		if r.at += k; r.at == len(r.pieces[0]) {
-			r.pieces, r.at = r.pieces[1:], 0
-		}
-	}
-	if n == 0 && len(dst) > 0 {
-		return 0, io.EOF
-	}
-	return n, nil
-}
-
-// bytes returns the buffer's content, for reading lines and errors.
-func (b *buffer) bytes() []byte { return bytes.Join(b.pages, nil) }
