@@ -63,7 +63,9 @@ func TestSameAsCopy(t *testing.T) {
 		conn := pgtest.Connect(t, dsn)
 		n := 0
 		for typ, values := range keys {
-			n++
+			if n++; testing.Short() && typ != "int" && typ != "varchar(3)" && typ != "date" {
+				continue
+			}
 			for _, binary := range []bool{true, false} {
 				t.Run(fmt.Sprintf("%s, binary %t", typ, binary), func(t *testing.T) {
 					want, got := fmt.Sprintf("want%d_%t", n, binary), fmt.Sprintf("got%d_%t", n, binary)
