@@ -66,7 +66,8 @@ func (c *Chunker) Next(buf []byte) ([]byte, error) {
 // fill reads until buf has n bytes or the reader has no more.
 func (c *Chunker) fill(buf []byte, n int) []byte {
 	if cap(buf) < n {
-		grown := make([]byte, len(buf), n)
+		// A long record is read in many steps, and copied in few.
+		grown := make([]byte, len(buf), max(n, min(2*cap(buf), c.maxRecord+1)))
 		copy(grown, buf)
 		buf = grown
 	}
@@ -81,17 +82,17 @@ func (c *Chunker) fill(buf []byte, n int) []byte {
 // cut ends the chunk at the last record end within size bytes, or, if there is
 // none, at the first one behind them.
 func (c *Chunker) cut(buf []byte) ([]byte, error) {
-	quotes := bytes.Count(buf, []byte{'"'})
-	end := c.lastRecordEnd(buf, quotes)
-	for end == 0 && c.err == nil {
+	end := c.lastRecordEnd(buf, bytes.Count(buf, quote))
+	for from, quoted := 0, false; end == 0 && c.err == nil; {
 		if len(buf) > c.maxRecord {
 			return buf, &TooLongError{Max: c.maxRecord}
 		}
 		n := len(buf)
 		// A carriage return in front of n may be half of a line break that is
 		// not known yet, so the search starts one byte early.
-		from := max(n-1, 0)
-		quoted := bytes.Count(buf[:from], []byte{'"'})%2 == 1
+		searched := max(n-1, 0)
+		quoted = quoted != odd(buf[from:searched])
+		from = searched
 		buf = c.fill(buf, min(n+c.size, max(c.maxRecord+1, n+1)))
 		end = c.firstRecordEnd(buf, from, quoted)
 	}
@@ -103,16 +104,19 @@ func (c *Chunker) cut(buf []byte) ([]byte, error) {
 		return buf[:end], nil
 	case len(buf) == 0:
 		return buf, io.EOF
-	case bytes.Count(buf, []byte{'"'})%2 == 1:
+	case odd(buf):
 		return buf, ErrOpenQuote
 	}
 	return buf, nil // the last chunk; the next call finds io.EOF
 }
 
+// odd reports whether quoting is not behind b what it is in front of it.
+func odd(b []byte) bool { return bytes.Count(b, quote)%2 == 1 }
+
 // lastRecordEnd returns the position behind the last record that ends in buf,
 // which has that many quotes; 0 if none does.
 func (c *Chunker) lastRecordEnd(buf []byte, quotes int) int {
-	if !c.knowEOL(buf) {
+	if !c.knowEOL(buf, false) {
 		return 0
 	}
 	last := c.eol.last()
@@ -121,7 +125,7 @@ func (c *Chunker) lastRecordEnd(buf []byte, quotes int) int {
 		if i < 0 {
 			return 0
 		}
-		quotes -= bytes.Count(buf[i+1:end], []byte{'"'})
+		quotes -= bytes.Count(buf[i+1:end], quote)
 		if quotes%2 == 0 {
 			return i + 1
 		}
@@ -133,7 +137,7 @@ func (c *Chunker) lastRecordEnd(buf []byte, quotes int) int {
 // after from, where quoted says whether buf[from] is inside quotes; 0 if none
 // does.
 func (c *Chunker) firstRecordEnd(buf []byte, from int, quoted bool) int {
-	if !c.knowEOL(buf) {
+	if !c.knowEOL(buf[from:], quoted) {
 		return 0
 	}
 	last := c.eol.last()
@@ -142,9 +146,7 @@ func (c *Chunker) firstRecordEnd(buf []byte, from int, quoted bool) int {
 		if j < 0 {
 			return 0
 		}
-		if bytes.Count(buf[i:i+j], []byte{'"'})%2 == 1 {
-			quoted = !quoted
-		}
+		quoted = quoted != odd(buf[i:i+j])
 		if i += j + 1; !quoted {
 			return i
 		}
@@ -152,10 +154,11 @@ func (c *Chunker) firstRecordEnd(buf []byte, from int, quoted bool) int {
 	return 0
 }
 
-// knowEOL finds out how records end, if that is not known yet.
-func (c *Chunker) knowEOL(buf []byte) bool {
+// knowEOL finds out how records end, if that is not known yet. buf starts inside
+// quotes if quoted, and no record ends in front of it.
+func (c *Chunker) knowEOL(buf []byte, quoted bool) bool {
 	if c.eol == EOLUnknown {
-		c.eol = DetectEOL(buf, c.err != nil)
+		c.eol = detectEOL(buf, quoted, c.err != nil)
 	}
 	return c.eol != EOLUnknown
 }

@@ -46,8 +46,10 @@ func (e EOL) last() byte {
 // DetectEOL returns how the first record of b ends. It returns EOLUnknown if none
 // ends within b, and, unless final says that nothing follows b, if b ends in a
 // carriage return that may be half of a CRLF.
-func DetectEOL(b []byte, final bool) EOL {
-	quoted := false
+func DetectEOL(b []byte, final bool) EOL { return detectEOL(b, false, final) }
+
+// detectEOL is DetectEOL of what starts inside quotes if quoted.
+func detectEOL(b []byte, quoted, final bool) EOL {
 	for i, c := range b {
 		switch {
 		case c == '"':

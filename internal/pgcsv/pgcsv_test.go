@@ -83,6 +83,22 @@ func TestChunkerErrors(t *testing.T) {
 	}
 }
 
+// A long record is searched once, and not copied with every step in which it is
+// read.
+func TestChunkerCopiesLongRecordsSeldom(t *testing.T) {
+	const steps = 1000
+	record := "\"" + strings.Repeat("x\n", 64*steps/2) + "\"\r\n"
+	got := testing.AllocsPerRun(1, func() {
+		cut, err := chunks(strings.NewReader(record+record), 64, 1<<20)
+		if diff := cmp.Diff([]string{record, record}, cut); diff != "" || err != nil {
+			t.Errorf("%v (-want +got):\n%s", err, diff)
+		}
+	})
+	if got > steps/2 {
+		t.Errorf("%.0f allocations for two records read in %d steps each", got, steps)
+	}
+}
+
 // records scans b as one chunk.
 func records(b string, eol EOL) (recs [][]string, lines []int64, complaints []string) {
 	var s Scanner
