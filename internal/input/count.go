@@ -29,8 +29,11 @@ func CountRecords(ctx context.Context, path string, maxRecord int) (n int64, fir
 		if errors.Is(err, io.EOF) {
 			return n, first, nil
 		}
+		if errors.As(err, new(*pgcsv.TooLongError)) || errors.Is(err, pgcsv.ErrOpenQuote) {
+			err = fmt.Errorf("%s: %w", path, err) // the others are the Source's, and have it
+		}
 		if err != nil {
-			return n, first, fmt.Errorf("%s: %w", path, err)
+			return n, first, err
 		}
 		for s.Reset(buf, c.EOL(), line); s.Next(); n++ {
 			if n == 0 {

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"sync/atomic"
 
@@ -18,7 +19,8 @@ import (
 )
 
 // A Source is an opened input. Read returns its decompressed bytes without a byte
-// order mark. It must be closed.
+// order mark. It must be closed. Where opening may have to wait for somebody, as for
+// the writer of a pipe, that is left to the first Read.
 type Source struct {
 	// Name is the path, or "-" for standard input.
 	Name string
@@ -26,45 +28,71 @@ type Source struct {
 	Size int64
 
 	r     io.Reader
+	start func() error // sets r, where that may wait
 	read  atomic.Int64
 	close []func() error
 }
 
 // Open opens the file at path. The caller must close the Source.
 func Open(path string) (*Source, error) {
-	f, err := os.Open(path)
+	info, err := os.Stat(path)
 	if err != nil {
-		return nil, err
+		return nil, named(err)
 	}
-	size := int64(-1)
-	info, err := f.Stat()
+	s := &Source{Name: path, Size: -1}
 	switch {
-	case err != nil:
-		return nil, errors.Join(err, f.Close())
 	case info.IsDir():
-		return nil, errors.Join(fmt.Errorf("%s: is a directory", path), f.Close())
-	case info.Mode().IsRegular():
-		size = info.Size()
+		return nil, fmt.Errorf("%s: is a directory", path)
+	case !info.Mode().IsRegular():
+		s.start = s.openFile
+		return s, nil
 	}
-	return open(path, size, f, f.Close)
-}
-
-// New returns the Source of r. Closing the Source does not close r.
-func New(name string, r io.Reader) (*Source, error) { return open(name, -1, r) }
-
-// NewCloser returns the Source of r. Closing the Source closes r.
-func NewCloser(name string, r io.ReadCloser) (*Source, error) { return open(name, -1, r, r.Close) }
-
-func open(name string, size int64, r io.Reader, closers ...func() error) (*Source, error) {
-	s := &Source{Name: name, Size: size, close: closers}
-	if err := s.decode(bufio.NewReaderSize(&counter{r: r, n: &s.read}, 256<<10)); err != nil {
+	s.Size = info.Size()
+	if err := s.openFile(); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
 	return s, nil
 }
 
-// decode sets s.r to read what b holds, decompressed if need be.
-func (s *Source) decode(b *bufio.Reader) error {
+// New returns the Source of r. Closing the Source does not close r.
+func New(name string, r io.Reader) (*Source, error) {
+	s := &Source{Name: name, Size: -1}
+	s.start = func() error { return s.decode(r) }
+	return s, nil
+}
+
+// NewCloser returns the Source of r. Closing the Source closes r.
+func NewCloser(name string, r io.ReadCloser) (*Source, error) {
+	s, err := New(name, r)
+	if err != nil {
+		return nil, errors.Join(err, r.Close())
+	}
+	s.close = append(s.close, r.Close)
+	return s, nil
+}
+
+// openFile opens the file of the Source's name, which waits for the writer of a
+// named pipe.
+func (s *Source) openFile() error {
+	f, err := os.Open(s.Name)
+	if err != nil {
+		return named(err)
+	}
+	s.close = append(s.close, f.Close)
+	return s.decode(f)
+}
+
+// named returns err with its path, and without the name of the system call.
+func named(err error) error {
+	if failed, ok := errors.AsType[*fs.PathError](err); ok {
+		return fmt.Errorf("%s: %w", failed.Path, failed.Err)
+	}
+	return err
+}
+
+// decode sets s.r to read what stored holds, decompressed if need be.
+func (s *Source) decode(stored io.Reader) error {
+	b := bufio.NewReaderSize(&counter{r: stored, n: &s.read}, 256<<10)
 	head, err := b.Peek(6)
 	if err != nil && !errors.Is(err, io.EOF) {
 		return fmt.Errorf("%s: %w", s.Name, err)
@@ -75,7 +103,6 @@ func (s *Source) decode(b *bufio.Reader) error {
 		if err != nil {
 			return fmt.Errorf("%s: gzip: %w", s.Name, err)
 		}
-		s.close = append(s.close, z.Close)
 		b = bufio.NewReaderSize(z, 256<<10)
 	case bytes.HasPrefix(head, []byte{0x28, 0xb5, 0x2f, 0xfd}):
 		z, err := zstd.NewReader(b, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(128<<20))
@@ -118,6 +145,11 @@ func refuse(name string, head []byte) error {
 
 // Read reads decompressed bytes. An error other than io.EOF names the input.
 func (s *Source) Read(p []byte) (int, error) {
+	if s.r == nil {
+		if err := s.start(); err != nil {
+			return 0, err
+		}
+	}
 	n, err := s.r.Read(p)
 	switch {
 	case err == nil || errors.Is(err, io.EOF):

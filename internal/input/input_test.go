@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -92,15 +93,58 @@ func TestOpenErrors(t *testing.T) {
 			src, err := Open(path)
 			if err == nil {
 				_, err = io.ReadAll(src)
-				src.Close()
+				if closeErr := src.Close(); closeErr != nil {
+					t.Errorf("the error is reported once more by Close: %v", closeErr)
+				}
 			}
-			if err == nil || !strings.Contains(err.Error(), tt.want) || !strings.Contains(err.Error(), path) {
+			if err == nil || !strings.Contains(err.Error(), tt.want) || strings.Count(err.Error(), path) != 1 {
 				t.Errorf("error %v, want it to name the file and %q", err, tt.want)
+			}
+			_, _, err = CountRecords(t.Context(), path, 1<<20)
+			if err == nil || !strings.Contains(err.Error(), tt.want) || strings.Count(err.Error(), path) != 1 {
+				t.Errorf("counting: error %v, want it to name the file once, and %q", err, tt.want)
 			}
 		})
 	}
 	if _, err := Open(t.TempDir()); err == nil || !strings.Contains(err.Error(), "is a directory") {
 		t.Errorf("a directory: %v", err)
+	}
+}
+
+// A reader that has nothing to say yet is not waited for, nor is the writer of a
+// named pipe: only a Read may wait.
+func TestOpeningDoesNotWait(t *testing.T) {
+	r, w := io.Pipe()
+	src, err := NewCloser("-", r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		_, err := w.Write(gzipped(t, content))
+		w.CloseWithError(err)
+	}()
+	if got, err := io.ReadAll(src); string(got) != content || err != nil {
+		t.Errorf("read %q, %v", got, err)
+	}
+	if err := src.Close(); err != nil {
+		t.Error(err)
+	}
+
+	pipe := filepath.Join(t.TempDir(), "pipe")
+	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if src, err = Open(pipe); err != nil {
+		t.Fatal(err)
+	}
+	defer src.Close()
+	go func() {
+		if err := os.WriteFile(pipe, []byte(content), 0o600); err != nil {
+			t.Error(err)
+		}
+	}()
+	if got, err := io.ReadAll(src); string(got) != content || src.Size != -1 || err != nil {
+		t.Errorf("read %q of %d bytes, %v", got, src.Size, err)
 	}
 }
 
