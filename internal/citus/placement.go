@@ -27,7 +27,7 @@ func Placements(ctx context.Context, conn *pgx.Conn, table uint32) ([]Placement,
 		JOIN pg_catalog.pg_dist_placement p USING (shardid)
 		JOIN pg_catalog.pg_class c ON c.oid = s.logicalrelid
 		JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-		WHERE s.logicalrelid = $1::oid`, table)
+		WHERE s.logicalrelid = $1::oid AND p.shardstate = 1`, table)
 	if err != nil {
 		return nil, fmt.Errorf("the placements of the shards: %w", err)
 	}
@@ -93,13 +93,15 @@ func Identity(ctx context.Context, conn *pgconn.PgConn) (string, error) {
 // taken before the lock would show the shard where it no longer is, and rows
 // copied there are lost. An error of code XX000 from the lock means that the
 // shard is gone.
+//
+// A placement of another state than 1 is one that waits to be dropped, in Citus 11.
 func GuardSQL(shard, colocation int64) string {
 	const shareLock = 5 // as Citus's own writes take it: it waits for a move, and the next move waits for it
 	return fmt.Sprintf(`SELECT pg_catalog.lock_shard_metadata(%d, ARRAY[%d]::bigint[]);
 		SELECT count(*) FROM pg_catalog.pg_dist_placement p
 		JOIN pg_catalog.pg_dist_shard s USING (shardid)
 		JOIN pg_catalog.pg_dist_partition t ON t.logicalrelid = s.logicalrelid
-		WHERE p.shardid = %d AND t.colocationid = %d
+		WHERE p.shardid = %d AND p.shardstate = 1 AND t.colocationid = %d
 		  AND p.groupid = (SELECT groupid FROM pg_catalog.pg_dist_local_group)`, shareLock, shard, shard, colocation)
 }
 
