@@ -15,7 +15,9 @@ type target struct {
 	node     int
 	table    string // quoted, for COPY
 	relation string // what errors call it
-	guard    string // statements that hold a shard in its place, "" for none
+	guard    string // statements that lock it, and then count what is still as it was; "" for none
+	count    int    // what the guard must count
+	lost     error  // what another count means
 	direct   bool   // the coordinator's lock on the table does not see these rows
 }
 
@@ -47,7 +49,9 @@ func (l *Loader) newDispatch(ctx context.Context, lay *layout, lanes *lanes, rou
 // through returns the target of rows that the coordinator, or the plain server,
 // is to place.
 func (d *dispatch) through() target {
-	return target{table: d.l.table.SQL(), relation: d.l.table.Name}
+	lock := d.l.lockSQL() + "; "
+	return target{table: d.l.table.SQL(), relation: d.l.table.Name,
+		guard: lock + d.lay.sameSQL(), count: len(d.lay.columns), lost: &ChangedError{Table: d.l.table.SQL()}}
 }
 
 // target returns where a batch of the lane goes now.
@@ -91,12 +95,14 @@ func (d *dispatch) at(p citus.Placement) target {
 			continue
 		}
 		if d.route == RouteNode {
-			t := d.through()
-			t.node, t.direct = n.index, n.index > 0
-			return t
+			if n.index == 0 {
+				return d.through()
+			}
+			// The fence is not opened before its rows are stored: it needs no guard.
+			return target{node: n.index, table: d.l.table.SQL(), relation: d.l.table.Name, direct: true}
 		}
 		return target{node: n.index, table: p.Table, relation: relationOf(p.Table), direct: true,
-			guard: citus.GuardSQL(p.ShardID, d.l.distribution.Colocation)}
+			guard: citus.GuardSQL(p.ShardID, d.l.distribution.Colocation), count: 1, lost: errGone}
 	}
 	return d.through()
 }

@@ -4,11 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"shardload/internal/catalog"
+	"shardload/internal/citus"
 )
 
 // A fence is a lock on the table, held on the coordinator as long as a load runs.
@@ -22,23 +25,18 @@ import (
 type fence struct {
 	l        *Loader
 	lay      *layout
+	route    Route
 	conn     *pgx.Conn
 	identity string
+	fileNode uint32 // 0 until it was read behind the lock; TRUNCATE and rebuilds change it
 }
 
 // fencePoll is how often the fence looks for somebody who waits at it.
 const fencePoll = 500 * time.Millisecond
 
 // raiseFence locks the table, and makes sure that it is still what Open found.
-func (l *Loader) raiseFence(ctx context.Context, lay *layout) (*fence, error) {
-	f := &fence{l: l, lay: lay}
-	l.controlMu.Lock()
-	was, err := l.identity(ctx, l.control, lay)
-	l.controlMu.Unlock()
-	if err != nil {
-		return nil, err
-	}
-	f.identity = was
+func (l *Loader) raiseFence(ctx context.Context, lay *layout, route Route) (*fence, error) {
+	f := &fence{l: l, lay: lay, route: route, identity: lay.identity(l.table, l.distribution, route)}
 	if err := f.lock(ctx); err != nil {
 		f.close()
 		return nil, err
@@ -57,15 +55,25 @@ func (f *fence) lock(ctx context.Context) (err error) {
 			return fmt.Errorf("lock %s: %w", f.l.table.SQL(), err)
 		}
 	}
-	lock := "LOCK TABLE " + f.l.table.SQL() + " IN ROW EXCLUSIVE MODE"
-	if f.l.server.Citus != "" {
-		// LOCK TABLE would lock the workers' tables, too.
-		lock = "SELECT pg_catalog.lock_relation_if_exists(" + quoteLiteral(f.l.table.SQL()) + ", 'ROW EXCLUSIVE')"
+	err = exec(ctx, f.conn.PgConn(), f.l.session.begin()+f.l.lockSQL())
+	if pgErr, ok := errors.AsType[*pgconn.PgError](err); ok && pgErr.Code == undefinedTable {
+		return f.changed("it is gone")
 	}
-	if err := exec(ctx, f.conn.PgConn(), f.l.session.begin()+lock); err != nil {
+	if err != nil {
 		return fmt.Errorf("lock %s: %w", f.l.table.SQL(), err)
 	}
 	return nil
+}
+
+const undefinedTable = "42P01"
+
+// lockSQL returns the statement that locks the table as writers do.
+func (l *Loader) lockSQL() string {
+	if l.server.Citus != "" {
+		// LOCK TABLE would lock the workers' tables, too.
+		return "SELECT pg_catalog.lock_relation_if_exists(" + quoteLiteral(l.table.SQL()) + ", 'ROW EXCLUSIVE')"
+	}
+	return "LOCK TABLE " + l.table.SQL() + " IN ROW EXCLUSIVE MODE"
 }
 
 // watch opens the fence for those who wait at it, and mends it when its
@@ -96,10 +104,11 @@ func (f *fence) watch(ctx context.Context, lanes *lanes, stored <-chan struct{})
 	}
 }
 
-// waiting reports whether somebody waits for a lock on the table.
+// waiting reports whether somebody waits for the fence: for the table's lock, or,
+// as CREATE INDEX CONCURRENTLY does, for the end of its transaction.
 func (f *fence) waiting(ctx context.Context) (waiting bool, err error) {
-	err = f.conn.QueryRow(ctx, `SELECT EXISTS (SELECT 1 FROM pg_catalog.pg_locks WHERE locktype = 'relation' AND NOT granted
-		AND relation = $1::oid AND database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database()))`, f.l.table.OID).Scan(&waiting)
+	err = f.conn.QueryRow(ctx, `SELECT EXISTS (SELECT 1 FROM pg_catalog.pg_locks
+		WHERE pid <> pg_backend_pid() AND NOT granted AND pg_backend_pid() = ANY (pg_catalog.pg_blocking_pids(pid)))`).Scan(&waiting)
 	if err != nil {
 		return false, fmt.Errorf("watch the lock on %s: %w", f.l.table.SQL(), err)
 	}
@@ -107,13 +116,12 @@ func (f *fence) waiting(ctx context.Context) (waiting bool, err error) {
 }
 
 // open lets those through who wait, with no row on its way that they would not
-// see.
+// see. If the table is another afterwards no batch starts any more.
 func (f *fence) open(ctx context.Context, lanes *lanes) error {
 	f.l.cfg.Log.Info("somebody changes the table; the load waits for it", "table", f.l.table.SQL())
 	if err := lanes.pause(ctx); err != nil {
 		return err
 	}
-	defer lanes.resume()
 	if !f.conn.IsClosed() {
 		if err := exec(ctx, f.conn.PgConn(), "COMMIT"); err != nil && !f.conn.IsClosed() {
 			return fmt.Errorf("unlock %s: %w", f.l.table.SQL(), err)
@@ -122,23 +130,63 @@ func (f *fence) open(ctx context.Context, lanes *lanes) error {
 	if err := f.lock(ctx); err != nil { // behind those who waited
 		return err
 	}
-	return f.check(ctx)
+	if err := f.check(ctx); err != nil {
+		return err
+	}
+	lanes.resume()
+	return nil
 }
 
 // check compares the table with what it was when the fence was raised.
 func (f *fence) check(ctx context.Context) error {
-	now, err := f.l.identity(ctx, f.conn, f.lay)
+	t, err := catalog.Lookup(ctx, f.conn, f.l.table.SQL())
 	if _, dropped := errors.AsType[*catalog.NotFoundError](err); dropped {
-		return &ChangedError{Table: f.l.table.SQL()}
+		return f.changed("it is gone")
 	}
 	if err != nil {
 		return err
 	}
-	if now != f.identity {
-		f.l.cfg.Log.Warn("the table has changed", "was", f.identity, "is", now)
-		return &ChangedError{Table: f.l.table.SQL()}
+	d := &citus.Distribution{Kind: citus.Local}
+	if f.l.server.Citus != "" {
+		if d, err = citus.Distribute(ctx, f.conn, t.OID); err != nil {
+			return err
+		}
+	}
+	if now := f.lay.identity(t, d, f.route); now != f.identity {
+		return f.changed("it is now " + now + ", and was " + f.identity)
+	}
+	if f.fileNode != 0 && f.fileNode != t.RelFileNode {
+		return f.changed("it was emptied or rewritten")
+	}
+	f.fileNode = t.RelFileNode
+	return f.checkNodes(ctx)
+}
+
+// checkNodes makes sure that the nodes to which rows went are still part of the
+// cluster: the lock on a shard is of no use on a node that is not told of moves.
+func (f *fence) checkNodes(ctx context.Context) error {
+	if f.route == RouteCoordinator {
+		return nil
+	}
+	now, err := citus.Nodes(ctx, f.conn)
+	if err != nil {
+		return err
+	}
+	for _, n := range f.l.nodes[1:] {
+		ok := slices.ContainsFunc(now, func(c citus.Node) bool {
+			return c.Group == n.group && c.Address() == n.address && c.Active && c.Synced && c.Role == "primary"
+		})
+		if !ok {
+			return f.changed(n.name + " was taken out of the cluster, replaced, or cut off from its metadata")
+		}
 	}
 	return nil
+}
+
+// changed is the error of a table that is not what it was.
+func (f *fence) changed(how string) error {
+	f.l.cfg.Log.Warn("the table has changed", "table", f.l.table.SQL(), "how", how)
+	return &ChangedError{Table: f.l.table.SQL()}
 }
 
 // close opens the fence for good.

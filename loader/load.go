@@ -117,7 +117,7 @@ func (l *Loader) run(ctx context.Context, ld *load, first *chunk, ask *asker) er
 	for range decoders + 1 {
 		ld.buffers <- nil
 	}
-	fence, err := l.raiseFence(ctx, ld.lay)
+	fence, err := l.raiseFence(ctx, ld.lay, ld.dispatch.route)
 	if err != nil {
 		return err
 	}

@@ -19,6 +19,7 @@ import (
 type node struct {
 	index    int
 	name     string // for messages
+	address  string // in pg_dist_node; "" for the first node
 	group    int32
 	config   *pgconn.Config
 	identity string // as the coordinator has it; "" for the first node

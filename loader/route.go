@@ -3,8 +3,7 @@ package loader
 import (
 	"context"
 	"fmt"
-
-	"github.com/jackc/pgx/v5"
+	"strings"
 
 	"shardload/internal/catalog"
 	"shardload/internal/citus"
@@ -96,7 +95,7 @@ func (l *Loader) reachShards(ctx context.Context) (obstacle, error) {
 // is enough to go through the coordinator: a shard may move there.
 func (l *Loader) reachNodes(ctx context.Context, nodes []citus.Node, ids map[string]string) (obstacle, error) {
 	for _, n := range nodes {
-		name := fmt.Sprintf("%s:%d", n.Name, n.Port)
+		name := n.Address()
 		switch {
 		case n.Role != "primary":
 			continue
@@ -113,7 +112,7 @@ func (l *Loader) reachNodes(ctx context.Context, nodes []citus.Node, ids map[str
 		if err != nil {
 			return "", err
 		}
-		to := &node{index: len(l.nodes), name: "node " + name, group: n.Group, config: nodeConfig(&l.cfg.Conn.Config, host, port), identity: ids[name]}
+		to := &node{index: len(l.nodes), name: "node " + name, address: name, group: n.Group, config: nodeConfig(&l.cfg.Conn.Config, host, port), identity: ids[name]}
 		if err := l.try(ctx, to); err != nil {
 			if ctx.Err() != nil {
 				return "", context.Cause(ctx)
@@ -221,27 +220,35 @@ func (lay *layout) sample(first *chunk, k key) (values []string, hashes []int32)
 	return values, hashes
 }
 
-// identity returns what must not change while a load runs: which table it is, how
-// it is distributed, and what the loaded columns are.
-func (l *Loader) identity(ctx context.Context, conn *pgx.Conn, lay *layout) (string, error) {
-	t, err := catalog.Lookup(ctx, conn, l.table.SQL())
-	if err != nil {
-		return "", err
-	}
-	id := fmt.Sprintf("table %d", t.OID)
-	if l.server.Citus != "" {
-		d, err := citus.Distribute(ctx, conn, t.OID)
-		if err != nil {
-			return "", err
-		}
-		id += fmt.Sprintf(", %s by %q in colocation group %d", d.Kind, d.Column, d.Colocation)
-	}
+// identity returns what must not change while a load by that route runs: which
+// table it is, how it is distributed, what the loaded columns are, and that no
+// other is filled from a sequence that shards do not have.
+func (lay *layout) identity(t *catalog.Table, d *citus.Distribution, route Route) string {
+	id := fmt.Sprintf("table %d, %s by %q in colocation group %d", t.OID, d.Kind, d.Column, d.Colocation)
+	given := map[string]bool{}
 	for _, c := range lay.columns {
-		now := t.Column(c.Name)
-		if now == nil {
-			return id + fmt.Sprintf(", without column %q", c.Name), nil
+		given[c.Name] = true
+		if now := t.Column(c.Name); now != nil {
+			id += fmt.Sprintf(", %q %s", now.Name, now.Type)
 		}
-		id += fmt.Sprintf(", %q %s", now.Name, now.Type)
 	}
-	return id, nil
+	for i := range t.Columns {
+		if c := &t.Columns[i]; route != RouteCoordinator && !given[c.Name] && c.UsesSequence {
+			id += fmt.Sprintf(", %q from a sequence", c.Name)
+		}
+	}
+	return id
+}
+
+// sameSQL returns the query that counts the loaded columns which the table of that
+// name still has. Rows in binary would be stored as other values in a column of
+// another type.
+func (lay *layout) sameSQL() string {
+	columns := make([]string, len(lay.columns))
+	for i, c := range lay.columns {
+		columns[i] = "(" + quoteLiteral(c.Name) + ", " + quoteLiteral(c.Type) + ")"
+	}
+	return fmt.Sprintf(`SELECT count(*) FROM pg_catalog.pg_attribute WHERE attrelid = pg_catalog.to_regclass(%s) AND attrelid = %d::oid
+		AND (attname::text, pg_catalog.format_type(atttypid, atttypmod)) IN (%s)`,
+		quoteLiteral(lay.table.SQL()), lay.table.OID, strings.Join(columns, ", "))
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -89,12 +90,12 @@ func (s *stream) store(ctx context.Context, b *batch) error {
 	return s.commit(ctx, b)
 }
 
-// begin opens a batch's transaction and, where rows go straight into a shard,
-// locks it in its place. All of it is one round trip.
+// begin opens a batch's transaction and locks what it writes to, which must still
+// be as it was. All of it is one round trip.
 func (s *stream) begin(ctx context.Context, t target) error {
 	results, err := s.conn.Exec(ctx, s.load.begin+t.guard).ReadAll()
 	if pgErr, ok := errors.AsType[*pgconn.PgError](err); ok && t.guard != "" && citus.Gone(pgErr) {
-		return s.rollback(ctx)
+		return s.rollback(ctx, t)
 	}
 	if err != nil {
 		return s.fail(ctx, fmt.Errorf("begin: %w", err))
@@ -102,18 +103,18 @@ func (s *stream) begin(ctx context.Context, t target) error {
 	if t.guard == "" {
 		return nil
 	}
-	if last := results[len(results)-1].Rows; len(last) != 1 || string(last[0][0]) != "1" {
-		return s.rollback(ctx)
+	if last := results[len(results)-1].Rows; len(last) != 1 || string(last[0][0]) != strconv.Itoa(t.count) {
+		return s.rollback(ctx, t)
 	}
 	return nil
 }
 
-// rollback ends the transaction of a batch whose shard is gone.
-func (s *stream) rollback(ctx context.Context) error {
+// rollback ends the transaction of a batch whose target is not what it was.
+func (s *stream) rollback(ctx context.Context, t target) error {
 	if err := exec(ctx, s.conn, "ROLLBACK"); err != nil {
 		return s.fail(ctx, fmt.Errorf("roll back: %w", err))
 	}
-	return errGone
+	return t.lost
 }
 
 // copyPart stores p with one COPY statement.
@@ -126,8 +127,8 @@ func (s *stream) copyPart(ctx context.Context, t target, p *part) error {
 	order := s.sorter.sort(p)
 	tag, err := s.conn.CopyFrom(ctx, newPartReader(p, order), "COPY "+t.table+form)
 	if pgErr, ok := errors.AsType[*pgconn.PgError](err); ok && ctx.Err() == nil {
-		if t.guard != "" && citus.Gone(pgErr) {
-			return s.rollback(ctx)
+		if errors.Is(t.lost, errGone) && citus.Gone(pgErr) {
+			return s.rollback(ctx, t)
 		}
 		if !blamesRow(pgErr) {
 			return s.fail(ctx, refused(pgErr))

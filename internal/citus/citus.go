@@ -41,6 +41,9 @@ type Node struct {
 	Synced bool
 }
 
+// Address returns the node's name and port as the cluster's nodes call it.
+func (n Node) Address() string { return fmt.Sprintf("%s:%d", n.Name, n.Port) }
+
 // Nodes returns the nodes of the cluster, the coordinator first if it is one of
 // them.
 func Nodes(ctx context.Context, conn *pgx.Conn) ([]Node, error) {

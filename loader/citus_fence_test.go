@@ -1,0 +1,64 @@
+package loader_test
+
+import (
+	"testing"
+	"time"
+
+	"shardload/loader"
+)
+
+// TestFence holds that whoever changes or rebuilds the table while a load runs, or
+// while it waits for input, gets through, and that the load either stores
+// everything as it should be or says that the table was changed.
+func TestFence(t *testing.T) {
+	for _, tt := range []struct {
+		name, sql string
+		changes   bool // what the load cannot go on with
+	}{
+		{"shard count", "SELECT alter_distributed_table('flowing', shard_count => 5, cascade_to_colocated => false)", true},
+		{"undistribute", "SELECT undistribute_table('flowing')", true},
+		{"access method", "SELECT alter_table_set_access_method('flowing', 'columnar')", true},
+		{"truncate", "TRUNCATE flowing", true},
+		{"drop", "DROP TABLE flowing", true},
+		{"drop and make anew", "BEGIN; DROP TABLE flowing; " + flowing + "; SELECT create_distributed_table('flowing', 'tenant', colocate_with => 'none'); COMMIT", true},
+		{"rename", "ALTER TABLE flowing RENAME TO flown", true},
+		{"column type", "ALTER TABLE flowing ALTER COLUMN n TYPE float8", true},
+		{"column dropped", "ALTER TABLE flowing DROP COLUMN n", true},
+		{"column added", "ALTER TABLE flowing ADD COLUMN extra int DEFAULT 5", false},
+		{"index", "CREATE INDEX ON flowing (id)", false},
+		{"index, concurrently", "CREATE INDEX CONCURRENTLY flowing_id ON flowing (id)", false},
+		{"default from a sequence", "CREATE SEQUENCE counted; ALTER TABLE flowing ALTER COLUMN spare SET DEFAULT nextval('counted')", true},
+	} {
+		for i, route := range []loader.Route{loader.RouteShard, loader.RouteNode, loader.RouteCoordinator} {
+			t.Run(tt.name+"/"+string(route), func(t *testing.T) {
+				dsn, conn := flowTable(t)
+				exec(t, conn, "ALTER TABLE flowing ADD COLUMN spare bigint")
+				f := newFlow(0)
+				if i == 0 { // its input waits
+					f = newFlow(12_000)
+				}
+				r := start(t, loader.Config{Conn: parse(t, dsn), Table: "flowing", Route: route}, f)
+				if f.most > 0 {
+					<-f.paused
+				}
+				within(t, dsn, tt.sql, 10*time.Second)
+				_, err := r.finish()
+				switch {
+				case err != nil && !changed(err):
+					t.Errorf("error %v", err)
+				case err == nil && tt.changes && !(route == loader.RouteCoordinator && tt.name == "default from a sequence"):
+					t.Error("no error")
+				case err != nil && !tt.changes:
+					t.Errorf("error %v", err)
+				case err == nil:
+					sameRows(t, conn, "flowing", r.flow.rows)
+				}
+				if tt.name == "column type" {
+					if wrong := query(t, conn, "SELECT count(*) FROM flowing WHERE n <> id::bigint * 1000003")[0]; wrong != "0" {
+						t.Errorf("%s rows have a wrong value", wrong)
+					}
+				}
+			})
+		}
+	}
+}
