@@ -41,9 +41,12 @@ func Main(ctx context.Context, env Env) int {
 	running := false
 	root.PersistentPreRun = func(*cobra.Command, []string) { running = true }
 
-	cmd, err := root.ExecuteContextC(ctx)
-	if err != nil && !running {
-		err = usageFor(cmd, err)
+	err := misplacedServer(env.Args)
+	if err == nil {
+		var cmd *cobra.Command
+		if cmd, err = root.ExecuteContextC(ctx); err != nil && !running {
+			err = usageFor(cmd, err)
+		}
 	}
 	if text := describe(ctx, err); text != "" {
 		fmt.Fprintln(env.Stderr, "shardload: "+text)

@@ -7,7 +7,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -34,11 +33,6 @@ type tableInput struct {
 // inputs says which files belong to which table: a directory's files to the
 // dataset's tables, or files that are named to the table that is named.
 func inputs(cmd *cobra.Command, table string, args []string) ([]tableInput, error) {
-	for _, arg := range args {
-		if strings.HasPrefix(arg, "postgres://") || strings.HasPrefix(arg, "postgresql://") {
-			return nil, usagef(cmd, "a server is named with --dsn")
-		}
-	}
 	switch {
 	case len(args) == 0 && table == "":
 		return nil, usagef(cmd, "nothing to read: name a directory, or --table and files")

@@ -33,6 +33,22 @@ func (a *app) server() (*pgx.ConnConfig, error) {
 	return parseDSN("", "the environment")
 }
 
+// misplacedServer refuses arguments that name a server elsewhere than behind --dsn.
+// They may hold a password, and most complaints repeat what they complain about.
+func misplacedServer(args []string) error {
+	for i, arg := range args {
+		if strings.HasPrefix(arg, "--dsn=") || i > 0 && args[i-1] == "--dsn" {
+			continue
+		}
+		for _, sign := range []string{"postgres://", "postgresql://", "password="} {
+			if strings.Contains(arg, sign) {
+				return &usageError{msg: "a server is named with --dsn", try: "shardload --help"}
+			}
+		}
+	}
+	return nil
+}
+
 // parseDSN understands dsn. Its errors name the source, never the string: it may
 // hold a password, and in a string that cannot be parsed nobody knows where.
 func parseDSN(dsn, source string) (*pgx.ConnConfig, error) {
