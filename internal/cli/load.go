@@ -72,8 +72,8 @@ func newLoadCommand(a *app) *cobra.Command {
 	flags.BoolVar(&opt.noAnalyze, "no-analyze", false, "leave the tables' statistics as they are")
 	flags.BoolVar(&opt.explain, "explain", false, "say what would be done and why, and do nothing")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		if opt.cfg.Streams < 0 || opt.cfg.Streams > loader.MaxStreams {
-			return usagef(cmd, "--streams is %d: want 1 to %d, or 0 for the default", opt.cfg.Streams, loader.MaxStreams)
+		if err := opt.settle(cmd); err != nil {
+			return err
 		}
 		tables, err := inputs(cmd, opt.table, args)
 		if err != nil {
@@ -84,11 +84,32 @@ func newLoadCommand(a *app) *cobra.Command {
 	return cmd
 }
 
+// settle checks the flags that depend on each other. A record must fit twice into
+// the memory: the default of --max-record follows --memory.
+func (opt *loadOptions) settle(cmd *cobra.Command) error {
+	half := opt.memory / 2
+	if !cmd.Flags().Changed("max-record") {
+		opt.maxRecord = min(opt.maxRecord, half)
+	}
+	switch {
+	case opt.cfg.Streams < 0 || opt.cfg.Streams > loader.MaxStreams:
+		return usagef(cmd, "--streams is %d: want 1 to %d, or 0 for the default", opt.cfg.Streams, loader.MaxStreams)
+	case opt.batch > 1<<30:
+		return usagef(cmd, "--batch is %s: want at most 1 GiB", sizeValue{&opt.batch, 1})
+	case opt.maxRecord > 1<<30:
+		return usagef(cmd, "--max-record is %s: PostgreSQL takes no more than 1 GiB", sizeValue{&opt.maxRecord, 1})
+	case opt.maxRecord > half:
+		return usagef(cmd, "--max-record is %s: it must fit twice into --memory, which is %s", sizeValue{&opt.maxRecord, 1}, sizeValue{&opt.memory, 1})
+	}
+	return nil
+}
+
 func (a *app) runLoad(ctx context.Context, opt loadOptions, inputs []tableInput) (err error) {
 	server, err := a.server()
 	if err != nil {
 		return err
 	}
+	defer opt.limitMemory()()
 	cfg := opt.cfg
 	cfg.Conn = server
 	cfg.Memory, cfg.Batch, cfg.MaxRecord = opt.memory, int(opt.batch), int(opt.maxRecord)
@@ -182,15 +203,8 @@ func (a *app) load(ctx context.Context, tables []openTable, analyze bool) (loadR
 func (a *app) loadTable(ctx context.Context, t openTable, analyze bool) (done tableLoad, err error) {
 	total := storedSize(t.Files)
 	for _, file := range t.Files {
-		before := done
-		stop := a.progress(t.Table, func() snapshot {
-			p := t.loader.Progress()
-			s := snapshot{before.Rows + p.Rows, before.Bytes + p.Bytes, before.stored + p.BytesRead, total}
-			if t.Rows > 0 { // what is read may be far from stored yet
-				s.Done, s.Total = s.Rows, t.Rows
-			}
-			return s
-		})
+		stored := done.stored
+		stop := a.progress(t.Table, func() snapshot { return loadProgress(t.loader.Progress(), stored, total, t.Rows) })
 		result, err := t.loader.Load(ctx, a.input(file))
 		stop()
 		done.add(result)
@@ -207,6 +221,16 @@ func (a *app) loadTable(ctx context.Context, t openTable, analyze bool) (done ta
 		done.AnalyzeSeconds = time.Since(begun).Seconds()
 	}
 	return done, nil
+}
+
+// loadProgress says how far a table is, the earlier files of which have that size
+// of the total, and which will have that many rows, if known.
+func loadProgress(p loader.Progress, earlier, total, rows int64) snapshot {
+	s := snapshot{Rows: p.Rows, Bytes: p.Bytes, Done: earlier + p.BytesRead, Total: total}
+	if rows > 0 { // what is read may be far from stored yet
+		s.Done, s.Total = p.Rows, rows
+	}
+	return s
 }
 
 // input returns what the argument file of load names.

@@ -9,6 +9,9 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"shardload/internal/pgtest"
+	"shardload/loader"
 )
 
 // Away from a terminal there is a line every five seconds, and after stop nothing.
@@ -83,5 +86,43 @@ func TestBar(t *testing.T) {
 				t.Errorf("total %d: not cleared: %q", total, end)
 			}
 		})
+	}
+}
+
+// The loader's rows and bytes are those of all files of a table so far, what it has
+// read of its input is that of the last one.
+func TestLoadProgress(t *testing.T) {
+	p := loader.Progress{BytesRead: 10, BytesTotal: 50, Rows: 7, Bytes: 90}
+	if got, want := loadProgress(p, 100, 150, -1), (snapshot{Rows: 7, Bytes: 90, Done: 110, Total: 150}); got != want {
+		t.Errorf("by size: %+v, want %+v", got, want)
+	}
+	if got, want := loadProgress(p, 100, 150, 8), (snapshot{Rows: 7, Bytes: 90, Done: 7, Total: 8}); got != want {
+		t.Errorf("by rows: %+v, want %+v", got, want)
+	}
+}
+
+// What is shown at the end of the second of two files is what both have together.
+func TestLoadProgressOfSeveralFiles(t *testing.T) {
+	dsn := pgtest.Plain(t)
+	conn := pgtest.Connect(t, dsn)
+	if _, err := conn.Exec(t.Context(), "CREATE TABLE events (id int)"); err != nil {
+		t.Fatal(err)
+	}
+	server, err := parseDSN(dsn, "the test's server")
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := loader.Open(t.Context(), loader.Config{Conn: server, Table: "events"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	for range 2 {
+		if _, err := l.Load(t.Context(), loader.Reader("-", strings.NewReader("1\n2\n3\n"))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := loadProgress(l.Progress(), 0, 0, -1); got.Rows != 6 || got.Bytes != 12 {
+		t.Errorf("%+v, want 6 rows and 12 bytes", got)
 	}
 }
