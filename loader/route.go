@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"time"
 
 	"shardload/internal/catalog"
 	"shardload/internal/citus"
@@ -124,8 +125,15 @@ func (l *Loader) reachNodes(ctx context.Context, nodes []citus.Node, ids map[str
 	return "", nil
 }
 
-// try connects to a node and notes how many connections it has left.
+// reachTimeout is how long a node may take to answer. Addresses that mean nothing
+// outside the cluster often lead to where nobody answers at all.
+const reachTimeout = 5 * time.Second
+
+// try makes sure that a node can be reached, and keeps the connection for a
+// stream.
 func (l *Loader) try(ctx context.Context, n *node) error {
+	ctx, cancel := context.WithTimeout(ctx, reachTimeout)
+	defer cancel()
 	conn, err := n.connect(ctx)
 	if err != nil {
 		return err
