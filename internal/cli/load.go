@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -199,20 +200,21 @@ func (a *app) load(ctx context.Context, tables []openTable, analyze bool) (loadR
 	return report, nil
 }
 
-// loadTable loads the files of t.
+// loadTable loads the files of t. Its progress is that of all of them together.
 func (a *app) loadTable(ctx context.Context, t openTable, analyze bool) (done tableLoad, err error) {
+	var stored atomic.Int64 // size of the files that are done
 	total := storedSize(t.Files)
+	stop := a.progress(t.Table, func() snapshot { return loadProgress(t.loader.Progress(), stored.Load(), total, t.Rows) })
+	defer stop()
 	for _, file := range t.Files {
-		stored := done.stored
-		stop := a.progress(t.Table, func() snapshot { return loadProgress(t.loader.Progress(), stored, total, t.Rows) })
 		result, err := t.loader.Load(ctx, a.input(file))
-		stop()
 		done.add(result)
-		done.stored += storedSize([]string{file})
+		stored.Add(storedSize([]string{file}))
 		if err != nil {
 			return done, err
 		}
 	}
+	stop()
 	if analyze {
 		begun := time.Now()
 		if err := t.loader.Analyze(ctx); err != nil {

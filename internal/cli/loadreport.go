@@ -29,7 +29,6 @@ type tableLoad struct {
 	InDoubt        int64   `json:"in_doubt,omitempty"`
 
 	elapsed time.Duration
-	stored  int64 // size of the files that are done
 }
 
 // add counts the result of one more input.
