@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"net"
 	"regexp"
 	"strings"
 	"testing"
@@ -64,4 +66,37 @@ func FuzzParseDSN(f *testing.F) {
 			t.Errorf("%q: more than a line: %v", dsn, err)
 		}
 	})
+}
+
+// A server without TLS that hangs up is only told to speak it where it must.
+func TestServerThatHangsUp(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	go func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			request := make([]byte, 8)
+			if _, err := io.ReadFull(conn, request); err == nil && request[3] == 8 { // may I speak TLS?
+				_, _ = conn.Write([]byte("N")) // whoever asked hears of it otherwise
+			}
+			conn.Close()
+		}
+	}()
+	for mode, want := range map[string]string{"prefer": "closed the connection without an answer", "require": "does not speak TLS"} {
+		cfg, err := parseDSN("postgres://me:PASSWORD@"+listener.Addr().String()+"/db?sslmode="+mode, "--dsn")
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = connect(t.Context(), cfg)
+		text, ok := describeServer(err)
+		if !ok || !strings.Contains(text, want) || strings.Contains(text, "PASSWORD") {
+			t.Errorf("%s: %q, want %q", mode, text, want)
+		}
+	}
 }

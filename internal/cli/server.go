@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -128,7 +129,7 @@ func describeServer(err error) (text string, ok bool) {
 	if refused, ok := errors.AsType[*pgconn.PgError](err); ok {
 		return fmt.Sprintf("server %s: %s%s", at, refused.Message, serverHint(refused.Code, cfg)), true
 	}
-	return networkFailure(at, err), true
+	return networkFailure(at, cfg, err), true
 }
 
 // serverHint says what to do about a server's refusal.
@@ -150,7 +151,7 @@ func serverHint(code string, cfg *pgconn.Config) string {
 }
 
 // networkFailure describes why the server at the address was not reached.
-func networkFailure(at string, err error) string {
+func networkFailure(at string, cfg *pgconn.Config, err error) string {
 	var (
 		dns         *net.DNSError
 		certificate *tls.CertificateVerificationError
@@ -170,12 +171,20 @@ func networkFailure(at string, err error) string {
 	case errors.As(err, &certificate), errors.As(err, &authority), errors.As(err, &hostname):
 		return fmt.Sprintf("server %s: its TLS certificate is not trusted: %v; name its authority with sslrootcert, or choose another sslmode",
 			at, rootCause(err))
+	case strings.Contains(err.Error(), "server refused TLS connection") && mayBePlain(cfg):
+		// It was asked without TLS, too, and hung up.
+		return fmt.Sprintf("server %s: it closed the connection without an answer%s", at, another)
 	case strings.Contains(err.Error(), "server refused TLS connection"):
 		return fmt.Sprintf("server %s: it does not speak TLS, which sslmode asks for; switch it on there, or use sslmode=prefer", at)
 	case pgconn.Timeout(err), errors.Is(err, context.DeadlineExceeded):
 		return fmt.Sprintf("no server at %s: no answer in time%s", at, another)
 	}
 	return fmt.Sprintf("server %s: %v", at, rootCause(err))
+}
+
+// mayBePlain reports whether cfg also connects without TLS.
+func mayBePlain(cfg *pgconn.Config) bool {
+	return cfg.TLSConfig == nil || slices.ContainsFunc(cfg.Fallbacks, func(f *pgconn.FallbackConfig) bool { return f.TLSConfig == nil })
 }
 
 // rootCause returns the innermost error of a chain.
