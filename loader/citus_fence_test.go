@@ -17,7 +17,6 @@ func TestFence(t *testing.T) {
 	}{
 		{"shard count", "SELECT alter_distributed_table('flowing', shard_count => 5, cascade_to_colocated => false)", true},
 		{"undistribute", "SELECT undistribute_table('flowing')", true},
-		{"access method", "SELECT alter_table_set_access_method('flowing', 'columnar')", true},
 		{"truncate", "TRUNCATE flowing", true},
 		{"drop", "DROP TABLE flowing", true},
 		{"drop and make anew", "BEGIN; DROP TABLE flowing; " + flowing + "; SELECT create_distributed_table('flowing', 'tenant', colocate_with => 'none'); COMMIT", true},

@@ -51,7 +51,7 @@ func (l *Loader) newDispatch(ctx context.Context, lay *layout, lanes *lanes, rou
 func (d *dispatch) through() target {
 	lock := d.l.lockSQL() + "; "
 	return target{table: d.l.table.SQL(), relation: d.l.table.Name,
-		guard: lock + d.lay.sameSQL(), count: len(d.lay.columns), lost: &ChangedError{Table: d.l.table.SQL()}}
+		guard: lock + d.lay.sameSQL(true), count: len(d.lay.columns), lost: &ChangedError{Table: d.l.table.SQL()}}
 }
 
 // target returns where a batch of the lane goes now.
@@ -95,11 +95,13 @@ func (d *dispatch) at(p citus.Placement) target {
 			continue
 		}
 		if d.route == RouteNode {
-			if n.index == 0 {
-				return d.through()
+			t := d.through()
+			// A batch may wait for whoever waits at the fence: TRUNCATE locks the
+			// workers' tables before the coordinator's. So it is not direct.
+			if t.node = n.index; n.index > 0 {
+				t.guard = d.l.lockSQL() + "; " + d.lay.sameSQL(false)
 			}
-			// The fence is not opened before its rows are stored: it needs no guard.
-			return target{node: n.index, table: d.l.table.SQL(), relation: d.l.table.Name, direct: true}
+			return t
 		}
 		return target{node: n.index, table: p.Table, relation: relationOf(p.Table), direct: true,
 			guard: citus.GuardSQL(p.ShardID, d.l.distribution.Colocation), count: 1, lost: errGone}

@@ -250,13 +250,16 @@ func (lay *layout) identity(t *catalog.Table, d *citus.Distribution, route Route
 
 // sameSQL returns the query that counts the loaded columns which the table of that
 // name still has. Rows in binary would be stored as other values in a column of
-// another type.
-func (lay *layout) sameSQL() string {
+// another type. The table's OID is another on each node; here says that it is ours.
+func (lay *layout) sameSQL(here bool) string {
 	columns := make([]string, len(lay.columns))
 	for i, c := range lay.columns {
 		columns[i] = "(" + quoteLiteral(c.Name) + ", " + quoteLiteral(c.Type) + ")"
 	}
-	return fmt.Sprintf(`SELECT count(*) FROM pg_catalog.pg_attribute WHERE attrelid = pg_catalog.to_regclass(%s) AND attrelid = %d::oid
-		AND (attname::text, pg_catalog.format_type(atttypid, atttypmod)) IN (%s)`,
-		quoteLiteral(lay.table.SQL()), lay.table.OID, strings.Join(columns, ", "))
+	sql := fmt.Sprintf(`SELECT count(*) FROM pg_catalog.pg_attribute WHERE attrelid = pg_catalog.to_regclass(%s)
+		AND (attname::text, pg_catalog.format_type(atttypid, atttypmod)) IN (%s)`, quoteLiteral(lay.table.SQL()), strings.Join(columns, ", "))
+	if here {
+		sql += fmt.Sprintf(" AND attrelid = %d::oid", lay.table.OID)
+	}
+	return sql
 }

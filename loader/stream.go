@@ -127,7 +127,9 @@ func (s *stream) copyPart(ctx context.Context, t target, p *part) error {
 	order := s.sorter.sort(p)
 	tag, err := s.conn.CopyFrom(ctx, newPartReader(p, order), "COPY "+t.table+form)
 	if pgErr, ok := errors.AsType[*pgconn.PgError](err); ok && ctx.Err() == nil {
-		if errors.Is(t.lost, errGone) && citus.Gone(pgErr) {
+		if errors.Is(t.lost, errGone) && citus.Gone(pgErr) || citus.ShardGone(pgErr) {
+			// A split makes Citus itself fail so: what it wrote to is gone.
+			t.lost = errGone
 			return s.rollback(ctx, t)
 		}
 		if !blamesRow(pgErr) {

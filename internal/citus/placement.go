@@ -108,5 +108,11 @@ func GuardSQL(shard, colocation int64) string {
 // Gone reports whether err, of the guard or of a COPY into a shard behind it, says
 // that the shard is no longer there.
 func Gone(err *pgconn.PgError) bool {
-	return err.Code == "42P01" || err.Code == "XX000" && strings.Contains(err.Message, "could not find valid entry for shard")
+	return err.Code == "42P01" || ShardGone(err)
+}
+
+// ShardGone reports whether err says that Citus no longer knows a shard, because
+// it was split for example. Writes that Citus places itself fail so, too.
+func ShardGone(err *pgconn.PgError) bool {
+	return err.Code == "XX000" && strings.Contains(err.Message, "could not find valid entry for shard")
 }
