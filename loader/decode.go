@@ -159,12 +159,16 @@ func (d *decoder) route(c *chunk, raw []byte, r *record) (sure bool, err error) 
 	return sure, nil
 }
 
+// maxBinary is the longest record that is sent in binary. A longer one goes as it
+// is: it would be held twice.
+const maxBinary = 1 << 20
+
 // encode appends the record's binary row, unless a value needs the server's
 // judgement or the row would be out of all proportion.
 func (d *decoder) encode(raw []byte, r *record) {
 	start := len(d.rows)
 	r.binStart, r.binEnd = int32(start), int32(start)
-	if d.lay.encoders == nil {
+	if d.lay.encoders == nil || len(raw) > maxBinary {
 		return
 	}
 	rows := pgcopy.AppendFieldCount(d.rows, int16(len(d.fields)))

@@ -71,13 +71,16 @@ func nearColumn(t *catalog.Table, name string) string {
 // wrong with it.
 func headerColumns(t *catalog.Table, names []string) ([]*catalog.Column, error) {
 	var errs []error
+	unknown := 0
 	seen := map[string]bool{}
 	columns := make([]*catalog.Column, 0, len(names))
 	for _, name := range names {
 		c := t.Column(name)
 		switch {
 		case c == nil:
-			errs = append(errs, unknownColumn(t, name))
+			if unknown++; unknown <= maxUnknown {
+				errs = append(errs, unknownColumn(t, name))
+			}
 		case seen[name]:
 			errs = append(errs, fmt.Errorf("column %q: is named twice in the header", name))
 		case c.Generated:
@@ -91,8 +94,15 @@ func headerColumns(t *catalog.Table, names []string) ([]*catalog.Column, error) 
 			errs = append(errs, fmt.Errorf("column %q: is missing from the header, is NOT NULL and has no default", c.Name))
 		}
 	}
+	if unknown > maxUnknown {
+		errs = append(errs, fmt.Errorf("and %d more unknown columns", unknown-maxUnknown))
+	}
 	return columns, errors.Join(errs...)
 }
+
+// maxUnknown is how many unknown columns are named: a wrong file may have
+// thousands.
+const maxUnknown = 3
 
 func unknownColumn(t *catalog.Table, name string) error {
 	if near := nearColumn(t, name); near != "" {

@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"shardload/internal/catalog"
 	"shardload/internal/citus"
@@ -169,7 +170,11 @@ func Truncate(ctx context.Context, conn *pgx.ConnConfig, tables ...string) (err 
 		}
 		sql += t.SQL()
 	}
-	if _, err := c.Exec(ctx, sql); err != nil {
+	_, err = c.Exec(ctx, sql)
+	if pgErr, ok := errors.AsType[*pgconn.PgError](err); ok && pgErr.Code == "0A000" {
+		return fmt.Errorf("empty the tables: %s; empty those that refer to them first, or load with them", pgErr.Message)
+	}
+	if err != nil {
 		return fmt.Errorf("empty the tables: %w", err)
 	}
 	return nil

@@ -204,8 +204,9 @@ func TestBadInput(t *testing.T) {
 			citus:  `in.csv:3: column "name": null value in column "name" of relation "things`,
 			hidden: `in.csv:2-3`},
 		{name: "duplicate key", in: head + "1,1,a,,1,\n2,1,a,,1,\n1,1,b,,1,\n", want: `in.csv:4: duplicate key value violates unique constraint "things_pkey"`,
-			citus:  `in.csv:4: duplicate key value violates unique constraint "things_pkey`,
+			citus:  `in.csv:4: duplicate key value violates unique constraint "things_pkey"`,
 			hidden: `in.csv:2-4: duplicate key value violates unique constraint "things_pkey`},
+		{name: "a wrong file's header", in: "id,a1,a2,a3,a4,a5\n", want: "and 2 more unknown columns"},
 		{name: "NUL byte", in: head + "1,1,a,,1,\n2,1,\"a\x00\",,1,\n", want: `in.csv:3: `, citus: "in.csv:3: "},
 		{name: "invalid UTF-8", in: head + "1,1,a,,1,\n2,1,\xff,,1,\n", want: `in.csv:3: invalid byte sequence for encoding "UTF8": 0xff (name the input's encoding with --encoding, or convert the input)`},
 		{name: "record too long", in: head + "1,1," + strings.Repeat("a", 2000) + ",,1,\n", change: func(c *loader.Config) { c.MaxRecord = 1000 },
@@ -257,6 +258,7 @@ func TestOpenErrors(t *testing.T) {
 			{loader.Config{Table: "missing"}, "table missing does not exist"},
 			{loader.Config{Table: "looks"}, "of kind view: only tables"},
 			{loader.Config{Table: "counts"}, "of kind sequence: only tables"},
+			{loader.Config{Table: "pg_class"}, "belongs to the server itself; name a table of your own"},
 			{loader.Config{Table: "plain", Encoding: "SJIS"}, "iconv -f SJIS -t UTF-8"},
 			{loader.Config{Table: "plain", Delimiter: '"'}, "cannot separate fields"},
 			{loader.Config{Table: "plain", MaxRecord: 200 << 20}, "half of the memory"},
@@ -309,5 +311,32 @@ func TestMissingFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "no.csv")
 	if _, err := l.Load(context.Background(), loader.File(path)); !errors.Is(err, os.ErrNotExist) || !strings.Contains(err.Error(), path) {
 		t.Errorf("error %v", err)
+	}
+}
+
+// TestTriggerDropsRows holds that a row which a trigger drops is missed.
+func TestTriggerDropsRows(t *testing.T) {
+	dsn := pgtest.Plain(t)
+	conn := pgtest.Connect(t, dsn)
+	exec(t, conn, `CREATE TABLE t (id int);
+		CREATE FUNCTION drop_two() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN IF NEW.id = 2 THEN RETURN NULL; END IF; RETURN NEW; END';
+		CREATE TRIGGER drop_two BEFORE INSERT ON t FOR EACH ROW EXECUTE FUNCTION drop_two()`)
+	res, err := load(t, dsn, "t", "id\n1\n2\n")
+	if err == nil || !strings.Contains(err.Error(), "1 stored, and so none is kept; does a trigger") || res.Rows != 0 {
+		// The rows have no key, so both are in one batch.
+		t.Errorf("%d rows, %v", res.Rows, err)
+	}
+}
+
+// TestTruncateReferred holds that tables which refer to each other are emptied
+// together.
+func TestTruncateReferred(t *testing.T) {
+	dsn := pgtest.Plain(t)
+	exec(t, pgtest.Connect(t, dsn), `CREATE TABLE parent (id int PRIMARY KEY); CREATE TABLE child (id int REFERENCES parent)`)
+	if err := loader.Truncate(context.Background(), parse(t, dsn), "parent"); err == nil || !strings.Contains(err.Error(), "empty those that refer to them first") {
+		t.Errorf("error %v", err)
+	}
+	if err := loader.Truncate(context.Background(), parse(t, dsn), "parent", "child"); err != nil {
+		t.Error(err)
 	}
 }

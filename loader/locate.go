@@ -61,18 +61,26 @@ func batchError(err *pgconn.PgError, name string, b *batch) error {
 
 // blamesRow reports whether err may be about the content of a row. The classes
 // that never are tell of connections, rights, conflicts, resources, locks,
-// operators and the system.
+// operators, the system, and of what is wrong with the statement or the table.
 func blamesRow(err *pgconn.PgError) bool {
 	switch err.Code[:min(2, len(err.Code))] {
-	case "08", "25", "28", "40", "53", "55", "57", "58", "F0":
+	case "08", "0A", "25", "26", "28", "40", "42", "53", "55", "57", "58", "F0":
 		return false
 	}
-	return err.Code != "42501"
+	return true
 }
 
-// refused keeps of err what may be shown: the detail is row data.
+// shardSuffix is what a shard's name, and those of its constraints, add to the
+// table's.
+var shardSuffix = regexp.MustCompile(`_\d{6,}"`)
+
+// refused keeps of err what may be shown: the detail is row data. The names of a
+// shard's constraints become those of the table's.
 func refused(err *pgconn.PgError) *RefusedError {
 	e := &RefusedError{SQLState: err.Code, Message: err.Message}
+	if err.ConstraintName != "" || err.ColumnName != "" {
+		e.Message = shardSuffix.ReplaceAllString(e.Message, `"`)
+	}
 	switch err.Code {
 	case "22021":
 		e.Hint = "name the input's encoding with --encoding, or convert the input"

@@ -80,6 +80,9 @@ func (l *Loader) checkTable(ctx context.Context) (rights catalog.Rights, err err
 	if err := l.table.Loadable(); err != nil {
 		return rights, err
 	}
+	if l.table.Schema == "pg_catalog" || l.table.Schema == "information_schema" {
+		return rights, &PreflightError{l.table.SQL() + " belongs to the server itself", "name a table of your own"}
+	}
 	if rights, err = catalog.Privileges(ctx, l.control, l.table); err != nil {
 		return rights, err
 	}

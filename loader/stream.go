@@ -141,7 +141,8 @@ func (s *stream) copyPart(ctx context.Context, t target, p *part) error {
 		return s.fail(ctx, err)
 	}
 	if n := tag.RowsAffected(); n != p.rows {
-		return fmt.Errorf("%s:%d-%d: %d rows sent, %d stored; nothing of them is kept", s.load.src.Name, p.firstLine(), p.lastLine, p.rows, n)
+		return &RowError{File: s.load.src.Name, Line: p.firstLine(), LastLine: p.lastLine,
+			Err: fmt.Errorf("%s sent, %d stored, and so none is kept; does a trigger of %s drop rows? disable it for the load", plural(p.rows, "row"), n, lay.table.SQL())}
 	}
 	return nil
 }

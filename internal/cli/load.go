@@ -27,8 +27,8 @@ The first record that cannot be stored stops the load, and its file and line are
 named. What was stored before stays and is counted. After all rows are stored the
 tables are analyzed.
 
-Memory: --memory is what rows on their way may occupy. The process needs about
-1 MiB a CPU, or twice the longest record, and some 50 MiB beside.`
+Memory: --memory is what rows on their way may occupy. Beside it the process needs
+some 50 MiB, and for each CPU and two more a chunk: 1 MiB, or the longest record.`
 
 // loadOptions are the flags of load.
 type loadOptions struct {
@@ -61,7 +61,8 @@ func newLoadCommand(a *app) *cobra.Command {
 	flags := cmd.Flags()
 	flags.StringVar(&opt.table, "table", "", "the table that the files belong to, as SQL writes it")
 	choiceFlag(cmd, &opt.cfg.Route, "route", "how rows reach their shard", loader.RouteAuto, loader.RouteShard, loader.RouteNode, loader.RouteCoordinator)
-	flags.IntVar(&opt.cfg.Streams, "streams", 0, "connections that copy at once (default: one per CPU, 2 to 8)")
+	flags.IntVar(&opt.cfg.Streams, "streams", 0, "connections that copy at once, on each node (default: one per CPU, 2 to 8, over all nodes)")
+	flags.StringToStringVar(&opt.cfg.NodeMap, "node-map", nil, "where a worker can be reached from here: host:port=host:port, …")
 	flags.Var(sizeValue{&opt.batch, 1}, "batch", "bytes after which a batch is stored")
 	flags.Var(sizeValue{&opt.memory, 8 << 20}, "memory", "memory for rows on their way")
 	choiceFlag(cmd, &opt.cfg.Header, "header", "whether the first record names the columns", loader.HeaderAuto, loader.HeaderYes, loader.HeaderNo)
@@ -129,6 +130,7 @@ func (a *app) runLoad(ctx context.Context, opt loadOptions, inputs []tableInput)
 		}
 	}
 	report, err := a.load(ctx, tables, !opt.noAnalyze)
+	report.Emptied = opt.replace
 	return errors.Join(err, a.printLoad(report, err))
 }
 
@@ -174,7 +176,7 @@ func closeTables(tables []openTable) error {
 func (a *app) notePlans(tables []openTable, replace bool) {
 	for _, t := range tables {
 		plan := t.loader.Plan()
-		a.note("%s: %s route, %s, %s", t.Table, plan.Route, lanesText(plan), plural(int64(plan.Streams), "stream"))
+		a.note("%s: %s route, %s, %s", t.Table, plan.Route, lanesText(plan), streamsText(plan))
 		if plan.HasRows && !replace {
 			a.note("note: %s has rows already, and keeps them; --replace empties it first", t.Table)
 		}
@@ -241,6 +243,15 @@ func (a *app) input(file string) loader.Input {
 		return loader.Reader(file, a.Stdin)
 	}
 	return loader.File(file)
+}
+
+// streamsText says how many streams there are, and of which nodes.
+func streamsText(p loader.Plan) string {
+	text := plural(int64(p.Streams), "stream")
+	if p.Nodes > 1 {
+		text += fmt.Sprintf(" on each of %d nodes", p.Nodes)
+	}
+	return text
 }
 
 func lanesText(p loader.Plan) string {

@@ -11,6 +11,7 @@ import (
 // A loadReport says what a load has stored.
 type loadReport struct {
 	Complete bool        `json:"complete"`
+	Emptied  bool        `json:"emptied"` // the tables, before the load
 	Error    string      `json:"error,omitempty"`
 	Seconds  float64     `json:"seconds"`
 	Tables   []tableLoad `json:"tables"`
@@ -114,6 +115,9 @@ func (r loadReport) stored() string {
 	if rows > 0 {
 		text = strings.Join(parts, ", ") + "; they stay there, and --replace empties the tables before the next load"
 	}
+	if r.Emptied {
+		text += " (--replace had emptied the tables)"
+	}
 	if doubt > 0 {
 		text += fmt.Sprintf("; %s more may be stored or not: the server did not answer their COMMIT", plural(doubt, "row"))
 	}
@@ -129,7 +133,8 @@ type planJSON struct {
 	Why     string       `json:"why"`
 	Lanes   int          `json:"lanes"`
 	Shards  bool         `json:"lanes_are_shards"`
-	Streams int          `json:"streams"`
+	Nodes   int          `json:"nodes"`
+	Streams int          `json:"streams_per_node"`
 	Batch   int          `json:"batch_bytes"`
 	Memory  int64        `json:"memory_bytes"`
 	HasRows bool         `json:"has_rows"`
@@ -142,12 +147,12 @@ func (a *app) printPlans(tables []openTable) error {
 	text := tables[0].loader.Plan().Server + "\n"
 	for _, t := range tables {
 		p := t.loader.Plan()
-		docs = append(docs, planJSON{p.Table, t.Files, p.Server, p.Route, p.Why, p.Lanes, p.Shards, p.Streams, p.Batch, p.Memory, p.HasRows})
+		docs = append(docs, planJSON{p.Table, t.Files, p.Server, p.Route, p.Why, p.Lanes, p.Shards, p.Nodes, p.Streams, p.Batch, p.Memory, p.HasRows})
 		has := "none"
 		if p.HasRows {
 			has = "some"
 		}
-		rows = append(rows, []string{p.Table, string(p.Route), lanesText(p), count(int64(p.Streams)),
+		rows = append(rows, []string{p.Table, string(p.Route), lanesText(p), count(int64(p.Streams * p.Nodes)),
 			size(int64(p.Batch)), size(p.Memory), has, plural(int64(len(t.Files)), "file")})
 		text += fmt.Sprintf("%s: %s route, as %s\n", t.Table, p.Route, p.Why)
 	}
