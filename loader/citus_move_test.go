@@ -14,7 +14,10 @@ var direct = []loader.Route{loader.RouteShard, loader.RouteNode}
 // TestShardsMove holds that shards which move to and fro under a load, with their
 // writers held up and online, lose and double nothing.
 func TestShardsMove(t *testing.T) {
-	for _, route := range direct {
+	for i, route := range direct {
+		if testing.Short() && i > 0 {
+			continue
+		}
 		t.Run(string(route), func(t *testing.T) {
 			dsn, conn := flowTable(t)
 			r := start(t, loader.Config{Conn: parse(t, dsn), Table: "flowing", Route: route}, newFlow(0))
@@ -37,7 +40,10 @@ func TestShardsMove(t *testing.T) {
 // TestShardsSplit holds the same of shards that are split, of a tenant that gets a
 // shard of its own, and of a rebalance.
 func TestShardsSplit(t *testing.T) {
-	for _, route := range direct {
+	for i, route := range direct {
+		if testing.Short() && i > 0 {
+			continue
+		}
 		t.Run(string(route), func(t *testing.T) {
 			dsn, conn := flowTable(t)
 			r := start(t, loader.Config{Conn: parse(t, dsn), Table: "flowing", Route: route}, newFlow(0))

@@ -119,7 +119,7 @@ func (f *fence) waiting(ctx context.Context) (waiting bool, err error) {
 // see. If the table is another afterwards no batch starts any more.
 func (f *fence) open(ctx context.Context, lanes *lanes) error {
 	f.l.cfg.Log.Info("somebody changes the table; the load waits for it", "table", f.l.table.SQL())
-	if err := lanes.pause(ctx); err != nil {
+	if err := f.pause(ctx, lanes); err != nil {
 		return err
 	}
 	if !f.conn.IsClosed() {
@@ -135,6 +135,19 @@ func (f *fence) open(ctx context.Context, lanes *lanes) error {
 	}
 	lanes.resume()
 	return nil
+}
+
+// pauseLimit is how long the batches in flight may take before the load gives up:
+// one of them may wait for a lock of the very transaction that waits at the fence,
+// which no server sees as a deadlock.
+const pauseLimit = 5 * time.Minute
+
+func (f *fence) pause(ctx context.Context, lanes *lanes) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, pauseLimit, fmt.Errorf("a batch has been waiting for %s while somebody waits to change %s; "+
+		"does that transaction hold rows of the same keys? end it, and load again", pauseLimit, f.l.table.SQL()))
+	defer cancel()
+	defer lanes.watch(ctx)()
+	return lanes.pause(ctx)
 }
 
 // check compares the table with what it was when the fence was raised.
