@@ -119,7 +119,7 @@ func TestLanesWait(t *testing.T) {
 		t.Fatalf("batch of %d bytes, %v", b.bytes, err)
 	}
 	l.done(b)
-	if b, err = l.next(ctx, 0); err != nil {
+	if _, err = l.next(ctx, 0); err != nil {
 		t.Fatal(err)
 	}
 	select {
