@@ -13,7 +13,8 @@ import (
 )
 
 const loadHelp = `load stores CSV files in tables, through several connections at once. On a Citus
-cluster each batch holds rows of one shard.
+cluster each batch holds rows of one shard, and goes straight to the worker that
+holds it where table, rights and network allow; --explain says how, and why.
 
 A directory is searched for TABLE.csv or TABLE.N.csv of the dataset's tables
 (companies, campaigns, ads), which are loaded in this order. Any other table is
