@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -83,7 +84,8 @@ func TestServerEndsConnections(t *testing.T) {
 		cfg.Conn.RuntimeParams["application_name"] = "victim"
 		l := open(t, cfg)
 		ended := make(chan struct{})
-		go func() {
+		var killer sync.WaitGroup
+		killer.Go(func() {
 			await(t, l)
 			for ctx := context.Background(); ; {
 				if _, err := conn.Exec(ctx, kill, pgx.QueryExecModeSimpleProtocol); err != nil {
@@ -95,9 +97,10 @@ func TestServerEndsConnections(t *testing.T) {
 				case <-time.After(10 * time.Millisecond):
 				}
 			}
-		}()
+		})
 		res, err := l.Load(context.Background(), loader.Reader("endless", endless(t, 10_000_000)))
 		close(ended)
+		killer.Wait()
 		if err == nil || !strings.Contains(err.Error(), "load endless: ") {
 			t.Fatalf("error %v", err)
 		}
