@@ -60,10 +60,11 @@ func TestInterrupt(t *testing.T) {
 		if !errors.Is(err, context.Canceled) {
 			t.Errorf("error %v", err)
 		}
-		if res.Rows == 0 || res.InDoubt != 0 {
-			t.Errorf("%d rows stored, %d in doubt", res.Rows, res.InDoubt)
+		if res.Rows == 0 {
+			t.Error("no rows stored")
 		}
-		if got := query(t, conn, "SELECT count(*) FROM things")[0]; got != fmt.Sprint(res.Rows) {
+		// A slow machine may not answer a COMMIT in time.
+		if got := query(t, conn, "SELECT count(*) FROM things")[0]; res.InDoubt == 0 && got != fmt.Sprint(res.Rows) {
 			t.Errorf("%s rows are there, Result says %d", got, res.Rows)
 		}
 	})
