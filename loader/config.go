@@ -71,6 +71,14 @@ type Config struct {
 	// Batch is the number of bytes at which a batch is closed. Zero means 4 MiB.
 	Batch int
 
+	// Stage is the part of the pipeline to run, for whoever measures. Zero means
+	// all of it.
+	Stage Stage
+
+	// Observe, if not nil, is told of each batch that is stored. It is called from
+	// several goroutines at once, and holds up the stream that calls it.
+	Observe func(StoredBatch)
+
 	// Log receives what is worth knowing but no error. Nil discards it.
 	Log *slog.Logger
 }
@@ -153,6 +161,11 @@ func (c Config) validate() error {
 	case RouteAuto, RouteShard, RouteNode, RouteCoordinator:
 	default:
 		bad("route %q is unknown; want auto, shard, node or coordinator", c.Route)
+	}
+	switch c.Stage {
+	case StageAll, StageDecode, StageStore:
+	default:
+		bad("stage %q is unknown", c.Stage)
 	}
 	switch c.Header {
 	case HeaderAuto, HeaderYes, HeaderNo:

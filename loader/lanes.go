@@ -103,6 +103,7 @@ type lanes struct {
 	pageSize int
 	batch    int64 // bytes at which a batch is sealed
 	sorted   bool  // binary rows are sorted within their batch
+	held     bool  // no batch is stored before the last row is here
 	streams  int   // of a node
 
 	mu      sync.Mutex
@@ -191,6 +192,9 @@ func (l *lanes) keepPace(ctx context.Context) error {
 }
 
 func (l *lanes) saturated() bool {
+	if l.held {
+		return false
+	}
 	for i := range l.queues {
 		if q := &l.queues[i]; q.lanes > 0 && len(q.ready) < l.streams {
 			return false
@@ -221,6 +225,9 @@ func (l *lanes) reserve(ctx context.Context, i int, f format, n int) error {
 			p.lines.pages = l.take(p.lines.pages, lines)
 			p.keys.pages = l.take(p.keys.pages, keys)
 			return nil
+		}
+		if l.held {
+			return errNotHeld
 		}
 		if !l.sealFullest() {
 			if l.waiting+l.flying == 0 {

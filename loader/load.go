@@ -25,6 +25,8 @@ type load struct {
 	lanes    *lanes
 	dispatch *dispatch
 	log      *slog.Logger
+	stage    Stage
+	observe  func(StoredBatch)
 	begin    string // opens a batch's transaction
 	buffers  chan []byte
 	// abandoned says that a Read still waits; the source is closed after it.
@@ -43,7 +45,7 @@ type load struct {
 // once.
 func (l *Loader) Load(ctx context.Context, in Input) (res Result, err error) {
 	started := time.Now()
-	ld := &load{log: l.cfg.Log, begin: l.session.begin()}
+	ld := &load{log: l.cfg.Log, stage: l.cfg.Stage, observe: l.cfg.Observe, begin: l.session.begin()}
 	defer func() {
 		res = ld.result(time.Since(started))
 		l.current.Store(nil)
@@ -74,6 +76,7 @@ func (l *Loader) Load(ctx context.Context, in Input) (res Result, err error) {
 	}
 	ld.lanes = newLanes(ld.lay.router.lanes, l.cfg.Memory, l.cfg.Batch, len(l.nodes), l.plan.Streams)
 	ld.lanes.sorted = len(ld.lay.sortBy) > 0
+	ld.lanes.held = l.cfg.Stage == StageStore
 	if ld.dispatch, err = l.newDispatch(ctx, ld.lay, ld.lanes, route); err != nil {
 		return res, err
 	}
@@ -134,17 +137,22 @@ func (l *Loader) run(ctx context.Context, ld *load, first *chunk, ask *asker) er
 	for range decoders {
 		decoding.Go(func() error { return ld.decode(decodingCtx, ask, chunks) })
 	}
+	decoded := make(chan struct{})
 	g.Go(func() error {
 		if err := decoding.Wait(); err != nil {
 			return err
 		}
 		ld.lanes.end()
+		close(decoded)
 		return nil
 	})
 	stored := make(chan struct{})
 	g.Go(func() error { return fence.watch(running, ld.lanes, stored) })
 	g.Go(func() error {
 		defer close(stored)
+		if err := ld.whenDecoded(running, decoded); err != nil {
+			return err
+		}
 		return l.runStreams(running, ld)
 	})
 	if err := g.Wait(); err != nil {

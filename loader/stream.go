@@ -30,6 +30,9 @@ var errGone = errors.New("the shard has moved")
 
 // run stores batches until there are no more.
 func (s *stream) run(ctx context.Context) error {
+	if s.load.stage == StageDecode {
+		return s.discard(ctx)
+	}
 	defer s.release()
 	for {
 		b, err := s.load.lanes.next(ctx, s.node.index)
@@ -65,6 +68,7 @@ func (s *stream) carry(ctx context.Context, b *batch) error {
 	}
 	s.load.rows.Add(b.rows)
 	s.load.batches.Add(1)
+	s.observe(b, started)
 	s.load.lanes.done(b)
 	return nil
 }
