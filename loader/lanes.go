@@ -61,13 +61,14 @@ type part struct {
 	// the row before it, as a uvarint. It is read only to say where an error is.
 	lines    buffer
 	lastLine int64
-	// keys has for each row its sort key and its length, 8 and 4 bytes. It is
-	// empty if rows are not sorted.
+	// keys has for each row its sort key and its length. It is empty if rows are
+	// not sorted.
 	keys buffer
 }
 
-// keySize is the size of a row's entry in keys.
-const keySize = 12
+// keySize is the size of a row's entry in keys: two numbers of 8 bytes. No entry
+// lies on two pages.
+const keySize = 16
 
 // A batch is the rows that one transaction stores: consecutive rows of one lane.
 type batch struct {
@@ -159,7 +160,7 @@ func (l *lanes) add(ctx context.Context, i int, f format, row []byte, line int64
 	if l.sorted && f == formatBinary {
 		var entry [keySize]byte
 		binary.BigEndian.PutUint64(entry[:], key)
-		binary.BigEndian.PutUint32(entry[8:], uint32(len(row)))
+		binary.BigEndian.PutUint64(entry[8:], uint64(len(row)))
 		p.keys.append(entry[:])
 	}
 	var scratch [binary.MaxVarintLen64]byte

@@ -20,7 +20,7 @@ var copyContext = regexp.MustCompile(`(?m)^COPY ([^,\n]+), \S+ (\d+)(?:, \S+ ([^
 // input called name, as exactly as the server lets it be known. relation is what
 // COPY was told to fill, without its schema; order is that of the rows, nil for the
 // input's.
-func locate(err *pgconn.PgError, name, relation string, table *catalog.Table, p *part, order []placed) error {
+func locate(err *pgconn.PgError, name, relation string, table *catalog.Table, p *part, order *order) error {
 	row := &RowError{File: name, Line: p.firstLine(), LastLine: p.lastLine, Column: err.ColumnName, Err: refused(err)}
 	m := copyContext.FindStringSubmatch(err.Where)
 	switch {
@@ -35,7 +35,7 @@ func locate(err *pgconn.PgError, name, relation string, table *catalog.Table, p 
 	}
 	if index, ok := p.recordAt(n); ok {
 		if order != nil {
-			index = order[index].index
+			index = int64(order.rows[index].index)
 		}
 		row.Line, row.LastLine = p.lineOf(index), 0
 	}

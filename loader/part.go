@@ -2,50 +2,102 @@ package loader
 
 import (
 	"bytes"
-	"cmp"
 	"encoding/binary"
 	"io"
+	"math"
 	"slices"
 
 	"shardload/internal/pgcopy"
 )
 
-// A placed is a row of a part: where it is, and its place in the input's order.
+// A placed is a row of a part that is being sorted.
 type placed struct {
-	key    uint64
-	offset int // in the part's data
-	length int
-	index  int64 // of the row in the part
+	key   uint64
+	index uint32 // of the row in the part
+}
+
+// An order is the order in which the rows of a part are sent, if it is not that of
+// the input.
+type order struct {
+	rows []placed
+	ends []int // in the part's data, of its rows in the input's order
+}
+
+// row returns where the row lies that is sent as number i.
+func (o *order) row(i int) (offset, length int) {
+	index := o.rows[i].index
+	if index > 0 {
+		offset = o.ends[index-1]
+	}
+	return offset, o.ends[index] - offset
 }
 
 // A sorter sorts the rows of parts by the table's primary key, so that they enter
 // its index leaf by leaf and not all over it: that saves the server about a
 // seventh of its work when input is in mixed order. Rows of equal keys stay in
 // the order of the input. It stays with one goroutine.
-type sorter struct{ rows []placed }
+type sorter struct {
+	order order
+	spare []placed
+}
 
-// sort returns the rows of p in the order of their keys, or nil if they are to be
-// sent as they are. The result is good until the next call.
-func (s *sorter) sort(p *part) []placed {
-	if len(p.keys.pages) == 0 {
+// sort returns the order of p's rows by their keys, or nil if they are to be sent
+// as they are. The result is good until the next call.
+func (s *sorter) sort(p *part) *order {
+	if len(p.keys.pages) == 0 || p.rows > math.MaxUint32 {
 		return nil
 	}
-	s.rows = s.rows[:0]
-	offset, inOrder := 0, true
-	var entry [keySize]byte
-	at := cursor{pages: p.keys.pages}
-	for i := range p.rows {
-		at.read(entry[:])
-		row := placed{key: binary.BigEndian.Uint64(entry[:]), offset: offset, length: int(binary.BigEndian.Uint32(entry[8:])), index: i}
-		inOrder = inOrder && (i == 0 || s.rows[i-1].key <= row.key)
-		s.rows = append(s.rows, row)
-		offset += row.length
+	rows, ends := s.order.rows[:0], s.order.ends[:0]
+	end, last, inOrder := 0, uint64(0), true
+	for _, page := range p.keys.pages {
+		for ; len(page) >= keySize; page = page[keySize:] {
+			key := binary.BigEndian.Uint64(page)
+			inOrder = inOrder && last <= key
+			last = key
+			end += int(binary.BigEndian.Uint64(page[8:]))
+			rows = append(rows, placed{key: key, index: uint32(len(rows))})
+			ends = append(ends, end)
+		}
 	}
+	s.order = order{rows: rows, ends: ends}
 	if inOrder {
 		return nil
 	}
-	slices.SortFunc(s.rows, func(a, b placed) int { return cmp.Or(cmp.Compare(a.key, b.key), cmp.Compare(a.index, b.index)) })
-	return s.rows
+	s.spare = slices.Grow(s.spare[:0], len(rows))[:len(rows)]
+	s.order.rows, s.spare = sortByKey(rows, s.spare)
+	return &s.order
+}
+
+// sortByKey sorts rows, and leaves those of equal keys as they are, byte after
+// byte from the last: batches are small beside the memory, and most bytes are the
+// same in all keys. It needs a spare slice of the same length, and returns which of
+// the two is sorted and which is spare now.
+func sortByKey(rows, spare []placed) (sorted, other []placed) {
+	varying := uint64(0)
+	for i := range rows {
+		varying |= rows[i].key ^ rows[0].key
+	}
+	for shift := 0; shift < 64; shift += 8 {
+		if varying>>shift&0xff == 0 {
+			continue
+		}
+		var at [256]int
+		for i := range rows {
+			at[rows[i].key>>shift&0xff]++
+		}
+		start := 0
+		for digit, n := range at {
+			at[digit] = start
+			start += n
+		}
+		for _, row := range rows {
+			digit := row.key >> shift & 0xff
+			spare[at[digit]] = row
+			at[digit]++
+		}
+		rows, spare = spare, rows
+	}
+	return rows, spare
 }
 
 // A cursor reads pages from the first on. Pages are full but for the last.
@@ -69,7 +121,8 @@ func (c *cursor) read(dst []byte) (n int) {
 // A partReader reads a part as COPY wants it. It never blocks.
 type partReader struct {
 	whole cursor // what is read as it is
-	order []placed
+	order *order
+	next  int    // row of order
 	rest  []byte // of the sorted row being read, on its page
 	left  int    // of that row, on pages behind
 	page  int
@@ -84,7 +137,7 @@ var (
 
 // newPartReader returns a reader of p, the rows of which come in that order, or as
 // they are if order is nil.
-func newPartReader(p *part, order []placed) *partReader {
+func newPartReader(p *part, order *order) *partReader {
 	switch {
 	case p.format == formatCSV:
 		return &partReader{whole: cursor{pages: p.data.pages}}
@@ -101,7 +154,7 @@ func (r *partReader) Read(dst []byte) (n int, err error) {
 		r.rest = r.rest[k:]
 		n += k
 	}
-	if len(r.rest) == 0 && r.left == 0 && len(r.order) == 0 {
+	if len(r.rest) == 0 && r.left == 0 && r.sent() {
 		n += r.tail.read(dst[n:])
 	}
 	if n == 0 && len(dst) > 0 {
@@ -110,19 +163,22 @@ func (r *partReader) Read(dst []byte) (n int, err error) {
 	return n, nil
 }
 
+// sent reports whether all sorted rows have at least begun.
+func (r *partReader) sent() bool { return r.order == nil || r.next == len(r.order.rows) }
+
 // nextPiece makes rest the next bytes of the sorted rows, and reports whether
 // there are any.
 func (r *partReader) nextPiece() bool {
 	for len(r.rest) == 0 {
 		at := 0
 		if r.left == 0 {
-			if len(r.order) == 0 {
+			if r.sent() {
 				return false
 			}
-			row := r.order[0]
-			r.order = r.order[1:]
+			offset, length := r.order.row(r.next)
+			r.next++
 			size := cap(r.data[0])
-			r.page, at, r.left = row.offset/size, row.offset%size, row.length
+			r.page, at, r.left = offset/size, offset%size, length
 		} else {
 			r.page++
 		}
