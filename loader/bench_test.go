@@ -1,16 +1,18 @@
 package loader
 
 import (
+	"bytes"
+	"cmp"
 	"context"
 	"os"
-	osexec "os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
+	"syscall"
 	"testing"
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"golang.org/x/sync/errgroup"
 
 	"shardload/generate"
 	"shardload/internal/pgcsv"
@@ -44,13 +46,50 @@ func adsFile(b *testing.B) (path string, rows int64) {
 	return filepath.Join(dir, "ads.csv"), rows
 }
 
-// BenchmarkLoad loads generated ads by each route, beside one psql \copy and the
-// wire limit: the same rows, encoded and cut into batches beforehand, over the
-// same streams. Compare what one run prints; the servers are the package's own
-// and do not wait for the disk, unless SHARDLOAD_TEST_DSN and
-// SHARDLOAD_TEST_CITUS_DSN name others.
+// sortedFile returns a file of the same records in the order of their companies.
+func sortedFile(b *testing.B, path string) string {
+	b.Helper()
+	data, err := os.ReadFile(path)
+	if err != nil {
+		b.Fatal(err)
+	}
+	type line struct {
+		company int
+		text    []byte
+	}
+	var lines []line
+	var s pgcsv.Scanner
+	s.Reset(data, pgcsv.LF, 1)
+	s.Next()
+	sorted := append(bytes.Clone(s.Record()), '\n')
+	for s.Next() {
+		fields := bytes.SplitN(s.Record(), []byte{','}, 3)
+		company, err := strconv.Atoi(string(fields[1]))
+		if err != nil {
+			b.Fatal(err)
+		}
+		lines = append(lines, line{company, s.Record()})
+	}
+	slices.SortStableFunc(lines, func(a, b line) int { return cmp.Compare(a.company, b.company) })
+	for _, l := range lines {
+		sorted = append(append(sorted, l.text...), '\n')
+	}
+	name := filepath.Join(b.TempDir(), "ads-by-company.csv")
+	if err := os.WriteFile(name, sorted, 0o600); err != nil {
+		b.Fatal(err)
+	}
+	return name
+}
+
+// BenchmarkLoad loads generated ads by each route, from a file that mixes the
+// companies and from one sorted by them, beside other ways to load the same file
+// and beside the wire limit: the same rows, encoded and cut into batches
+// beforehand, over the same streams. cpu-s/Mrow is what the client's processes
+// cost. Compare what one run prints; the servers are the package's own and do not
+// wait for the disk, unless SHARDLOAD_TEST_DSN and SHARDLOAD_TEST_CITUS_DSN name
+// others.
 func BenchmarkLoad(b *testing.B) {
-	path, rows := adsFile(b)
+	mixed, rows := adsFile(b)
 	for _, server := range []struct {
 		name   string
 		dsn    func(testing.TB) string
@@ -60,169 +99,98 @@ func BenchmarkLoad(b *testing.B) {
 		{"citus", pgtest.Citus, []Route{RouteCoordinator, RouteNode, RouteShard}},
 	} {
 		b.Run("server="+server.name, func(b *testing.B) {
-			dsn := server.dsn(b)
-			conn := pgtest.Connect(b, dsn)
-			ads := schema.Lookup("ads")
-			run(b, conn, "SET citus.shard_count = 32")
-			run(b, conn, ads.CreateSQL())
-			run(b, conn, ads.PrimaryKeySQL())
-			if server.name == "citus" {
-				run(b, conn, "SELECT create_distributed_table('ads', 'company_id', colocate_with => 'none')")
-			}
-			measure := func(name string, load func(b *testing.B)) {
-				b.Run(name, func(b *testing.B) {
-					for b.Loop() {
-						b.StopTimer()
-						run(b, conn, "TRUNCATE ads")
-						run(b, conn, "CHECKPOINT")
-						b.StartTimer()
-						load(b)
-					}
-					b.ReportMetric(float64(rows)*float64(b.N)/b.Elapsed().Seconds(), "rows/s")
-				})
-			}
-			measure("psql", func(b *testing.B) { psqlCopy(b, dsn, path) })
-			for _, route := range server.routes {
-				measure("route="+string(route), func(b *testing.B) { loadFile(b, dsn, path, route) })
-				measure("wire-limit="+string(route), func(b *testing.B) { wireLimit(b, dsn, path, route) })
-			}
+			s := newBenchServer(b, server.dsn(b), server.name == "citus", rows)
+			b.Run("order=mixed", func(b *testing.B) { s.arms(b, mixed, server.routes) })
+			b.Run("order=company", func(b *testing.B) { s.arms(b, sortedFile(b, mixed), server.routes) })
 		})
 	}
 }
 
-func run(b *testing.B, conn *pgx.Conn, sql string) {
+// A benchServer is a server with an empty table ads.
+type benchServer struct {
+	dsn  string
+	conn *pgx.Conn
+	rows int64 // that each arm loads
+}
+
+func newBenchServer(b *testing.B, dsn string, distributed bool, rows int64) *benchServer {
 	b.Helper()
-	if _, err := conn.Exec(context.Background(), sql); err != nil {
+	s := &benchServer{dsn: dsn, conn: pgtest.Connect(b, dsn), rows: rows}
+	ads := schema.Lookup("ads")
+	s.run(b, ads.CreateSQL())
+	s.run(b, ads.PrimaryKeySQL())
+	if distributed {
+		s.run(b, "SELECT create_distributed_table('ads', 'company_id', colocate_with => 'none', shard_count => 32)")
+	}
+	return s
+}
+
+func (s *benchServer) run(b *testing.B, sql string) {
+	b.Helper()
+	if _, err := s.conn.Exec(context.Background(), sql); err != nil {
 		b.Fatalf("%s: %v", sql, err)
 	}
 }
 
-func psqlCopy(b *testing.B, dsn, path string) {
-	b.Helper()
-	out, err := osexec.Command("psql", dsn, "-qc", `\copy ads from '`+path+`' with (format csv, header)`).CombinedOutput()
-	if err != nil {
-		b.Fatalf("psql: %v: %s", err, out)
+// arms measures all ways to load the file.
+func (s *benchServer) arms(b *testing.B, path string, routes []Route) {
+	s.measure(b, "psql", ready(func(b *testing.B) { psqlCopy(b, s.dsn, path) }))
+	s.measure(b, "obvious", ready(func(b *testing.B) { obviousCopy(b, s.dsn, path) }))
+	s.measure(b, "timescaledb-parallel-copy", ready(func(b *testing.B) { parallelCopy(b, s.dsn, path) }))
+	for _, route := range routes {
+		s.measure(b, "route="+string(route), ready(func(b *testing.B) { loadFile(b, s.dsn, path, route) }))
+		s.measure(b, "wire-limit="+string(route), func(b *testing.B) func(*testing.B) { return wireLimit(b, s.dsn, path, route) })
 	}
 }
 
-func openAds(b *testing.B, dsn string, memory int64, route Route) *Loader {
-	b.Helper()
-	cfg, err := pgx.ParseConfig(dsn)
-	if err != nil {
-		b.Fatal(err)
-	}
-	l, err := Open(b.Context(), Config{Conn: cfg, Table: "ads", Memory: memory, Route: route})
-	if err != nil {
-		b.Fatal(err)
-	}
-	return l
+// ready is the preparation of a load that needs none.
+func ready(load func(*testing.B)) func(*testing.B) func(*testing.B) {
+	return func(*testing.B) func(*testing.B) { return load }
 }
 
-func loadFile(b *testing.B, dsn, path string, route Route) {
-	b.Helper()
-	l := openAds(b, dsn, 0, route)
-	if _, err := l.Load(b.Context(), File(path)); err != nil {
-		b.Fatal(err)
-	}
-	if err := l.Close(); err != nil {
-		b.Fatal(err)
-	}
-}
-
-// wireLimit times the streams alone.
-func wireLimit(b *testing.B, dsn, path string, route Route) {
-	b.Helper()
-	b.StopTimer()
-	ctx := b.Context()
-	l := openAds(b, dsn, 4<<30, route)
-	ld := &load{log: l.cfg.Log, begin: l.session.begin()}
-	var err error
-	if ld.src, err = File(path).open(ctx); err != nil {
-		b.Fatal(err)
-	}
-	ld.chunker = pgcsv.NewChunker(ld.src, l.cfg.MaxRecord)
-	first, err := l.first(ctx, ld)
-	if err != nil {
-		b.Fatal(err)
-	}
-	ld.lanes = newLanes(ld.lay.router.lanes, l.cfg.Memory, l.cfg.Batch, len(l.nodes), 1<<20) // never far enough ahead
-	ld.lanes.sorted = len(ld.lay.sortBy) > 0
-	if ld.dispatch, err = l.newDispatch(ctx, ld.lay, ld.lanes, route); err != nil {
-		b.Fatal(err)
-	}
-	ld.buffers = make(chan []byte, 1)
-	ld.buffers <- nil
-	chunks := make(chan *chunk)
-	var g errgroup.Group
-	g.Go(func() error {
-		defer close(chunks)
-		return ld.chunk(ctx, first, chunks)
+// measure times the load that prepare returns, after which all rows must be there.
+func (s *benchServer) measure(b *testing.B, name string, prepare func(*testing.B) (load func(*testing.B))) {
+	b.Run(name, func(b *testing.B) {
+		cpu := time.Duration(0)
+		for b.Loop() {
+			b.StopTimer()
+			s.run(b, "TRUNCATE ads")
+			s.run(b, "CHECKPOINT")
+			load := prepare(b)
+			b.StartTimer()
+			before := clientCPU(b)
+			load(b)
+			cpu += clientCPU(b) - before
+			b.StopTimer()
+			s.check(b)
+			b.StartTimer()
+		}
+		stored := float64(s.rows) * float64(b.N)
+		b.ReportMetric(stored/b.Elapsed().Seconds(), "rows/s")
+		b.ReportMetric(cpu.Seconds()/stored*1e6, "cpu-s/Mrow")
+		b.ReportMetric(0, "ns/op")
 	})
-	g.Go(func() error { return ld.decode(ctx, nil, chunks) })
-	if err := g.Wait(); err != nil {
-		b.Fatal(err)
-	}
-	ld.lanes.end()
-	b.StartTimer()
-	if err := l.runStreams(ctx, ld); err != nil {
-		b.Fatal(err)
-	}
-	b.StopTimer()
-	if err := l.Close(); err != nil {
-		b.Fatal(err)
-	}
-	b.StartTimer()
 }
 
-// BenchmarkDecode reads, decodes and encodes without a server: what the client
-// costs before anything is sent.
-func BenchmarkDecode(b *testing.B) {
-	path, rows := adsFile(b)
-	dsn := pgtest.Plain(b)
-	conn := pgtest.Connect(b, dsn)
-	run(b, conn, schema.Lookup("ads").CreateSQL())
-	l := openAds(b, dsn, 0, RouteAuto)
-	data, err := os.ReadFile(path)
-	if err != nil {
-		b.Fatal(err)
-	}
-	b.SetBytes(int64(len(data)))
-	b.ReportAllocs()
-	started := time.Now()
-	for b.Loop() {
-		decodeAll(b, l, path)
-	}
-	b.ReportMetric(float64(rows)*float64(b.N)/time.Since(started).Seconds(), "rows/s")
-	if err := l.Close(); err != nil {
-		b.Fatal(err)
-	}
-}
-
-// decodeAll decodes a file on one goroutine.
-func decodeAll(b *testing.B, l *Loader, path string) {
+// check holds that all rows are there.
+func (s *benchServer) check(b *testing.B) {
 	b.Helper()
-	ctx := b.Context()
-	ld := &load{}
-	var err error
-	if ld.src, err = File(path).open(ctx); err != nil {
-		b.Fatal(err)
+	var n int64
+	if err := s.conn.QueryRow(context.Background(), "SELECT count(*) FROM ads").Scan(&n); err != nil || n != s.rows {
+		b.Fatalf("%d rows stored, %v; want %d", n, err, s.rows)
 	}
-	ld.chunker = pgcsv.NewChunker(ld.src, l.cfg.MaxRecord)
-	c, err := l.first(ctx, ld)
-	if err != nil {
-		b.Fatal(err)
-	}
-	d := newDecoder(ld.lay, nil, path)
-	for buf := []byte(nil); ; {
-		if err := d.decode(ctx, c); err != nil {
+}
+
+// clientCPU returns the time that this process, and those of its children that
+// have ended, spent on a CPU. The servers have not ended.
+func clientCPU(b *testing.B) (total time.Duration) {
+	b.Helper()
+	for _, who := range []int{syscall.RUSAGE_SELF, syscall.RUSAGE_CHILDREN} {
+		var usage syscall.Rusage
+		if err := syscall.Getrusage(who, &usage); err != nil {
 			b.Fatal(err)
 		}
-		if buf, err = ld.chunker.Next(buf); err != nil {
-			break // the end of the input, which was written here
-		}
-		c = &chunk{data: buf, line: 1, eol: ld.chunker.EOL()}
+		total += time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
 	}
-	if err := ld.src.Close(); err != nil {
-		b.Fatal(err)
-	}
+	return total
 }
