@@ -19,9 +19,8 @@ const (
 // An adRow is a row of ads.
 type adRow struct {
 	id, company, campaign int64
-	adjective             string
-	product               product
-	offer                 string
+	adjective             int
+	product, offer        int
 	image                 uint64
 	impressions, clicks   int64
 	created, updated      int64
@@ -32,12 +31,10 @@ func (d *Dataset) adRow(c *cursor) adRow {
 	r := adRow{
 		id:        c.id(),
 		company:   c.company + 1,
-		adjective: adjectives[name.roll(len(adjectives))],
-		product:   products[name.roll(len(products))],
+		adjective: name.roll(len(adjectives)),
+		product:   name.roll(len(products)),
+		offer:     name.roll(offersInAll),
 		image:     d.cell(ads, c.row, adImage),
-	}
-	if n := name.roll(4 * len(offers)); n < len(offers) {
-		r.offer = offers[n]
 	}
 	r.campaign = campaignOf(r.id, c.campaigns, d.cell(ads, c.row, adCampaign))
 	r.impressions, r.clicks = counts(d.cell(ads, c.row, adCounts))
@@ -73,12 +70,11 @@ func (r *adRow) append(dst []byte, d *Dataset, f *dialect) []byte {
 	dst = f.appendInt(dst, r.id)
 	dst = f.appendInt(dst, r.company)
 	dst = f.appendInt(dst, r.campaign)
-	start := len(dst)
-	dst = r.appendName(dst)
-	dst = f.end(dst, start)
+	dst = r.appendName(dst, f)
+	dst = append(dst, f.delimiter)
 	dst = r.appendImageURL(dst)
 	dst = append(dst, f.delimiter)
-	dst = r.appendTargetURL(dst)
+	dst = r.appendTargetURL(dst, f)
 	dst = append(dst, f.delimiter)
 	dst = f.appendInt(dst, r.impressions)
 	dst = f.appendInt(dst, r.clicks)
@@ -88,11 +84,8 @@ func (r *adRow) append(dst []byte, d *Dataset, f *dialect) []byte {
 	return append(dst, '\n')
 }
 
-func (r *adRow) appendName(dst []byte) []byte {
-	dst = append(dst, r.adjective...)
-	dst = append(dst, ' ')
-	dst = append(dst, r.product.name...)
-	return append(dst, r.offer...)
+func (r *adRow) appendName(dst []byte, f *dialect) []byte {
+	return f.appendWords(dst, &f.adjectives[r.adjective], &f.products[r.product], &f.offers[r.offer])
 }
 
 func (r *adRow) appendImageURL(dst []byte) []byte {
@@ -101,21 +94,19 @@ func (r *adRow) appendImageURL(dst []byte) []byte {
 	return append(dst, ".jpg"...)
 }
 
-func (r *adRow) appendTargetURL(dst []byte) []byte {
-	dst = append(dst, "https://shop.example.com/"...)
-	dst = append(dst, r.product.slug...)
-	dst = append(dst, "?ad="...)
+func (r *adRow) appendTargetURL(dst []byte, f *dialect) []byte {
+	dst = append(dst, f.targets[r.product].text...)
 	return appendInt(dst, uint64(r.id))
 }
 
-func (r *adRow) record() schema.Ad {
+func (r *adRow) record(plain *dialect) schema.Ad {
 	return schema.Ad{
 		ID:               int32(r.id),
 		CompanyID:        int32(r.company),
 		CampaignID:       int32(r.campaign),
-		Name:             string(r.appendName(nil)),
+		Name:             string(r.appendName(nil, plain)),
 		ImageURL:         string(r.appendImageURL(nil)),
-		TargetURL:        string(r.appendTargetURL(nil)),
+		TargetURL:        string(r.appendTargetURL(nil, plain)),
 		ImpressionsCount: r.impressions,
 		ClicksCount:      r.clicks,
 		CreatedAt:        timestamp(r.created),
@@ -128,7 +119,7 @@ func (d *Dataset) Ads() iter.Seq[schema.Ad] {
 	return func(yield func(schema.Ad) bool) {
 		d.table(ads).each(func(c *cursor) bool {
 			row := d.adRow(c)
-			return yield(row.record())
+			return yield(row.record(&d.plain))
 		})
 	}
 }

@@ -1,10 +1,17 @@
 package generate_test
 
 import (
+	"fmt"
+	"iter"
+	"slices"
 	"strconv"
 	"testing"
 
+	"github.com/gocarina/gocsv"
+
 	"shardload/generate"
+	"shardload/internal/pgtest"
+	"shardload/schema"
 )
 
 func dataset(t testing.TB, cfg generate.Config) *generate.Dataset {
@@ -86,4 +93,63 @@ func appendBareRow(dst []byte, id int64) []byte {
 	dst = append(dst, ',')
 	dst = append(dst, "2017-08-31 14:45:55"...)
 	return append(dst, '\n')
+}
+
+// BenchmarkGocsv writes the same records with gocsv: the alternative in Go.
+func BenchmarkGocsv(b *testing.B) {
+	records := slices.Collect(firstAds(dataset(b, large), 4096))
+	var bytes, rows int64
+	for b.Loop() {
+		text, err := gocsv.MarshalBytes(records)
+		if err != nil {
+			b.Fatal(err)
+		}
+		bytes += int64(len(text))
+		rows += int64(len(records))
+	}
+	report(b, rows, bytes)
+}
+
+func firstAds(d *generate.Dataset, n int) iter.Seq[schema.Ad] {
+	return func(yield func(schema.Ad) bool) {
+		for ad := range d.Ads() {
+			if n--; n < 0 || !yield(ad) {
+				return
+			}
+		}
+	}
+}
+
+// BenchmarkPostgres has PostgreSQL make rows like those of ads, with values as
+// cheap as they get, and write them as CSV to nowhere: the alternative in SQL.
+func BenchmarkPostgres(b *testing.B) {
+	const sql = `COPY (
+		SELECT i AS id, 1 + i %% 12345 AS company_id, 1 + i %% 678 AS campaign_id,
+			(ARRAY['Waterproof', 'Classic', 'Handmade', 'Soft'])[1 + i %% 4] || ' Running Shoes' AS name,
+			'https://images.example.com/' || to_hex(hashint4(i)) || '.jpg' AS image_url,
+			'https://shop.example.com/running-shoes?ad=' || i AS target_url,
+			i %% 1000000 * 10::bigint AS impressions_count, i %% 10000::bigint AS clicks_count,
+			timestamp '2017-08-16' + i %% 10000000 * interval '1 second' AS created_at,
+			timestamp '2017-08-31' + i %% 10000000 * interval '1 second' AS updated_at
+		FROM generate_series(1, %d) AS i) TO STDOUT WITH (FORMAT csv)`
+	const rows = 200_000
+	conn := pgtest.Connect(b, pgtest.Plain(b))
+	var bytes, copied int64
+	for b.Loop() {
+		w := &counter{}
+		tag, err := conn.PgConn().CopyTo(b.Context(), w, fmt.Sprintf(sql, rows))
+		if err != nil {
+			b.Fatal(err)
+		}
+		bytes += w.n
+		copied += tag.RowsAffected()
+	}
+	report(b, copied, bytes)
+}
+
+type counter struct{ n int64 }
+
+func (c *counter) Write(p []byte) (int, error) {
+	c.n += int64(len(p))
+	return len(p), nil
 }

@@ -2,7 +2,6 @@ package generate
 
 import (
 	"iter"
-	"strings"
 
 	"shardload/schema"
 )
@@ -20,8 +19,8 @@ const (
 type campaignRow struct {
 	id, company      int64
 	name             dice
-	year             int64
-	cost, state      string
+	year             uint8
+	cost, state      int
 	budget           int64 // 0 is NULL
 	sites            siteList
 	created, updated int64
@@ -35,8 +34,8 @@ func (d *Dataset) campaignRow(c *cursor) campaignRow {
 		company: c.company + 1,
 		name:    dice(d.cell(campaigns, c.row, campaignName)),
 		year:    d.year(created),
-		cost:    costModels[terms.roll(len(costModels))],
-		state:   states[terms.roll(len(states))],
+		cost:    terms.roll(len(costModels)),
+		state:   terms.roll(len(states)),
 		budget:  budget(&terms),
 		sites:   newSiteList(d.cell(campaigns, c.row, campaignSites)),
 		created: created,
@@ -70,12 +69,11 @@ func budget(d *dice) int64 {
 func (r campaignRow) append(dst []byte, d *Dataset, f *dialect) []byte {
 	dst = f.appendInt(dst, r.id)
 	dst = f.appendInt(dst, r.company)
-	start := len(dst)
-	dst = r.appendName(dst)
-	dst = f.end(dst, start)
-	dst = append(dst, r.cost...)
+	dst = r.appendName(dst, f)
 	dst = append(dst, f.delimiter)
-	dst = append(dst, r.state...)
+	dst = append(dst, f.costs[r.cost].text...)
+	dst = append(dst, f.delimiter)
+	dst = append(dst, f.states[r.state].text...)
 	dst = append(dst, f.delimiter)
 	if r.budget == 0 {
 		dst = append(dst, f.null...)
@@ -85,12 +83,10 @@ func (r campaignRow) append(dst []byte, d *Dataset, f *dialect) []byte {
 	}
 	if r.sites.null {
 		dst = append(dst, f.null...)
-		dst = append(dst, f.delimiter)
 	} else {
-		start = len(dst)
-		dst = r.sites.append(dst)
-		dst = f.end(dst, start)
+		dst = r.sites.append(dst, f)
 	}
+	dst = append(dst, f.delimiter)
 	dst = d.appendTime(dst, r.created)
 	dst = append(dst, f.delimiter)
 	dst = d.appendTime(dst, r.updated)
@@ -99,22 +95,21 @@ func (r campaignRow) append(dst []byte, d *Dataset, f *dialect) []byte {
 
 // appendName appends an occasion, for half of the campaigns the year, and an
 // audience.
-func (r campaignRow) appendName(dst []byte) []byte {
-	dst = append(dst, occasions[r.name.roll(len(occasions))]...)
+func (r campaignRow) appendName(dst []byte, f *dialect) []byte {
+	occasion, year := &f.occasions[r.name.roll(len(f.occasions))], &word{}
 	if r.name.roll(2) == 0 {
-		dst = append(dst, ' ')
-		dst = appendInt(dst, uint64(r.year))
+		year = &f.years[r.year]
 	}
-	return append(dst, audiences[r.name.roll(len(audiences))]...)
+	return f.appendWords(dst, occasion, year, &f.audiences[r.name.roll(len(f.audiences))])
 }
 
-func (r campaignRow) record() schema.Campaign {
+func (r campaignRow) record(plain *dialect) schema.Campaign {
 	c := schema.Campaign{
 		ID:                  int32(r.id),
 		CompanyID:           int32(r.company),
-		Name:                string(r.appendName(nil)),
-		CostModel:           r.cost,
-		State:               r.state,
+		Name:                string(r.appendName(nil, plain)),
+		CostModel:           costModels[r.cost],
+		State:               states[r.state],
 		BlacklistedSiteURLs: r.sites.array(),
 		CreatedAt:           timestamp(r.created),
 		UpdatedAt:           timestamp(r.updated),
@@ -129,7 +124,7 @@ func (r campaignRow) record() schema.Campaign {
 // Campaigns returns the rows of campaigns, in the order of the file.
 func (d *Dataset) Campaigns() iter.Seq[schema.Campaign] {
 	return func(yield func(schema.Campaign) bool) {
-		d.table(campaigns).each(func(c *cursor) bool { return yield(d.campaignRow(c).record()) })
+		d.table(campaigns).each(func(c *cursor) bool { return yield(d.campaignRow(c).record(&d.plain)) })
 	}
 }
 
@@ -155,25 +150,27 @@ func newSiteList(random uint64) siteList {
 	return l
 }
 
-func (l siteList) site(i int) string { return sites[(l.from+i*l.stride)%len(sites)] }
+// at returns the index of site i.
+func (l siteList) at(i int) int { return (l.from + i*l.stride) % len(sites) }
 
 // append appends the array as array_out writes it.
-func (l siteList) append(dst []byte) []byte {
+func (l siteList) append(dst []byte, f *dialect) []byte {
+	quoted := l.n == 1 && f.sites[l.from].quoted || l.n > 1 && f.comma.quoted
+	if quoted {
+		dst = append(dst, '"')
+	}
 	dst = append(dst, '{')
 	for i := range l.n {
 		if i > 0 {
 			dst = append(dst, ',')
 		}
-		site := l.site(i)
-		if strings.ContainsAny(site, ",{}") { // sites have no quotes, backslashes or blanks
-			dst = append(dst, '"')
-			dst = append(dst, site...)
-			dst = append(dst, '"')
-		} else {
-			dst = append(dst, site...)
-		}
+		dst = append(dst, f.sites[l.at(i)].text...)
 	}
-	return append(dst, '}')
+	dst = append(dst, '}')
+	if quoted {
+		dst = append(dst, '"')
+	}
+	return dst
 }
 
 func (l siteList) array() schema.TextArray {
@@ -182,7 +179,7 @@ func (l siteList) array() schema.TextArray {
 	}
 	a := make(schema.TextArray, l.n)
 	for i := range a {
-		a[i] = l.site(i)
+		a[i] = sites[l.at(i)]
 	}
 	return a
 }

@@ -40,9 +40,8 @@ func (d *Dataset) companyBorn(company int64) int64 {
 
 func (r companyRow) append(dst []byte, d *Dataset, f *dialect) []byte {
 	dst = f.appendInt(dst, r.id)
-	start := len(dst)
-	dst = r.appendName(dst)
-	dst = f.end(dst, start)
+	dst = r.appendName(dst, f)
+	dst = append(dst, f.delimiter)
 	dst = r.appendImageURL(dst)
 	dst = append(dst, f.delimiter)
 	dst = d.appendTime(dst, r.created)
@@ -51,11 +50,10 @@ func (r companyRow) append(dst []byte, d *Dataset, f *dialect) []byte {
 	return append(dst, '\n')
 }
 
-func (r companyRow) appendName(dst []byte) []byte {
-	dst = append(dst, brands[r.name.roll(len(brands))]...)
-	dst = append(dst, ' ')
-	dst = append(dst, trades[r.name.roll(len(trades))]...)
-	return append(dst, legalForms[r.name.roll(len(legalForms))]...)
+func (r companyRow) appendName(dst []byte, f *dialect) []byte {
+	brand := &f.brands[r.name.roll(len(f.brands))]
+	trade := &f.trades[r.name.roll(len(f.trades))]
+	return f.appendWords(dst, brand, trade, &f.legalForms[r.name.roll(len(f.legalForms))])
 }
 
 func (r companyRow) appendImageURL(dst []byte) []byte {
@@ -64,10 +62,10 @@ func (r companyRow) appendImageURL(dst []byte) []byte {
 	return append(dst, ".png"...)
 }
 
-func (r companyRow) record() schema.Company {
+func (r companyRow) record(plain *dialect) schema.Company {
 	return schema.Company{
 		ID:        int32(r.id),
-		Name:      string(r.appendName(nil)),
+		Name:      string(r.appendName(nil, plain)),
 		ImageURL:  string(r.appendImageURL(nil)),
 		CreatedAt: timestamp(r.created),
 		UpdatedAt: timestamp(r.updated),
@@ -77,6 +75,6 @@ func (r companyRow) record() schema.Company {
 // Companies returns the rows of companies, in the order of the file.
 func (d *Dataset) Companies() iter.Seq[schema.Company] {
 	return func(yield func(schema.Company) bool) {
-		d.table(companies).each(func(c *cursor) bool { return yield(d.companyRow(c).record()) })
+		d.table(companies).each(func(c *cursor) bool { return yield(d.companyRow(c).record(&d.plain)) })
 	}
 }

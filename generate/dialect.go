@@ -1,6 +1,9 @@
 package generate
 
-import "fmt"
+import (
+	"fmt"
+	"strings"
+)
 
 // A Format is a format of COPY.
 type Format int
@@ -34,89 +37,51 @@ func (f *Format) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// A dialect is how a Format writes fields. A field is first appended as it is and
-// then ended, which mends the few that must not stay so: field contents are the
-// same code for every format, and cost a scan.
+// A dialect is how fields are written: in a Format, or plainly as PostgreSQL's
+// types have them.
 type dialect struct {
-	format    Format
 	delimiter byte
 	null      string
-	odd       [256]bool // bytes that a field cannot hold as they are
+	*vocabulary
 }
 
 func csvDialect() dialect {
-	d := dialect{format: CSV, delimiter: ','}
-	for _, c := range []byte(",\"\n\r") {
-		d.odd[c] = true
-	}
-	return d
+	return dialect{delimiter: ',', vocabulary: newVocabulary(csvWord)}
 }
 
 func textDialect() dialect {
-	d := dialect{format: Text, delimiter: '\t', null: `\N`}
-	for _, c := range []byte("\\\n\r\t") {
-		d.odd[c] = true
-	}
-	return d
+	return dialect{delimiter: '\t', null: `\N`, vocabulary: newVocabulary(textWord)}
 }
 
-// end ends the field of any bytes that begins at dst[start].
-func (d *dialect) end(dst []byte, start int) []byte {
-	field := dst[start:]
-	odd := len(field) == 0 || string(field) == `\.`
-	for _, c := range field {
-		odd = odd || d.odd[c]
-	}
-	if odd {
-		dst = d.mend(dst, start)
-	}
-	return append(dst, d.delimiter)
+func plainDialect() dialect {
+	return dialect{vocabulary: newVocabulary(func(s string) word { return word{text: s} })}
 }
 
-// mend writes the field at dst[start] anew, so that COPY reads what it is now. In
-// CSV an empty field would be NULL, and \. alone the end of the data. The new form
-// is made behind the old one and moved over it, which needs no memory of its own.
-func (d *dialect) mend(dst []byte, start int) []byte {
-	end := len(dst)
-	if d.format == Text {
-		dst = appendEscaped(dst, dst[start:end])
-	} else {
-		dst = appendQuoted(dst, dst[start:end])
-	}
-	n := copy(dst[start:], dst[end:])
-	return dst[:start+n]
+func csvWord(s string) word {
+	return word{text: strings.ReplaceAll(s, `"`, `""`), quoted: strings.ContainsAny(s, ",\"\r\n")}
 }
 
-func appendQuoted(dst, field []byte) []byte {
-	dst = append(dst, '"')
-	for _, c := range field {
-		if c == '"' {
-			dst = append(dst, '"')
-		}
-		dst = append(dst, c)
-	}
-	return append(dst, '"')
+func textWord(s string) word {
+	return word{text: strings.NewReplacer(`\`, `\\`, "\n", `\n`, "\r", `\r`, "\t", `\t`).Replace(s)}
 }
 
-func appendEscaped(dst, field []byte) []byte {
-	for _, c := range field {
-		switch c {
-		case '\\':
-			dst = append(dst, `\\`...)
-		case '\n':
-			dst = append(dst, `\n`...)
-		case '\r':
-			dst = append(dst, `\r`...)
-		case '\t':
-			dst = append(dst, `\t`...)
-		default:
-			dst = append(dst, c)
-		}
+// appendWords appends the text of three words. They must not all be empty, which CSV
+// could not tell from NULL, nor be \. together.
+func (d *dialect) appendWords(dst []byte, a, b, c *word) []byte {
+	quoted := a.quoted || b.quoted || c.quoted
+	if quoted {
+		dst = append(dst, '"')
+	}
+	dst = append(dst, a.text...)
+	dst = append(dst, b.text...)
+	dst = append(dst, c.text...)
+	if quoted {
+		dst = append(dst, '"')
 	}
 	return dst
 }
 
-// appendInt appends a whole field.
+// appendInt appends a number and ends its field.
 func (d *dialect) appendInt(dst []byte, v int64) []byte {
 	return append(appendInt(dst, uint64(v)), d.delimiter)
 }

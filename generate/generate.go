@@ -87,6 +87,7 @@ type Dataset struct {
 	seeds    [kinds]uint64
 	calendar []date
 	dialects [2]dialect // by Format
+	plain    dialect
 }
 
 // New returns the dataset that cfg describes, or everything that is wrong with
@@ -103,6 +104,7 @@ func New(cfg Config) (*Dataset, error) {
 		buckets:  buckets(cfg.Companies),
 		calendar: newCalendar(),
 		dialects: [2]dialect{CSV: csvDialect(), Text: textDialect()},
+		plain:    plainDialect(),
 	}
 	weights := weigh(d.buckets, cfg.Skew)
 	var errs []error

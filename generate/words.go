@@ -40,10 +40,11 @@ var costModels = [...]string{
 	"cost_per_click", "cost_per_click", "cost_per_click", "cost_per_impression", "cost_per_impression", "cost_per_view",
 }
 
-const running = "running"
+// running is the index of a state.
+const running = 0
 
 var states = [...]string{
-	running, running, running, running, running, running, "paused", "paused", "archived", "draft",
+	"running", "running", "running", "running", "running", "running", "paused", "paused", "archived", "draft",
 }
 
 var adjectives = [...]string{
