@@ -28,6 +28,7 @@ var layers = []struct {
 	{"internal/citus", nil},
 	{"internal/catalog", nil},
 	{"internal/checksum", nil},
+	{"internal/pgtext", nil},
 	{"internal/localpg", nil},
 	{"internal/tutorial", nil},
 	{"internal/gotest", nil},
@@ -35,7 +36,7 @@ var layers = []struct {
 	{"internal/input", []string{"internal/pgcsv"}},
 	{"generate", []string{"schema", "internal/pgcsv"}},
 	{"internal/provision", []string{"schema", "internal/catalog", "internal/citus"}},
-	{"internal/verify", []string{"internal/catalog", "internal/checksum", "internal/citus", "internal/input", "internal/pgcsv"}},
+	{"internal/verify", []string{"internal/catalog", "internal/checksum", "internal/citus", "internal/input", "internal/pgcsv", "internal/pgtext"}},
 	{"loader", []string{"internal/pgcsv", "internal/pgcopy", "internal/citus", "internal/catalog", "internal/input"}},
 	{"internal/cli", []string{
 		"schema", "generate", "loader", "internal/catalog", "internal/input", "internal/localpg", "internal/pgcsv",
