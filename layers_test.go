@@ -34,7 +34,7 @@ var layers = []struct {
 	{"internal/gotest", nil},
 	{"internal/pgtest", []string{"internal/localpg"}},
 	{"internal/input", []string{"internal/pgcsv"}},
-	{"generate", []string{"schema", "internal/pgcsv"}},
+	{"generate", []string{"schema", "internal/checksum"}},
 	{"internal/provision", []string{"schema", "internal/catalog", "internal/citus"}},
 	{"internal/verify", []string{"internal/catalog", "internal/checksum", "internal/citus", "internal/input", "internal/pgcsv", "internal/pgtext"}},
 	{"loader", []string{"internal/pgcsv", "internal/pgcopy", "internal/citus", "internal/catalog", "internal/input"}},
@@ -77,7 +77,7 @@ func TestLayersRunDownwards(t *testing.T) {
 func TestViolations(t *testing.T) {
 	got := violations(map[string][]string{
 		"shardload/schema":       {"strings", "github.com/jackc/pgx/v5"},
-		"shardload/generate":     {"shardload/schema", "shardload/internal/pgcsv"},
+		"shardload/generate":     {"shardload/schema", "shardload/internal/checksum"},
 		"shardload/loader":       {"context", "shardload/schema"},
 		"shardload/internal/new": {"fmt"},
 	})

@@ -96,7 +96,7 @@ func (r campaignRow) append(dst []byte, d *Dataset, f *dialect) []byte {
 // appendName appends an occasion, for half of the campaigns the year, and an
 // audience.
 func (r campaignRow) appendName(dst []byte, f *dialect) []byte {
-	occasion, year := &f.occasions[r.name.roll(len(f.occasions))], &word{}
+	occasion, year := &f.occasions[r.name.roll(len(f.occasions))], &nothing
 	if r.name.roll(2) == 0 {
 		year = &f.years[r.year]
 	}

@@ -37,24 +37,27 @@ func (f *Format) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// A dialect is how fields are written: in a Format, or plainly as PostgreSQL's
-// types have them.
+// A dialect is how fields are written.
 type dialect struct {
 	delimiter byte
 	null      string
+	quotes    bool
+	newWord   func(string) word
 	*vocabulary
 }
 
-func csvDialect() dialect {
-	return dialect{delimiter: ',', vocabulary: newVocabulary(csvWord)}
+func newDialect(delimiter byte, null string, quotes bool, newWord func(string) word) dialect {
+	return dialect{delimiter, null, quotes, newWord, newVocabulary(newWord)}
 }
 
-func textDialect() dialect {
-	return dialect{delimiter: '\t', null: `\N`, vocabulary: newVocabulary(textWord)}
-}
+func csvDialect() dialect { return newDialect(',', "", true, csvWord) }
 
+func textDialect() dialect { return newDialect('\t', `\N`, false, textWord) }
+
+// plainDialect writes values as PostgreSQL's types do. No value has a zero byte, and
+// \xff alone is no UTF-8.
 func plainDialect() dialect {
-	return dialect{vocabulary: newVocabulary(func(s string) word { return word{text: s} })}
+	return newDialect(0, "\xff", false, func(s string) word { return word{text: s} })
 }
 
 func csvWord(s string) word {

@@ -38,7 +38,7 @@ func TestDiskFull(t *testing.T) {
 	if want := "write " + filepath.Join(dir, "ads.csv") + ": file too large"; !strings.Contains(string(out), want) {
 		t.Errorf("output:\n%s\nwant %q in it", out, want)
 	}
-	if diff := cmp.Diff([]string{"campaigns.csv", "companies.csv"}, names(t, dir)); diff != "" {
+	if diff := cmp.Diff([]string{"campaigns.csv", "companies.csv", "manifest.unfinished.jsonl"}, names(t, dir)); diff != "" {
 		t.Errorf("files (-want +got):\n%s", diff)
 	}
 }

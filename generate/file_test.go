@@ -42,7 +42,8 @@ func TestStreamToAFullDevice(t *testing.T) {
 	name := filepath.Join(t.TempDir(), "ads.csv")
 	for _, after := range []int{0, 1, 5} {
 		err = writeFile(name, func(io.Writer) error {
-			return d.table(ads).stream(t.Context(), &failing{after: after, then: full}, Output{})
+			_, err := d.table(ads).Stream(t.Context(), &failing{after: after, then: full}, Output{})
+			return err
 		})
 		if !errors.Is(err, syscall.ENOSPC) {
 			t.Errorf("after %d writes: %v, want ENOSPC", after, err)

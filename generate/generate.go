@@ -46,6 +46,10 @@ type Config struct {
 	// means even; at most MaxSkew.
 	Skew float64
 
+	// Dirty is which share of the records is damaged, so that a loader has something
+	// to refuse: 0 to 1. See Damage.
+	Dirty float64
+
 	// Procs is the number of goroutines that Write makes blocks with. Zero means
 	// one per CPU.
 	Procs int
@@ -72,6 +76,9 @@ func (c Config) validate() error {
 	if !(c.Skew >= 0 && c.Skew <= MaxSkew) { // NaN too
 		fail("skew: %v: want 0 (even) to %d", c.Skew, MaxSkew)
 	}
+	if !(c.Dirty >= 0 && c.Dirty <= 1) {
+		fail("dirty: %v: want a share of the records, 0 to 1", c.Dirty)
+	}
 	if c.Procs < 0 {
 		fail("procs: %d: want 0 (one per CPU) or more", c.Procs)
 	}
@@ -88,6 +95,8 @@ type Dataset struct {
 	calendar []date
 	dialects [2]dialect // by Format
 	plain    dialect
+	dirty    uint64 // of 2^32 records
+	flaws    [kinds][len(damages)][]flaw
 }
 
 // New returns the dataset that cfg describes, or everything that is wrong with
@@ -105,11 +114,13 @@ func New(cfg Config) (*Dataset, error) {
 		calendar: newCalendar(),
 		dialects: [2]dialect{CSV: csvDialect(), Text: textDialect()},
 		plain:    plainDialect(),
+		dirty:    uint64(cfg.Dirty * (1 << 32)),
 	}
 	weights := weigh(d.buckets, cfg.Skew)
 	var errs []error
 	for k, rows := range d.counts() {
 		d.sizes[k] = newLaw(d.buckets, weights, rows)
+		d.flaws[k] = newFlaws(kind(k))
 		d.seeds[k] = mix(cfg.Seed + uint64(k+1)*golden)
 		if largest := d.sizes[k].largest(); largest > maxID {
 			errs = append(errs, tooLarge(kind(k), largest, cfg))

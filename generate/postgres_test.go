@@ -3,11 +3,15 @@ package generate_test
 import (
 	"fmt"
 	"os/exec"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
 
+	"github.com/jackc/pgx/v5"
+
 	"shardload/generate"
+	"shardload/internal/checksum"
 	"shardload/internal/pgtest"
 	"shardload/schema"
 )
@@ -46,7 +50,7 @@ func TestPsqlLoadsTheFiles(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			dsn := pgtest.Plain(t)
 			cfg := generate.Config{Companies: 100, Campaigns: 3000, Ads: 20_000, Seed: 1, Skew: 0.8}
-			dir, _ := write(t, cfg, test.out)
+			dir, m := write(t, cfg, test.out)
 			for _, s := range schema.Tables() {
 				psql(t, dsn, dir, s.CreateSQL(), s.PrimaryKeySQL(),
 					fmt.Sprintf(`\copy %s from '%s.csv'%s`, s.Name, s.Name, test.options),
@@ -56,6 +60,7 @@ func TestPsqlLoadsTheFiles(t *testing.T) {
 					t.Errorf("%s: PostgreSQL wrote other lines than it was given", s.Name)
 				}
 			}
+			checkSums(t, dsn, m)
 			checkTutorial(t, dsn)
 		})
 	}
@@ -63,6 +68,41 @@ func TestPsqlLoadsTheFiles(t *testing.T) {
 
 func sortedLines(b []byte) []string {
 	return slices.Sorted(strings.Lines(string(b)))
+}
+
+// checkSums checks that the server sums up what it stores as the manifest does.
+func checkSums(t *testing.T, dsn string, m generate.Manifest) {
+	t.Helper()
+	conn := pgtest.Connect(t, dsn)
+	for _, f := range m.Files {
+		got := checksum.Table{}
+		var hashes []string
+		for _, name := range schema.Lookup(f.Table).ColumnNames() {
+			hash := checksum.SQLText(name)
+			hashes = append(hashes, hash)
+			column := checksum.Column{Name: name}
+			sum := sumOf(t, conn, f.Table, hash, &column.Values)
+			column.Sum = sum
+			got.Columns = append(got.Columns, column)
+		}
+		got.RowSum = sumOf(t, conn, f.Table, checksum.SQLRow(hashes), &got.Rows)
+		if !reflect.DeepEqual(*f.Checksums, got) {
+			t.Errorf("checksums of %s: %+v, the server has %+v", f.Name, *f.Checksums, got)
+		}
+	}
+}
+
+func sumOf(t *testing.T, conn *pgx.Conn, table, hash string, values *int64) (sum checksum.Sum) {
+	t.Helper()
+	var text string
+	sql := fmt.Sprintf("SELECT count(%[1]s), coalesce(sum(%[1]s), 0)::text FROM %[2]s", hash, table)
+	if err := conn.QueryRow(t.Context(), sql).Scan(values, &text); err != nil {
+		t.Fatal(err)
+	}
+	if err := sum.UnmarshalText([]byte(text)); err != nil {
+		t.Fatal(err)
+	}
+	return sum
 }
 
 // checkTutorial checks that each of the tutorial's statements meets real rows, and

@@ -85,24 +85,8 @@ func (t *Table) BlockRows(i int64) int64 {
 // AppendBlock appends the rows of block i as CSV records, without a header. There
 // are none in a block that is not one of 0 to Len()-1.
 func (t *Table) AppendBlock(dst []byte, i int64) []byte {
-	return t.appendBlock(dst, i, &t.d.dialects[CSV])
-}
-
-func (t *Table) appendBlock(dst []byte, i int64, f *dialect) []byte {
-	var b block
-	b.open(t, i)
-	for c := b.next(); c != nil; c = b.next() {
-		switch t.kind {
-		case companies:
-			dst = t.d.companyRow(c).append(dst, t.d, f)
-		case campaigns:
-			dst = t.d.campaignRow(c).append(dst, t.d, f)
-		case ads:
-			row := t.d.adRow(c)
-			dst = row.append(dst, t.d, f)
-		}
-	}
-	return dst
+	p := printer{t: t, form: &t.d.dialects[CSV]}
+	return p.appendBlock(dst, i)
 }
 
 // each calls visit for each row until it returns false.

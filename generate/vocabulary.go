@@ -29,6 +29,9 @@ type vocabulary struct {
 	targets    [len(products)]word // addresses that an ad's number completes
 }
 
+// nothing is the empty word, in any dialect.
+var nothing word
+
 // offersInAll is so much more than the offers that one ad in four has one.
 const offersInAll = 4 * len(offers)
 

@@ -1,153 +1,181 @@
 package generate
 
 import (
+	"bufio"
 	"context"
 	"errors"
+	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
-	"sync/atomic"
-
-	"golang.org/x/sync/errgroup"
 )
 
-// Output says how Write writes. The zero value is CSV with a header.
-type Output struct {
-	Format Format
-
-	// NoHeader leaves out the line of column names that begins a CSV file. The text
-	// format has none.
-	NoHeader bool
-
-	// Progress, unless nil, counts what is written.
-	Progress *Progress
-}
-
-func (o Output) header() bool { return o.Format == CSV && !o.NoHeader }
-
-// Progress counts what Write has written so far, for a display to poll.
-type Progress struct {
-	Rows  atomic.Int64
-	Bytes atomic.Int64
-}
-
-// Write writes companies.csv, campaigns.csv, ads.csv and last the manifest into
-// dir, which it makes if it has to. The bytes do not depend on the number of
-// goroutines, and memory is two blocks for each of them, whatever the size.
+// Write writes companies.csv, campaigns.csv, ads.csv, or what else out asks for, and
+// last the manifest into dir, which it makes if it has to. The bytes do not depend
+// on the number of goroutines, and memory is two blocks for each of them, whatever
+// the size.
 //
-// A file appears whole or not at all, and the manifest only when all are there. A
+// A file appears whole or not at all, and the manifest only when all are there; a
 // dataset that stood in dir loses its manifest first, so that no manifest is ever
 // beside files that it does not describe. If ctx ends, Write does so within a
-// block, with its error.
+// block, with its error. Called again for the same dataset, it keeps the files that
+// are finished, by what a journal beside them says of their bytes.
 func (d *Dataset) Write(ctx context.Context, dir string, out Output) (Manifest, error) {
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return Manifest{}, fileError(dir, err)
+	w := &writing{d: d, dir: dir, out: out, progress: out.Progress}
+	if w.progress == nil {
+		w.progress = new(Progress)
 	}
-	old := filepath.Join(dir, ManifestName)
-	if err := os.Remove(old); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return Manifest{}, fileError(old, err)
-	}
-	m := d.manifest(out)
-	for k := range kinds {
-		f, err := d.table(k).write(ctx, dir, out)
-		if err != nil {
-			return Manifest{}, err
-		}
-		m.Files = append(m.Files, f)
-	}
-	if err := m.write(dir); err != nil {
+	if err := w.plan(); err != nil {
 		return Manifest{}, err
 	}
+	if err := ctx.Err(); err != nil {
+		return Manifest{}, context.Cause(ctx)
+	}
+	if err := w.begin(); err != nil {
+		return Manifest{}, err
+	}
+	m, err := w.write(ctx)
+	if closing := w.journal.close(); err == nil && closing != nil {
+		err = fileError(w.journal.path, closing)
+	}
+	if err != nil {
+		return Manifest{}, err
+	}
+	return m, w.end(m)
+}
+
+// A writing is one call of Write.
+type writing struct {
+	d         *Dataset
+	dir       string
+	out       Output
+	progress  *Progress
+	divisions []division
+	head      Manifest
+	journal   *journal
+}
+
+// plan says what there is to write, or what is wrong with that.
+func (w *writing) plan() error {
+	if err := w.out.validate(); err != nil {
+		return err
+	}
+	tables, err := w.d.kindsOf(w.out)
+	if err != nil {
+		return err
+	}
+	rows := int64(0)
+	for _, k := range tables {
+		v, err := w.d.divide(k, w.out)
+		if err != nil {
+			return err
+		}
+		w.divisions = append(w.divisions, v)
+		rows += v.part.Rows()
+	}
+	w.progress.Total.Store(rows)
+	w.head = w.d.manifest(w.out)
+	return nil
+}
+
+// begin makes the directory ready, with a journal and without a manifest.
+func (w *writing) begin() error {
+	if err := os.MkdirAll(w.dir, 0o755); err != nil {
+		return fileError(w.dir, err)
+	}
+	entries, err := os.ReadDir(w.dir)
+	if err != nil {
+		return fileError(w.dir, err)
+	}
+	for _, v := range w.divisions {
+		if name := v.stranger(entries); name != "" {
+			return fmt.Errorf("write %s: it holds %s, which is no part of this dataset but would be loaded with it: "+
+				"remove it, or write to another folder", w.dir, name)
+		}
+	}
+	if w.journal, err = openJournal(w.dir, w.head); err != nil {
+		return err
+	}
+	manifest := filepath.Join(w.dir, w.head.name())
+	if err := os.Remove(manifest); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return errors.Join(fileError(manifest, err), w.journal.close())
+	}
+	return nil
+}
+
+// write writes all files that are not there.
+func (w *writing) write(ctx context.Context) (Manifest, error) {
+	m := w.head
+	m.Files = w.journal.others(w.divisions)
+	for _, v := range w.divisions {
+		for i := range v.files {
+			f, err := w.file(ctx, v, i)
+			if err != nil {
+				return m, err
+			}
+			m.Files = append(m.Files, f)
+		}
+	}
+	m.sort()
 	return m, nil
 }
 
-// write writes the table's file into dir.
-func (t *Table) write(ctx context.Context, dir string, out Output) (File, error) {
-	f := File{Name: t.Name() + ".csv", Table: t.Name(), Rows: t.Rows()}
-	err := writeFile(filepath.Join(dir, f.Name), func(w io.Writer) error {
-		sum := newDigest(w)
-		err := t.stream(ctx, sum, out)
-		f.Bytes, f.SHA256 = sum.bytes, sum.sha256()
+// file writes a file, or keeps it.
+func (w *writing) file(ctx context.Context, v division, i int64) (File, error) {
+	name, t := v.file(i)
+	f, err := w.journal.kept(ctx, name, w.out)
+	if err != nil {
+		return f, err
+	}
+	if f.Name != "" {
+		w.progress.Kept.Add(f.Rows)
+		return f, nil
+	}
+	if f, err = t.write(ctx, w.dir, name, w.out); err != nil {
+		return f, err
+	}
+	return f, w.journal.add(f)
+}
+
+// end puts the manifest in the journal's place.
+func (w *writing) end(m Manifest) error {
+	if err := m.write(w.dir); err != nil {
 		return err
+	}
+	if err := os.Remove(w.journal.path); err != nil {
+		return fileError(w.journal.path, err)
+	}
+	return nil
+}
+
+// write writes the table to a file of that name in dir, and beside it the list of
+// damaged records, if there can be any.
+func (t *Table) write(ctx context.Context, dir, name string, out Output) (f File, err error) {
+	path := filepath.Join(dir, name)
+	fill := func(list io.Writer) error {
+		return writeFile(path, func(w io.Writer) error {
+			f, err = t.stream(ctx, w, list, out)
+			return err
+		})
+	}
+	if t.d.dirty == 0 {
+		err = fill(nil)
+		f.Name = name
+		return f, err
+	}
+	table, _, _ := strings.Cut(name, ".csv")
+	list := table + ".dirty.jsonl"
+	err = writeFile(filepath.Join(dir, list), func(w io.Writer) error {
+		b := bufio.NewWriter(w)
+		if err := fill(b); err != nil {
+			return err
+		}
+		return b.Flush()
 	})
+	f.Name = name
+	if err == nil {
+		f.Dirty.List = list
+	}
 	return f, err
-}
-
-// stream writes the table to w. Goroutine g of n makes blocks g, g+n, g+2n and so
-// on, each into one of its own two buffers, and one more writes them in order.
-func (t *Table) stream(ctx context.Context, w io.Writer, out Output) error {
-	progress := out.Progress
-	if progress == nil {
-		progress = new(Progress)
-	}
-	if err := ctx.Err(); err != nil {
-		return context.Cause(ctx)
-	}
-	if out.header() {
-		n, err := io.WriteString(w, strings.Join(t.Header(), ",")+"\n")
-		if err != nil {
-			return err
-		}
-		progress.Bytes.Add(int64(n))
-	}
-	g, ctx := errgroup.WithContext(ctx)
-	makers := make([]maker, min(int64(t.d.cfg.Procs), t.Len()))
-	for i := range makers {
-		m := maker{made: make(chan []byte, 2), free: make(chan []byte, 2)}
-		m.free <- nil
-		m.free <- nil
-		makers[i] = m
-		g.Go(func() error { return m.run(ctx, t, out.Format, int64(i), int64(len(makers))) })
-	}
-	g.Go(func() error { return t.collect(ctx, w, makers, progress) })
-	return g.Wait()
-}
-
-// collect writes the blocks of makers to w, in order.
-func (t *Table) collect(ctx context.Context, w io.Writer, makers []maker, progress *Progress) error {
-	for i := range t.Len() {
-		m := makers[i%int64(len(makers))]
-		buf, err := receive(ctx, m.made)
-		if err != nil {
-			return err
-		}
-		n, err := w.Write(buf)
-		progress.Bytes.Add(int64(n))
-		if err != nil {
-			return err
-		}
-		progress.Rows.Add(t.BlockRows(i))
-		m.free <- buf // one of two, in a channel for two
-	}
-	return nil
-}
-
-// A maker is a goroutine that makes blocks, and its two buffers.
-type maker struct {
-	made, free chan []byte
-}
-
-func (m maker) run(ctx context.Context, t *Table, format Format, first, step int64) error {
-	for i := first; i < t.Len(); i += step {
-		buf, err := receive(ctx, m.free)
-		if err != nil {
-			return err
-		}
-		m.made <- t.appendBlock(buf[:0], i, &t.d.dialects[format]) // one of two, in a channel for two
-	}
-	return nil
-}
-
-func receive(ctx context.Context, ch <-chan []byte) ([]byte, error) {
-	if err := ctx.Err(); err != nil {
-		return nil, context.Cause(ctx) // select picks any case that is ready
-	}
-	select {
-	case buf := <-ch:
-		return buf, nil
-	case <-ctx.Done():
-		return nil, context.Cause(ctx)
-	}
 }

@@ -6,6 +6,8 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"fmt"
+	"hash/crc32"
 	"io/fs"
 	"iter"
 	"os"
@@ -20,6 +22,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"shardload/generate"
+	"shardload/internal/checksum"
 	"shardload/schema"
 )
 
@@ -33,6 +36,9 @@ func write(t *testing.T, cfg generate.Config, out generate.Output) (string, gene
 	}
 	return dir, m
 }
+
+// sums compares checksums, which have no exported fields.
+var sums = cmp.Comparer(func(a, b checksum.Sum) bool { return a == b })
 
 func read(t *testing.T, dir, name string) []byte {
 	t.Helper()
@@ -74,8 +80,12 @@ func TestFiles(t *testing.T) {
 				t.Errorf("%s.csv is not the header and the table's blocks", s.Name)
 			}
 			sum := sha256.Sum256(got)
-			file := generate.File{Name: s.Name + ".csv", Table: s.Name, Rows: table.Rows(), Bytes: int64(len(got)), SHA256: hex.EncodeToString(sum[:])}
-			if diff := cmp.Diff(file, m.Files[i]); diff != "" {
+			file := generate.File{
+				Name: s.Name + ".csv", Table: s.Name, Rows: table.Rows(), Bytes: int64(len(got)),
+				CRC32C: fmt.Sprintf("%08x", crc32.Checksum(got, crc32.MakeTable(crc32.Castagnoli))), SHA256: hex.EncodeToString(sum[:]),
+				Checksums: m.Files[i].Checksums, // TestPsqlLoadsTheFiles compares them
+			}
+			if diff := cmp.Diff(file, m.Files[i], sums); diff != "" {
 				t.Errorf("manifest of %s (-want +got):\n%s", s.Name, diff)
 			}
 			rows, size = rows+file.Rows, size+file.Bytes
@@ -87,7 +97,7 @@ func TestFiles(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if diff := cmp.Diff(m, fromDisk); diff != "" {
+		if diff := cmp.Diff(m, fromDisk, sums); diff != "" {
 			t.Errorf("manifest (-written +read):\n%s", diff)
 		}
 	})
@@ -99,7 +109,7 @@ func TestProcsDoNotChangeBytes(t *testing.T) {
 	for _, procs := range []int{0, 2, 3, 8} {
 		cfg.Procs = procs
 		_, got := write(t, cfg, generate.Output{})
-		if diff := cmp.Diff(want, got); diff != "" {
+		if diff := cmp.Diff(want, got, sums); diff != "" {
 			t.Errorf("with %d procs (-1 proc +got):\n%s", procs, diff)
 		}
 	}
@@ -137,7 +147,7 @@ func checkRecords[T any](t *testing.T, file []byte, seq iter.Seq[T]) {
 	}
 	want := append([]T{}, slices.Collect(seq)...)                // gocsv writes no header for nil
 	if len(want)+len(got) > 0 && !reflect.DeepEqual(want, got) { // cmp alone takes seconds
-		t.Fatalf("records (-sequence +file):\n%s", cmp.Diff(want, got))
+		t.Fatalf("records (-sequence +file):\n%s", cmp.Diff(want, got, sums))
 	}
 	again, err := gocsv.MarshalBytes(want)
 	if err != nil {
@@ -175,7 +185,7 @@ func TestInterrupted(t *testing.T) {
 	if !errors.Is(err, context.Canceled) || !strings.Contains(err.Error(), filepath.Join(dir, "ads.csv")) {
 		t.Errorf("error %v, want context.Canceled with the name of the file", err)
 	}
-	if diff := cmp.Diff([]string{"ads.csv", "campaigns.csv", "companies.csv"}, names(t, dir)); diff != "" {
+	if diff := cmp.Diff([]string{"ads.csv", "campaigns.csv", "companies.csv", "manifest.unfinished.jsonl"}, names(t, dir)); diff != "" {
 		t.Errorf("files (-want +got):\n%s", diff)
 	}
 	if !bytes.Equal(read(t, dir, "ads.csv"), before) {
@@ -239,7 +249,7 @@ func TestFileCannotBePutInPlace(t *testing.T) {
 	if err == nil || !strings.HasPrefix(err.Error(), "write "+filepath.Join(dir, "campaigns.csv")+": ") {
 		t.Errorf("error %v, want one that names the file", err)
 	}
-	if diff := cmp.Diff([]string{"campaigns.csv", "companies.csv"}, names(t, dir)); diff != "" {
+	if diff := cmp.Diff([]string{"campaigns.csv", "companies.csv", "manifest.unfinished.jsonl"}, names(t, dir)); diff != "" {
 		t.Errorf("files (-want +got):\n%s", diff)
 	}
 }
@@ -265,7 +275,7 @@ func TestManifestErrors(t *testing.T) {
 			if err == nil || !strings.Contains(err.Error(), test.want) {
 				t.Errorf("error %v, want %q in it", err, test.want)
 			}
-			if diff := cmp.Diff(generate.Manifest{}, m); diff != "" {
+			if diff := cmp.Diff(generate.Manifest{}, m, sums); diff != "" {
 				t.Errorf("manifest of an error (-want +got):\n%s", diff)
 			}
 		})

@@ -60,11 +60,11 @@ func newDemoCommand(a *app) *cobra.Command {
 		if a.dsn != "" && flags.Changed("workers") {
 			return usagef(cmd, "--workers is about a private cluster; --dsn names another")
 		}
-		data, err := newDataset(cmd, sizes)
+		data, err := sizes.dataset(cmd)
 		if err != nil {
 			return err
 		}
-		d := &demo{app: a, opt: opt, data: data, sizes: sizes.config()}
+		d := &demo{app: a, opt: opt, data: data}
 		return d.run(cmd)
 	}
 	return cmd
@@ -73,9 +73,8 @@ func newDemoCommand(a *app) *cobra.Command {
 // A demo is one run of the demo.
 type demo struct {
 	*app
-	opt   demoOptions
-	data  *generate.Dataset
-	sizes generate.Config
+	opt  demoOptions
+	data *generate.Dataset
 
 	conn   *pgx.Conn
 	inputs []tableInput
@@ -244,7 +243,7 @@ func (d *demo) makeTables(ctx context.Context) (string, error) {
 }
 
 func (d *demo) makeFiles(ctx context.Context, dir string) (string, error) {
-	m, err := d.generate(ctx, d.data, d.sizes, dir, generate.Output{})
+	m, err := d.generate(ctx, d.data, dir, generate.Output{})
 	if err != nil {
 		return "", err
 	}

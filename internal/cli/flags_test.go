@@ -63,7 +63,10 @@ func TestSizes(t *testing.T) {
 		if err := flags.Parse(tt.args); err != nil {
 			t.Fatal(err)
 		}
-		cfg := sizes.config()
+		cfg, err := sizes.config()
+		if err != nil {
+			t.Fatal(err)
+		}
 		got := []int64{cfg.Companies, cfg.Campaigns, cfg.Ads}
 		if diff := cmp.Diff([]int64{tt.companies, tt.campaigns, tt.ads}, got); diff != "" {
 			t.Errorf("%q (-want +got):\n%s", tt.args, diff)

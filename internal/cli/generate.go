@@ -2,7 +2,9 @@ package cli
 
 import (
 	"context"
+	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -14,71 +16,138 @@ import (
 const generateHelp = `generate writes the dataset of the Citus multi-tenant tutorial, in the size asked
 for: companies.csv, campaigns.csv, ads.csv, and a manifest.json with sizes, counts
 and checksums. The same flags give the same bytes on any machine, with any number
-of goroutines. A file appears whole or not at all.
+of goroutines. A file appears whole or not at all; after an interrupt the same
+command keeps the files that are finished, and goes on with the rest.
 
 The files are CSV as psql's \copy … with (format csv, header) reads them; with
---format text they are what a bare \copy reads.`
+--format text they are what a bare \copy reads. Several machines share the work
+with --part 1/10, --part 2/10 and so on: the parts in order, headers apart, are
+byte for byte the whole.
+
+With --dirty 0.001 one record in a thousand is damaged: a value of the wrong type or
+out of range, a field too few, a key that was there, bytes that are not UTF-8, a
+parent that does not exist. TABLE.dirty.jsonl lists them, with line and kind.`
 
 // generateOptions are the flags of generate, its sizes apart.
 type generateOptions struct {
-	out      string
-	format   string
-	noHeader bool
+	out    string
+	stdout bool
+	tables []string
+	part   string
+	split  int64
+	format string
+	generate.Output
 }
 
 func newGenerateCommand(a *app) *cobra.Command {
 	opt := generateOptions{format: generate.CSV.String()}
 	cmd := &cobra.Command{
-		Use:   "generate --out DIR",
+		Use:   "generate --out DIR | --stdout --table TABLE",
 		Short: "Write a synthetic dataset to files",
 		Long:  generateHelp,
 		Example: `  shardload generate --out data
+  shardload generate --out data --size 10GB --split 1GB --compress zstd
   shardload generate --out data --companies 100 --campaigns 5000 --ads 10_000_000 --seed 7
-  shardload generate --out data --format text`,
+  shardload generate --out data --size 1TB --part 3/10
+  shardload generate --stdout --table ads --no-header | psql -c '\copy ads from stdin csv'`,
 		Args: cobra.NoArgs,
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&opt.out, "out", "", "the directory to write to; made if need be")
+	flags.BoolVar(&opt.stdout, "stdout", false, "write the rows of one table to standard output")
+	flags.StringSliceVar(&opt.tables, "table", nil, "the tables to write, with commas between (default: all)")
+	flags.StringVar(&opt.part, "part", "", "the piece to write of each table: 3/10 is the third of ten")
+	flags.Var(sizeValue{&opt.split, 1}, "split", "write files of about this many bytes, before compression, such as 1GB")
+	flags.Lookup("split").DefValue = ""
+	choiceFlag(cmd, &opt.Compression, "compress", "compress files", generate.Gzip, generate.Zstd)
 	sizes := addSizeFlags(flags)
 	choiceFlag(cmd, &opt.format, "format", "how rows are written", generate.CSV.String(), generate.Text.String())
-	flags.BoolVar(&opt.noHeader, "no-header", false, "leave the line with the columns' names out of CSV files")
+	flags.BoolVar(&opt.NoHeader, "no-header", false, "leave the line with the columns' names out of CSV files")
+	flags.BoolVar(&opt.NoChecksums, "no-checksums", false, "leave the columns' checksums and SHA-256 out of the manifest, which cost more time than the rows")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		if opt.out == "" {
-			return usagef(cmd, "where to? name a directory with --out")
-		}
-		data, err := newDataset(cmd, sizes)
+		out, err := opt.output(cmd)
 		if err != nil {
 			return err
 		}
-		out := generate.Output{NoHeader: opt.noHeader}
-		if err := out.Format.UnmarshalText([]byte(opt.format)); err != nil {
+		data, err := sizes.dataset(cmd)
+		if err != nil {
 			return err
 		}
-		return a.runGenerate(cmd.Context(), data, sizes.config(), opt.out, out)
+		if opt.stdout {
+			return a.generateToStdout(cmd.Context(), data, out)
+		}
+		return a.generateToDir(cmd.Context(), data, opt.out, out)
 	}
 	return cmd
 }
 
-// newDataset makes the dataset that the flags ask for. What is wrong with them is
-// a mistake in usage.
-func newDataset(cmd *cobra.Command, sizes *sizeFlags) (*generate.Dataset, error) {
-	data, err := generate.New(sizes.config())
-	if err != nil {
-		return nil, usagef(cmd, "%s", strings.ReplaceAll(err.Error(), "\n", "; "))
+// output returns what the flags ask for, or what is wrong with them.
+func (opt *generateOptions) output(cmd *cobra.Command) (generate.Output, error) {
+	out := opt.Output
+	out.Tables = opt.tables
+	out.Split = opt.split
+	switch {
+	case opt.out == "" && !opt.stdout:
+		return out, usagef(cmd, "where to? name a directory with --out, or use --stdout")
+	case opt.out != "" && opt.stdout:
+		return out, usagef(cmd, "--out and --stdout: want one of them")
+	case opt.stdout && len(opt.tables) != 1:
+		return out, usagef(cmd, "standard output takes the rows of one table: say which with --table")
+	case opt.stdout && opt.split > 0:
+		return out, usagef(cmd, "--split is for files, not for --stdout")
 	}
-	return data, nil
+	if opt.part != "" {
+		if _, err := fmt.Sscanf(opt.part+"\n", "%d/%d\n", &out.Part, &out.Parts); err != nil || out.Part < 1 || out.Part > out.Parts {
+			return out, usagef(cmd, "part %s: want a number and how many there are, such as 3/10", opt.part)
+		}
+	}
+	for _, table := range opt.tables {
+		if !slices.Contains(datasetTables(), table) {
+			return out, usagef(cmd, "table %s: the dataset has %s", table, strings.Join(datasetTables(), ", "))
+		}
+	}
+	return out, out.Format.UnmarshalText([]byte(opt.format))
 }
 
-func (a *app) runGenerate(ctx context.Context, data *generate.Dataset, cfg generate.Config, dir string, out generate.Output) error {
-	begun := time.Now()
-	m, err := a.generate(ctx, data, cfg, dir, out)
+// generateToStdout writes the rows of one table.
+func (a *app) generateToStdout(ctx context.Context, data *generate.Dataset, out generate.Output) error {
+	table, err := data.Table(out.Tables[0])
 	if err != nil {
+		return err
+	}
+	if out.Parts > 0 {
+		table = table.Part(out.Part, out.Parts)
+	}
+	begun := time.Now()
+	var written generate.Progress
+	written.Total.Store(table.Rows())
+	out.Progress, out.NoChecksums = &written, true // nobody would see them
+	stop := a.generateProgress(&written)
+	defer stop()
+	f, err := table.Stream(ctx, a.Stdout, out)
+	stop()
+	if err != nil {
+		return fmt.Errorf("standard output: %w", err)
+	}
+	a.noteRates(f.Rows, f.Bytes, time.Since(begun))
+	return nil
+}
+
+// generateToDir writes the dataset to files, and says which.
+func (a *app) generateToDir(ctx context.Context, data *generate.Dataset, dir string, out generate.Output) error {
+	begun := time.Now()
+	var written generate.Progress
+	out.Progress = &written
+	m, err := a.generate(ctx, data, dir, out)
+	if err != nil {
+		if written.Rows.Load() > 0 {
+			a.note("the files that are finished stay: the same command goes on with the rest")
+		}
 		return err
 	}
 	if a.json {
 		return a.printJSON(m)
 	}
-	elapsed := time.Since(begun)
 	var rows [][]string
 	var sum generate.File
 	for _, f := range m.Files {
@@ -88,18 +157,32 @@ func (a *app) runGenerate(ctx context.Context, data *generate.Dataset, cfg gener
 	}
 	rows = append(rows, nil, []string{"together", count(sum.Rows), size(sum.Bytes)})
 	err = printTable(a.Stdout, []string{"file", ">rows", ">bytes"}, rows)
-	a.note("took %s: %s rows/s, %s/s", seconds(elapsed), count(rate(sum.Rows, elapsed)), size(rate(sum.Bytes, elapsed)))
+	if kept := written.Kept.Load(); kept > 0 {
+		a.note("%s were there already", plural(kept, "row"))
+	}
+	a.noteRates(written.Rows.Load(), written.Bytes.Load(), time.Since(begun))
 	return err
 }
 
+func (a *app) noteRates(rows, bytes int64, elapsed time.Duration) {
+	a.note("took %s: %s rows/s, %s/s", seconds(elapsed), count(rate(rows, elapsed)), size(rate(bytes, elapsed)))
+}
+
 // generate writes the dataset, and shows how far it has come.
-func (a *app) generate(ctx context.Context, data *generate.Dataset, cfg generate.Config, dir string, out generate.Output) (generate.Manifest, error) {
-	var written generate.Progress
-	out.Progress = &written
-	total := cfg.Companies + cfg.Campaigns + cfg.Ads
-	stop := a.progress("generate", func() snapshot {
-		return snapshot{Rows: written.Rows.Load(), Bytes: written.Bytes.Load(), Done: written.Rows.Load(), Total: total}
-	})
+func (a *app) generate(ctx context.Context, data *generate.Dataset, dir string, out generate.Output) (generate.Manifest, error) {
+	if out.Progress == nil {
+		out.Progress = new(generate.Progress)
+	}
+	stop := a.generateProgress(out.Progress)
 	defer stop()
 	return data.Write(ctx, dir, out)
+}
+
+// generateProgress shows p until stop is called. What was there already is no part
+// of the work.
+func (a *app) generateProgress(p *generate.Progress) (stop func()) {
+	return a.progress("generate", func() snapshot {
+		rows := p.Rows.Load()
+		return snapshot{Rows: rows, Bytes: p.Bytes.Load(), Done: rows, Total: p.Total.Load() - p.Kept.Load()}
+	})
 }

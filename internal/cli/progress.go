@@ -104,6 +104,10 @@ func drawBar(ctx context.Context, w io.Writer, name string, snap func() snapshot
 	poll(ctx, barEvery, func() {
 		s := snap()
 		bar.Describe(name + " " + rates(s, time.Since(begun)))
+		if s.Total > 0 && s.Total != total {
+			total = s.Total
+			bar.ChangeMax64(total)
+		}
 		done := s.Done
 		if total > 0 {
 			done = min(done, total-1) // at its end the bar would print a line

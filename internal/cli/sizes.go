@@ -1,6 +1,10 @@
 package cli
 
 import (
+	"errors"
+	"strings"
+
+	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
 	"shardload/generate"
@@ -19,6 +23,7 @@ const (
 // sizeFlags are the flags that say which dataset to make.
 type sizeFlags struct {
 	flags *pflag.FlagSet
+	bytes int64
 	cfg   generate.Config
 }
 
@@ -27,20 +32,52 @@ func addSizeFlags(flags *pflag.FlagSet) *sizeFlags {
 	flags.Int64Var(&s.cfg.Ads, "ads", defaultAds, "rows of ads")
 	flags.Int64Var(&s.cfg.Campaigns, "campaigns", 0, "rows of campaigns (default: one for 50 ads)")
 	flags.Int64Var(&s.cfg.Companies, "companies", 0, "rows of companies (default: one for 1000 ads)")
+	flags.Var(sizeValue{&s.bytes, 1}, "size", "bytes of CSV in all tables, such as 10GB, in place of --ads")
+	flags.Lookup("size").DefValue = ""
 	flags.Uint64Var(&s.cfg.Seed, "seed", 1, "seed of every random choice")
 	flags.Float64Var(&s.cfg.Skew, "skew", defaultSkew, "how uneven the companies are: the one of rank r weighs 1/r^skew; 0 is even")
+	flags.Float64Var(&s.cfg.Dirty, "dirty", 0, "share of damaged records, 0 to 1, to test a loader with")
 	flags.IntVar(&s.cfg.Procs, "procs", 0, "goroutines that make rows (default: one per CPU)")
 	return s
 }
 
+// dataset makes the dataset that the flags ask for. What is wrong with them is a
+// mistake in usage.
+func (s *sizeFlags) dataset(cmd *cobra.Command) (*generate.Dataset, error) {
+	cfg, err := s.config()
+	if err != nil {
+		return nil, usagef(cmd, "%s", oneLine(err))
+	}
+	data, err := generate.New(cfg)
+	if err != nil {
+		return nil, usagef(cmd, "%s", oneLine(err))
+	}
+	return data, nil
+}
+
 // config returns the dataset's Config. Sizes that were not given follow from
 // those that were.
-func (s *sizeFlags) config() generate.Config {
+func (s *sizeFlags) config() (generate.Config, error) {
+	cfg := s.cfg
+	if !s.flags.Changed("size") {
+		if !s.flags.Changed("ads") {
+			cfg.Ads = max(cfg.Ads, cfg.Campaigns, cfg.Companies)
+		}
+		return s.proportions(cfg.Ads), nil
+	}
+	if s.flags.Changed("ads") {
+		return cfg, errors.New("--size and --ads both say how large the dataset is: give one of them")
+	}
+	return generate.Sized(s.bytes, func(ads int64) generate.Config {
+		return s.proportions(max(ads, cfg.Campaigns, cfg.Companies))
+	})
+}
+
+// proportions returns the Config for a number of ads.
+func (s *sizeFlags) proportions(ads int64) generate.Config {
 	given := s.flags.Changed
 	cfg := s.cfg
-	if !given("ads") {
-		cfg.Ads = max(cfg.Ads, cfg.Campaigns, cfg.Companies)
-	}
+	cfg.Ads = ads
 	if !given("companies") {
 		cfg.Companies = min(max(cfg.Ads/adsPerCompany, fewCompanies), max(cfg.Ads, 0))
 		if given("campaigns") {
@@ -52,3 +89,6 @@ func (s *sizeFlags) config() generate.Config {
 	}
 	return cfg
 }
+
+// oneLine returns the text of an error that may be several.
+func oneLine(err error) string { return strings.ReplaceAll(err.Error(), "\n", "; ") }

@@ -1,0 +1,161 @@
+package generate
+
+import (
+	"slices"
+	"strconv"
+
+	"shardload/schema"
+)
+
+// A Damage is a way in which a record is wrong.
+type Damage string
+
+// The kinds of damage. A server refuses the record, with the SQLSTATE named here;
+// only an orphan it stores, unless foreign keys forbid that.
+const (
+	WrongType    Damage = "wrong_type"    // a value that is not of its column's type (22P02, 22007)
+	MissingField Damage = "missing_field" // the last one (22P04)
+	DuplicateKey Damage = "duplicate_key" // the key of a record that stands before it in the file (23505)
+	BadEncoding  Damage = "bad_encoding"  // bytes that are not UTF-8 (22021)
+	OutOfRange   Damage = "out_of_range"  // a number or date that its type cannot hold (22003, 22008)
+	Orphan       Damage = "orphan"        // a parent that does not exist
+)
+
+var damages = [...]Damage{WrongType, MissingField, DuplicateKey, BadEncoding, OutOfRange, Orphan}
+
+// Refused reports whether a server refuses such a record.
+func (d Damage) Refused() bool { return d != Orphan }
+
+// A flaw is a Damage that is done to a column.
+type flaw struct {
+	damage Damage
+	column int    // of the table
+	text   string // what the field becomes, or what is put before it
+}
+
+// newFlaws returns the flaws that a table's records can have, in the order of
+// damages.
+func newFlaws(k kind) (list [len(damages)][]flaw) {
+	columns := schema.Tables()[k].ColumnNames()
+	add := func(d Damage, column, text string) {
+		if i := slices.Index(columns, column); i >= 0 {
+			at := slices.Index(damages[:], d)
+			list[at] = append(list[at], flaw{d, i, text})
+		}
+	}
+	add(WrongType, "id", "12x")
+	add(WrongType, "company_id", "acme")
+	add(WrongType, "monthly_budget", "1,000.00")
+	add(WrongType, "impressions_count", "many")
+	add(WrongType, "created_at", "last spring")
+	add(MissingField, "updated_at", "")
+	add(DuplicateKey, "id", "")
+	add(BadEncoding, "name", "Caf\xe9 ") // Latin-1
+	add(BadEncoding, "name", "\xc3(")
+	add(OutOfRange, "id", "2147483648")
+	add(OutOfRange, "company_id", "-2147483649")
+	add(OutOfRange, "clicks_count", "9223372036854775808")
+	add(OutOfRange, "created_at", "2017-02-30 12:00:00")
+	switch k {
+	case campaigns:
+		add(Orphan, "company_id", "")
+	case ads:
+		add(Orphan, "campaign_id", "0") // campaigns count from 1
+	}
+	return list
+}
+
+// damageCell is the random number that says what is wrong with a row.
+const damageCell = cells - 1
+
+// hit reports whether a row may be damaged, and returns random bits to say how.
+func (d *Dataset) hit(k kind, row int64) (random uint32, ok bool) {
+	cell := d.cell(k, row, damageCell)
+	return uint32(cell), cell>>32 < d.dirty
+}
+
+// flaw returns what is wrong with the row of c, or nil.
+func (d *Dataset) flaw(k kind, c *cursor) *flaw {
+	random, ok := d.hit(k, c.row)
+	if !ok || spared(k, c) {
+		return nil
+	}
+	list := d.flaws[k][random>>16*uint32(len(damages))>>16]
+	if len(list) == 0 || !d.possible(&list[0], k, c) {
+		list = d.flaws[k][0]
+	}
+	return &list[int(random&0xFFFF)*len(list)>>16]
+}
+
+// spared reports whether the row of c is never damaged: the tutorial's statements
+// are about the first ten companies, and the first campaign and ad of each.
+func spared(k kind, c *cursor) bool {
+	if k == companies {
+		return c.company < 10
+	}
+	return c.id() == 1
+}
+
+// possible reports whether the row of c can have a flaw. To repeat a key there must
+// be a row before it that is in order, and in the same run, so that it comes first
+// in any file.
+func (d *Dataset) possible(f *flaw, k kind, c *cursor) bool {
+	switch {
+	case f.damage == DuplicateKey:
+		_, hit := d.hit(k, c.row-1)
+		return c.row%runRows != 0 && !hit
+	case f.damage == Orphan && k == campaigns:
+		return d.noCompany(c) <= maxID
+	}
+	return true
+}
+
+// noCompany returns the number of a company that does not exist, a different one
+// for each company, so that no two orphans have one key.
+func (d *Dataset) noCompany(c *cursor) int64 { return d.cfg.Companies + c.company + 1 }
+
+// damage does f to the record at dst[start:], which is the row of c.
+func (d *Dataset) damage(dst []byte, start int, f *flaw, k kind, c *cursor, form *dialect) []byte {
+	from, to := form.field(dst[start:], f.column)
+	from, to = start+from, start+to
+	text := f.text
+	switch {
+	case f.damage == MissingField:
+		return append(dst[:from-1], '\n')
+	case f.damage == BadEncoding:
+		if dst[from] == '"' {
+			from++
+		}
+		return slices.Insert(dst, from, []byte(text)...)
+	case f.damage == DuplicateKey && k == companies:
+		text = strconv.FormatInt(c.company, 10)
+	case f.damage == DuplicateKey:
+		text = strconv.FormatInt(c.id()-1, 10)
+	case f.damage == Orphan && k == campaigns:
+		text = strconv.FormatInt(d.noCompany(c), 10)
+	}
+	word := form.newWord(text)
+	return slices.Replace(dst, from, to, form.appendWords(nil, &word, &nothing, &nothing)...)
+}
+
+// field returns where field i of a record is, quotes included.
+func (d *dialect) field(record []byte, i int) (from, to int) {
+	for {
+		to = from + d.fieldLen(record[from:])
+		if i == 0 {
+			return from, to
+		}
+		i, from = i-1, to+1
+	}
+}
+
+// fieldLen returns the length of the field that record begins with.
+func (d *dialect) fieldLen(record []byte) int {
+	n := 0
+	for quoted := false; quoted || record[n] != d.delimiter && record[n] != '\n'; n++ {
+		if d.quotes && record[n] == '"' {
+			quoted = !quoted
+		}
+	}
+	return n
+}
