@@ -98,6 +98,7 @@ func newRootCommand(a *app) *cobra.Command {
 		newLoadCommand(a),
 		newVerifyCommand(a),
 		newTutorialCommand(a),
+		newBenchCommand(a),
 		newClusterCommand(a),
 		newVersionCommand(a),
 	)

@@ -1,0 +1,56 @@
+package bench
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"time"
+
+	"shardload/loader"
+)
+
+// A Kind says what an arm is there for.
+type Kind string
+
+// The kinds of arms.
+const (
+	KindLoader Kind = "loader" // shardload as users run it
+	KindLimit  Kind = "limit"  // a part of it alone, which bounds it
+	KindRival  Kind = "rival"  // another way to load the same rows
+)
+
+// An Arm is one thing that is measured.
+type Arm struct {
+	Name string
+	Kind Kind
+	Point
+	// Settings says what the arm does and with what: a command, or words.
+	Settings string
+
+	stores bool // rows are in the table afterwards
+	run    func(ctx context.Context) (outcome, error)
+}
+
+// An outcome is what an arm itself knows of a run.
+type outcome struct {
+	elapsed time.Duration
+	batches []loader.StoredBatch
+	// partial says that the time is that of a part of the run alone, to which the
+	// run's CPU time does not belong.
+	partial bool
+}
+
+// armName returns the name of an arm of that kind at a point.
+func armName(kind string, p Point) string { return kind + ":" + string(p.Route) }
+
+// wanted reports whether the user asked for arms of that name.
+func (c Config) wanted(name string) bool {
+	family, _, _ := strings.Cut(name, ":")
+	return len(c.Arms) == 0 || slices.Contains(c.Arms, name) || slices.Contains(c.Arms, family)
+}
+
+// A Skip is an arm that was not run, or not to its end.
+type Skip struct {
+	Arm string `json:"arm"`
+	Why string `json:"why"`
+}

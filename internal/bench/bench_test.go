@@ -1,0 +1,239 @@
+package bench
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/jackc/pgx/v5"
+
+	"shardload/internal/pgtest"
+	"shardload/loader"
+)
+
+func TestMain(m *testing.M) { pgtest.Main(m) }
+
+func TestPoints(t *testing.T) {
+	cfg := Config{Streams: []int{2, 4}, Batches: []int64{4, 1, 16}, Shards: []int{32}, Rows: []int64{10}, Orders: []Order{Mixed, Sorted}}
+	text := func(points []Point) (list []string) {
+		for _, p := range points {
+			list = append(list, fmt.Sprintf("%s %d %d %d %d %s", p.Route, p.Streams, p.Batch, p.Shards, p.Rows, p.Order))
+		}
+		return list
+	}
+	want := []string{
+		"shard 2 4 32 10 mixed", "node 2 4 32 10 mixed", "shard 4 4 32 10 mixed",
+		"shard 2 1 32 10 mixed", "shard 2 16 32 10 mixed", "shard 2 4 32 10 sorted",
+	}
+	routes := []loader.Route{loader.RouteShard, loader.RouteNode}
+	if diff := cmp.Diff(want, text(cfg.points(routes))); diff != "" {
+		t.Errorf("one at a time (-want +got):\n%s", diff)
+	}
+	cfg.Cross = true
+	if got := len(cfg.points(routes)); got != 2*2*3*2 {
+		t.Errorf("combined: %d points, want 24", got)
+	}
+}
+
+func TestConfigMistakes(t *testing.T) {
+	cfg := Config{Conn: &pgx.ConnConfig{}, Dir: "x", Routes: []loader.Route{"auto"}, Streams: []int{0}, Batches: []int64{1, 1}, Rivals: []Rival{{Name: "x"}}}
+	err := cfg.withDefaults().validate()
+	for _, want := range []string{`route "auto"`, "streams 0: want 1 to", "batch 1 is there twice", `rival "x": want name=command`} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("validate does not say %q: %v", want, err)
+		}
+	}
+}
+
+func TestQuantiles(t *testing.T) {
+	list := []float64{}
+	for i := range 100 {
+		list = append(list, float64(i+1))
+	}
+	for q, want := range map[float64]float64{0: 1, 0.07: 7, 0.5: 50, 0.9: 90, 0.99: 99, 1: 100} {
+		if got := *quantile(list, q); got != want {
+			t.Errorf("quantile %v of 1 to 100 is %v, want %v", q, got, want)
+		}
+	}
+}
+
+func TestWithoutPassword(t *testing.T) {
+	for dsn, want := range map[string]string{
+		"postgres://me:secret@h:1/db?sslmode=disable":                        "postgres://me@h:1/db?sslmode=disable",
+		"postgresql://me@h/db?password=secret&passfile=/secret&options=-c+a": "postgresql://me@h/db?options=-c%20a",
+		"host=h password=secret user=me":                                     "host=h  user=me",
+		`host=h PassWord = 'sec\'ret 1' user=me`:                             "host=h  user=me",
+		`password=sec\ ret`:                                                  "",
+	} {
+		if got := withoutPassword(dsn); got != want {
+			t.Errorf("withoutPassword(%q) = %q, want %q", dsn, got, want)
+		}
+	}
+}
+
+func TestParseProcess(t *testing.T) {
+	line := "4242 (a) b (c) S 17 4242 4242 0 -1 4194304 1 2 3 4 500 60 7 8 20 0 1 0 123456 1 2"
+	got, err := parseProcess(line)
+	want := processStat{pid: 4242, parent: 17, name: "a) b (c", cpu: 560, childrenCPU: 15, started: 123456}
+	if diff := cmp.Diff(want, got, cmp.AllowUnexported(processStat{})); diff != "" || err != nil {
+		t.Errorf("%v, (-want +got):\n%s", err, diff)
+	}
+	for _, bad := range []string{"", "1 (x", "1 (x) S 1 2", strings.Replace(line, "17", "x", 1)} {
+		if _, err := parseProcess(bad); err == nil {
+			t.Errorf("%q is taken for the state of a process", bad)
+		}
+	}
+}
+
+// The pieces of a file are the whole, and a sorted one has the same records.
+func TestFiles(t *testing.T) {
+	ctx := context.Background()
+	mixed, err := makeFile(ctx, t.TempDir(), 1, 20_000, Mixed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sorted, err := makeFile(ctx, t.TempDir(), 1, 20_000, Sorted)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pieces, err := mixed.split(2)
+	if err != nil || len(pieces) != 2 {
+		t.Fatalf("split into %d pieces: %v", len(pieces), err)
+	}
+	read := func(path string) string {
+		data, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(data)
+	}
+	whole := read(mixed.path)
+	header, rows, _ := strings.Cut(whole, "\n")
+	if rows != read(pieces[0])+read(pieces[1]) {
+		t.Error("the pieces do not add up to the file")
+	}
+	lines := strings.SplitAfter(read(sorted.path), "\n")
+	if lines[0] != header+"\n" || mixed.bytes != sorted.bytes {
+		t.Errorf("the sorted file begins with %q and has %d bytes, want %q and %d", lines[0], sorted.bytes, header, mixed.bytes)
+	}
+	last := 0
+	for _, line := range lines[1 : len(lines)-1] {
+		var id, company int
+		if _, err := fmt.Sscanf(line, "%d,%d,", &id, &company); err != nil || company < last {
+			t.Fatalf("line %q follows company %d: %v", line, last, err)
+		}
+		last = company
+	}
+}
+
+// A benchmark measures its arms in turn, counts what they store, gives up the one
+// that does not store everything, and leaves nothing behind.
+func TestRun(t *testing.T) {
+	pgtest.Each(t, func(t *testing.T, dsn string) {
+		ctx := context.Background()
+		cfg := testConfig(t, dsn)
+		cfg.Repeat, cfg.Warmup = 2, 1
+		cfg.Rivals = []Rival{{"lossy", `psql -Xq {dsn} -c "insert into {table} select 1,1,1,'','','',0,0,now(),now()"`}, {"none", "no-such-program"}}
+		b, err := Open(ctx, cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		report, err := b.Run(ctx)
+		if err != nil || !report.Complete {
+			t.Errorf("run: %v", err)
+		}
+		if err := b.Close(ctx); err != nil {
+			t.Error(err)
+		}
+		skipped := map[string]string{}
+		for _, s := range report.Skipped {
+			skipped[s.Arm] = s.Why
+		}
+		if got := skipped["lossy"]; got != "the table held 1 rows afterwards, not 1000" {
+			t.Errorf("a rival that loses rows: %q", got)
+		}
+		if got := skipped["none"]; got != "no-such-program is not on PATH" {
+			t.Errorf("a rival that is not there: %q", got)
+		}
+		for _, g := range report.Groups() {
+			if r := g.Arm(); len(g.Runs) != 2 || r.RowsPerSecond <= 0 || r.WAL == nil {
+				t.Errorf("%s: %d runs, %+v", g.Label, len(g.Runs), r)
+			}
+		}
+		var left int
+		if err := pgtest.Connect(t, dsn).QueryRow(ctx, "SELECT count(*) FROM pg_namespace WHERE nspname LIKE 'shardload\\_bench%'").Scan(&left); err != nil || left > 0 {
+			t.Errorf("%d schemas are left behind: %v", left, err)
+		}
+		checkFiles(t, report)
+	})
+}
+
+// checkFiles writes the report and reads it back.
+func checkFiles(t *testing.T, report Report) {
+	t.Helper()
+	dir := t.TempDir()
+	if err := report.Write(dir); err != nil {
+		t.Fatal(err)
+	}
+	got, err := Read(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	report.Batches = nil // they are in a file of their own
+	if diff := cmp.Diff(&report, got); diff != "" {
+		t.Errorf("read back (-wrote +read):\n%s", diff)
+	}
+	text, err := os.ReadFile(filepath.Join(dir, BenchFile))
+	if err != nil || !strings.Contains(string(text), "BenchmarkLoad/arm=") {
+		t.Errorf("%s: %v: %s", BenchFile, err, text)
+	}
+}
+
+// An interrupted benchmark says what it has, and cleans up.
+func TestRunInterrupted(t *testing.T) {
+	dsn := pgtest.Plain(t)
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	cfg := testConfig(t, dsn)
+	cfg.Arms, cfg.Repeat = []string{"shardload", "stuck"}, 1000
+	started := filepath.Join(t.TempDir(), "started")
+	cfg.Rivals = []Rival{{"stuck", "touch " + started + "; sleep 1000"}}
+	b, err := Open(ctx, cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		for ctx.Err() == nil {
+			if _, err := os.Stat(started); err == nil {
+				cancel()
+			}
+			time.Sleep(time.Millisecond)
+		}
+	}()
+	report, err := b.Run(ctx)
+	if err == nil || report.Complete || len(report.Results) == 0 {
+		t.Errorf("run: %v, complete: %t, %d results", err, report.Complete, len(report.Results))
+	}
+	if err := b.Close(ctx); err != nil {
+		t.Error(err)
+	}
+	var left int
+	conn := pgtest.Connect(t, dsn)
+	if err := conn.QueryRow(context.Background(), "SELECT count(*) FROM pg_namespace WHERE nspname LIKE 'shardload\\_bench%'").Scan(&left); err != nil || left > 0 {
+		t.Errorf("%d schemas are left behind: %v", left, err)
+	}
+}
+
+func testConfig(t *testing.T, dsn string) Config {
+	t.Helper()
+	conn, err := pgx.ParseConfig(dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return Config{Conn: conn, DSN: dsn, Dir: t.TempDir(), Rows: []int64{1000}, Streams: []int{2}, Batches: []int64{64 << 10}, Shards: []int{4}, Repeat: 1}
+}

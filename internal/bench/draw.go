@@ -1,0 +1,258 @@
+package bench
+
+import (
+	"bytes"
+	"fmt"
+	"image/color"
+	"io"
+	"math"
+	"slices"
+
+	"gonum.org/v1/plot"
+	"gonum.org/v1/plot/plotter"
+	"gonum.org/v1/plot/vg"
+	"gonum.org/v1/plot/vg/draw"
+	"gonum.org/v1/plot/vg/vgimg"
+	"gonum.org/v1/plot/vg/vgsvg"
+)
+
+// A value is a measured value with its spread.
+type value struct {
+	x, y, low, high float64
+}
+
+// A series is a line of a chart. An ideal is drawn without marks.
+type series struct {
+	name   string
+	values []value
+	ideal  bool
+}
+
+func (s series) Len() int                { return len(s.values) }
+func (s series) XY(i int) (x, y float64) { return s.values[i].x, s.values[i].y }
+func (s series) YError(i int) (low, high float64) {
+	return s.values[i].y - s.values[i].low, s.values[i].high - s.values[i].y
+}
+
+// A bar is a bar of a chart.
+type bar struct {
+	name string
+	kind Kind
+	value
+}
+
+// A chart is a picture of a part of a report: bars, or lines.
+type chart struct {
+	name  string // of its files
+	title string
+	note  string   // what a reader should know, for the page
+	x, y  string   // labels of the axes
+	ticks []string // of the x axis, at 0, 1, …; nil for numbers
+	bars  []bar
+	lines []series
+}
+
+const (
+	chartWidth  = 760
+	lineHeight  = 380
+	barPitch    = 22 // of bars
+	legendWidth = 190
+	margin      = 10
+)
+
+// height returns the chart's height in points.
+func (c *chart) height() vg.Length {
+	if c.bars != nil {
+		return vg.Points(float64(len(c.bars)*barPitch + 110))
+	}
+	return vg.Points(lineHeight)
+}
+
+// draw draws the chart.
+func (c *chart) draw(t theme, canvas vg.CanvasSizer) error {
+	p := t.newPlot(c.title, c.x, c.y)
+	legend := plot.NewLegend()
+	var err error
+	if c.bars != nil {
+		err = c.addBars(t, p, &legend)
+	} else {
+		err = c.addLines(t, p, &legend)
+	}
+	if err != nil {
+		return fmt.Errorf("chart %s: %w", c.name, err)
+	}
+	all := draw.New(canvas)
+	all.SetColor(t.background)
+	all.Fill(all.Rectangle.Path())
+	inside := draw.Crop(all, vg.Points(margin), -vg.Points(margin), vg.Points(margin), -vg.Points(margin))
+	// The legend stands beside the data, where it can hide none.
+	p.Draw(draw.Crop(inside, 0, -vg.Points(legendWidth), 0, 0))
+	legend.TextStyle, legend.Padding = p.Legend.TextStyle, p.Legend.Padding
+	legend.Top, legend.Left = true, true
+	legend.ThumbnailWidth = vg.Points(24)
+	legend.Draw(draw.Crop(inside, vg.Points(chartWidth-2*margin-legendWidth+14), 0, 0, -vg.Points(26)))
+	return nil
+}
+
+// addBars draws horizontal bars from zero, the first on top, each with its spread
+// and its value in figures.
+func (c *chart) addBars(t theme, p *plot.Plot, legend *plot.Legend) error {
+	n := len(c.bars)
+	names := make([]string, n)
+	values := map[Kind]plotter.Values{}
+	var spread barSpread
+	var figures plotter.XYLabels
+	for i, b := range c.bars {
+		at := n - 1 - i
+		names[at] = b.name
+		if values[b.kind] == nil {
+			values[b.kind] = make(plotter.Values, n)
+		}
+		values[b.kind][at] = b.y
+		spread = append(spread, value{x: float64(at), y: b.y, low: b.low, high: b.high})
+		figures.XYs = append(figures.XYs, plotter.XY{X: b.high, Y: float64(at)})
+		figures.Labels = append(figures.Labels, figure(b.y))
+	}
+	grid(t, p, true)
+	for _, kind := range []Kind{KindLoader, KindLimit, KindRival} {
+		if values[kind] == nil {
+			continue
+		}
+		bars, err := plotter.NewBarChart(values[kind], vg.Points(barPitch*0.62))
+		if err != nil {
+			return err
+		}
+		bars.Horizontal, bars.Color, bars.LineStyle.Width = true, t.kinds[kind], 0
+		p.Add(bars)
+		legend.Add(kindNames[kind], bars)
+	}
+	errorBars, err := plotter.NewXErrorBars(spread)
+	if err != nil {
+		return err
+	}
+	errorBars.Color, errorBars.Width, errorBars.CapWidth = t.ink, vg.Points(1), vg.Points(6)
+	labels, err := plotter.NewLabels(figures)
+	if err != nil {
+		return err
+	}
+	for i := range labels.TextStyle {
+		labels.TextStyle[i] = t.with(draw.XLeft, draw.YCenter)
+	}
+	labels.Offset = vg.Point{X: vg.Points(6)}
+	p.Add(errorBars, labels)
+	p.NominalY(names...)
+	p.Y.LineStyle.Width, p.Y.Tick.LineStyle.Width = 0, 0
+	p.X.Min, p.X.Max = 0, top(c.bars, func(b bar) float64 { return b.high })*1.12 // room for the figures
+	return nil
+}
+
+// kindNames are the kinds in a legend.
+var kindNames = map[Kind]string{KindLoader: "shardload", KindLimit: "a part of it alone", KindRival: "other ways"}
+
+// A barSpread is the spread of bars, which lie on their side.
+type barSpread []value
+
+func (s barSpread) Len() int                { return len(s) }
+func (s barSpread) XY(i int) (x, y float64) { return s[i].y, s[i].x }
+func (s barSpread) XError(i int) (low, high float64) {
+	return s[i].y - s[i].low, s[i].high - s[i].y
+}
+
+// addLines draws lines with marks and their spread, over an axis from zero.
+func (c *chart) addLines(t theme, p *plot.Plot, legend *plot.Legend) error {
+	grid(t, p, false)
+	for i, s := range c.lines {
+		line, points, err := plotter.NewLinePoints(s)
+		if err != nil {
+			return err
+		}
+		ink := t.series[i%len(t.series)]
+		line.Color, line.Width, line.Dashes = ink, vg.Points(1.8), dashes[i%len(dashes)]
+		if s.ideal {
+			line.Color, line.Width, line.Dashes = t.ink, vg.Points(1), dashes[2]
+			p.Add(line)
+			legend.Add(s.name, line)
+			continue
+		}
+		points.Color, points.Shape, points.Radius = ink, marks[i%len(marks)], vg.Points(3.5)
+		p.Add(line, points)
+		legend.Add(s.name, line, points)
+		if !spreads(s.values) {
+			continue
+		}
+		bars, err := plotter.NewYErrorBars(s)
+		if err != nil {
+			return err
+		}
+		bars.Color, bars.Width = ink, vg.Points(1)
+		p.Add(bars)
+	}
+	p.Y.Min = 0
+	p.Y.Max = 1.08 * top(c.lines, func(s series) float64 { return top(s.values, func(v value) float64 { return v.high }) })
+	p.X.Min = 0
+	if c.ticks != nil {
+		p.NominalX(c.ticks...)
+		p.X.Tick.Length = vg.Points(4) // of a tick that is not drawn
+		p.X.Min, p.X.Max = -0.3, float64(len(c.ticks))-0.7
+		p.X.LineStyle.Width = vg.Points(0.5)
+	}
+	return nil
+}
+
+func spreads(values []value) bool {
+	return slices.ContainsFunc(values, func(v value) bool { return v.low != v.high })
+}
+
+// grid draws the lines of the axis on which values are read.
+func grid(t theme, p *plot.Plot, horizontal bool) {
+	g := plotter.NewGrid()
+	g.Horizontal.Width, g.Vertical.Width = vg.Points(0.75), vg.Points(0.75)
+	g.Horizontal.Color, g.Vertical.Color = t.grid, nil
+	if horizontal {
+		g.Horizontal.Color, g.Vertical.Color = nil, t.grid
+	}
+	p.Add(g)
+}
+
+// top returns the largest value in list, at least a little above 0.
+func top[T any](list []T, of func(T) float64) float64 {
+	high := math.SmallestNonzeroFloat32
+	for _, item := range list {
+		high = max(high, of(item))
+	}
+	return high
+}
+
+// figure returns a number with three digits.
+func figure(v float64) string {
+	switch {
+	case v >= 100:
+		return fmt.Sprintf("%.0f", v)
+	case v >= 10:
+		return fmt.Sprintf("%.1f", v)
+	}
+	return fmt.Sprintf("%.2f", v)
+}
+
+// svg returns the chart as an SVG document.
+func (c *chart) svg(t theme) ([]byte, error) {
+	canvas := vgsvg.New(vg.Points(chartWidth), c.height())
+	if err := c.draw(t, canvas); err != nil {
+		return nil, err
+	}
+	var b bytes.Buffer
+	if _, err := canvas.WriteTo(&b); err != nil {
+		return nil, err
+	}
+	return bytes.ReplaceAll(b.Bytes(), []byte(svgFont), []byte(svgLookFor)), nil
+}
+
+// png writes the chart as a PNG file.
+func (c *chart) png(t theme, w io.Writer) error {
+	canvas := vgimg.NewWith(vgimg.UseWH(vg.Points(chartWidth), c.height()), vgimg.UseDPI(144), vgimg.UseBackgroundColor(color.White))
+	if err := c.draw(t, canvas); err != nil {
+		return err
+	}
+	_, err := vgimg.PngCanvas{Canvas: canvas}.WriteTo(w)
+	return err
+}

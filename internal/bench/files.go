@@ -1,0 +1,183 @@
+package bench
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"sync"
+
+	"shardload/generate"
+	"shardload/internal/pgcsv"
+	"shardload/loader"
+)
+
+// An inputFile is a CSV file with a header, that all arms load.
+type inputFile struct {
+	path  string
+	bytes int64
+
+	mu     sync.Mutex
+	pieces map[int][]string // by their number
+}
+
+// Skew and sizes of the tenants are those of the command generate.
+const (
+	skew           = 0.8
+	adsPerCampaign = 50
+	adsPerCompany  = 1000
+)
+
+// makeFile writes that many rows in that order.
+func makeFile(ctx context.Context, dir string, seed uint64, rows int64, order Order) (*inputFile, error) {
+	data, err := generate.New(generate.Config{Companies: rows/adsPerCompany + 1, Campaigns: rows/adsPerCampaign + 1, Ads: rows, Seed: seed, Skew: skew})
+	if err != nil {
+		return nil, err
+	}
+	dir = filepath.Join(dir, fmt.Sprintf("%d-%s", rows, order))
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return nil, err
+	}
+	if _, err := data.Write(ctx, dir, generate.Output{}); err != nil {
+		return nil, err
+	}
+	path := filepath.Join(dir, "ads.csv")
+	if order == Sorted {
+		if err := sortFile(path); err != nil {
+			return nil, fmt.Errorf("sort %s: %w", path, err)
+		}
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	return &inputFile{path: path, bytes: info.Size(), pieces: map[int][]string{}}, nil
+}
+
+// companyField is where the tenant stands in a row of ads.
+const companyField = 1
+
+// sortFile sorts the records of a file by tenant, equal ones in the order in which
+// they stood. It holds the file in memory.
+func sortFile(path string) error {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	type record struct {
+		company int64
+		text    []byte
+	}
+	var records []record
+	var s pgcsv.Scanner
+	var fields []pgcsv.Field
+	var header []byte
+	for s.Reset(data, pgcsv.LF, 1); s.Next(); {
+		if header == nil {
+			header = s.Record()
+			continue
+		}
+		fields = pgcsv.AppendFields(fields[:0], s.Record(), ',', s.HasQuotes())
+		value, _ := fields[companyField].Value(s.Record(), nil)
+		company, err := strconv.ParseInt(string(value), 10, 64)
+		if err != nil {
+			return err
+		}
+		records = append(records, record{company, s.Record()})
+	}
+	slices.SortStableFunc(records, func(a, b record) int { return int(a.company - b.company) })
+	return writeFile(path, func(w io.Writer) error {
+		if _, err := fmt.Fprintf(w, "%s\n", header); err != nil {
+			return err
+		}
+		for _, r := range records {
+			if _, err := fmt.Fprintf(w, "%s\n", r.text); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// writeFile writes the file of that name with what fill writes.
+func writeFile(name string, fill func(io.Writer) error) error {
+	f, err := os.Create(name)
+	if err != nil {
+		return err
+	}
+	w := bufio.NewWriterSize(f, 1<<20)
+	return errors.Join(fill(w), w.Flush(), f.Close())
+}
+
+// split cuts the file into at most n files without a header, of about the same
+// size, and returns their names. A file of a few MiB makes fewer.
+func (f *inputFile) split(n int) (names []string, err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.pieces[n] != nil {
+		return f.pieces[n], nil
+	}
+	var out *os.File
+	defer func() {
+		if out != nil {
+			err = errors.Join(err, out.Close())
+		}
+	}()
+	var at int64
+	err = f.chunks(func(chunk []byte) error {
+		if int(at*int64(n)/f.bytes) >= len(names) {
+			if out != nil {
+				if err := out.Close(); err != nil {
+					return err
+				}
+			}
+			names = append(names, fmt.Sprintf("%s.%d-of-%d", f.path, len(names)+1, n))
+			var err error
+			if out, err = os.Create(names[len(names)-1]); err != nil {
+				return err
+			}
+		}
+		at += int64(len(chunk))
+		_, err := out.Write(chunk)
+		return err
+	})
+	if err == nil {
+		f.pieces[n] = names
+	}
+	return names, err
+}
+
+// chunks calls fn with runs of whole records, of about 1 MiB, without the header.
+// fn must not keep them.
+func (f *inputFile) chunks(fn func(chunk []byte) error) error {
+	file, err := os.Open(f.path)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	chunker := pgcsv.NewChunker(file, loader.DefaultMaxRecord)
+	first := true
+	for buf := []byte(nil); ; {
+		if buf, err = chunker.Next(buf); err != nil {
+			if errors.Is(err, io.EOF) {
+				return nil
+			}
+			return err
+		}
+		chunk := buf
+		if first {
+			var s pgcsv.Scanner
+			s.Reset(buf, chunker.EOL(), 1)
+			s.Next()
+			chunk, first = buf[s.Size():], false
+		}
+		if err := fn(chunk); err != nil {
+			return err
+		}
+	}
+}

@@ -1,0 +1,102 @@
+package bench
+
+import (
+	"bytes"
+	"embed"
+	"fmt"
+	"html/template"
+	"io"
+	"path/filepath"
+
+	"github.com/dustin/go-humanize"
+)
+
+//go:embed report.html.tmpl
+var templates embed.FS
+
+var page = template.Must(template.ParseFS(templates, "report.html.tmpl"))
+
+// A picture is a chart on the page, in the colours for either background.
+type picture struct {
+	Name, Title, Note string
+	Light, Dark       template.HTML
+}
+
+// A pageData is what the template fills the page with.
+type pageData struct {
+	Report   *Report
+	Facts    [][2]string
+	Pictures []picture
+	Rows     []pageRow
+}
+
+// A pageRow is an arm's line in the table of the page.
+type pageRow struct {
+	Label, Settings, Rate, Low, High, Runs, Share, ClientCPU, ServerCPU, WAL, P50, P99 string
+	Kind                                                                               Kind
+}
+
+// writeCharts writes the page and its charts, as SVG and PNG files, too.
+func (r *Report) writeCharts(dir string) error {
+	data := pageData{Report: r, Facts: r.Environment.Facts(), Rows: r.pageRows()}
+	for _, c := range r.charts() {
+		var svgs [2][]byte
+		for i, t := range []theme{light, dark} {
+			var err error
+			if svgs[i], err = c.svg(t); err != nil {
+				return err
+			}
+		}
+		// The library wrote the SVG: its text is escaped.
+		data.Pictures = append(data.Pictures, picture{c.name, c.title, c.note, inline(svgs[0]), inline(svgs[1])})
+		write := func(w io.Writer) error {
+			_, err := w.Write(svgs[0])
+			return err
+		}
+		if err := writeFile(filepath.Join(dir, c.name+".svg"), write); err != nil {
+			return err
+		}
+		if err := writeFile(filepath.Join(dir, c.name+".png"), func(w io.Writer) error { return c.png(light, w) }); err != nil {
+			return err
+		}
+	}
+	return writeFile(filepath.Join(dir, HTMLFile), func(w io.Writer) error { return page.Execute(w, data) })
+}
+
+// inline returns the svg element of a document.
+func inline(svg []byte) template.HTML {
+	if at := bytes.Index(svg, []byte("<svg")); at > 0 {
+		svg = svg[at:]
+	}
+	return template.HTML(svg)
+}
+
+// pageRows returns the lines of the page's table.
+func (r *Report) pageRows() []pageRow {
+	groups := r.Groups()
+	base := Base(groups)
+	var rows []pageRow
+	for i := range groups {
+		g := &groups[i]
+		rates := g.Rates()
+		perMillion := float64(g.Arm().Rows) / 1e6
+		cell := func(of func(*Result) *float64, format string, scale float64) string {
+			if v, ok := g.MedianOf(of); ok {
+				return fmt.Sprintf(format, v*scale)
+			}
+			return "–"
+		}
+		rows = append(rows, pageRow{
+			Label: g.Label, Kind: g.Arm().Kind, Settings: g.Arm().Settings, Runs: fmt.Sprint(len(rates)),
+			Rate: comma(g.Median()), Low: comma(rates[0]), High: comma(rates[len(rates)-1]), Share: fmt.Sprintf("%.2f", g.Median()/base.Median()),
+			ClientCPU: cell(func(r *Result) *float64 { return r.ClientCPU }, "%.2f", 1/perMillion),
+			ServerCPU: cell(func(r *Result) *float64 { return r.ServerCPU }, "%.2f", 1/perMillion),
+			WAL:       cell((*Result).WALPerRow, "%.0f", 1),
+			P50:       cell(func(r *Result) *float64 { return r.P50 }, "%.1f", 1e3),
+			P99:       cell(func(r *Result) *float64 { return r.P99 }, "%.1f", 1e3),
+		})
+	}
+	return rows
+}
+
+func comma(v float64) string { return humanize.Comma(int64(v)) }

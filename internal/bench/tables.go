@@ -1,0 +1,136 @@
+package bench
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"shardload/schema"
+)
+
+// A place is the benchmark's own schema and the tables in it.
+type place struct {
+	conn       *pgx.Conn
+	citus      bool
+	schema     string
+	made       bool
+	statements []string // that made the tables
+	checkpoint error    // why there is none between runs
+}
+
+// newPlace makes a schema that nobody else has.
+func newPlace(ctx context.Context, conn *pgx.Conn, citus bool) (*place, error) {
+	p := &place{conn: conn, citus: citus, schema: "shardload_bench_" + strings.ToLower(rand.Text()[:8])}
+	if citus {
+		// Where each schema is a tenant of its own, tables in it could not be
+		// distributed.
+		if _, err := conn.Exec(ctx, "SELECT pg_catalog.set_config('citus.enable_schema_based_sharding', 'off', false)"); err != nil {
+			return nil, err
+		}
+	}
+	_, err := conn.Exec(ctx, "CREATE SCHEMA "+p.schema)
+	if pgErr, ok := errors.AsType[*pgconn.PgError](err); ok && pgErr.Code == "42501" {
+		return nil, fmt.Errorf("%s: a benchmark needs a schema of its own: GRANT CREATE ON DATABASE to this role, or run it elsewhere", pgErr.Message)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("make a schema: %w", err)
+	}
+	p.made = true
+	return p, nil
+}
+
+// table returns the name of the table with that many shards.
+func (p *place) table(shards int) string { return p.schema + "." + p.name(shards) }
+
+func (p *place) name(shards int) string { return fmt.Sprintf("ads_%d", shards) }
+
+// makeTable makes the dataset's largest table, with its primary key, and
+// distributes it over that many shards; 0 leaves it local. Autovacuum keeps off
+// it, so that it does not meet one arm and not the other.
+func (p *place) makeTable(ctx context.Context, shards int) error {
+	t := *schema.Lookup("ads")
+	column := t.DistributionColumn
+	t.Name = p.table(shards)
+	statements := []string{t.CreateSQL() + " WITH (autovacuum_enabled = false)", t.PrimaryKeySQL()}
+	if shards > 0 {
+		statements = append(statements, fmt.Sprintf("SELECT create_distributed_table('%s', '%s', colocate_with => 'none', shard_count => %d)", t.Name, column, shards))
+	}
+	for _, sql := range statements {
+		if _, err := p.conn.Exec(ctx, sql); err != nil {
+			return fmt.Errorf("%s: %w", strings.SplitN(sql, "\n", 2)[0], err)
+		}
+	}
+	p.statements = append(p.statements, statements...)
+	return nil
+}
+
+// empty empties a table and has the servers write a checkpoint.
+func (p *place) empty(ctx context.Context, m *meter, table string) error {
+	if _, err := p.conn.Exec(ctx, "TRUNCATE "+table); err != nil {
+		return fmt.Errorf("empty %s: %w", table, err)
+	}
+	if p.checkpoint != nil {
+		return nil
+	}
+	if _, p.checkpoint = p.conn.Exec(ctx, "CHECKPOINT"); p.checkpoint != nil || !m.citus {
+		return context.Cause(ctx)
+	}
+	var failed int
+	err := p.conn.QueryRow(ctx, "SELECT count(*) FILTER (WHERE NOT success) FROM pg_catalog.run_command_on_workers('CHECKPOINT')").Scan(&failed)
+	if err == nil && failed > 0 {
+		err = fmt.Errorf("%d workers refuse it", failed)
+	}
+	p.checkpoint = err
+	return context.Cause(ctx)
+}
+
+// between says what empty does.
+func (p *place) between() string {
+	if p.checkpoint != nil {
+		return "TRUNCATE; no CHECKPOINT (" + p.checkpoint.Error() + "); the tables are not autovacuumed"
+	}
+	return "TRUNCATE, CHECKPOINT on all nodes; the tables are not autovacuumed"
+}
+
+// count counts the rows of a table.
+func (p *place) count(ctx context.Context, table string) (n int64, err error) {
+	err = p.conn.QueryRow(ctx, "SELECT count(*) FROM "+table).Scan(&n)
+	return n, err
+}
+
+// dropTimeout bounds the clean-up, which goes on after an interrupt.
+const dropTimeout = 30 * time.Second
+
+// drop removes the schema and everything in it. It also works after ctx has ended,
+// which may have closed the connection: connect makes another.
+func (p *place) drop(ctx context.Context, connect func(context.Context) (*pgx.Conn, error)) error {
+	if !p.made {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), dropTimeout)
+	defer cancel()
+	conn := p.conn
+	if conn.IsClosed() {
+		var err error
+		if conn, err = connect(ctx); err != nil {
+			return p.leftBehind(err)
+		}
+		defer func() { _ = conn.Close(ctx) }()
+	}
+	if _, err := conn.Exec(ctx, "DROP SCHEMA "+p.schema+" CASCADE"); err != nil {
+		return p.leftBehind(err)
+	}
+	p.made = false
+	return nil
+}
+
+// leftBehind says what is to be cleaned up by hand.
+func (p *place) leftBehind(err error) error {
+	return fmt.Errorf("the schema %s could not be dropped; DROP SCHEMA %s CASCADE does it: %w", p.schema, p.schema, err)
+}

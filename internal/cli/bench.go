@@ -1,0 +1,232 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/spf13/cobra"
+
+	"shardload/internal/bench"
+	"shardload/internal/localpg"
+	"shardload/loader"
+)
+
+const benchHelp = `bench measures how fast rows get into a table: by shardload over its routes, streams
+and batch sizes, beside what bounds it (reading and encoding alone, sending alone) and
+what people use instead: psql's \copy, once and on a file split beforehand, parallel
+batches through the coordinator, COPY from a file on the server, and, where they are
+on PATH, timescaledb-parallel-copy and pgloader. --rival adds any other command.
+
+All arms load the same rows, and take turns. Before each run the table is emptied and
+the servers write a checkpoint; after it the rows are counted. The first value of each
+list is the base; the others are tried one at a time beside it, or all combined with
+--cross. Ctrl-C stops, and reports what there is until then.
+
+It runs on a private cluster as demo does, or on --dsn, in a schema of its own that it
+drops at the end. DATABASE_URL and PG* variables do not count.
+
+The directory --out gets report.html (one file, with its charts), the charts as SVG
+and PNG, results.jsonl, results.csv, batches.csv, and results.bench.txt for benchstat.`
+
+// benchOptions are the flags of bench.
+type benchOptions struct {
+	cfg     bench.Config
+	rivals  []string
+	out     string
+	workers int // -1: two if there is Citus
+	yes     bool
+}
+
+func newBenchCommand(a *app) *cobra.Command {
+	opt := benchOptions{workers: -1, cfg: bench.Config{
+		Shards: []int{bench.DefaultShards}, Rows: []int64{bench.DefaultRows}, Orders: []bench.Order{bench.Mixed},
+		Repeat: bench.DefaultRepeat, Warmup: 1, Slow: bench.DefaultSlow, Limit: bench.DefaultLimit, Seed: 1,
+	}}
+	cmd := &cobra.Command{
+		Use:   "bench",
+		Short: "Measure how fast rows get into a table, beside the limits and what others do",
+		Long:  benchHelp,
+		Example: `  shardload bench
+  shardload bench --arms shardload,psql --streams 2,4,8 --batch 4MiB,16MiB --cross
+  shardload bench --dsn postgres://me@db.example.com/scratch --rows 5_000_000 --out before
+  shardload bench --rival 'mine=myloader --workers {workers} --into {table} {dsn} {file}'
+  shardload bench compare before after`,
+		Args: cobra.ArbitraryArgs,
+	}
+	addBenchFlags(cmd, &opt)
+	cmd.AddCommand(newBenchCompareCommand(a))
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if len(args) > 0 {
+			return chooseSubcommand(cmd, args)
+		}
+		if err := opt.settle(cmd, a); err != nil {
+			return err
+		}
+		return a.runBench(cmd, opt)
+	}
+	return cmd
+}
+
+func addBenchFlags(cmd *cobra.Command, opt *benchOptions) {
+	flags := cmd.Flags()
+	choicesFlag(cmd, &opt.cfg.Routes, "routes", "routes to measure (default: all that can be taken)", loader.RouteShard, loader.RouteNode, loader.RouteCoordinator)
+	countsFlag(cmd, &opt.cfg.Streams, "streams", "connections over all nodes (default: one per CPU, twice and four times that)")
+	sizesFlag(cmd, &opt.cfg.Batches, "batch", "sizes of batches (default: 4MiB, 1MiB, 16MiB)")
+	countsFlag(cmd, &opt.cfg.Shards, "shards", "shards of the table, on a Citus cluster")
+	countsFlag(cmd, &opt.cfg.Rows, "rows", "rows to load")
+	choicesFlag(cmd, &opt.cfg.Orders, "order", "how the rows follow each other", bench.Mixed, bench.Sorted)
+	flags.BoolVar(&opt.cfg.Cross, "cross", false, "combine all values of the lists, not one at a time")
+	flags.StringSliceVar(&opt.cfg.Arms, "arms", nil, "only these arms: shardload, wire-limit, null-sink, psql, psql-split, copy-batches, server-file, or a rival's name (default: all)")
+	flags.StringArrayVar(&opt.rivals, "rival", nil, "another loader, as name=command with {dsn} {file} {table} {schema} {name} {workers}")
+	flags.IntVar(&opt.cfg.Repeat, "repeat", opt.cfg.Repeat, "measured runs of each arm")
+	flags.IntVar(&opt.cfg.Warmup, "warmup", opt.cfg.Warmup, "runs before them which do not count")
+	flags.DurationVar(&opt.cfg.Slow, "slow", opt.cfg.Slow, "an arm that takes longer, and far longer than others, is run once")
+	flags.DurationVar(&opt.cfg.Limit, "limit", opt.cfg.Limit, "an arm that takes longer is given up")
+	flags.Uint64Var(&opt.cfg.Seed, "seed", opt.cfg.Seed, "seed of the rows")
+	flags.StringToStringVar(&opt.cfg.NodeMap, "node-map", nil, "where a worker can be reached from here: host:port=host:port, …")
+	flags.StringVar(&opt.out, "out", "", "directory for the report (default: shardload-bench/TIME)")
+	flags.IntVar(&opt.workers, "workers", opt.workers, "Citus workers of the private cluster; 0 for plain PostgreSQL (default: 2, or 0 without Citus)")
+	flags.Lookup("workers").DefValue = "0" // pflag adds no default of its own then
+	flags.BoolVar(&opt.yes, "yes", false, "make and drop a schema on --dsn without asking")
+}
+
+// settle checks the flags, and completes what follows from them.
+func (opt *benchOptions) settle(cmd *cobra.Command, a *app) error {
+	if a.dsn != "" && cmd.Flags().Changed("workers") {
+		return usagef(cmd, "--workers is about a private cluster; --dsn names another")
+	}
+	for _, r := range opt.rivals {
+		name, command, ok := strings.Cut(r, "=")
+		if !ok || name == "" || command == "" {
+			return usagef(cmd, "--rival %q: want name=command", r)
+		}
+		opt.cfg.Rivals = append(opt.cfg.Rivals, bench.Rival{Name: name, Command: command})
+	}
+	if opt.cfg.Repeat < 1 || opt.cfg.Warmup < 0 {
+		return usagef(cmd, "--repeat must be at least 1 and --warmup at least 0")
+	}
+	if opt.out == "" {
+		opt.out = filepath.Join("shardload-bench", time.Now().Format("20060102-150405"))
+	}
+	if _, err := os.Stat(filepath.Join(opt.out, bench.LinesFile)); err == nil {
+		return usagef(cmd, "--out %s holds a report already; name another directory", opt.out)
+	}
+	return nil
+}
+
+// runBench finds a server, measures there, and cleans up whatever happens.
+func (a *app) runBench(cmd *cobra.Command, opt benchOptions) (err error) {
+	ctx := cmd.Context()
+	server, dsn, stop, err := a.benchServer(ctx, opt.workers)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, stop()) }()
+	if a.dsn != "" && !opt.yes {
+		if err := a.mayBench(cmd, server); err != nil {
+			return err
+		}
+	}
+	dir, err := os.MkdirTemp("", "shardload-bench-")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	if err := os.Chmod(dir, 0o755); err != nil { // for a server that reads files itself
+		return err
+	}
+	cfg := opt.cfg
+	cfg.Conn, cfg.DSN, cfg.Dir, cfg.Note = server, dsn, dir, a.note
+	report, err := a.bench(ctx, cfg)
+	if len(report.Results) == 0 && err != nil {
+		return err
+	}
+	return errors.Join(err, a.reportBench(report, opt.out))
+}
+
+// bench measures. The report holds what there is, also after an error.
+func (a *app) bench(ctx context.Context, cfg bench.Config) (report bench.Report, err error) {
+	b, err := bench.Open(ctx, cfg)
+	if err != nil {
+		return report, err
+	}
+	defer func() { err = errors.Join(err, b.Close(ctx)) }()
+	arms := b.Arms()
+	a.note("%d arms, %d runs each: %s", len(arms), cfg.Warmup+cfg.Repeat, armNames(arms))
+	report, err = b.Run(ctx)
+	report.Environment.Version = readVersion().Version
+	report.Environment.Command = commandLine(a.Args)
+	return report, err
+}
+
+func armNames(arms []bench.Arm) string {
+	var names []string
+	for _, arm := range arms {
+		if n := len(names); n == 0 || names[n-1] != arm.Name {
+			names = append(names, arm.Name)
+		}
+	}
+	return strings.Join(names, ", ")
+}
+
+// commandLine returns the arguments as somebody else would type them: what stands
+// behind --dsn may hold a password.
+func commandLine(args []string) string {
+	words := []string{"shardload"}
+	for i, arg := range args {
+		switch {
+		case i > 0 && args[i-1] == "--dsn":
+			arg = "…"
+		case strings.HasPrefix(arg, "--dsn="):
+			arg = "--dsn=…"
+		case strings.ContainsAny(arg, " \t\"'$\\*?{}()<>|&;"):
+			arg = "'" + strings.ReplaceAll(arg, "'", `'\''`) + "'"
+		}
+		words = append(words, arg)
+	}
+	return strings.Join(words, " ")
+}
+
+// benchServer returns the server to measure on, and how to clean up.
+func (a *app) benchServer(ctx context.Context, workers int) (server *pgx.ConnConfig, dsn string, stop func() error, err error) {
+	if a.dsn != "" {
+		server, err = parseDSN(a.dsn, "--dsn")
+		return server, a.dsn, func() error { return nil }, err
+	}
+	if err := forgetServers(); err != nil {
+		return nil, "", nil, err
+	}
+	if workers < 0 {
+		workers = 0
+		if localpg.HasCitus() {
+			workers = 2
+		}
+	}
+	c, err := localpg.Start(ctx, localpg.Config{Workers: workers})
+	if err != nil {
+		return nil, "", nil, err
+	}
+	a.note("started %s", clusterText(c))
+	if server, err = parseDSN(c.DSN(), "the private cluster"); err != nil {
+		return nil, "", nil, errors.Join(err, c.Stop())
+	}
+	return server, c.DSN(), c.Stop, nil
+}
+
+// mayBench asks whether the benchmark may run on the user's server.
+func (a *app) mayBench(cmd *cobra.Command, server *pgx.ConnConfig) error {
+	at := fmt.Sprintf("%s on %s", server.Database, server.Host)
+	if !a.canAsk() {
+		return usagef(cmd, "the benchmark makes a schema of its own in database %s, keeps that server busy for minutes, and drops the schema: allow it with --yes", at)
+	}
+	if !a.confirm(cmd.Context(), fmt.Sprintf("make a schema of its own in database %s, keep that server busy for minutes, and drop the schema?", at)) {
+		return errors.New("nothing was changed")
+	}
+	return nil
+}
