@@ -281,7 +281,7 @@ func (d *demo) loadFiles(ctx context.Context, server *pgx.ConnConfig, dir string
 }
 
 func (d *demo) check(ctx context.Context) (string, error) {
-	report, err := d.verify(ctx, d.conn, true, d.inputs, countOptions{})
+	report, err := d.verify(ctx, d.conn, true, d.inputs, verifyOptions{})
 	if err != nil {
 		return "", err
 	}

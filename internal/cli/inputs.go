@@ -27,7 +27,8 @@ func datasetTables() []string {
 // A tableInput is what there is to load into, or to compare with, one table.
 type tableInput struct {
 	input.TableFiles
-	Rows int64 // as the manifest has it, -1 without one
+	Rows    int64 // as the manifest has it, -1 without one
+	counted bool  // the files were counted: Rows is not the manifest's
 }
 
 // inputs says which files belong to which table: a directory's files to the
@@ -40,7 +41,7 @@ func inputs(cmd *cobra.Command, table string, args []string) ([]tableInput, erro
 		return nil, usagef(cmd, "nothing to read for table %s: name its files, or - for standard input", table)
 	case table != "":
 		files := input.TableFiles{Table: table, Files: args}
-		return []tableInput{{files, -1}}, checkFiles(cmd, args)
+		return []tableInput{{TableFiles: files, Rows: -1}}, checkFiles(cmd, args)
 	case len(args) > 1 || args[0] == "-":
 		return nil, usagef(cmd, "which table do these rows belong to? say so with --table")
 	}
@@ -76,7 +77,7 @@ func directory(dir string) ([]tableInput, error) {
 		if known {
 			rows = manifestRows(m, t)
 		}
-		tables = append(tables, tableInput{t, rows})
+		tables = append(tables, tableInput{TableFiles: t, Rows: rows})
 	}
 	return tables, nil
 }

@@ -24,36 +24,52 @@ difference. It changes nothing.
              one, as its files have records
   placement  each row lies in the shard that Citus looks for it in
   integrity  no campaign without its company, no ad without its campaign
+  contents   with --deep: each column has the values of the files, and each row too
+
+--deep adds up hashes of all values, here of the files and there of the shards, all at
+once. Read the files as they were loaded (--header, --null, --delimiter, --encoding).
+Where contents differ it names the columns and, up to ten, the tenants: values of the
+distribution column, or of the primary key of a table that is not distributed. Nothing
+should write to the tables meanwhile.
 
 Without arguments the dataset's tables are checked for placement and integrity. For
 tables of your own, name the table and the files that it was loaded from.`
 
-// countOptions say how records are counted in files.
-type countOptions struct {
+// verifyOptions are the flags of verify.
+type verifyOptions struct {
 	header    loader.Header
 	delimiter byte
+	null      string
+	encoding  string
 	maxRecord int64
+	deep      bool
 }
 
 func newVerifyCommand(a *app) *cobra.Command {
 	var table string
-	opt := countOptions{header: loader.HeaderAuto, delimiter: ',', maxRecord: loader.DefaultMaxRecord}
+	opt := verifyOptions{header: loader.HeaderAuto, delimiter: ',', encoding: "UTF8", maxRecord: loader.DefaultMaxRecord}
 	cmd := &cobra.Command{
 		Use:   "verify [DIR] | verify --table TABLE FILE…",
 		Short: "Compare the database with what was loaded",
 		Long:  verifyHelp,
 		Example: `  shardload verify data
-  shardload verify --table events events.*.csv.gz
+  shardload verify --deep --table events events.*.csv.gz
   shardload verify --json`,
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&table, "table", "", "the table that the files belong to, as SQL writes it")
 	choiceFlag(cmd, &opt.header, "header", "whether the first record names the columns", loader.HeaderAuto, loader.HeaderYes, loader.HeaderNo)
+	flags.BoolVar(&opt.deep, "deep", false, "compare contents, not only counts")
 	flags.Var(delimiterValue{&opt.delimiter}, "delimiter", `the character between fields, or "tab"`)
+	flags.StringVar(&opt.null, "null", "", "the unquoted string that means NULL (default: the empty one)")
+	flags.StringVar(&opt.encoding, "encoding", opt.encoding, "the files' encoding, by PostgreSQL's name")
 	flags.Var(sizeValue{&opt.maxRecord, 1}, "max-record", "longest record that is believed to be one")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if slices.Contains(args, "-") {
 			return usagef(cmd, "standard input is gone once it is loaded: name files, or count the rows yourself")
+		}
+		if opt.deep && len(args) == 0 {
+			return usagef(cmd, "--deep compares with files: name a directory, or --table and files")
 		}
 		var tables []tableInput
 		if len(args) > 0 || table != "" {
@@ -81,16 +97,21 @@ type verifyReport struct {
 
 // verify checks tables against their files. The dataset's tables are checked for
 // integrity as well; if no tables are given, all of them, but not counted.
-func (a *app) verify(ctx context.Context, conn *pgx.Conn, dataset bool, tables []tableInput, opt countOptions) (report verifyReport, err error) {
+func (a *app) verify(ctx context.Context, conn *pgx.Conn, dataset bool, tables []tableInput, opt verifyOptions) (report verifyReport, err error) {
 	names := tableNames(tables)
 	if len(tables) == 0 {
 		names = datasetTables()
 	}
-	expected, err := a.expect(ctx, conn, tables, opt)
-	if err != nil {
+	if _, report.Recovery, err = verify.Recover(ctx, conn); err != nil {
 		return report, err
 	}
-	if _, report.Recovery, err = verify.Recover(ctx, conn); err != nil {
+	if opt.deep {
+		if report.Deep, err = a.compare(ctx, tables, opt); err != nil {
+			return report, err
+		}
+	}
+	expected, err := a.expect(ctx, conn, tables, opt)
+	if err != nil {
 		return report, err
 	}
 	if report.Counts, err = verify.Counts(ctx, conn, expected); err != nil {
@@ -106,6 +127,34 @@ func (a *app) verify(ctx context.Context, conn *pgx.Conn, dataset bool, tables [
 	}
 	report.Passed = report.OK()
 	return report, nil
+}
+
+// compare compares the contents of tables with their files. A table of which no
+// manifest says how many rows it has gets their number from its files.
+func (a *app) compare(ctx context.Context, tables []tableInput, opt verifyOptions) (checks []verify.DeepCheck, err error) {
+	server, err := a.server()
+	if err != nil {
+		return nil, err
+	}
+	for i, t := range tables {
+		a.note("%s: comparing the contents with %s", t.Table, plural(int64(len(t.Files)), "file"))
+		cfg := verify.DeepConfig{Conn: server, Table: t.Table, Format: verify.Format{
+			Header: verify.Header(opt.header), Null: opt.null, Delimiter: opt.delimiter, Encoding: opt.encoding, MaxRecord: int(opt.maxRecord),
+		}}
+		for _, file := range t.Files {
+			cfg.Inputs = append(cfg.Inputs, verify.File(file))
+		}
+		check, err := verify.Deep(ctx, cfg)
+		if err != nil {
+			return checks, err
+		}
+		if t.Rows < 0 {
+			tables[i].Rows = check.Input.Rows + check.Unloadable.Records
+			tables[i].counted = true
+		}
+		checks = append(checks, check)
+	}
+	return checks, nil
 }
 
 // references returns which of the dataset's rows refer to which others, for the
@@ -125,10 +174,13 @@ func references(tables []string) []verify.Reference {
 
 // expect says how many rows each table should have: what the manifest says, or
 // the records of the files.
-func (a *app) expect(ctx context.Context, conn *pgx.Conn, tables []tableInput, opt countOptions) ([]verify.Expected, error) {
+func (a *app) expect(ctx context.Context, conn *pgx.Conn, tables []tableInput, opt verifyOptions) ([]verify.Expected, error) {
 	var list []verify.Expected
 	for _, t := range tables {
 		e := verify.Expected{Table: t.Table, Rows: t.Rows, Source: generate.ManifestName}
+		if t.counted {
+			e.Source = strings.Join(t.Files, ", ")
+		}
 		if t.Rows < 0 {
 			a.note("%s: counting the records of %s", t.Table, plural(int64(len(t.Files)), "file"))
 			columns, err := catalog.Lookup(ctx, conn, t.Table)
@@ -146,7 +198,7 @@ func (a *app) expect(ctx context.Context, conn *pgx.Conn, tables []tableInput, o
 }
 
 // countRecords counts the records of files, without their headers.
-func countRecords(ctx context.Context, table *catalog.Table, files []string, opt countOptions) (int64, error) {
+func countRecords(ctx context.Context, table *catalog.Table, files []string, opt verifyOptions) (int64, error) {
 	var sum int64
 	for _, file := range files {
 		n, first, err := input.CountRecords(ctx, file, int(opt.maxRecord))

@@ -3,6 +3,8 @@ package cli
 import (
 	"fmt"
 	"strings"
+
+	"shardload/internal/verify"
 )
 
 // problem returns the error of a verification that found differences.
@@ -28,6 +30,9 @@ func (r verifyReport) sentence() string {
 	}
 	if len(r.Integrity) > 0 {
 		parts = append(parts, "none without its parent")
+	}
+	if len(r.Deep) > 0 {
+		parts = append(parts, "contents as in the files")
 	}
 	return strings.Join(parts, ", ")
 }
@@ -57,6 +62,9 @@ func (a *app) printVerify(r verifyReport) error {
 		rows = append(rows, []string{"integrity", i.Child, verdict(i.Problem == ""),
 			fmt.Sprintf("%s without a row in %s", plural(i.Orphans, "row"), i.Parent)})
 	}
+	for _, d := range r.Deep {
+		rows = append(rows, []string{"contents", d.Table, verdict(d.Problem == ""), contents(d)})
+	}
 	if err := printTable(a.Stdout, []string{"check", "table", "", "found"}, rows); err != nil {
 		return err
 	}
@@ -66,6 +74,15 @@ func (a *app) printVerify(r verifyReport) error {
 		}
 	}
 	return nil
+}
+
+// contents says what of a table was compared.
+func contents(d verify.DeepCheck) string {
+	text := fmt.Sprintf("%s of %s", plural(int64(len(d.Database.Columns)), "column"), plural(d.Database.Rows, "row"))
+	if len(d.NotCompared) > 0 {
+		text += "; not in the input: " + strings.Join(d.NotCompared, ", ")
+	}
+	return text
 }
 
 func verdict(ok bool) string {

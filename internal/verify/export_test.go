@@ -1,5 +1,7 @@
 package verify
 
+import "context"
+
 // What the tests of this package look at beyond its face.
 var (
 	OrphansSQL      = orphansSQL
@@ -7,3 +9,9 @@ var (
 	WaitFor         = waitFor
 	WaitForRecovery = waitForRecovery
 )
+
+// DeepWith is Deep with another bound on the tenants that are compared at once.
+func DeepWith(ctx context.Context, cfg DeepConfig, tenants int) (DeepCheck, error) {
+	d := &deep{cfg: cfg.withDefaults(), tenants: tenants}
+	return d.run(ctx)
+}

@@ -1,10 +1,16 @@
 // Package verify compares what is in a database with what should be: how many
 // rows each table has, that each row lies in the shard that Citus looks for it
-// in, and that no row refers to one that is missing. It changes nothing.
+// in, that no row refers to one that is missing, and that the values are those of
+// the input. It changes nothing.
 //
 // What is wrong is an answer and no error. Errors are for questions that could
 // not be answered.
 package verify
+
+import (
+	"slices"
+	"strings"
+)
 
 // A Report gathers the answers to what was asked.
 type Report struct {
@@ -14,13 +20,15 @@ type Report struct {
 	Counts    []Count          `json:"counts"`
 	Placement []PlacementCheck `json:"placement"`
 	Integrity []IntegrityCheck `json:"integrity"`
+	Deep      []DeepCheck      `json:"deep,omitempty"`
 }
 
 // OK reports whether nothing is wrong.
 func (r Report) OK() bool { return len(r.Problems()) == 0 }
 
 // Problems returns a line for each thing that is wrong, and what to do about it,
-// tables in their order.
+// tables in their order. Behind the line about contents there are more, indented,
+// about what differs in them.
 func (r Report) Problems() []string {
 	var lines []string
 	for _, c := range r.Counts {
@@ -40,6 +48,11 @@ func (r Report) Problems() []string {
 	for _, i := range r.Integrity {
 		if i.Problem != "" {
 			lines = append(lines, i.Child+": "+i.Problem+"; to see some: "+i.Query)
+		}
+	}
+	for _, d := range r.Deep {
+		if d.Problem != "" {
+			lines = append(lines, d.Table+": "+strings.Join(slices.Concat([]string{d.Problem}, d.Details, []string{d.Next}), "\n  "))
 		}
 	}
 	return lines

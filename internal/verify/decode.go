@@ -1,0 +1,217 @@
+package verify
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"unicode/utf8"
+
+	"shardload/internal/checksum"
+	"shardload/internal/pgcsv"
+)
+
+// A row is a record of an input with the hashes of the compared columns' values.
+// A sink must not keep it.
+type row struct {
+	hashes []int64
+	nulls  []bool
+	input  int
+	line   int64
+	raw    []byte // the record
+}
+
+// A sink takes the rows that one decoder has made.
+type sink interface {
+	add(r *row)
+	// refuse takes a record that no table can have.
+	refuse(u Unloadable)
+}
+
+// A decoder turns the records of chunks into rows. It stays with one goroutine.
+type decoder struct {
+	d    *deep
+	sink sink
+	ask  asker
+
+	scan    pgcsv.Scanner
+	fields  []pgcsv.Field
+	scratch []byte // unquoted values
+	text    []byte // what the server would write
+	row     row    // the one that is being decoded
+
+	// Rows with values that the server is asked about.
+	waiting   []waiting
+	hashes    []int64
+	nulls     []bool
+	questions []questions // by column
+}
+
+// waiting is a row of which a hash is not known yet.
+type waiting struct {
+	line       int64
+	start, end int32 // of the record in the chunk
+}
+
+func newDecoder(d *deep, s sink) *decoder {
+	n := len(d.columns)
+	dec := &decoder{d: d, sink: s, ask: asker{cfg: d.cfg.Conn, session: d.session}, questions: make([]questions, n), text: make([]byte, 0, 1<<10)}
+	dec.row.hashes, dec.row.nulls = make([]int64, n), make([]bool, n)
+	return dec
+}
+
+func (dec *decoder) close(ctx context.Context) { dec.ask.close(ctx) }
+
+// decode hands the rows of c to the sink.
+func (dec *decoder) decode(ctx context.Context, c *chunk) error {
+	in, lay := dec.d.cfg.Inputs[c.input], dec.d.layouts[c.input]
+	if in.blocks != nil {
+		c.data = in.blocks.AppendBlock(c.data[:0], c.block)
+	}
+	dec.waiting, dec.hashes, dec.nulls = dec.waiting[:0], dec.hashes[:0], dec.nulls[:0]
+	checkText := isUTF8(dec.d.cfg.Format.Encoding) && !utf8.Valid(c.data)
+	offset := int32(0)
+	dec.scan.Reset(c.data, c.eol, c.line)
+	for dec.scan.Next() {
+		start := offset
+		offset += int32(dec.scan.Size())
+		if c.first && start == 0 && lay.header {
+			continue
+		}
+		err := dec.check(lay, checkText)
+		if int(offset) == len(c.data) && c.err != nil {
+			err = c.err
+		}
+		if err != nil {
+			dec.sink.refuse(in.unloadable(c.input, dec.scan.Line(), err))
+			continue
+		}
+		dec.record(lay, c.input, start)
+	}
+	if len(dec.waiting) == 0 {
+		return nil
+	}
+	return dec.settle(ctx, c)
+}
+
+// check finds what is no record.
+func (dec *decoder) check(lay *layout, text bool) error {
+	raw := dec.scan.Record()
+	dec.fields = pgcsv.AppendFields(dec.fields[:0], raw, dec.d.cfg.Format.Delimiter, dec.scan.HasQuotes())
+	switch {
+	case string(raw) == `\.`:
+		return errors.New(`\. ends the data for PostgreSQL`)
+	case len(dec.fields) != len(lay.names):
+		return fmt.Errorf("%d fields, want %d", len(dec.fields), len(lay.names))
+	case text && !utf8.Valid(raw):
+		return errors.New("is not valid UTF-8")
+	case bytes.IndexByte(raw, 0) >= 0:
+		return errors.New("holds a zero byte")
+	}
+	if complaint := dec.scan.LineBreak(); complaint != "" {
+		return errors.New(complaint)
+	}
+	return nil
+}
+
+// record hashes the values of the record on which the scanner stands, and hands
+// the row on if it is sure of all.
+func (dec *decoder) record(lay *layout, input int, start int32) {
+	raw := dec.scan.Record()
+	r := &dec.row
+	r.input, r.line, r.raw = input, dec.scan.Line(), raw
+	dec.scratch = dec.scratch[:0]
+	asked := false
+	for i, field := range lay.fields {
+		f := dec.fields[field]
+		r.nulls[i] = f.IsNull(raw, dec.d.cfg.Format.Null)
+		if r.nulls[i] {
+			continue
+		}
+		var v []byte
+		v, dec.scratch = f.Value(raw, dec.scratch)
+		if form := dec.d.columns[i].form; form != nil {
+			if text, sure := form(v, dec.text); sure {
+				r.hashes[i] = checksum.Text(text)
+				continue
+			}
+		}
+		q := &dec.questions[i]
+		if hash, ok := q.known[string(v)]; ok {
+			r.hashes[i] = hash
+			continue
+		}
+		q.add(len(dec.waiting), v)
+		asked = true
+	}
+	if !asked {
+		dec.sink.add(r)
+		return
+	}
+	dec.waiting = append(dec.waiting, waiting{r.line, start, start + int32(len(raw))})
+	dec.hashes = append(dec.hashes, r.hashes...)
+	dec.nulls = append(dec.nulls, r.nulls...)
+}
+
+// settle asks the server about the values of the waiting rows and hands these on.
+func (dec *decoder) settle(ctx context.Context, c *chunk) error {
+	n, in := len(dec.d.columns), dec.d.cfg.Inputs[c.input]
+	refused := map[int]Unloadable{}
+	for i := range dec.questions {
+		q := &dec.questions[i]
+		if len(q.rows) == 0 {
+			continue
+		}
+		col := &dec.d.columns[i]
+		hashes, bad, err := dec.ask.hashes(ctx, col.cast, q.values)
+		if err != nil {
+			return fmt.Errorf("%s: column %q: %w", in.name, col.Name, err)
+		}
+		for k, w := range q.rows {
+			at := q.at[k]
+			dec.hashes[w*n+i] = hashes[at]
+			if reason := bad[at]; reason != nil {
+				refused[w] = in.unloadable(c.input, dec.waiting[w].line, fmt.Errorf("column %q: %w", col.Name, reason))
+			}
+		}
+		q.learn(hashes, bad)
+	}
+	for w, wait := range dec.waiting {
+		if u, ok := refused[w]; ok {
+			dec.sink.refuse(u)
+			continue
+		}
+		dec.sink.add(&row{
+			hashes: dec.hashes[w*n : (w+1)*n], nulls: dec.nulls[w*n : (w+1)*n],
+			input: c.input, line: wait.line, raw: c.data[wait.start:wait.end],
+		})
+	}
+	return nil
+}
+
+// keyOf returns the hash of the row's key: the row's own if the table has none.
+func (d *deep) keyOf(r *row) (key int64) {
+	if d.key == nil {
+		return d.hashOf(r)
+	}
+	for _, i := range d.key {
+		key = checksum.Row(key, r.hash(i))
+	}
+	return key
+}
+
+// hashOf returns the hash of the row.
+func (d *deep) hashOf(r *row) (hash int64) {
+	for i := range r.hashes {
+		hash = checksum.Row(hash, r.hash(i))
+	}
+	return hash
+}
+
+// hash returns the hash of a value, or what stands for NULL.
+func (r *row) hash(i int) int64 {
+	if r.nulls[i] {
+		return checksum.Null
+	}
+	return r.hashes[i]
+}

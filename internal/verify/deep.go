@@ -1,0 +1,190 @@
+package verify
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+
+	"github.com/jackc/pgx/v5"
+	"golang.org/x/sync/errgroup"
+
+	"shardload/internal/catalog"
+	"shardload/internal/checksum"
+	"shardload/internal/citus"
+)
+
+// DefaultLimit is how many differing tenants a DeepCheck names.
+const DefaultLimit = 10
+
+// A DeepConfig says what to compare with what. The zero value of each field but
+// Conn, Table and Inputs is usable.
+type DeepConfig struct {
+	// Conn names the server: the coordinator of a Citus cluster, or a plain
+	// PostgreSQL server. It must come from pgx.ParseConfig. Required.
+	Conn *pgx.ConnConfig
+
+	// Table is the table's name as SQL writes it. Required.
+	Table string
+
+	// Inputs are all that was loaded into the table. Required.
+	Inputs []Input
+
+	// Format is how files are to be read: as they were loaded.
+	Format Format
+
+	// Procs is the number of goroutines that decode. Zero means one per CPU.
+	Procs int
+
+	// Limit is how many differing tenants are named. Zero means DefaultLimit.
+	Limit int
+}
+
+// Deep compares the contents of a table with the inputs that were loaded into it:
+// by checksums of each column and of the rows, which are computed here and by the
+// shards at the same time. Where they differ, it looks for the tenants that do.
+//
+// On Citus the shards are read at once, but not in one snapshot: nothing should be
+// writing meanwhile, and Recover comes first.
+func Deep(ctx context.Context, cfg DeepConfig) (DeepCheck, error) {
+	d := &deep{cfg: cfg.withDefaults()}
+	check, err := d.run(ctx)
+	if err != nil {
+		return check, fmt.Errorf("compare %s: %w", cfg.Table, err)
+	}
+	return check, nil
+}
+
+func (c DeepConfig) withDefaults() DeepConfig {
+	c.Format = c.Format.withDefaults()
+	if c.Procs <= 0 {
+		c.Procs = runtime.GOMAXPROCS(0)
+	}
+	if c.Limit <= 0 {
+		c.Limit = DefaultLimit
+	}
+	return c
+}
+
+// A deep is one comparison.
+type deep struct {
+	cfg     DeepConfig
+	conn    *pgx.Conn
+	table   *catalog.Table
+	session session
+	layouts []*layout // of the inputs; nil for one without records
+	columns []column  // that are compared, in the table's order
+	key     []int     // indexes in columns of what names a tenant, nil if nothing does
+	unique  bool      // whether the key belongs to one row
+	tenants int       // how many are compared at once; 0 for what fits into tenantMemory
+}
+
+func (d *deep) run(ctx context.Context) (check DeepCheck, err error) {
+	if d.conn, err = pgx.ConnectConfig(ctx, d.cfg.Conn); err != nil {
+		return check, err
+	}
+	defer func() { closeSoon(ctx, d.conn) }()
+	err = d.prepare(ctx)
+	if notFound, ok := errors.AsType[*catalog.NotFoundError](err); ok {
+		return DeepCheck{Table: d.cfg.Table, Problem: notFound.Error(), Next: "create the table and load it"}, nil
+	}
+	if err != nil {
+		return check, err
+	}
+	check = d.newCheck()
+	mine, theirs, err := d.total(ctx)
+	if err != nil {
+		return check, err
+	}
+	check.Input, check.Database = mine.sums.Table(), theirs
+	check.Unloadable = mine.unloadable
+	check.compare()
+	if !check.Same() {
+		err = d.locate(ctx, mine, &check)
+	}
+	check.describe()
+	return check, err
+}
+
+// prepare reads what the table and the inputs are.
+func (d *deep) prepare(ctx context.Context) (err error) {
+	if d.table, err = catalog.Lookup(ctx, d.conn, d.cfg.Table); err != nil {
+		return err
+	}
+	if err := d.table.Loadable(); err != nil {
+		return err
+	}
+	if d.table.RowSecurity {
+		return errors.New("row-level security hides rows from this role: verify as the table's owner or as a role with BYPASSRLS")
+	}
+	if d.session, err = readSession(ctx, d.conn, d.table, d.cfg.Format.Encoding); err != nil {
+		return err
+	}
+	if err := d.readLayouts(); err != nil {
+		return err
+	}
+	if err := d.readForms(ctx); err != nil {
+		return err
+	}
+	return d.findKey(ctx)
+}
+
+// findKey chooses the columns that name a tenant: the distribution column, or the
+// primary key of a table that has none. If they are not all compared, none does.
+func (d *deep) findKey(ctx context.Context) error {
+	names := d.table.PrimaryKey
+	d.unique = true
+	if d.session.citus {
+		dist, err := citus.Distribute(ctx, d.conn, d.table.OID)
+		if err != nil {
+			return err
+		}
+		if dist.Kind == citus.Hash {
+			names, d.unique = []string{dist.Column}, false
+		}
+	}
+	for _, name := range names {
+		i := d.index(name)
+		if i < 0 {
+			d.key = nil
+			return nil
+		}
+		d.key = append(d.key, i)
+	}
+	return nil
+}
+
+// index returns where the column of that name is in d.columns, or -1.
+func (d *deep) index(name string) int {
+	for i := range d.columns {
+		if d.columns[i].Name == name {
+			return i
+		}
+	}
+	return -1
+}
+
+// total computes the checksums of the inputs and of the table at the same time.
+func (d *deep) total(ctx context.Context) (mine *totals, theirs checksum.Table, err error) {
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() (err error) {
+		theirs, err = d.readTotals(ctx)
+		return err
+	})
+	g.Go(func() error {
+		sinks := make([]*totals, d.cfg.Procs)
+		err := d.scan(ctx, func(i int) sink {
+			sinks[i] = newTotals(d)
+			return sinks[i]
+		})
+		if err != nil {
+			return err
+		}
+		mine = sinks[0]
+		for _, s := range sinks[1:] {
+			mine.merge(s)
+		}
+		return nil
+	})
+	return mine, theirs, g.Wait()
+}

@@ -1,0 +1,198 @@
+package verify
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// A TenantDifference says how the rows of a tenant differ: of a value of the
+// distribution column, or of the primary key where there is none. Without either
+// it is about rows that are alike in all compared columns.
+type TenantDifference struct {
+	Key          []*string `json:"key,omitempty"` // the key's values, null for NULL
+	InputRows    int64     `json:"input_rows"`
+	DatabaseRows int64     `json:"database_rows"`
+	Columns      []string  `json:"columns,omitempty"` // whose checksums differ
+
+	// First is where its first record is in the inputs, "" if there is none.
+	First string `json:"first,omitempty"`
+
+	// Query shows its rows, "" without a key.
+	Query string `json:"query,omitempty"`
+}
+
+// Parts says how much of what differs was searched for tenants. The rows are
+// divided into 4,096 parts by the hashes of their keys.
+type Parts struct {
+	Differing int `json:"differing"`
+	Compared  int `json:"compared"` // of those
+}
+
+// compareTenants compares the tenants of the inputs with those of the table, which
+// are read as they come.
+func (d *deep) compareTenants(ctx context.Context, p *parts, list map[int64]*tenant, check *DeepCheck) error {
+	found := &differences{limit: d.cfg.Limit}
+	columns := d.columns
+	if len(columns) > columnsAtOnce {
+		columns = nil
+	}
+	err := d.query(ctx, d.tenantsSQL(p, columns), func(values [][]byte) error {
+		theirs, key, err := d.parseTenant(values, len(columns))
+		if err != nil {
+			return err
+		}
+		mine := list[key]
+		delete(list, key)
+		if mine == nil || mine.rows != theirs.rows {
+			found.add(d.difference(mine, theirs, columns))
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	for _, mine := range list {
+		found.add(d.difference(mine, nil, columns))
+	}
+	check.Tenants, check.MoreTenants = found.result()
+	return nil
+}
+
+// tenantsSQL returns the query of the tenants in the parts that are looked at:
+// their key's values and hash, rows, and checksums.
+func (d *deep) tenantsSQL(p *parts, columns []column) string {
+	var names, list []string
+	for _, i := range d.key {
+		names = append(names, `(`+pgx.Identifier{d.columns[i].Name}.Sanitize()+`)::text COLLATE "C"`)
+	}
+	for _, share := range p.differing[:p.now()] {
+		list = append(list, strconv.Itoa(share))
+	}
+	groups := append(names, d.keySQL())
+	numbers := make([]string, len(groups))
+	for i := range groups {
+		numbers[i] = strconv.Itoa(i + 1)
+	}
+	where := ""
+	if len(list) < shares {
+		where = " WHERE " + d.shareSQL() + " IN (" + strings.Join(list, ",") + ")"
+	}
+	return "SELECT " + strings.Join(groups, ", ") + ", count(*), sum(" + d.rowSQL() + ")" + sumsSQL(columns) +
+		" FROM " + d.table.SQL() + where + " GROUP BY " + strings.Join(numbers, ", ")
+}
+
+// parseTenant reads a row of tenantsSQL.
+func (d *deep) parseTenant(values [][]byte, columns int) (e *tenant, key int64, err error) {
+	n := len(d.key)
+	e = &tenant{names: make([]*string, n), columns: make([]tally, columns)}
+	for i, v := range values[:n] {
+		if v != nil {
+			name := strings.ToValidUTF8(string(v), "�")
+			e.names[i] = &name
+		}
+	}
+	if key, err = strconv.ParseInt(string(values[n]), 10, 64); err != nil {
+		return nil, 0, fmt.Errorf("the server's hash: %w", err)
+	}
+	if e.rows.rows, e.rows.sum, err = parseTally(values[n+1:]); err != nil {
+		return nil, 0, err
+	}
+	for i := range e.columns {
+		if e.columns[i].rows, e.columns[i].sum, err = parseTally(values[n+3+2*i:]); err != nil {
+			return nil, 0, err
+		}
+	}
+	return e, key, nil
+}
+
+// difference describes how a tenant of the inputs and the same one of the table
+// differ. One of them may be nil.
+func (d *deep) difference(mine, theirs *tenant, columns []column) TenantDifference {
+	var t TenantDifference
+	if mine != nil {
+		t.Key, t.InputRows = mine.names, mine.rows.rows
+		t.First = fmt.Sprintf("%s:%d", d.cfg.Inputs[mine.input].name, mine.line)
+	}
+	if theirs != nil {
+		t.Key, t.DatabaseRows = theirs.names, theirs.rows.rows
+	}
+	for i := 0; mine != nil && theirs != nil && i < len(columns); i++ {
+		if mine.columns[i] != theirs.columns[i] {
+			t.Columns = append(t.Columns, columns[i].Name)
+		}
+	}
+	t.Query = d.tenantQuery(t.Key)
+	return t
+}
+
+// tenantQuery returns the query of a tenant's rows.
+func (d *deep) tenantQuery(key []*string) string {
+	if len(d.key) == 0 {
+		return ""
+	}
+	var where []string
+	for i, k := range d.key {
+		c := pgx.Identifier{d.columns[k].Name}.Sanitize()
+		if key[i] == nil {
+			where = append(where, c+" IS NULL")
+		} else {
+			where = append(where, c+" = "+strings.TrimSpace(quoteLiteral(*key[i])))
+		}
+	}
+	return "SELECT * FROM " + d.table.SQL() + " WHERE " + strings.Join(where, " AND ")
+}
+
+// differences keeps the largest of many TenantDifferences.
+type differences struct {
+	limit int
+	list  []TenantDifference
+	count int64
+}
+
+func (f *differences) add(t TenantDifference) {
+	f.count++
+	f.list = append(f.list, t)
+	if len(f.list) >= 100*f.limit {
+		f.cut()
+	}
+}
+
+// cut keeps the largest differences: those in the number of rows, then by key.
+func (f *differences) cut() {
+	slices.SortFunc(f.list, func(a, b TenantDifference) int {
+		return cmp.Or(cmp.Compare(abs(b.InputRows-b.DatabaseRows), abs(a.InputRows-a.DatabaseRows)),
+			slices.CompareFunc(a.Key, b.Key, compareNames), cmp.Compare(a.First, b.First))
+	})
+	f.list = f.list[:min(len(f.list), f.limit)]
+}
+
+// result returns the largest differences, and how many more there are.
+func (f *differences) result() (list []TenantDifference, more int64) {
+	f.cut()
+	return f.list, f.count - int64(len(f.list))
+}
+
+func abs(n int64) int64 { return max(n, -n) }
+
+// compareNames orders numbers as numbers, mostly: the shorter text comes first.
+func compareNames(a, b *string) int {
+	switch {
+	case a == nil || b == nil:
+		return cmp.Compare(btoi(a != nil), btoi(b != nil))
+	default:
+		return cmp.Or(cmp.Compare(len(*a), len(*b)), strings.Compare(*a, *b))
+	}
+}
+
+func btoi(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
