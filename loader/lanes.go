@@ -23,35 +23,6 @@ const (
 	formatBinary
 )
 
-// A buffer is bytes in pages. Pages behind the one being written are there and
-// empty.
-type buffer struct {
-	pages   [][]byte
-	writing int // index of the page being written
-}
-
-// room returns how many bytes can be appended.
-func (b *buffer) room() int {
-	n := 0
-	for _, p := range b.pages[min(b.writing, len(b.pages)):] {
-		n += cap(p) - len(p)
-	}
-	return n
-}
-
-// append appends data, for which there must be room.
-func (b *buffer) append(data []byte) {
-	for len(data) > 0 {
-		p := &b.pages[b.writing]
-		n := min(len(data), cap(*p)-len(*p))
-		*p = append(*p, data[:n]...)
-		data = data[n:]
-		if len(*p) == cap(*p) {
-			b.writing++
-		}
-	}
-}
-
 // A part is a run of rows of a batch which one COPY carries.
 type part struct {
 	format format
@@ -84,6 +55,7 @@ type batch struct {
 // at a time, and batches are stored in the order in which they were sealed.
 type lane struct {
 	open *batch // only the decoder whose turn it is touches it
+	full int64  // bytes at which it is sealed
 
 	sealed   []*batch // waiting, the oldest first
 	inFlight bool
@@ -137,9 +109,17 @@ func newLanes(n int, memory int64, batch, nodes, streams int) *lanes {
 		unmade:   int(memory / int64(page)),
 	}
 	l.queues[0].lanes = n
+	for i := range l.lanes {
+		l.lanes[i].full = max(l.batch*int64(i+1)/int64(n), min(l.batch, minFirst))
+	}
 	l.changed.L = &l.mu
 	return l
 }
+
+// minFirst is the least size of a lane's first batch, in bytes. First batches are of
+// different sizes: lanes fill evenly, and would all be full at the same time, with
+// the streams idle until then and most of the memory in use.
+const minFirst = 1 << 20
 
 // errNoPages cannot happen while a record fits twice into the memory.
 var errNoPages = errors.New("the memory is too small for this many lanes; raise --memory")
@@ -158,18 +138,14 @@ func (l *lanes) add(ctx context.Context, i int, f format, row []byte, line int64
 		p.data.append(newline)
 	}
 	if l.sorted && f == formatBinary {
-		var entry [keySize]byte
-		binary.BigEndian.PutUint64(entry[:], key)
-		binary.BigEndian.PutUint64(entry[8:], uint64(len(row)))
-		p.keys.append(entry[:])
+		p.keys.appendPair(key, uint64(len(row)))
 	}
-	var scratch [binary.MaxVarintLen64]byte
-	p.lines.append(scratch[:binary.PutUvarint(scratch[:], uint64(line-p.lastLine))])
+	p.lines.appendUvarint(uint64(line - p.lastLine))
 	p.lastLine = line
 	p.rows++
 	b.rows++
 	b.bytes += int64(len(row))
-	if b.bytes < l.batch {
+	if b.bytes < l.lanes[i].full {
 		return nil
 	}
 	l.mu.Lock()
@@ -209,7 +185,7 @@ var newline = []byte{'\n'}
 // reserve makes room for a row of n bytes at the end of the lane's open batch.
 func (l *lanes) reserve(ctx context.Context, i int, f format, n int) error {
 	n++ // the line break
-	if p := l.part(i, f); p != nil && p.data.room() >= n && p.lines.room() >= binary.MaxVarintLen64 && (!l.sorted || f == formatCSV || p.keys.room() >= keySize) {
+	if p := l.part(i, f); p != nil && p.data.room >= n && p.lines.room >= binary.MaxVarintLen64 && (!l.sorted || f == formatCSV || p.keys.room >= keySize) {
 		return nil
 	}
 	l.mu.Lock()
@@ -222,9 +198,9 @@ func (l *lanes) reserve(ctx context.Context, i int, f format, n int) error {
 		data, lines, keys := l.needed(i, f, n)
 		if data+lines+keys <= len(l.free)+l.unmade {
 			p := l.openPart(i, f)
-			p.data.pages = l.take(p.data.pages, data)
-			p.lines.pages = l.take(p.lines.pages, lines)
-			p.keys.pages = l.take(p.keys.pages, keys)
+			l.extend(&p.data, data)
+			l.extend(&p.lines, lines)
+			l.extend(&p.keys, keys)
 			return nil
 		}
 		if l.held {
@@ -255,13 +231,13 @@ func (l *lanes) needed(i int, f format, n int) (data, lines, keys int) {
 	if p == nil {
 		p = &none
 	}
-	if p.lines.room() < binary.MaxVarintLen64 {
+	if p.lines.room < binary.MaxVarintLen64 {
 		lines = 1
 	}
-	if l.sorted && f == formatBinary && p.keys.room() < keySize {
+	if l.sorted && f == formatBinary && p.keys.room < keySize {
 		keys = 1
 	}
-	return max(n-p.data.room()+l.pageSize-1, 0) / l.pageSize, lines, keys
+	return max(n-p.data.room+l.pageSize-1, 0) / l.pageSize, lines, keys
 }
 
 // openPart returns the part for rows of format f, a new one if need be.
@@ -277,18 +253,17 @@ func (l *lanes) openPart(i int, f format) *part {
 	return &b.parts[len(b.parts)-1]
 }
 
-// take moves n free pages to the end of pages.
-func (l *lanes) take(pages [][]byte, n int) [][]byte {
+// extend moves n free pages to the end of b.
+func (l *lanes) extend(b *buffer, n int) {
 	for range n {
 		if last := len(l.free) - 1; last >= 0 {
-			pages = append(pages, l.free[last])
+			b.extend(l.free[last])
 			l.free = l.free[:last]
 			continue
 		}
 		l.unmade--
-		pages = append(pages, make([]byte, 0, l.pageSize))
+		b.extend(make([]byte, 0, l.pageSize))
 	}
-	return pages
 }
 
 // sealFullest seals the largest open batch of a node that has not enough to do,
@@ -315,7 +290,7 @@ func (l *lanes) seal(i int) {
 		return
 	}
 	ln.sealed = append(ln.sealed, ln.open)
-	ln.open = nil
+	ln.open, ln.full = nil, l.batch
 	l.waiting++
 	q := &l.queues[ln.node]
 	q.load++

@@ -1,7 +1,6 @@
 package loader
 
 import (
-	"bytes"
 	"encoding/binary"
 	"io"
 	"math"
@@ -189,6 +188,3 @@ func (r *partReader) nextPiece() bool {
 	}
 	return true
 }
-
-// bytes returns the buffer's content, for reading lines and errors.
-func (b *buffer) bytes() []byte { return bytes.Join(b.pages, nil) }
