@@ -1,7 +1,10 @@
 package pgcopy_test
 
 import (
+	"bytes"
 	"encoding/binary"
+	"math/rand/v2"
+	"strconv"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -144,6 +147,28 @@ func TestNoAllocation(t *testing.T) {
 			if n := testing.AllocsPerRun(3, func() { enc(dst, v) }); n > 0 {
 				t.Errorf("%s: %v allocations for %.80q", c.name, n, s)
 			}
+		}
+	}
+}
+
+// TestIntegersAmongOthers holds that the bytes behind a value change nothing.
+func TestIntegersAmongOthers(t *testing.T) {
+	enc := encoderOf(t, "bigint", allOpts)
+	r := rand.New(rand.NewPCG(5, 6))
+	const around = "0123456789,/:-+ \x00\x7f\x80\xba\xff"
+	for range 200_000 {
+		buf := make([]byte, 1+r.IntN(19))
+		for i := range buf {
+			buf[i] = around[r.IntN(len(around))]
+			if r.IntN(3) > 0 {
+				buf[i] = byte('0' + r.IntN(10))
+			}
+		}
+		v := buf[:r.IntN(len(buf)+1)]
+		want, err := strconv.ParseInt(string(v), 10, 64)
+		got, sure := enc(nil, v)
+		if sure != (err == nil) || sure && !bytes.Equal(got, binary.BigEndian.AppendUint64([]byte{0, 0, 0, 8}, uint64(want))) {
+			t.Fatalf("%q in front of %q: %x, %v; strconv says %d, %v", v, buf[len(v):], got, sure, want, err)
 		}
 	}
 }

@@ -7,7 +7,8 @@ import "github.com/jackc/pgx/v5/pgtype"
 // is not, dst comes back with its old length, and the caller sends the record as
 // text for the server to judge.
 //
-// v must not overlap dst. An Encoder may be called from many goroutines at once.
+// v must not overlap dst. What lies behind v, up to its capacity, may be read, but
+// means nothing. An Encoder may be called from many goroutines at once.
 type Encoder func(dst, v []byte) ([]byte, bool)
 
 // Options says what the meaning of a text depends on beside its type. The zero
