@@ -23,12 +23,21 @@ type Scanner struct {
 	next   int64 // line on which rest starts
 	quotes bool
 	ended  bool // the record's line break was there
+	odd    bool // a carriage return or a line feed that no record should have is somewhere in the chunk
 }
 
 // Reset starts at the beginning of chunk, the first line of which is number
 // line.
 func (s *Scanner) Reset(chunk []byte, eol EOL, line int64) {
-	*s = Scanner{rest: chunk, eol: eol, next: line}
+	*s = Scanner{rest: chunk, eol: eol, next: line, odd: bytes.IndexByte(chunk, strayOf(eol)) >= 0}
+}
+
+// strayOf returns the byte of a line break that stands in no record.
+func strayOf(eol EOL) byte {
+	if eol == CR {
+		return '\n'
+	}
+	return '\r'
 }
 
 // Next goes to the next record. It returns false after the last one.
@@ -110,7 +119,10 @@ func (s *Scanner) LineBreak() string {
 	if s.eol == CRLF && s.ended && s.raw-len(s.record) != 2 {
 		return "unquoted newline found in data"
 	}
-	if s.eol == CR {
+	switch {
+	case !s.odd:
+		return ""
+	case s.eol == CR:
 		return s.stray('\n', "unquoted newline found in data")
 	}
 	return s.stray('\r', "unquoted carriage return found in data")
@@ -150,18 +162,40 @@ func AppendFields(dst []Field, record []byte, delimiter byte, hasQuotes bool) []
 }
 
 func appendQuotedFields(dst []Field, record []byte, delimiter byte) []Field {
-	start, quoted, sawQuote := 0, false, false
-	for i, c := range record {
-		switch {
-		case c == '"':
+	for start := 0; ; {
+		end := start + fieldLen(record[start:], delimiter)
+		sawQuote := bytes.IndexByte(record[start:end], '"') >= 0
+		if sawQuote {
+			end = start + quotedLen(record[start:], delimiter)
+		}
+		dst = append(dst, Field{Start: int32(start), End: int32(end), Quoted: sawQuote})
+		if end == len(record) {
+			return dst
+		}
+		start = end + 1
+	}
+}
+
+// fieldLen returns how far it is to the next delimiter, or to the end.
+func fieldLen(rest []byte, delimiter byte) int {
+	if i := bytes.IndexByte(rest, delimiter); i >= 0 {
+		return i
+	}
+	return len(rest)
+}
+
+// quotedLen returns how far it is to the next delimiter outside quotes, or to the
+// end.
+func quotedLen(rest []byte, delimiter byte) int {
+	quoted := false
+	for i, c := range rest {
+		if c == '"' {
 			quoted = !quoted
-			sawQuote = true
-		case c == delimiter && !quoted:
-			dst = append(dst, Field{Start: int32(start), End: int32(i), Quoted: sawQuote})
-			start, sawQuote = i+1, false
+		} else if c == delimiter && !quoted {
+			return i
 		}
 	}
-	return append(dst, Field{Start: int32(start), End: int32(len(record)), Quoted: sawQuote})
+	return len(rest)
 }
 
 // Value returns the field's value. It is a part of record where possible, else it
