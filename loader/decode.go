@@ -46,7 +46,7 @@ type decoder struct {
 	records []record
 	rows    []byte  // binary rows
 	scratch []byte  // unquoted values
-	ends    []int32 // of the fields of the row that is being encoded
+	ends    []int32 // of the fields of the row that is being encoded; 0 for NULL
 	csv     []bool  // by lane: a record of it has to go as CSV
 	hashes  []int32
 	unsure  []question
@@ -173,20 +173,24 @@ func (d *decoder) encode(raw []byte, r *record) {
 	}
 	rows := pgcopy.AppendFieldCount(d.rows, int16(len(d.fields)))
 	d.scratch = d.scratch[:0]
-	for i, f := range d.fields {
-		if f.IsNull(raw, d.lay.null) {
+	fields, null := d.fields, d.lay.null
+	encoders, ends := d.lay.encoders[:len(fields)], d.ends[:len(fields)]
+	for i := range fields {
+		f := &fields[i]
+		v := raw[f.Start:f.End]
+		if f.Quoted {
+			v, d.scratch = f.Value(raw, d.scratch)
+		} else if len(v) == len(null) && string(v) == null {
 			rows = pgcopy.AppendNull(rows)
-			d.ends[i] = int32(len(rows))
+			ends[i] = 0
 			continue
 		}
-		var v []byte
-		v, d.scratch = f.Value(raw, d.scratch)
 		var sure bool
-		if rows, sure = d.lay.encoders[i](rows, v); !sure {
+		if rows, sure = encoders[i](rows, v); !sure {
 			d.rows = rows[:start]
 			return
 		}
-		d.ends[i] = int32(len(rows))
+		ends[i] = int32(len(rows))
 	}
 	r.key = d.lay.sortKey(rows, d.ends)
 	if len(rows)-start > max(d.lay.maxRecord, maxPage) || len(rows) > 1<<30 {

@@ -2,6 +2,7 @@ package loader
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"slices"
@@ -210,21 +211,21 @@ func sortFields(t *catalog.Table, columns []*catalog.Column) (fields []int) {
 }
 
 // sortKey returns the key by which a row is sorted. rows ends with the row; ends
-// has the ends of its fields in rows.
+// has the ends of its fields in rows, 0 for NULL, which the server will refuse.
 func (lay *layout) sortKey(rows []byte, ends []int32) (key uint64) {
 	for _, i := range lay.sortBy {
-		size := 2
-		if lay.columns[i].BaseOID != pgtype.Int2OID {
-			size = 4
+		end := ends[i]
+		if end == 0 {
+			return 0
 		}
-		if lay.columns[i].BaseOID == pgtype.Int8OID {
-			size = 8
+		switch lay.columns[i].BaseOID { // negative values before the others
+		case pgtype.Int2OID:
+			key = key<<16 | uint64(binary.BigEndian.Uint16(rows[end-2:])^1<<15)
+		case pgtype.Int4OID:
+			key = key<<32 | uint64(binary.BigEndian.Uint32(rows[end-4:])^1<<31)
+		default:
+			key = binary.BigEndian.Uint64(rows[end-8:]) ^ 1<<63
 		}
-		var v uint64
-		for _, b := range rows[int(ends[i])-size : ends[i]] {
-			v = v<<8 | uint64(b)
-		}
-		key = key<<(8*size) | v ^ 1<<(8*size-1) // negative values before the others
 	}
 	return key
 }

@@ -15,6 +15,7 @@ import (
 
 	"shardload/internal/catalog"
 	"shardload/internal/pgcopy"
+	"shardload/internal/pgcsv"
 )
 
 // TestPartIsSorted holds that rows are sent in the order of their keys, those of
@@ -93,5 +94,18 @@ func TestSortKeys(t *testing.T) {
 			}
 			before = key
 		}
+	}
+}
+
+// TestSortKeyOfNull holds that a key without a value, which only the server may
+// refuse, is looked for nowhere.
+func TestSortKeyOfNull(t *testing.T) {
+	columns := []*catalog.Column{{Name: "a", BaseOID: pgtype.Int8OID}}
+	lay := &layout{columns: columns, sortBy: []int{0}, encoders: []pgcopy.Encoder{nil}, maxRecord: 1}
+	d := &decoder{lay: lay, fields: []pgcsv.Field{{}}, ends: make([]int32, 1)}
+	var r record
+	d.encode(nil, &r)
+	if want := pgcopy.AppendNull(pgcopy.AppendFieldCount(nil, 1)); r.key != 0 || !bytes.Equal(d.rows, want) {
+		t.Errorf("row %x with key %d", d.rows, r.key)
 	}
 }
