@@ -38,7 +38,7 @@ var layers = []struct {
 	{"internal/provision", []string{"schema", "internal/catalog", "internal/citus"}},
 	{"internal/verify", []string{"internal/catalog", "internal/checksum", "internal/citus", "internal/input", "internal/pgcsv", "internal/pgtext"}},
 	{"loader", []string{"internal/pgcsv", "internal/pgcopy", "internal/citus", "internal/catalog", "internal/input"}},
-	{"internal/bench", []string{"schema", "generate", "loader", "internal/catalog", "internal/citus", "internal/localpg", "internal/pgcsv"}},
+	{"internal/bench", []string{"schema", "generate", "loader", "internal/catalog", "internal/citus", "internal/input", "internal/localpg", "internal/pgcsv"}},
 	{"internal/cli", []string{
 		"schema", "generate", "loader", "internal/bench", "internal/catalog", "internal/input", "internal/localpg", "internal/pgcsv",
 		"internal/provision", "internal/tutorial", "internal/verify",

@@ -96,7 +96,9 @@ func describe(ctx context.Context, conn *pgx.Conn, m *meter) (env Environment, e
 
 // readSettings reads the settings of all nodes.
 func (env *Environment) readSettings(ctx context.Context, m *meter) error {
-	texts, err := m.ask(ctx, settingsSQL())
+	ask := *m
+	ask.citus = m.citus && m.blind == nil
+	texts, err := ask.ask(ctx, settingsSQL())
 	if err != nil {
 		return fmt.Errorf("read the servers' settings: %w", err)
 	}

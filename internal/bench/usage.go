@@ -39,6 +39,8 @@ func minus[T float64 | int64](a, b *T) *T {
 type meter struct {
 	conn  *pgx.Conn
 	citus bool
+	// blind says why the coordinator cannot ask the workers, nil if it can.
+	blind error
 	// postmasters are the process ids of all nodes' postmasters; empty where one of
 	// them does not run on this machine.
 	postmasters []int
@@ -50,9 +52,10 @@ func newMeter(ctx context.Context, conn *pgx.Conn, citus bool) (*meter, error) {
 	// A connection's process tells the postmaster, its parent.
 	const who = `SELECT pg_catalog.pg_backend_pid() || ' ' || extract(epoch FROM pg_catalog.pg_postmaster_start_time())::bigint`
 	answers, err := m.ask(ctx, who)
-	if err != nil {
-		return nil, err
+	if err != nil && ctx.Err() != nil {
+		return nil, context.Cause(ctx)
 	}
+	m.blind = err
 	for _, answer := range answers {
 		pid, ok := postmaster(answer)
 		if !ok {
@@ -98,6 +101,9 @@ func (m *meter) read(ctx context.Context) usage {
 // wal returns how much write-ahead log the nodes have made, nil where the role may
 // not know.
 func (m *meter) wal(ctx context.Context) *int64 {
+	if m.blind != nil {
+		return nil
+	}
 	answers, err := m.ask(ctx, "SELECT (pg_catalog.pg_current_wal_insert_lsn() - '0/0'::pg_lsn)::bigint::text")
 	if err != nil {
 		return nil

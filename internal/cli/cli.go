@@ -99,6 +99,7 @@ func newRootCommand(a *app) *cobra.Command {
 		newVerifyCommand(a),
 		newTutorialCommand(a),
 		newBenchCommand(a),
+		newTuneCommand(a),
 		newClusterCommand(a),
 		newVersionCommand(a),
 	)

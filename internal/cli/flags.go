@@ -22,7 +22,7 @@ func (v sizeValue) String() string {
 	if v.bytes == nil {
 		return ""
 	}
-	return strings.ReplaceAll(humanize.IBytes(uint64(max(*v.bytes, 0))), " ", "")
+	return strings.NewReplacer(".0 ", "", " ", "").Replace(humanize.IBytes(uint64(max(*v.bytes, 0))))
 }
 
 func (v sizeValue) Set(s string) error {

@@ -1,0 +1,157 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"shardload/internal/bench"
+	"shardload/loader"
+)
+
+const tuneHelp = `tune finds out how many streams and which batch size suit a table on its server: it
+loads a sample of a file, again and again, into an empty copy of the table that is
+distributed like it, and drops the copy at the end, also after Ctrl-C. The table
+itself is only looked at. Then it prints the load command to use, what to expect of
+it, and what in the server's settings would hurt.
+
+It keeps the server busy for a minute or so. The copy has the table's columns,
+indexes and checks, but no foreign keys and no triggers.`
+
+// tuneOptions are the flags of tune.
+type tuneOptions struct {
+	cfg        loader.Config // without server
+	sample     int64
+	rounds     int
+	maxStreams int
+}
+
+func newTuneCommand(a *app) *cobra.Command {
+	opt := tuneOptions{
+		cfg:    loader.Config{Route: loader.RouteAuto, Header: loader.HeaderAuto, Delimiter: ',', Encoding: "UTF8"},
+		sample: bench.DefaultSample, rounds: bench.DefaultRounds,
+	}
+	cmd := &cobra.Command{
+		Use:   "tune --table TABLE FILE",
+		Short: "Find good streams and batch sizes for a table, with a short probe",
+		Long:  tuneHelp,
+		Example: `  shardload tune --table events events.csv
+  shardload tune --table app.events events.csv.gz --sample 32MiB --max-streams 8`,
+		Args: func(cmd *cobra.Command, args []string) error {
+			switch {
+			case opt.cfg.Table == "":
+				return usagef(cmd, "which table? say so with --table")
+			case len(args) != 1 || args[0] == "-":
+				return usagef(cmd, "want one file of rows of table %s", opt.cfg.Table)
+			}
+			return checkFiles(cmd, args)
+		},
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&opt.cfg.Table, "table", "", "the table, as SQL writes it")
+	flags.Var(sizeValue{&opt.sample, 1}, "sample", "bytes of the file to load at a time; batch sizes of which a lane would have none are not tried")
+	flags.IntVar(&opt.rounds, "rounds", opt.rounds, "how often each setting is tried")
+	flags.IntVar(&opt.maxStreams, "max-streams", 0, "most streams of a node to try (default: four for each CPU, at most 32)")
+	choiceFlag(cmd, &opt.cfg.Route, "route", "how rows reach their shard", loader.RouteAuto, loader.RouteShard, loader.RouteNode, loader.RouteCoordinator)
+	flags.StringToStringVar(&opt.cfg.NodeMap, "node-map", nil, "where a worker can be reached from here: host:port=host:port, …")
+	choiceFlag(cmd, &opt.cfg.Header, "header", "whether the first record names the columns", loader.HeaderAuto, loader.HeaderYes, loader.HeaderNo)
+	flags.StringVar(&opt.cfg.Null, "null", "", "the unquoted string that means NULL (default: the empty one)")
+	flags.Var(delimiterValue{&opt.cfg.Delimiter}, "delimiter", `the character between fields, or "tab"`)
+	flags.StringVar(&opt.cfg.Encoding, "encoding", opt.cfg.Encoding, "the file's encoding, by PostgreSQL's name")
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if opt.rounds < 1 || opt.maxStreams < 0 || opt.maxStreams > loader.MaxStreams {
+			return usagef(cmd, "--rounds must be at least 1, and --max-streams 1 to %d", loader.MaxStreams)
+		}
+		return a.runTune(cmd.Context(), opt, args[0])
+	}
+	return cmd
+}
+
+func (a *app) runTune(ctx context.Context, opt tuneOptions, file string) (err error) {
+	server, err := a.server()
+	if err != nil {
+		return err
+	}
+	dir, err := os.MkdirTemp("", "shardload-tune-")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	cfg := opt.cfg
+	cfg.Conn = server
+	advice, err := bench.Tune(ctx, bench.TuneConfig{Loader: cfg, File: file, Sample: opt.sample, Rounds: opt.rounds,
+		MaxStreams: opt.maxStreams, Dir: dir, Note: a.note})
+	if err != nil {
+		return err
+	}
+	command := loadCommand(opt, advice, file)
+	if a.json {
+		return a.printJSON(struct {
+			Command string `json:"command"`
+			*bench.Advice
+		}{command, advice})
+	}
+	return a.printAdvice(advice, command)
+}
+
+// loadCommand returns the command line that uses what was found.
+func loadCommand(opt tuneOptions, advice *bench.Advice, file string) string {
+	words := []string{"load", "--table", opt.cfg.Table, "--streams", fmt.Sprint(advice.Best.Streams), "--batch", sizeText(advice.Best.Batch)}
+	add := func(differs bool, flag, value string) {
+		if differs {
+			words = append(words, flag, value)
+		}
+	}
+	add(opt.cfg.Route != loader.RouteAuto, "--route", string(opt.cfg.Route))
+	add(opt.cfg.Header != loader.HeaderAuto, "--header", string(opt.cfg.Header))
+	add(opt.cfg.Null != "", "--null", opt.cfg.Null)
+	add(opt.cfg.Delimiter != ',', "--delimiter", delimiterValue{&opt.cfg.Delimiter}.String())
+	add(opt.cfg.Encoding != "UTF8", "--encoding", opt.cfg.Encoding)
+	for from, to := range opt.cfg.NodeMap {
+		add(true, "--node-map", from+"="+to)
+	}
+	return commandLine(append(words, file))
+}
+
+// sizeText writes a number of bytes as flags take it.
+func sizeText(n int64) string { return sizeValue{&n, 1}.String() }
+
+// printAdvice prints what was tried, and what follows from it.
+func (a *app) printAdvice(advice *bench.Advice, command string) error {
+	var rows [][]string
+	for i, trials := range [][]bench.Trial{advice.ByStream, advice.ByBatch} {
+		if i > 0 && len(trials) > 0 {
+			rows = append(rows, nil)
+		}
+		for _, t := range trials {
+			mark := ""
+			if t.Streams == advice.Best.Streams && t.Batch == advice.Best.Batch {
+				mark = "←"
+			}
+			rows = append(rows, []string{count(int64(t.Streams)), sizeText(t.Batch), count(int64(t.Median)), count(int64(t.Low)), count(int64(t.High)), mark})
+		}
+	}
+	var text strings.Builder
+	fmt.Fprintf(&text, "\n%s\n", command)
+	fmt.Fprintf(&text, "expect %s rows/s (%s to %s here)", count(int64(advice.Best.Median)), count(int64(advice.Best.Low)), count(int64(advice.Best.High)))
+	if advice.FileSeconds > 0 {
+		fmt.Fprintf(&text, ": about %s for this file", seconds(time.Duration(advice.FileSeconds*float64(time.Second))))
+	}
+	text.WriteString("\n")
+	for _, w := range advice.Warnings {
+		fmt.Fprintf(&text, "mind: %s\n", w)
+	}
+	if _, err := fmt.Fprintf(a.Stdout, "%s: %s on %s, %s route, as %s\n\n", advice.Table, plural(advice.Rows, "row")+" of "+size(advice.Sample), advice.Server, advice.Route, advice.Why); err != nil {
+		return err
+	}
+	if err := printTable(a.Stdout, []string{">streams of a node", ">batch", ">rows/s", ">from", ">to", ""}, rows); err != nil {
+		return err
+	}
+	_, err := fmt.Fprint(a.Stdout, text.String())
+	return err
+}
