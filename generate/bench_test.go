@@ -2,6 +2,7 @@ package generate_test
 
 import (
 	"fmt"
+	"io"
 	"iter"
 	"slices"
 	"strconv"
@@ -57,6 +58,35 @@ func report(b *testing.B, rows, bytes int64) {
 func BenchmarkCompanies(b *testing.B) { benchmarkTable(b, "companies") }
 func BenchmarkCampaigns(b *testing.B) { benchmarkTable(b, "campaigns") }
 func BenchmarkAds(b *testing.B)       { benchmarkTable(b, "ads") }
+
+// BenchmarkStream writes ads to nowhere, in the order of the file, with a goroutine
+// for each of -cpu.
+func BenchmarkStream(b *testing.B) {
+	for _, bench := range []struct {
+		name string
+		out  generate.Output
+	}{
+		{"rows", generate.Output{NoChecksums: true}},
+		{"checksums", generate.Output{}},
+		{"zstd", generate.Output{NoChecksums: true, Compression: generate.Zstd}},
+		{"gzip", generate.Output{NoChecksums: true, Compression: generate.Gzip}},
+	} {
+		b.Run(bench.name, func(b *testing.B) {
+			part := table(b, dataset(b, large), "ads").Part(7, 2000)
+			b.ReportAllocs()
+			var rows, bytes int64
+			for b.Loop() {
+				f, err := part.Stream(b.Context(), io.Discard, bench.out)
+				if err != nil {
+					b.Fatal(err)
+				}
+				rows += f.Rows
+				bytes += max(f.Unpacked, f.Bytes)
+			}
+			report(b, rows, bytes)
+		})
+	}
+}
 
 // BenchmarkBareWriter is what BenchmarkAds is compared with: the same columns from
 // constants and a counter.

@@ -58,15 +58,15 @@ func (p *printer) sum(c *cursor, f *flaw) {
 	if f != nil {
 		p.row = d.damage(p.row, 0, f, p.t.kind, c, &d.plain)
 	}
-	rest := p.row[:len(p.row)-1]
-	for more := true; more; {
-		var value []byte
-		value, rest, more = bytes.Cut(rest, []byte{d.plain.delimiter})
-		if string(value) == d.plain.null {
+	p.row[len(p.row)-1] = d.plain.delimiter // in place of the line's end
+	for rest := p.row; len(rest) > 0; {
+		n := bytes.IndexByte(rest, d.plain.delimiter)
+		if value := rest[:n]; string(value) == d.plain.null {
 			p.sums.Null()
 		} else {
 			p.sums.Value(value)
 		}
+		rest = rest[n+1:]
 	}
 	p.sums.EndRow()
 }

@@ -60,6 +60,10 @@ func (t *Table) stream(ctx context.Context, w, list io.Writer, out Output) (File
 	return s.file(makers), nil
 }
 
+// roomForBlock is more than a block of any table has as a rule, in bytes, so that
+// none has to grow.
+const roomForBlock = blockRows * 250
+
 // A maker is a goroutine that makes blocks, and its two parcels.
 type maker struct {
 	printer
@@ -76,8 +80,9 @@ func newMaker(t *Table, out Output) (maker, error) {
 	if !out.NoChecksums {
 		m.sums = checksum.NewAccumulator(t.Header())
 	}
-	m.free <- new(parcel)
-	m.free <- new(parcel)
+	for range cap(m.free) {
+		m.free <- &parcel{rows: make([]byte, 0, roomForBlock)}
+	}
 	var err error
 	m.pack, err = out.Compression.newPacker()
 	return m, err
