@@ -85,6 +85,7 @@ type lanes struct {
 	queues  []queue  // one for each node
 	free    [][]byte // last in, first out: the page used last is warm
 	unmade  int      // pages that have never been needed
+	slab    []byte   // memory of the next of them
 	waiting int      // sealed batches
 	flying  int      // batches in flight
 	direct  int      // of them, direct ones
@@ -261,8 +262,12 @@ func (l *lanes) extend(b *buffer, n int) {
 			l.free = l.free[:last]
 			continue
 		}
+		if len(l.slab) == 0 {
+			l.slab = newSlab(min(l.unmade, slabSize/l.pageSize) * l.pageSize)
+		}
 		l.unmade--
-		b.extend(make([]byte, 0, l.pageSize))
+		b.extend(l.slab[:0:l.pageSize])
+		l.slab = l.slab[l.pageSize:]
 	}
 }
 

@@ -5,6 +5,9 @@ import (
 	"encoding/binary"
 )
 
+// slabSize is how much memory for pages is asked for at once.
+const slabSize = 16 << 20
+
 // A buffer is bytes in pages. Pages are full but for the one being written and
 // those behind it, which are empty.
 type buffer struct {
