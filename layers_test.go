@@ -34,10 +34,12 @@ var layers = []struct {
 	{"internal/gotest", nil},
 	{"internal/pgtest", []string{"internal/localpg"}},
 	{"internal/input", []string{"internal/pgcsv"}},
+	{"internal/ledger", []string{"internal/catalog", "internal/citus"}},
 	{"generate", []string{"schema", "internal/checksum"}},
 	{"internal/provision", []string{"schema", "internal/catalog", "internal/citus"}},
 	{"internal/verify", []string{"internal/catalog", "internal/checksum", "internal/citus", "internal/input", "internal/pgcsv", "internal/pgtext"}},
-	{"loader", []string{"internal/pgcsv", "internal/pgcopy", "internal/citus", "internal/catalog", "internal/input"}},
+	{"internal/ledger", []string{"internal/catalog", "internal/citus"}},
+	{"loader", []string{"internal/pgcsv", "internal/pgcopy", "internal/citus", "internal/catalog", "internal/input", "internal/ledger"}},
 	{"internal/bench", []string{"schema", "generate", "loader", "internal/catalog", "internal/citus", "internal/input", "internal/localpg", "internal/pgcsv"}},
 	{"internal/cli", []string{
 		"schema", "generate", "loader", "internal/bench", "internal/catalog", "internal/input", "internal/localpg", "internal/pgcsv",

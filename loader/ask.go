@@ -81,7 +81,7 @@ func (d *decoder) place(c *chunk, j int, answers []int32) int {
 // An asker asks the server for hashes, on a connection of its own that it makes
 // when it is first needed. It may be used by several goroutines.
 type asker struct {
-	connect  func(context.Context) (*pgconn.PgConn, error)
+	l        *Loader
 	encoding string // of the values
 
 	mu   sync.Mutex
@@ -97,13 +97,24 @@ func (a *asker) hashes(ctx context.Context, expr string, values []string) (hashe
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	err = a.l.persist(ctx, func() (err error) {
+		hashes, refused, err = a.try(ctx, expr, values)
+		return err
+	})
+	return hashes, refused, err
+}
+
+// try does what hashes does, once.
+func (a *asker) try(ctx context.Context, expr string, values []string) (hashes []int32, refused int, err error) {
 	if a.conn == nil || a.conn.IsClosed() {
-		if a.conn, err = a.connect(ctx); err != nil {
+		conn, err := a.l.nodes[0].connect(ctx)
+		if err != nil {
 			return nil, -1, err
 		}
+		a.conn = conn
 	}
 	hashes, err = a.query(ctx, expr, values)
-	if !isPgError(err) {
+	if !isPgError(err) || transient(err) {
 		return hashes, -1, err
 	}
 	// Halve until the first value that is refused stands alone.

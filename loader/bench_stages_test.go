@@ -9,7 +9,6 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"shardload/internal/pgcsv"
 	"shardload/internal/pgtest"
 	"shardload/schema"
 )
@@ -20,18 +19,17 @@ import (
 func setUp(b *testing.B, l *Loader, path string, route Route, ahead int) (ld *load, first *chunk) {
 	b.Helper()
 	ctx := b.Context()
-	ld = &load{log: l.cfg.Log, begin: l.session.begin()}
+	ld = &load{l: l, name: path, log: l.cfg.Log, begin: l.session.begin(), counts: &counts{}}
 	var err error
-	if ld.src, err = File(path).open(ctx); err != nil {
+	if ld.feed, err = File(path).open(ctx, l.cfg.MaxRecord); err != nil {
 		b.Fatal(err)
 	}
-	ld.chunker = pgcsv.NewChunker(ld.src, l.cfg.MaxRecord)
-	if first, err = l.first(ctx, ld); err != nil {
+	if first, err = l.first(ctx, ld, Input{}); err != nil {
 		b.Fatal(err)
 	}
 	ld.lanes = newLanes(ld.lay.router.lanes, l.cfg.Memory, l.cfg.Batch, len(l.nodes), ahead)
 	ld.lanes.sorted = len(ld.lay.sortBy) > 0
-	if ld.dispatch, err = l.newDispatch(ctx, ld.lay, ld.lanes, route); err != nil {
+	if ld.dispatch, err = l.newDispatch(ctx, ld, route); err != nil {
 		b.Fatal(err)
 	}
 	return ld, first
@@ -39,7 +37,7 @@ func setUp(b *testing.B, l *Loader, path string, route Route, ahead int) (ld *lo
 
 // decodeAll takes all chunks through one decoder.
 func decodeAll(ctx context.Context, ld *load, first *chunk, deliver bool) error {
-	d := newDecoder(ld.lay, nil, ld.src.Name)
+	d := newDecoder(ld.lay, nil, ld.name)
 	for c := first; ; {
 		if err := d.decode(ctx, c); err != nil {
 			return err
@@ -49,15 +47,15 @@ func decodeAll(ctx context.Context, ld *load, first *chunk, deliver bool) error 
 				return err
 			}
 		}
-		data, err := ld.chunker.Next(c.data)
+		next, err := ld.feed.next(ctx, c.data)
 		if errors.Is(err, io.EOF) {
 			ld.lanes.end()
-			return ld.src.Close()
+			return ld.feed.close()
 		}
 		if err != nil {
 			return err
 		}
-		c = &chunk{number: c.number + 1, line: c.line + 1, data: data, eol: ld.chunker.EOL()}
+		c = next
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"runtime"
 	"strings"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 )
@@ -18,6 +19,7 @@ const (
 	DefaultMemory    = 256 << 20
 	DefaultBatch     = 4 << 20
 	DefaultMaxRecord = 16 << 20
+	DefaultRetryFor  = 5 * time.Minute
 )
 
 // A Config says where and how to load. The zero value of each field but Conn and
@@ -78,6 +80,17 @@ type Config struct {
 	// Observe, if not nil, is told of each batch that is stored. It is called from
 	// several goroutines at once, and holds up the stream that calls it.
 	Observe func(StoredBatch)
+	// Job is the name by which a later run finds this load, to go on with it or to
+	// see that it is complete. "" means the input's: a file's path.
+	Job string
+
+	// NoResume keeps no progress in the database: a load that stops cannot go on
+	// later, and a batch whose COMMIT got no answer stays in doubt.
+	NoResume bool
+
+	// RetryFor is how long a server may fail, without any success between, before
+	// the load gives up. Zero means 5 minutes, less than zero no second attempt.
+	RetryFor time.Duration
 
 	// Log receives what is worth knowing but no error. Nil discards it.
 	Log *slog.Logger
@@ -135,6 +148,12 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Batch == 0 {
 		c.Batch = DefaultBatch
+	}
+	if c.Stage != StageAll {
+		c.NoResume = true // it is not a load of the whole input
+	}
+	if c.RetryFor == 0 {
+		c.RetryFor = DefaultRetryFor
 	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)

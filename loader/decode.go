@@ -2,8 +2,10 @@ package loader
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
+	"shardload/internal/ledger"
 	"shardload/internal/pgcopy"
 	"shardload/internal/pgcsv"
 )
@@ -11,11 +13,43 @@ import (
 // A chunk is a numbered run of whole records of the input.
 type chunk struct {
 	number int64 // from 0
-	line   int64 // on which it starts, from 1
+	line   int64 // on which data starts, from 1; of a block, in the block
+	offset int64 // of data in the input; of a block, in the block
 	data   []byte
 	eol    pgcsv.EOL
+	block  BlockSource // what makes data, nil if they are there
+
+	// The length of the whole chunk, a header included.
+	size, lines int64
+
 	before <-chan struct{} // closed when the chunk before it is in the lanes
 	after  chan struct{}   // closed when this one is
+}
+
+// fill makes the data of a block.
+func (c *chunk) fill() {
+	c.data = c.block.AppendBlock(c.data, c.number)
+	c.size, c.lines = int64(len(c.data)), pgcsv.Lines(c.data, c.eol)
+	c.block = nil
+}
+
+// behind takes the first n bytes, a header, off the chunk's records.
+func (c *chunk) behind(n int) {
+	c.line += pgcsv.Lines(c.data[:n], c.eol)
+	c.offset += int64(n)
+	c.data = c.data[n:]
+}
+
+// settle says where in the input a block stands. It returns err with the line of
+// the input, which had that of the block.
+func (c *chunk) settle(place ledger.Place, err error) error {
+	before := place.Line - 1
+	c.line += before
+	c.offset += place.Offset
+	if row, ok := errors.AsType[*RowError](err); ok {
+		row.Line += before
+	}
+	return err
 }
 
 // scanner returns a Scanner of the chunk's records.
@@ -136,7 +170,7 @@ func (d *decoder) route(c *chunk, raw []byte, r *record) (sure bool, err error) 
 		f := d.fields[k.field]
 		d.hashes[i] = 0
 		if f.IsNull(raw, d.lay.null) {
-			if d.lay.router.finder != nil {
+			if k.required {
 				return false, &RowError{File: d.name, Line: d.scan.Line(), Column: k.column,
 					Err: fmt.Errorf("is NULL, but its value decides the row's shard")}
 			}
@@ -214,6 +248,7 @@ func (d *decoder) deliver(ctx context.Context, c *chunk, l *lanes) error {
 			return err
 		}
 	}
+	l.finish(ledger.Place{Offset: l.place.Offset + c.size, Line: l.place.Line + c.lines})
 	return nil
 }
 

@@ -3,9 +3,12 @@ package loader
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/jackc/pgx/v5"
 
 	"shardload/internal/citus"
 )
@@ -18,16 +21,20 @@ type target struct {
 	guard    string // statements that lock it, and then count what is still as it was; "" for none
 	count    int    // what the guard must count
 	lost     error  // what another count means
+	marks    string // the progress table, or its shard beside table; "" for none
 	direct   bool   // the coordinator's lock on the table does not see these rows
 }
 
 // A dispatch knows where each lane's batches go, and finds their shards again
 // after they have moved.
 type dispatch struct {
-	l     *Loader
-	lay   *layout
-	lanes *lanes
-	route Route
+	l        *Loader
+	lay      *layout
+	lanes    *lanes
+	job      *job // nil if no progress is kept
+	progress uint32
+	route    Route
+	ranges   []citus.Shard // of the lanes, where they are shards
 
 	mu      sync.Mutex
 	targets []target
@@ -35,23 +42,51 @@ type dispatch struct {
 
 // newDispatch returns the dispatch of a load by that route, and assigns the lanes
 // to their nodes.
-func (l *Loader) newDispatch(ctx context.Context, lay *layout, lanes *lanes, route Route) (*dispatch, error) {
-	d := &dispatch{l: l, lay: lay, lanes: lanes, route: route, targets: make([]target, lay.router.lanes)}
+func (l *Loader) newDispatch(ctx context.Context, ld *load, route Route) (*dispatch, error) {
+	d := &dispatch{l: l, lay: ld.lay, lanes: ld.lanes, job: ld.job, route: route, targets: make([]target, ld.lay.router.lanes)}
 	for i := range d.targets {
 		d.targets[i] = d.through()
 	}
-	if route == RouteCoordinator {
+	if route == RouteCoordinator || ld.whole {
 		return d, nil
 	}
+	d.ranges = l.distribution.Shards
+	if d.job != nil {
+		if err := d.followJob(ctx); err != nil {
+			return nil, err
+		}
+	}
 	return d, d.locate(ctx)
+}
+
+// followJob makes the ranges those of the job's lanes.
+func (d *dispatch) followJob(ctx context.Context) error {
+	d.ranges = make([]citus.Shard, len(d.job.lanes))
+	for i, lane := range d.job.lanes {
+		d.ranges[i] = citus.Shard{Min: lane.Min, Max: lane.Max}
+	}
+	return d.l.onControl(ctx, func(conn *pgx.Conn) error {
+		err := conn.QueryRow(ctx, "SELECT $1::text::regclass::oid", d.job.Progress).Scan(&d.progress)
+		if err != nil {
+			return fmt.Errorf("look for the progress table: %w", err)
+		}
+		return nil
+	})
 }
 
 // through returns the target of rows that the coordinator, or the plain server,
 // is to place.
 func (d *dispatch) through() target {
-	lock := d.l.lockSQL() + "; "
-	return target{table: d.l.table.SQL(), relation: d.l.table.Name,
-		guard: lock + d.lay.sameSQL(true), count: len(d.lay.columns), lost: &ChangedError{Table: d.l.table.SQL()}}
+	t := target{table: d.l.table.SQL(), relation: d.l.table.Name,
+		guard: d.l.lockSQL(d.l.table.SQL()) + "; " + d.lay.sameSQL(true), count: len(d.lay.columns), lost: &ChangedError{Table: d.l.table.SQL()}}
+	if d.l.server.Citus != "" {
+		// Rows of several shards, all of which else get connections of their own.
+		t.guard = "SET LOCAL citus.multi_shard_modify_mode = 'sequential'; " + t.guard
+	}
+	if d.job != nil {
+		t.marks = d.job.Progress
+	}
+	return t
 }
 
 // target returns where a batch of the lane goes now.
@@ -65,48 +100,80 @@ func (d *dispatch) target(lane int) target {
 // longer exists was split: the coordinator places the rows of its lane from then
 // on. So it does for a node that was added after the load began.
 func (d *dispatch) locate(ctx context.Context) error {
-	d.l.controlMu.Lock()
-	placements, err := citus.Placements(ctx, d.l.control, d.l.table.OID)
-	d.l.controlMu.Unlock()
+	var shards, marks []citus.Placement
+	err := d.l.onControl(ctx, func(conn *pgx.Conn) (err error) {
+		if shards, err = citus.Placements(ctx, conn, d.l.table.OID); err == nil && d.job != nil {
+			marks, err = citus.Placements(ctx, conn, d.progress)
+		}
+		return err
+	})
 	if err != nil {
 		return err
 	}
-	at := map[int64]citus.Placement{}
-	for _, p := range placements {
-		at[p.ShardID] = p
-	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	for i, s := range d.l.distribution.Shards {
-		t := d.through()
-		if p, ok := at[s.ID]; ok {
-			t = d.at(p)
-		}
+	for i := range d.targets {
+		t := d.find(i, shards, marks)
 		d.targets[i] = t
 		d.lanes.assign(i, t.node, t.direct)
 	}
 	return nil
 }
 
-// at returns the target of a shard's rows.
-func (d *dispatch) at(p citus.Placement) target {
-	for _, n := range d.l.nodes {
-		if n.group != p.Group {
-			continue
-		}
-		if d.route == RouteNode {
-			t := d.through()
-			// A batch may wait for whoever waits at the fence: TRUNCATE locks the
-			// workers' tables before the coordinator's. So it is not direct.
-			if t.node = n.index; n.index > 0 {
-				t.guard = d.l.lockSQL() + "; " + d.lay.sameSQL(false)
-			}
-			return t
-		}
-		return target{node: n.index, table: p.Table, relation: relationOf(p.Table), direct: true,
-			guard: citus.GuardSQL(p.ShardID, d.l.distribution.Colocation), count: 1, lost: errGone}
+// find returns the target of a lane: its shard, if there is one of its range, and
+// the lane's mark is kept beside it.
+func (d *dispatch) find(lane int, shards, marks []citus.Placement) target {
+	own := func(p citus.Placement) bool {
+		return d.l.distribution.Kind == citus.Single || p.Min == d.ranges[lane].Min && p.Max == d.ranges[lane].Max
 	}
-	return d.through()
+	i := slices.IndexFunc(shards, own)
+	if i < 0 {
+		return d.through()
+	}
+	at := d.node(shards[i].Group)
+	if at == nil {
+		return d.through()
+	}
+	if d.job == nil {
+		return d.at(at, shards[i], nil)
+	}
+	k := slices.IndexFunc(marks, own)
+	if k < 0 || marks[k].Group != shards[i].Group || d.l.distribution.Kind == citus.Hash && !d.job.lanes[lane].Home() {
+		return d.through()
+	}
+	return d.at(at, shards[i], &marks[k])
+}
+
+// node returns the node of that group, nil if the load does not know it.
+func (d *dispatch) node(group int32) *node {
+	for _, n := range d.l.nodes {
+		if n.group == group {
+			return n
+		}
+	}
+	return nil
+}
+
+// at returns the target of a shard's rows, and of the mark in the shard beside it
+// if there is one.
+func (d *dispatch) at(n *node, shard citus.Placement, mark *citus.Placement) target {
+	if d.route == RouteNode {
+		t := d.through()
+		// A batch may wait for whoever waits at the fence: TRUNCATE locks the
+		// workers' tables before the coordinator's. So it is not direct.
+		if t.node = n.index; n.index > 0 {
+			t.guard = d.l.lockSQL(d.l.table.SQL()) + "; " + d.lay.sameSQL(false)
+		}
+		return t
+	}
+	t := target{node: n.index, table: shard.Table, relation: relationOf(shard.Table), direct: true, count: 1, lost: errGone}
+	locked := []int64{shard.ID}
+	if mark != nil {
+		t.marks, t.count = mark.Table, 2
+		locked = append(locked, mark.ID)
+	}
+	t.guard = citus.GuardSQL(d.l.distribution.Colocation, locked...)
+	return t
 }
 
 // relationOf returns the name of a table without its schema and quotes.
@@ -152,9 +219,11 @@ func (d *dispatch) remap(ctx context.Context, b *batch) error {
 		return nil
 	}
 	d.l.cfg.Log.Debug("a shard is not where it was; reading the map again", "lane", b.lane)
-	d.l.controlMu.Lock()
-	now, err := citus.Distribute(ctx, d.l.control, d.l.table.OID)
-	d.l.controlMu.Unlock()
+	var now *citus.Distribution
+	err := d.l.onControl(ctx, func(conn *pgx.Conn) (err error) {
+		now, err = citus.Distribute(ctx, conn, d.l.table.OID)
+		return err
+	})
 	if err != nil {
 		return err
 	}

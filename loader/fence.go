@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -12,6 +13,7 @@ import (
 
 	"shardload/internal/catalog"
 	"shardload/internal/citus"
+	"shardload/internal/ledger"
 )
 
 // A fence is a lock on the table, held on the coordinator as long as a load runs.
@@ -27,6 +29,8 @@ type fence struct {
 	lay      *layout
 	route    Route
 	conn     *pgx.Conn
+	others   []string // statements that lock what else is to stay as it is
+	jobLock  string   // query that locks the job, "" for none
 	identity string
 	fileNode uint32 // 0 until it was read behind the lock; TRUNCATE and rebuilds change it
 }
@@ -34,46 +38,85 @@ type fence struct {
 // fencePoll is how often the fence looks for somebody who waits at it.
 const fencePoll = 500 * time.Millisecond
 
-// raiseFence locks the table, and makes sure that it is still what Open found.
-func (l *Loader) raiseFence(ctx context.Context, lay *layout, route Route) (*fence, error) {
+// raiseFence locks the table, and makes sure that it is still what Open found. It
+// locks the job of that name, too, unless no progress is kept.
+func (l *Loader) raiseFence(ctx context.Context, lay *layout, route Route, job string) (*fence, error) {
 	f := &fence{l: l, lay: lay, route: route, identity: lay.identity(l.table, l.distribution, route)}
-	if err := f.lock(ctx); err != nil {
-		f.close()
-		return nil, err
+	if !l.cfg.NoResume {
+		f.jobLock = ledger.LockSQL(l.target(), job)
 	}
-	if err := f.check(ctx); err != nil {
+	err := l.persist(ctx, func() error { return f.lock(ctx) })
+	if err == nil {
+		err = f.check(ctx)
+	}
+	if err != nil {
 		f.close()
 		return nil, err
 	}
 	return f, nil
 }
 
-// lock takes the lock, on a new connection if need be.
+// lock takes the locks, on a new connection if need be.
 func (f *fence) lock(ctx context.Context) (err error) {
 	if f.conn == nil || f.conn.IsClosed() {
-		if f.conn, err = pgx.ConnectConfig(ctx, controlConfig(f.l.cfg.Conn)); err != nil {
+		if f.conn, err = connect(ctx, f.l.cfg.Conn, f.conn); err != nil {
 			return fmt.Errorf("lock %s: %w", f.l.table.SQL(), err)
 		}
 	}
-	err = exec(ctx, f.conn.PgConn(), f.l.session.begin()+f.l.lockSQL())
+	err = exec(ctx, f.conn.PgConn(), f.l.session.begin()+strings.Join(append([]string{f.l.lockSQL(f.l.table.SQL())}, f.others...), "; "))
 	if pgErr, ok := errors.AsType[*pgconn.PgError](err); ok && pgErr.Code == undefinedTable {
 		return f.changed("it is gone")
 	}
 	if err != nil {
 		return fmt.Errorf("lock %s: %w", f.l.table.SQL(), err)
 	}
+	return f.lockJob(ctx)
+}
+
+// A process that was killed holds its locks until the server notices.
+const (
+	busyTries = 20
+	busyDelay = 250 * time.Millisecond
+)
+
+// lockJob makes sure that no other process works on the job.
+func (f *fence) lockJob(ctx context.Context) error {
+	if f.jobLock == "" {
+		return nil
+	}
+	for range busyTries {
+		var locked bool
+		if err := f.conn.QueryRow(ctx, f.jobLock).Scan(&locked); err != nil || locked {
+			return err
+		}
+		select {
+		case <-time.After(busyDelay):
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+	return &PreflightError{"another process is loading this input into " + f.l.table.SQL(), "wait for it (shardload status shows it), or end it"}
+}
+
+// add locks one more table, as long as the fence stands.
+func (f *fence) add(ctx context.Context, table string) error {
+	sql := f.l.lockSQL(table)
+	f.others = append(f.others, sql)
+	if err := exec(ctx, f.conn.PgConn(), sql); err != nil {
+		return fmt.Errorf("lock %s: %w", table, err)
+	}
 	return nil
 }
 
 const undefinedTable = "42P01"
 
-// lockSQL returns the statement that locks the table as writers do.
-func (l *Loader) lockSQL() string {
+// lockSQL returns the statement that locks a table as writers do.
+func (l *Loader) lockSQL(table string) string {
 	if l.server.Citus != "" {
 		// LOCK TABLE would lock the workers' tables, too.
-		return "SELECT pg_catalog.lock_relation_if_exists(" + quoteLiteral(l.table.SQL()) + ", 'ROW EXCLUSIVE')"
+		return "SELECT pg_catalog.lock_relation_if_exists(" + quoteLiteral(table) + ", 'ROW EXCLUSIVE')"
 	}
-	return "LOCK TABLE " + l.table.SQL() + " IN ROW EXCLUSIVE MODE"
+	return "LOCK TABLE " + table + " IN ROW EXCLUSIVE MODE"
 }
 
 // watch opens the fence for those who wait at it, and mends it when its
@@ -122,19 +165,54 @@ func (f *fence) open(ctx context.Context, lanes *lanes) error {
 	if err := f.pause(ctx, lanes); err != nil {
 		return err
 	}
-	if !f.conn.IsClosed() {
-		if err := exec(ctx, f.conn.PgConn(), "COMMIT"); err != nil && !f.conn.IsClosed() {
-			return fmt.Errorf("unlock %s: %w", f.l.table.SQL(), err)
+	if err := f.unlock(ctx); err != nil {
+		return err
+	}
+	err := f.l.persist(ctx, func() error {
+		if err := f.lock(ctx); err != nil { // behind those who waited
+			return err
 		}
-	}
-	if err := f.lock(ctx); err != nil { // behind those who waited
+		return f.check(ctx)
+	})
+	if err != nil {
 		return err
 	}
-	if err := f.check(ctx); err != nil {
-		return err
-	}
-	lanes.resume()
+	lanes.proceed()
 	return nil
+}
+
+// unlock ends the transaction that holds the locks, unless its connection is lost.
+func (f *fence) unlock(ctx context.Context) error {
+	if f.conn.IsClosed() {
+		return nil
+	}
+	if err := exec(ctx, f.conn.PgConn(), "COMMIT"); err != nil && !f.conn.IsClosed() {
+		return fmt.Errorf("unlock %s: %w", f.l.table.SQL(), err)
+	}
+	return nil
+}
+
+// finish makes sure that the table is still the same and that everything is
+// stored, as the marks say, and ends the job. The fence is open afterwards.
+func (f *fence) finish(ctx context.Context, ld *load) error {
+	return f.l.persist(ctx, func() error {
+		if f.conn.IsClosed() {
+			// The answer to its COMMIT may be all that is missing.
+			if done, err := ld.isComplete(ctx); err != nil || done {
+				return err
+			}
+			if err := f.lock(ctx); err != nil {
+				return err
+			}
+		}
+		if err := f.check(ctx); err != nil {
+			return err
+		}
+		if err := ld.complete(ctx, f.conn); err != nil {
+			return err
+		}
+		return f.unlock(ctx)
+	})
 }
 
 // pauseLimit is how long the batches in flight may take before the load gives up:

@@ -7,17 +7,32 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"os"
 
 	"github.com/gocarina/gocsv"
 
 	"shardload/internal/input"
 )
 
-// An Input is something to load: CSV in PostgreSQL's dialect. File, Reader and
-// Records make one.
+// An Input is something to load: CSV in PostgreSQL's dialect. File, Reader,
+// Blocks and Records make one.
 type Input struct {
 	name string
-	open func(context.Context) (*input.Source, error)
+	path string // of a file, "" for others
+	// repeats says that it can be opened again.
+	repeats bool
+	open    func(ctx context.Context, maxRecord int) (feed, error)
+}
+
+// csvInput returns the Input of the CSV that open opens.
+func csvInput(name string, open func(context.Context) (*input.Source, error)) Input {
+	return Input{name: name, open: func(ctx context.Context, maxRecord int) (feed, error) {
+		src, err := open(ctx)
+		if err != nil {
+			return nil, err
+		}
+		return newCSVFeed(src, maxRecord), nil
+	}}
 }
 
 // Name returns what errors call the input.
@@ -25,20 +40,24 @@ func (in Input) Name() string { return in.name }
 
 // File returns the input in the file at path, decompressed by its content.
 func File(path string) Input {
-	return Input{name: path, open: func(context.Context) (*input.Source, error) { return input.Open(path) }}
+	in := csvInput(path, func(context.Context) (*input.Source, error) { return input.Open(path) })
+	in.path = path
+	info, err := os.Stat(path)
+	in.repeats = err == nil && info.Mode().IsRegular()
+	return in
 }
 
 // Reader returns the input that r holds, decompressed by its content. Errors call
 // it name. It can be loaded once.
 func Reader(name string, r io.Reader) Input {
-	return Input{name: name, open: func(context.Context) (*input.Source, error) { return input.New(name, r) }}
+	return csvInput(name, func(context.Context) (*input.Source, error) { return input.New(name, r) })
 }
 
 // Records returns the input made of typed rows, whose csv tags name the columns.
 // The first error of seq stops the load. gocsv writes the rows, so this is for
 // transforms, not for speed.
 func Records[T any](name string, seq iter.Seq2[T, error]) Input {
-	return Input{name: name, open: func(ctx context.Context) (*input.Source, error) {
+	return csvInput(name, func(ctx context.Context) (*input.Source, error) {
 		r, w := io.Pipe()
 		stop := context.AfterFunc(ctx, func() { r.CloseWithError(context.Cause(ctx)) })
 		go func() {
@@ -46,7 +65,7 @@ func Records[T any](name string, seq iter.Seq2[T, error]) Input {
 			stop()
 		}()
 		return input.NewCloser(name, r)
-	}}
+	})
 }
 
 // writeRecords writes seq as CSV with a header.

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"slices"
 	"sync"
+
+	"shardload/internal/ledger"
 )
 
 // maxPage is the usual size of a page. Tables of so many lanes that each would
@@ -42,20 +44,27 @@ type part struct {
 const keySize = 16
 
 // A batch is the rows that one transaction stores: consecutive rows of one lane.
+// There are none in a batch that only moves its lane's mark.
 type batch struct {
-	tries  int  // how often its shard was not where it was sent
-	direct bool // as its lane was when it was sent
-	lane   int
-	parts  []part
-	rows   int64
-	bytes  int64
+	from, to ledger.Mark
+	place    ledger.Place // of to's chunk
+	tries    int          // how often its shard was not where it was sent
+	direct   bool         // as its lane was when it was sent
+	lane     int
+	parts    []part
+	rows     int64
+	bytes    int64
 }
 
 // A lane is an ordered flow of rows into one place. One batch of it is in flight
 // at a time, and batches are stored in the order in which they were sealed.
 type lane struct {
-	open *batch // only the decoder whose turn it is touches it
-	full int64  // bytes at which it is sealed
+	// Only the decoder whose turn it is touches these.
+	open  *batch
+	full  int64       // bytes at which it is sealed
+	chunk int64       // of its last row
+	rows  int64       // of that chunk so far, with those that are stored already
+	mark  ledger.Mark // up to which its rows are sealed, or were stored when the load began
 
 	sealed   []*batch // waiting, the oldest first
 	inFlight bool
@@ -77,7 +86,13 @@ type lanes struct {
 	batch    int64 // bytes at which a batch is sealed
 	sorted   bool  // binary rows are sorted within their batch
 	held     bool  // no batch is stored before the last row is here
+	marked   bool  // lanes have marks, which move even where no row comes
+	whole    bool  // a batch ends only where the input does
 	streams  int   // of a node
+
+	// Only the decoder whose turn it is touches these.
+	chunk int64        // whose rows come
+	place ledger.Place // of that chunk
 
 	mu      sync.Mutex
 	changed sync.Cond
@@ -108,6 +123,7 @@ func newLanes(n int, memory int64, batch, nodes, streams int) *lanes {
 		lanes:    make([]lane, n),
 		queues:   make([]queue, nodes),
 		unmade:   int(memory / int64(page)),
+		place:    ledger.Place{Line: 1},
 	}
 	l.queues[0].lanes = n
 	for i := range l.lanes {
@@ -122,13 +138,25 @@ func newLanes(n int, memory int64, batch, nodes, streams int) *lanes {
 // the streams idle until then and most of the memory in use.
 const minFirst = 1 << 20
 
+// resume begins where marks, one for each lane, say.
+func (l *lanes) resume(marks []ledger.Mark) {
+	l.marked = true
+	for i := range l.lanes {
+		l.lanes[i].mark = marks[i]
+	}
+}
+
 // errNoPages cannot happen while a record fits twice into the memory.
 var errNoPages = errors.New("the memory is too small for this many lanes; raise --memory")
 
 // add appends one row to a lane and seals the lane's batch if that makes it large
-// enough. It waits while no pages are free. Binary rows are sorted by key if
-// sorted says so. Only one goroutine at a time may call add, seal and end.
+// enough. It waits while no pages are free. A row that an earlier run has stored
+// is passed over. Binary rows are sorted by key if sorted says so. Only one
+// goroutine at a time may call add, finish, seal and end.
 func (l *lanes) add(ctx context.Context, i int, f format, row []byte, line int64, key uint64) error {
+	if l.pass(i) {
+		return nil
+	}
 	if err := l.reserve(ctx, i, f, len(row)); err != nil {
 		return err
 	}
@@ -153,6 +181,46 @@ func (l *lanes) add(ctx context.Context, i int, f format, row []byte, line int64
 	defer l.mu.Unlock()
 	l.seal(i)
 	return l.keepPace(ctx)
+}
+
+// pass counts a row of the lane, and reports whether it is stored already.
+func (l *lanes) pass(i int) bool {
+	ln := &l.lanes[i]
+	if ln.chunk != l.chunk {
+		ln.chunk, ln.rows = l.chunk, 0
+	}
+	stored := l.chunk <= ln.mark.Chunk && (ledger.Mark{Chunk: l.chunk, Rows: ln.rows}).Before(ln.mark)
+	ln.rows++
+	return stored
+}
+
+// markEvery is the number of chunks after which a lane's mark moves, if it has
+// rows or not: a load that is resumed begins at the mark that is furthest behind.
+const markEvery = 256
+
+// finish ends a chunk: the next one begins at place. It seals the lanes whose mark
+// has been standing for long.
+func (l *lanes) finish(place ledger.Place) {
+	l.chunk++
+	l.place = place
+	if !l.marked || l.chunk%markEvery != 0 {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for i := range l.lanes {
+		if l.chunk-l.lanes[i].mark.Chunk >= markEvery {
+			l.sealMark(i)
+		}
+	}
+}
+
+// sealMark seals the lane's batch, an empty one if it has no rows.
+func (l *lanes) sealMark(i int) {
+	if ln := &l.lanes[i]; ln.open == nil && ln.mark.Before(ledger.Mark{Chunk: l.chunk}) {
+		ln.open = &batch{lane: i}
+	}
+	l.seal(i)
 }
 
 // keepPace waits while every stream has a batch ready behind the one that it is
@@ -274,6 +342,9 @@ func (l *lanes) extend(b *buffer, n int) {
 // sealFullest seals the largest open batch of a node that has not enough to do,
 // and reports whether there was one.
 func (l *lanes) sealFullest() bool {
+	if l.whole {
+		return false
+	}
 	fullest, size := -1, int64(-1)
 	for i := range l.lanes {
 		b := l.lanes[i].open
@@ -294,7 +365,13 @@ func (l *lanes) seal(i int) {
 	if ln.open == nil {
 		return
 	}
-	ln.sealed = append(ln.sealed, ln.open)
+	b := ln.open
+	b.from, b.to, b.place = ln.mark, ledger.Mark{Chunk: l.chunk}, l.place
+	if ln.chunk == l.chunk {
+		b.to.Rows = ln.rows
+	}
+	ln.mark = b.to
+	ln.sealed = append(ln.sealed, b)
 	ln.open, ln.full = nil, l.batch
 	l.waiting++
 	q := &l.queues[ln.node]
@@ -332,7 +409,11 @@ func (l *lanes) end() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for i := range l.lanes {
-		l.seal(i)
+		if l.marked {
+			l.sealMark(i)
+		} else {
+			l.seal(i)
+		}
 	}
 	l.ended = true
 	l.changed.Broadcast()
@@ -409,7 +490,7 @@ func (l *lanes) land(b *batch) {
 
 // pause keeps new batches from starting and waits until no direct one is in
 // flight. Others may themselves be waiting for the table's lock, behind those for
-// whom it is about to be opened. resume ends the pause.
+// whom it is about to be opened. proceed ends the pause.
 func (l *lanes) pause(ctx context.Context) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -423,7 +504,7 @@ func (l *lanes) pause(ctx context.Context) error {
 	return nil
 }
 
-func (l *lanes) resume() {
+func (l *lanes) proceed() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.paused = false

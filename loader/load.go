@@ -12,119 +12,256 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"shardload/internal/input"
 	"shardload/internal/pgcsv"
 )
 
-// A load is one run of the pipeline: the chunker, the decoders and the streams,
-// and what they count.
+// A load is one run of the pipeline: the feed, the decoders and the streams, and
+// what they count.
 type load struct {
-	src      *input.Source
-	chunker  *pgcsv.Chunker
+	l        *Loader
+	name     string // of the input
+	feed     feed
+	form     string // how the input is read, in words
+	whole    bool   // everything is stored in one transaction
 	lay      *layout
+	job      *job // nil if no progress is kept
 	lanes    *lanes
 	dispatch *dispatch
 	log      *slog.Logger
 	stage    Stage
-	observe  func(StoredBatch)
+	observer func(StoredBatch)
 	begin    string // opens a batch's transaction
 	buffers  chan []byte
-	// abandoned says that a Read still waits; the source is closed after it.
-	abandoned bool
 
-	read    atomic.Int64 // input, decompressed
-	rows    atomic.Int64
-	batches atomic.Int64
-	copying atomic.Int64 // nanoseconds
-	inDoubt atomic.Int64
+	*counts
 }
 
+// counts are what a load has done so far.
+type counts struct {
+	attempts int
+	read     atomic.Int64 // input, decompressed
+	before   atomic.Int64 // rows stored by earlier runs
+	rows     atomic.Int64
+	batches  atomic.Int64
+	copying  atomic.Int64 // nanoseconds
+	inDoubt  atomic.Int64
+}
+
+// startOvers is how often a load begins anew from the marks before it gives up.
+const startOvers = 5
+
 // Load stores all rows of in, or stops at a record that cannot be stored with a
-// *RowError. Batches that are stored by then stay; Result counts them. Loads of
-// one Loader follow each other: Load must not be called from two goroutines at
-// once.
+// *RowError. What is stored by then stays; Result counts it. If an earlier Load of
+// the input was stopped, this one goes on where it stopped; if it was complete, a
+// *CompleteError says so. Loads of one Loader follow each other: Load must not be
+// called from two goroutines at once.
 func (l *Loader) Load(ctx context.Context, in Input) (res Result, err error) {
 	started := time.Now()
-	ld := &load{log: l.cfg.Log, stage: l.cfg.Stage, observe: l.cfg.Observe, begin: l.session.begin()}
+	c := &counts{}
 	defer func() {
-		res = ld.result(time.Since(started))
 		l.current.Store(nil)
 		l.past.add(res)
 	}()
-	src, err := in.open(ctx)
-	if err != nil {
-		return res, err
-	}
-	ld.src = src
-	defer func() {
-		if !ld.abandoned {
-			err = errors.Join(err, src.Close())
+	for try := 1; ; try++ {
+		again, resumable, err := l.attempt(ctx, in, c)
+		over, ok := errors.AsType[*startOverError](err)
+		if !ok || !again || try == startOvers {
+			res = c.result(time.Since(started))
+			res.Resumable = resumable
+			return res, err
 		}
-	}()
-	ld.chunker = pgcsv.NewChunker(src, l.cfg.MaxRecord)
+		l.cfg.Log.Warn("going on from the marks in the database", "because", over.why)
+	}
+}
+
+// A startOverError says that what the load remembers is not what the database has:
+// it must go on from the marks there.
+type startOverError struct{ why string }
+
+func (e *startOverError) Error() string {
+	return e.why + "; run the same command again to go on from there"
+}
+
+// attempt loads what of in is not stored yet. It reports whether in can be opened
+// again, and whether a later run can go on.
+func (l *Loader) attempt(ctx context.Context, in Input, c *counts) (again, resumable bool, err error) {
+	ld := &load{l: l, name: in.name, log: l.cfg.Log, stage: l.cfg.Stage, observer: l.cfg.Observe, begin: l.session.begin(), counts: c}
+	if ld.feed, err = in.open(ctx, l.cfg.MaxRecord); err != nil {
+		return false, false, err
+	}
+	defer func() { err = errors.Join(err, ld.feed.close()) }()
 	l.current.Store(ld)
 
-	first, err := l.first(ctx, ld)
+	first, err := l.first(ctx, ld, in)
 	if err != nil || first == nil {
-		return res, err
+		return in.repeats, false, err
 	}
-	ask := &asker{connect: l.nodes[0].connect, encoding: l.cfg.Encoding}
+	ask := &asker{l: l, encoding: l.cfg.Encoding}
 	defer ask.close()
-	route, err := l.chooseFor(ctx, ld.lay, first, ask)
+	route, err := l.chooseFor(ctx, ld, first, ask)
 	if err != nil {
-		return res, err
+		return in.repeats, false, err
 	}
-	ld.lanes = newLanes(ld.lay.router.lanes, l.cfg.Memory, l.cfg.Batch, len(l.nodes), l.plan.Streams)
+	fence, err := l.openJobBehindFence(ctx, ld, in, route, first)
+	if err != nil {
+		return in.repeats, false, err
+	}
+	defer fence.close()
+	if err := l.fill(ctx, ld, route, first, ask, fence); err != nil {
+		return in.repeats, ld.job != nil && !ld.whole, err
+	}
+	return false, false, nil
+}
+
+// openJobBehindFence raises the fence, and then finds or begins the input's job.
+func (l *Loader) openJobBehindFence(ctx context.Context, ld *load, in Input, route Route, first *chunk) (f *fence, err error) {
+	name, err := l.jobName(in)
+	if err != nil {
+		return nil, err
+	}
+	if f, err = l.raiseFence(ctx, ld.lay, route, name); err != nil {
+		return nil, err
+	}
+	if ld.job, err = l.openJob(ctx, ld, name, first); err == nil && ld.job != nil && !ld.whole {
+		err = f.add(ctx, ld.job.Progress)
+	}
+	if err != nil {
+		f.close()
+		return nil, err
+	}
+	return f, nil
+}
+
+// fill makes the lanes, goes to where the job stands, runs the pipeline, and ends
+// the job.
+func (l *Loader) fill(ctx context.Context, ld *load, route Route, first *chunk, ask *asker, fence *fence) (err error) {
+	l.newLanes(ld)
+	ld.recount(ld.job.before())
+	if ld.dispatch, err = l.newDispatch(ctx, ld, route); err != nil {
+		return err
+	}
+	if first, err = ld.goOn(ctx, first); err != nil {
+		return err
+	}
+	if err := l.run(ctx, ld, first, ask, fence); err != nil {
+		return err
+	}
+	return fence.finish(ctx, ld)
+}
+
+// recount takes what the marks say is stored for what earlier runs have stored, or,
+// if this is not the first attempt, this one.
+func (ld *load) recount(stored int64) {
+	if ld.attempts++; ld.attempts == 1 {
+		ld.before.Store(stored)
+		return
+	}
+	ld.rows.Store(max(stored-ld.before.Load(), 0))
+}
+
+// newLanes makes the lanes of ld, with the marks of its job.
+func (l *Loader) newLanes(ld *load) {
+	batch := l.cfg.Batch
+	if ld.whole {
+		batch = 1 << 30
+	}
+	if j := ld.job; j != nil && !ld.whole {
+		ld.lay.router.setRanges(j.lanes)
+	}
+	ld.lanes = newLanes(ld.lay.router.lanes, l.cfg.Memory, batch, len(l.nodes), l.plan.Streams)
 	ld.lanes.sorted = len(ld.lay.sortBy) > 0
-	ld.lanes.held = l.cfg.Stage == StageStore
-	if ld.dispatch, err = l.newDispatch(ctx, ld.lay, ld.lanes, route); err != nil {
-		return res, err
+	ld.lanes.whole = ld.whole
+	ld.lanes.held = ld.stage == StageStore
+	if ld.job != nil && !ld.whole {
+		ld.lanes.resume(ld.job.marks)
 	}
-	return res, l.run(ctx, ld, first, ask)
+}
+
+// goOn returns the chunk with which the load begins: the first one, or the one
+// behind which a lane's mark stands. It is nil if everything is stored.
+func (ld *load) goOn(ctx context.Context, first *chunk) (*chunk, error) {
+	if ld.job == nil || ld.whole {
+		return first, nil
+	}
+	from := ld.job.behind()
+	if from.Mark.Chunk == 0 {
+		return first, nil
+	}
+	ld.log.Info("going on with an earlier run", "input", ld.name, "rows", ld.job.before())
+	if err := ld.feed.skipTo(ctx, from.Mark.Chunk, from.Place); err != nil {
+		return nil, err
+	}
+	ld.lanes.chunk, ld.lanes.place = from.Mark.Chunk, from.Place
+	ld.read.Store(from.Place.Offset)
+	c, err := ld.next(ctx, nil)
+	if errors.Is(err, io.EOF) {
+		return nil, nil
+	}
+	return c, err
 }
 
 // first reads the first chunk and finds the layout in it. It returns nil if the
-// input has no rows.
-func (l *Loader) first(ctx context.Context, ld *load) (*chunk, error) {
-	name := ld.src.Name
-	data, err := ld.next(ctx, nil, 1)
+// input has no rows and no header that says so.
+func (l *Loader) first(ctx context.Context, ld *load, in Input) (*chunk, error) {
+	c, err := ld.next(ctx, nil)
 	switch {
 	case errors.Is(err, io.EOF) && l.cfg.Header == HeaderNo:
 		return nil, nil
 	case errors.Is(err, io.EOF):
-		return nil, fmt.Errorf("%s: %w", name, ErrEmpty)
+		return nil, fmt.Errorf("%s: %w", ld.name, ErrEmpty)
 	case err != nil:
 		return nil, err
 	}
 	columns := tableColumns(l.table)
-	c := &chunk{line: 1, data: data, eol: ld.chunker.EOL()}
-	s := c.scanner()
-	s.Next()
-	if fields := parseHeader(s.Record(), l.cfg.Delimiter); l.cfg.Header == HeaderYes || l.cfg.Header == HeaderAuto && isHeader(l.table, fields) {
-		if columns, err = headerColumns(l.table, fields); err != nil {
-			return nil, &RowError{File: name, Line: 1, Err: err}
+	names := ld.feed.header()
+	hasHeader := false
+	if names == nil {
+		s := c.scanner()
+		s.Next()
+		names = parseHeader(s.Record(), l.cfg.Delimiter)
+		if hasHeader = l.cfg.Header == HeaderYes || l.cfg.Header == HeaderAuto && isHeader(l.table, names); hasHeader {
+			c.behind(s.Size())
 		}
-		c.line += pgcsv.Lines(data[:s.Size()], ld.chunker.EOL())
-		c.data = data[s.Size():]
 	}
+	if hasHeader || ld.feed.header() != nil {
+		if columns, err = headerColumns(l.table, names); err != nil {
+			return nil, &RowError{File: ld.name, Line: 1, Err: err}
+		}
+	}
+	ld.form = l.form(hasHeader)
 	if ld.lay, err = l.newLayout(columns); err != nil {
-		return nil, &RowError{File: name, Line: 1, Err: err}
+		return nil, &RowError{File: ld.name, Line: 1, Err: err}
+	}
+	if _, size := ld.feed.far(); in.path != "" && ld.isPlain() && l.fitsWhole(size) {
+		ld.whole = true
+		ld.lay.router.one()
 	}
 	return c, nil
 }
 
-// run moves the chunks through decoders and lanes to the streams.
-func (l *Loader) run(ctx context.Context, ld *load, first *chunk, ask *asker) error {
+// isPlain reports whether the input is a file that is not compressed.
+func (ld *load) isPlain() bool {
+	f, ok := ld.feed.(*csvFeed)
+	return ok && f.src.Plain()
+}
+
+// form says in words what decides how the input is cut and read. A job that is
+// resumed must have the same.
+func (l *Loader) form(header bool) string {
+	with := "without a header"
+	if header {
+		with = "with a header"
+	}
+	return fmt.Sprintf("delimiter %q, null %q, encoding %s, %s, chunks of %d", l.cfg.Delimiter, l.cfg.Null, l.cfg.Encoding, with, pgcsv.ChunkSize)
+}
+
+// run moves the chunks from first on through decoders and lanes to the streams.
+func (l *Loader) run(ctx context.Context, ld *load, first *chunk, ask *asker, fence *fence) error {
 	decoders := runtime.GOMAXPROCS(0)
 	ld.buffers = make(chan []byte, decoders+1)
 	for range decoders + 1 {
 		ld.buffers <- nil
 	}
-	fence, err := l.raiseFence(ctx, ld.lay, ld.dispatch.route)
-	if err != nil {
-		return err
-	}
-	defer fence.close()
 	g, running := errgroup.WithContext(ctx)
 	defer ld.lanes.watch(running)()
 	chunks := make(chan *chunk)
@@ -155,10 +292,7 @@ func (l *Loader) run(ctx context.Context, ld *load, first *chunk, ask *asker) er
 		}
 		return l.runStreams(running, ld)
 	})
-	if err := g.Wait(); err != nil {
-		return err
-	}
-	return fence.check(ctx)
+	return g.Wait()
 }
 
 // runStreams runs all streams of all nodes until they have stored everything.
@@ -174,13 +308,12 @@ func (l *Loader) runStreams(ctx context.Context, ld *load) error {
 	return g.Wait()
 }
 
-// chunk cuts the input into chunks behind first.
-func (ld *load) chunk(ctx context.Context, first *chunk, chunks chan<- *chunk) error {
+// chunk hands out the chunks of the input, from c on.
+func (ld *load) chunk(ctx context.Context, c *chunk, chunks chan<- *chunk) error {
 	before := make(chan struct{})
 	close(before)
-	for c := first; ; {
-		// The decoder owns c once it is sent.
-		number, line, after := c.number+1, c.line+pgcsv.Lines(c.data, ld.chunker.EOL()), make(chan struct{})
+	for c != nil {
+		after := make(chan struct{}) // the decoder owns c once it is sent
 		c.before, c.after = before, after
 		if err := send(ctx, chunks, c); err != nil {
 			return err
@@ -192,64 +325,26 @@ func (ld *load) chunk(ctx context.Context, first *chunk, chunks chan<- *chunk) e
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}
-		data, err := ld.next(ctx, buf, line)
+		var err error
+		c, err = ld.next(ctx, buf)
 		if errors.Is(err, io.EOF) {
 			return nil
 		}
 		if err != nil {
 			return ld.inTurn(ctx, before, err)
 		}
-		c = &chunk{number: number, line: line, data: data, eol: ld.chunker.EOL()}
 	}
+	return nil
 }
 
-// next returns the next chunk's bytes, in buf. Its errors name the input and,
-// where a record is at fault, the line.
-//
-// Nothing can interrupt a Read that waits, for somebody to type for example. When
-// ctx ends meanwhile the Read is abandoned: the source is closed once it returns.
-func (ld *load) next(ctx context.Context, buf []byte, line int64) ([]byte, error) {
-	type cut struct {
-		data []byte
-		err  error
+// next returns the feed's next chunk.
+func (ld *load) next(ctx context.Context, buf []byte) (*chunk, error) {
+	c, err := ld.feed.next(ctx, buf)
+	if err != nil {
+		return nil, err
 	}
-	cuts := make(chan cut, 1)
-	go func() {
-		data, err := ld.chunker.Next(buf)
-		cuts <- cut{data, err}
-	}()
-	select {
-	case c := <-cuts:
-		ld.read.Add(int64(len(c.data)))
-		return c.data, ld.explain(c.data, line, c.err)
-	case <-ctx.Done():
-		ld.abandoned = true
-		go func() {
-			<-cuts
-			_ = ld.src.Close() // nobody is left to hear of it
-		}()
-		return nil, context.Cause(ctx)
-	}
-}
-
-// explain returns the chunker's error with its place. data are the bytes from the
-// line on that the chunker looked at.
-func (ld *load) explain(data []byte, line int64, err error) error {
-	if err == nil || errors.Is(err, io.EOF) {
-		return err
-	}
-	long, tooLong := errors.AsType[*pgcsv.TooLongError](err)
-	if !tooLong && !errors.Is(err, pgcsv.ErrOpenQuote) {
-		return err
-	}
-	var s pgcsv.Scanner
-	for s.Reset(data, ld.chunker.EOL(), line); s.Next(); {
-	}
-	row := &RowError{File: ld.src.Name, Line: s.Line(), Err: err}
-	if tooLong {
-		row.Err = tooLongError(long.Max)
-	}
-	return row
+	ld.read.Add(c.size)
+	return c, nil
 }
 
 // inTurn returns err once the chunks before it are in the lanes, so that a bad
@@ -266,11 +361,22 @@ func (ld *load) inTurn(ctx context.Context, before <-chan struct{}, err error) e
 // decode decodes chunks until there are no more. Chunks enter the lanes in the
 // order of their numbers.
 func (ld *load) decode(ctx context.Context, ask *asker, chunks <-chan *chunk) error {
-	d := newDecoder(ld.lay, ask, ld.src.Name)
+	d := newDecoder(ld.lay, ask, ld.name)
 	for c := range chunks {
+		block := c.block != nil
+		if block {
+			c.fill()
+			ld.read.Add(c.size)
+		}
 		bad := d.decode(ctx, c)
-		if err := ld.inTurn(ctx, c.before, bad); err != nil {
+		if err := ld.inTurn(ctx, c.before, nil); err != nil {
 			return err
+		}
+		if block {
+			bad = c.settle(ld.lanes.place, bad)
+		}
+		if bad != nil {
+			return bad
 		}
 		if err := d.deliver(ctx, c, ld.lanes); err != nil {
 			return err
@@ -291,13 +397,14 @@ func send[T any](ctx context.Context, ch chan<- T, v T) error {
 	}
 }
 
-func (ld *load) result(elapsed time.Duration) Result {
+func (c *counts) result(elapsed time.Duration) Result {
 	return Result{
-		Rows:    ld.rows.Load(),
-		Batches: ld.batches.Load(),
-		Bytes:   ld.read.Load(),
+		Before:  c.before.Load(),
+		Rows:    c.rows.Load(),
+		Batches: c.batches.Load(),
+		Bytes:   c.read.Load(),
 		Elapsed: elapsed,
-		Copying: time.Duration(ld.copying.Load()),
-		InDoubt: ld.inDoubt.Load(),
+		Copying: time.Duration(c.copying.Load()),
+		InDoubt: c.inDoubt.Load(),
 	}
 }

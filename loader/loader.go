@@ -60,6 +60,7 @@ type Plan struct {
 
 // A Result says what a Load did. It is valid after an error, too.
 type Result struct {
+	Before  int64         // rows that earlier runs of the same job have stored
 	Rows    int64         // rows that the server says are stored
 	Batches int64         // batches stored
 	Bytes   int64         // input read, decompressed
@@ -71,13 +72,18 @@ type Result struct {
 	// InDoubt counts rows of batches whose COMMIT was sent and never answered.
 	// They are stored, all rows of a batch or none, or they are not.
 	InDoubt int64
+	// Resumable says, after an error, that another Load of the input goes on where
+	// this one has stopped.
+	Resumable bool
 }
 
 // A Progress is a snapshot of what a Loader has done.
 type Progress struct {
-	BytesRead  int64 // of the current input as it is stored: compressed, if it is
-	BytesTotal int64 // -1 where unknown
-	Rows       int64 // stored, of this and earlier inputs
+	// BytesRead is how far the current input has been read as it is stored:
+	// compressed, if it is. Of an input in blocks it counts blocks.
+	BytesRead  int64
+	BytesTotal int64 // of the same; -1 where unknown
+	Rows       int64 // stored, of this and earlier inputs, by this and earlier runs
 	Bytes      int64 // input read, decompressed, of this and earlier inputs
 }
 
@@ -121,16 +127,44 @@ func (l *Loader) Plan() Plan { return l.plan }
 func (l *Loader) Progress() Progress {
 	p := Progress{BytesTotal: -1, Rows: l.past.rows.Load(), Bytes: l.past.bytes.Load()}
 	if ld := l.current.Load(); ld != nil {
-		p.BytesRead, p.BytesTotal = ld.src.BytesRead(), ld.src.Size
-		p.Rows += ld.rows.Load()
+		p.BytesRead, p.BytesTotal = ld.feed.far()
+		p.Rows += ld.before.Load() + ld.rows.Load()
 		p.Bytes += ld.read.Load()
 	}
 	return p
 }
 
+// onControl calls fn with the connection for the catalog, made anew if it was
+// lost, until fn succeeds or fails for good.
+func (l *Loader) onControl(ctx context.Context, fn func(*pgx.Conn) error) error {
+	l.controlMu.Lock()
+	defer l.controlMu.Unlock()
+	return l.persist(ctx, func() (err error) {
+		if l.control.IsClosed() {
+			if l.control, err = connect(ctx, l.cfg.Conn, l.control); err != nil {
+				return err
+			}
+		}
+		return fn(l.control)
+	})
+}
+
+// connect returns a new connection, or the old one with an error.
+func connect(ctx context.Context, conn *pgx.ConnConfig, old *pgx.Conn) (*pgx.Conn, error) {
+	c, err := pgx.ConnectConfig(ctx, controlConfig(conn))
+	if err != nil {
+		return old, err
+	}
+	return c, nil
+}
+
 // Analyze refreshes the table's statistics.
 func (l *Loader) Analyze(ctx context.Context) error {
-	if _, err := l.control.Exec(ctx, "ANALYZE "+l.table.SQL()); err != nil {
+	err := l.onControl(ctx, func(conn *pgx.Conn) error {
+		_, err := conn.Exec(ctx, "ANALYZE "+l.table.SQL())
+		return err
+	})
+	if err != nil {
 		return fmt.Errorf("analyze %s: %w", l.table.SQL(), err)
 	}
 	return nil

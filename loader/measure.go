@@ -50,8 +50,8 @@ func (s *stream) discard(ctx context.Context) error {
 
 // observe tells the Config's observer of a batch that is stored.
 func (s *stream) observe(b *batch, started time.Time) {
-	if s.load.observe != nil {
-		s.load.observe(StoredBatch{Node: s.node.where(), Rows: b.rows, Bytes: b.bytes, Started: started, Elapsed: time.Since(started)})
+	if s.load.observer != nil {
+		s.load.observer(StoredBatch{Node: s.node.where(), Rows: b.rows, Bytes: b.bytes, Started: started, Elapsed: time.Since(started)})
 	}
 }
 

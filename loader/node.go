@@ -22,7 +22,11 @@ type node struct {
 	address  string // in pg_dist_node; "" for the first node
 	group    int32
 	config   *pgconn.Config
-	identity string // as the coordinator has it; "" for the first node
+	identity string // as the coordinator had it when it was last asked; guarded by mu
+	// whoIs returns what the node answers to Identity when the coordinator asks. It
+	// is nil for the first node.
+	whoIs    func(context.Context) (string, error)
+	patience patience
 
 	mu   sync.Mutex
 	idle []*pgconn.PgConn
@@ -66,6 +70,14 @@ func (n *node) release(conn *pgconn.PgConn) {
 	closeSoon(conn)
 }
 
+// drop closes a stream's connection, of which nobody knows what it would still do.
+func (n *node) drop(conn *pgconn.PgConn) {
+	n.mu.Lock()
+	n.live--
+	n.mu.Unlock()
+	closeSoon(conn)
+}
+
 // close closes the connections that no stream has.
 func (n *node) close() {
 	n.mu.Lock()
@@ -79,18 +91,27 @@ func (n *node) close() {
 // connect makes one more connection and makes sure that it leads to the node.
 func (n *node) connect(ctx context.Context) (*pgconn.PgConn, error) {
 	conn, err := pgconn.ConnectConfig(ctx, n.config)
-	if err != nil || n.identity == "" {
+	if err != nil || n.whoIs == nil {
 		return conn, err
 	}
-	id, err := citus.Identity(ctx, conn)
-	if err == nil && id != n.identity {
-		err = errors.New("another server answers there than the coordinator's node of that name; translate the address with --node-map")
-	}
-	if err != nil {
+	if err := n.check(ctx, conn); err != nil {
 		closeSoon(conn)
 		return nil, err
 	}
 	return conn, nil
+}
+
+// check makes sure that conn leads to the node. A server that was restarted is
+// another one until the coordinator has been asked again.
+func (n *node) check(ctx context.Context, conn *pgconn.PgConn) error {
+	id, err := citus.Identity(ctx, conn)
+	if err != nil || id == n.identity {
+		return err
+	}
+	if n.identity, err = n.whoIs(ctx); err != nil || id == n.identity {
+		return err
+	}
+	return errors.New("another server answers there than the coordinator's node of that name; translate the address with --node-map")
 }
 
 // closeSoon closes conn without waiting long for a server that does not answer.

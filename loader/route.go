@@ -2,9 +2,12 @@ package loader
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
+
+	"github.com/jackc/pgx/v5"
 
 	"shardload/internal/catalog"
 	"shardload/internal/citus"
@@ -17,7 +20,7 @@ type obstacle string
 // chooseRoute takes the fastest route that table, rights and nodes allow, and
 // makes the list of nodes.
 func (l *Loader) chooseRoute(ctx context.Context, rights catalog.Rights) error {
-	l.nodes = []*node{{name: "the server", config: &l.cfg.Conn.Copy().Config}}
+	l.nodes = []*node{{name: "the server", config: &l.cfg.Conn.Copy().Config, patience: patience{limit: l.cfg.RetryFor}}}
 	if l.server.Citus != "" {
 		l.nodes[0].name = "the coordinator"
 	}
@@ -113,7 +116,8 @@ func (l *Loader) reachNodes(ctx context.Context, nodes []citus.Node, ids map[str
 		if err != nil {
 			return "", err
 		}
-		to := &node{index: len(l.nodes), name: "node " + name, address: name, group: n.Group, config: nodeConfig(&l.cfg.Conn.Config, host, port), identity: ids[name]}
+		to := &node{index: len(l.nodes), name: "node " + name, address: name, group: n.Group, config: nodeConfig(&l.cfg.Conn.Config, host, port),
+			identity: ids[name], whoIs: func(ctx context.Context) (string, error) { return l.whoIs(ctx, name) }, patience: patience{limit: l.cfg.RetryFor}}
 		if err := l.try(ctx, to); err != nil {
 			if ctx.Err() != nil {
 				return "", context.Cause(ctx)
@@ -123,6 +127,22 @@ func (l *Loader) reachNodes(ctx context.Context, nodes []citus.Node, ids map[str
 		l.nodes = append(l.nodes, to)
 	}
 	return "", nil
+}
+
+// errUnreachable says that the coordinator does not reach a node, for now.
+var errUnreachable = errors.New("the coordinator cannot reach it")
+
+// whoIs asks the coordinator for the identity of the node of that name.
+func (l *Loader) whoIs(ctx context.Context, name string) (id string, err error) {
+	err = l.onControl(ctx, func(conn *pgx.Conn) error {
+		ids, err := citus.Identities(ctx, conn)
+		id = ids[name]
+		return err
+	})
+	if err == nil && id == "" {
+		err = errUnreachable
+	}
+	return id, err
 }
 
 // reachTimeout is how long a node may take to answer. Addresses that mean nothing
@@ -146,10 +166,10 @@ func (l *Loader) try(ctx context.Context, n *node) error {
 // chooseFor checks what only the input's columns and values tell: that no column
 // is left out which a shard would fill otherwise than the table, and that our hash
 // is the server's. It returns the route of this load.
-func (l *Loader) chooseFor(ctx context.Context, lay *layout, first *chunk, ask *asker) (Route, error) {
-	route := l.plan.Route
-	if route == RouteCoordinator {
-		return route, nil
+func (l *Loader) chooseFor(ctx context.Context, ld *load, first *chunk, ask *asker) (Route, error) {
+	lay, route := ld.lay, l.plan.Route
+	if route == RouteCoordinator || ld.whole {
+		return RouteCoordinator, nil
 	}
 	ob := lay.omitted()
 	if ob == "" && route == RouteShard {
@@ -211,21 +231,32 @@ func (lay *layout) checkHashes(ctx context.Context, first *chunk, ask *asker) (o
 
 // sample returns distribution values of the chunk and our hashes of them.
 func (lay *layout) sample(first *chunk, k key) (values []string, hashes []int32) {
+	for _, v := range lay.values(first, k, hashSample) {
+		if h, sure := k.hash([]byte(v)); sure {
+			values = append(values, v)
+			hashes = append(hashes, h)
+		}
+	}
+	return values, hashes
+}
+
+// values returns different values of a key that the chunk holds, at most n.
+func (lay *layout) values(first *chunk, k key, n int) (values []string) {
 	var scratch []byte
-	for scan := first.scanner(); scan.Next() && len(values) < hashSample; {
+	seen := map[string]bool{}
+	for scan := first.scanner(); scan.Next() && len(values) < n; {
 		raw := scan.Record()
 		fields := lay.split(nil, raw)
 		if len(fields) != len(lay.columns) || fields[k.field].IsNull(raw, lay.null) {
 			continue
 		}
 		var v []byte
-		v, scratch = fields[k.field].Value(raw, scratch)
-		if h, sure := k.hash(v); sure {
+		if v, scratch = fields[k.field].Value(raw, scratch); !seen[string(v)] {
+			seen[string(v)] = true
 			values = append(values, string(v))
-			hashes = append(hashes, h)
 		}
 	}
-	return values, hashes
+	return values
 }
 
 // identity returns what must not change while a load by that route runs: which

@@ -9,6 +9,7 @@ import (
 
 	"shardload/internal/catalog"
 	"shardload/internal/citus"
+	"shardload/internal/ledger"
 )
 
 // shares is the number of lanes of a table that has no shards. It is fixed, so
@@ -28,8 +29,10 @@ type router struct {
 type key struct {
 	field  int
 	column string
-	hash   citus.Hasher // nil if only the server can hash it
-	ask    string       // SQL for the server's own hash of v, a text
+	// required says that it cannot be NULL: it decides the row's shard.
+	required bool
+	hash     citus.Hasher // nil if only the server can hash it
+	ask      string       // SQL for the server's own hash of v, a text
 }
 
 // newRouter returns the router for records with these columns.
@@ -41,6 +44,7 @@ func (l *Loader) newRouter(columns []*catalog.Column) (router, error) {
 		if !ok {
 			return router{}, fmt.Errorf("column %q: is missing from the header, and decides the shard of a row", d.Column)
 		}
+		k.required = true
 		return router{lanes: len(d.Shards), keys: []key{k}, finder: citus.NewFinder(d.Shards)}, nil
 	case citus.Single:
 		return router{lanes: 1}, nil
@@ -55,6 +59,31 @@ func (l *Loader) newRouter(columns []*catalog.Column) (router, error) {
 		}
 	}
 	return r, nil
+}
+
+// one makes all records belong to one lane.
+func (r *router) one() {
+	r.lanes, r.finder = 1, nil
+	r.keys = slices.DeleteFunc(r.keys, func(k key) bool { return !k.required })
+	for i := range r.keys {
+		r.keys[i].hash = hashNothing
+	}
+}
+
+// hashNothing is the hash of values that decide nothing.
+func hashNothing([]byte) (int32, bool) { return 0, true }
+
+// setRanges makes the lanes those of a job.
+func (r *router) setRanges(lanes []ledger.Lane) {
+	r.lanes = len(lanes)
+	if r.finder == nil {
+		return
+	}
+	shards := make([]citus.Shard, len(lanes))
+	for i, l := range lanes {
+		shards[i] = citus.Shard{Min: l.Min, Max: l.Max}
+	}
+	r.finder = citus.NewFinder(shards)
 }
 
 // newKey returns the key of the column of that name. function is what the server

@@ -25,8 +25,11 @@ type stream struct {
 	sorter sorter
 }
 
-// errGone says that a shard is no longer where a batch was sent.
-var errGone = errors.New("the shard has moved")
+// What store returns of a batch that is not stored, but may be.
+var (
+	errGone   = errors.New("the shard has moved")
+	errMarked = errors.New("the mark is not where it was")
+)
 
 // run stores batches until there are no more.
 func (s *stream) run(ctx context.Context) error {
@@ -40,7 +43,14 @@ func (s *stream) run(ctx context.Context) error {
 			return err
 		}
 		if s.conn == nil {
-			if s.conn, err = s.node.acquire(ctx, s.load.log); s.conn == nil {
+			s.conn, err = s.node.acquire(ctx, s.load.log)
+			switch {
+			case err != nil && transient(err):
+				if err := s.later(ctx, b, err); err != nil {
+					return err
+				}
+				continue
+			case s.conn == nil:
 				s.load.lanes.again(b) // for the streams that have a connection
 				return err
 			}
@@ -51,26 +61,64 @@ func (s *stream) run(ctx context.Context) error {
 	}
 }
 
-// carry stores b, or gives it back if its shard is no longer where it was.
+// carry stores b, or gives it back if it may be stored later, or elsewhere.
 func (s *stream) carry(ctx context.Context, b *batch) error {
 	started := time.Now()
 	err := s.store(ctx, b)
 	s.load.copying.Add(int64(time.Since(started)))
+	if errors.Is(err, errMarked) {
+		stored, markErr := s.load.stored(ctx, b)
+		switch {
+		case markErr != nil:
+			return markErr
+		case stored:
+			err = nil
+		default:
+			err = errGone
+		}
+	}
 	switch {
+	case err == nil:
+		s.done(b, started)
+		return nil
 	case errors.Is(err, errGone):
 		if err := s.load.dispatch.remap(ctx, b); err != nil {
 			return err
 		}
 		s.load.lanes.again(b)
 		return nil
-	case err != nil:
-		return err
+	case ctx.Err() == nil && transient(err) && !s.doubtful(err):
+		return s.later(ctx, b, err)
 	}
+	return err
+}
+
+// done counts b as stored.
+func (s *stream) done(b *batch, started time.Time) {
+	s.node.patience.succeed()
 	s.load.rows.Add(b.rows)
-	s.load.batches.Add(1)
-	s.observe(b, started)
+	if b.rows > 0 {
+		s.load.batches.Add(1)
+		s.observe(b, started)
+	}
 	s.load.lanes.done(b)
-	return nil
+}
+
+// doubtful reports whether err leaves open what was stored, with no mark to tell.
+func (s *stream) doubtful(err error) bool {
+	_, doubt := errors.AsType[*doubtError](err)
+	return doubt && s.load.job == nil
+}
+
+// later gives b back, and waits before the next attempt on this node.
+func (s *stream) later(ctx context.Context, b *batch, err error) error {
+	if s.conn != nil {
+		s.node.drop(s.conn)
+		s.conn = nil
+	}
+	s.load.lanes.again(b)
+	s.load.log.Warn("a batch is tried again", "server", s.node.name, "error", err)
+	return s.node.patience.wait(ctx, err)
 }
 
 // release gives the connection back for the next load.
@@ -83,7 +131,7 @@ func (s *stream) release() {
 // store stores b in one transaction.
 func (s *stream) store(ctx context.Context, b *batch) error {
 	t := s.load.dispatch.target(b.lane)
-	if err := s.begin(ctx, t); err != nil {
+	if err := s.begin(ctx, t, b); err != nil {
 		return err
 	}
 	for i := range b.parts {
@@ -94,31 +142,44 @@ func (s *stream) store(ctx context.Context, b *batch) error {
 	return s.commit(ctx, b)
 }
 
-// begin opens a batch's transaction and locks what it writes to, which must still
-// be as it was. All of it is one round trip.
-func (s *stream) begin(ctx context.Context, t target) error {
-	results, err := s.conn.Exec(ctx, s.load.begin+t.guard).ReadAll()
-	if pgErr, ok := errors.AsType[*pgconn.PgError](err); ok && t.guard != "" && citus.Gone(pgErr) {
-		return s.rollback(ctx, t)
+// begin opens a batch's transaction, locks what it writes to, which must still be
+// as it was, and moves the lane's mark from where it must still be. All of it is
+// one round trip.
+func (s *stream) begin(ctx context.Context, t target, b *batch) error {
+	mark, statements, err := s.load.job.markSQL(t.marks, b)
+	if err != nil {
+		return err
+	}
+	results, err := s.conn.Exec(ctx, s.load.begin+t.guard+mark).ReadAll()
+	if pgErr, ok := errors.AsType[*pgconn.PgError](err); ok {
+		switch {
+		case citus.Gone(pgErr):
+			return s.rollback(ctx, t.lost)
+		case pgErr.Code == uniqueViolation && s.load.whole:
+			return s.rollback(ctx, errMarked)
+		}
 	}
 	if err != nil {
 		return s.fail(ctx, fmt.Errorf("begin: %w", err))
 	}
-	if t.guard == "" {
-		return nil
-	}
-	if last := results[len(results)-1].Rows; len(last) != 1 || string(last[0][0]) != strconv.Itoa(t.count) {
-		return s.rollback(ctx, t)
+	guard := results[len(results)-1-statements].Rows
+	switch {
+	case len(guard) != 1 || string(guard[0][0]) != strconv.Itoa(t.count):
+		return s.rollback(ctx, t.lost)
+	case statements > 0 && results[len(results)-1].CommandTag.RowsAffected() != 1:
+		return s.rollback(ctx, errMarked)
 	}
 	return nil
 }
 
-// rollback ends the transaction of a batch whose target is not what it was.
-func (s *stream) rollback(ctx context.Context, t target) error {
+const uniqueViolation = "23505"
+
+// rollback ends the transaction of a batch that cannot be stored for that reason.
+func (s *stream) rollback(ctx context.Context, because error) error {
 	if err := exec(ctx, s.conn, "ROLLBACK"); err != nil {
 		return s.fail(ctx, fmt.Errorf("roll back: %w", err))
 	}
-	return t.lost
+	return because
 }
 
 // copyPart stores p with one COPY statement.
@@ -133,19 +194,18 @@ func (s *stream) copyPart(ctx context.Context, t target, p *part) error {
 	if pgErr, ok := errors.AsType[*pgconn.PgError](err); ok && ctx.Err() == nil {
 		if errors.Is(t.lost, errGone) && citus.Gone(pgErr) || citus.ShardGone(pgErr) {
 			// A split makes Citus itself fail so: what it wrote to is gone.
-			t.lost = errGone
-			return s.rollback(ctx, t)
+			return s.rollback(ctx, errGone)
 		}
 		if !blamesRow(pgErr) {
 			return s.fail(ctx, refused(pgErr))
 		}
-		return locate(pgErr, s.load.src.Name, t.relation, lay.table, p, order)
+		return locate(pgErr, s.load.name, t.relation, lay.table, p, order)
 	}
 	if err != nil {
 		return s.fail(ctx, err)
 	}
 	if n := tag.RowsAffected(); n != p.rows {
-		return &RowError{File: s.load.src.Name, Line: p.firstLine(), LastLine: p.lastLine,
+		return &RowError{File: s.load.name, Line: p.firstLine(), LastLine: p.lastLine,
 			Err: fmt.Errorf("%s sent, %d stored, and so none is kept; does a trigger of %s drop rows? disable it for the load", plural(p.rows, "row"), n, lay.table.SQL())}
 	}
 	return nil
@@ -159,11 +219,13 @@ func (s *stream) commit(ctx context.Context, b *batch) error {
 	defer context.AfterFunc(ctx, func() { time.AfterFunc(commitGrace, cancel) })()
 	result, err := s.conn.Exec(commitCtx, "COMMIT").ReadAll()
 	if pgErr, ok := errors.AsType[*pgconn.PgError](err); ok && blamesRow(pgErr) {
-		return batchError(pgErr, s.load.src.Name, b)
+		return batchError(pgErr, s.load.name, b)
 	}
 	if err != nil {
-		s.load.inDoubt.Add(b.rows)
-		return s.fail(ctx, fmt.Errorf("the answer to a COMMIT of %d rows was lost, they may be stored or not: %w", b.rows, err))
+		if s.load.job == nil || ctx.Err() != nil {
+			s.load.inDoubt.Add(b.rows)
+		}
+		return s.fail(ctx, &doubtError{rows: b.rows, err: err})
 	}
 	if len(result) != 1 || result[0].CommandTag.String() != "COMMIT" {
 		return fmt.Errorf("the server rolled a batch of %d rows back without an error", b.rows)
@@ -171,10 +233,23 @@ func (s *stream) commit(ctx context.Context, b *batch) error {
 	return nil
 }
 
+// A doubtError says that rows may be stored or not: the answer to their COMMIT was
+// lost.
+type doubtError struct {
+	rows int64
+	err  error
+}
+
+func (e *doubtError) Error() string {
+	return fmt.Sprintf("the answer to a COMMIT of %d rows was lost, they may be stored or not: %v", e.rows, e.err)
+}
+
+func (e *doubtError) Unwrap() error { return e.err }
+
 // fail returns err, or why ctx ended if that is the reason.
 func (s *stream) fail(ctx context.Context, err error) error {
 	if cause := context.Cause(ctx); cause != nil {
 		return cause
 	}
-	return fmt.Errorf("load %s: %s: %w", s.load.src.Name, s.node.name, err)
+	return fmt.Errorf("load %s: %s: %w", s.load.name, s.node.name, err)
 }

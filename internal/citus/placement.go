@@ -3,6 +3,7 @@ package citus
 import (
 	"context"
 	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
@@ -11,9 +12,9 @@ import (
 
 // A Placement says where a shard is.
 type Placement struct {
-	ShardID int64
-	Group   int32  // of the node
-	Table   string // the shard's own table, qualified and quoted
+	Shard
+	Group int32  // of the node
+	Table string // the shard's own table, qualified and quoted
 }
 
 // Placements returns where the shards of the table with that OID are, as the
@@ -21,7 +22,7 @@ type Placement struct {
 func Placements(ctx context.Context, conn *pgx.Conn, table uint32) ([]Placement, error) {
 	// shard_name leaves the schema public out, which is not on every search path.
 	rows, err := conn.Query(ctx, `
-		SELECT s.shardid, p.groupid,
+		SELECT s.shardid, s.shardminvalue, s.shardmaxvalue, p.groupid,
 		       CASE WHEN n.nspname = 'public' THEN 'public.' ELSE '' END || pg_catalog.shard_name(s.logicalrelid, s.shardid)
 		FROM pg_catalog.pg_dist_shard s
 		JOIN pg_catalog.pg_dist_placement p USING (shardid)
@@ -31,11 +32,26 @@ func Placements(ctx context.Context, conn *pgx.Conn, table uint32) ([]Placement,
 	if err != nil {
 		return nil, fmt.Errorf("the placements of the shards: %w", err)
 	}
-	placements, err := pgx.CollectRows(rows, pgx.RowToStructByPos[Placement])
+	placements, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (p Placement, err error) {
+		var low, high *string // NULL for a table without a distribution column
+		if err = row.Scan(&p.ID, &low, &high, &p.Group, &p.Table); err != nil || low == nil || high == nil {
+			return p, err
+		}
+		if p.Min, err = hash(*low); err == nil {
+			p.Max, err = hash(*high)
+		}
+		return p, err
+	})
 	if err != nil {
 		return nil, fmt.Errorf("the placements of the shards: %w", err)
 	}
 	return placements, nil
+}
+
+// hash reads the bound of a shard's range.
+func hash(bound string) (int32, error) {
+	h, err := strconv.ParseInt(bound, 10, 32)
+	return int32(h), err
 }
 
 // whoSQL tells a server from any other, and the database in it: names and ports
@@ -85,9 +101,10 @@ func Identity(ctx context.Context, conn *pgconn.PgConn) (string, error) {
 }
 
 // GuardSQL returns the statements that lock a shard against moves and splits until
-// the transaction ends, and then count what is still as the caller believes: 1 if
-// the shard is placed on this node and its table is in that colocation group,
-// else 0.
+// the transaction ends, and then count what is still as the caller believes: how
+// many of shards, of which the first is the one to lock, are placed on this node
+// and of that colocation group. Shards of one group and hash range move together,
+// so the lock holds all of them.
 //
 // They are two statements, in a transaction that is READ COMMITTED: a snapshot
 // taken before the lock would show the shard where it no longer is, and rows
@@ -95,14 +112,15 @@ func Identity(ctx context.Context, conn *pgconn.PgConn) (string, error) {
 // shard is gone.
 //
 // A placement of another state than 1 is one that waits to be dropped, in Citus 11.
-func GuardSQL(shard, colocation int64) string {
+func GuardSQL(colocation int64, shards ...int64) string {
 	const shareLock = 5 // as Citus's own writes take it: it waits for a move, and the next move waits for it
+	ids := strings.Trim(strings.ReplaceAll(fmt.Sprint(shards), " ", ", "), "[]")
 	return fmt.Sprintf(`SELECT pg_catalog.lock_shard_metadata(%d, ARRAY[%d]::bigint[]);
 		SELECT count(*) FROM pg_catalog.pg_dist_placement p
 		JOIN pg_catalog.pg_dist_shard s USING (shardid)
 		JOIN pg_catalog.pg_dist_partition t ON t.logicalrelid = s.logicalrelid
-		WHERE p.shardid = %d AND p.shardstate = 1 AND t.colocationid = %d
-		  AND p.groupid = (SELECT groupid FROM pg_catalog.pg_dist_local_group)`, shareLock, shard, shard, colocation)
+		WHERE p.shardid IN (%s) AND p.shardstate = 1 AND t.colocationid = %d
+		  AND p.groupid = (SELECT groupid FROM pg_catalog.pg_dist_local_group)`, shareLock, shards[0], ids, colocation)
 }
 
 // Gone reports whether err, of the guard or of a COPY into a shard behind it, says

@@ -7,6 +7,8 @@ import (
 	"bufio"
 	"bytes"
 	"compress/bzip2"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -29,6 +31,10 @@ type Source struct {
 
 	r     io.Reader
 	start func() error // sets r, where that may wait
+	// plain is what r reads if it is a regular file that is not compressed, and bom
+	// the length of its byte order mark.
+	plain *os.File
+	bom   int64
 	read  atomic.Int64
 	close []func() error
 }
@@ -79,6 +85,9 @@ func (s *Source) openFile() error {
 		return named(err)
 	}
 	s.close = append(s.close, f.Close)
+	if s.Size >= 0 {
+		s.plain = f // decode may find that it is not
+	}
 	return s.decode(f)
 }
 
@@ -99,12 +108,14 @@ func (s *Source) decode(stored io.Reader) error {
 	}
 	switch {
 	case bytes.HasPrefix(head, []byte{0x1f, 0x8b}):
+		s.plain = nil
 		z, err := gzip.NewReader(b)
 		if err != nil {
 			return fmt.Errorf("%s: gzip: %w", s.Name, err)
 		}
 		b = bufio.NewReaderSize(z, 256<<10)
 	case bytes.HasPrefix(head, []byte{0x28, 0xb5, 0x2f, 0xfd}):
+		s.plain = nil
 		z, err := zstd.NewReader(b, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(128<<20))
 		if err != nil {
 			return fmt.Errorf("%s: zstd: %w", s.Name, err)
@@ -112,6 +123,7 @@ func (s *Source) decode(stored io.Reader) error {
 		s.close = append(s.close, func() error { z.Close(); return nil })
 		b = bufio.NewReaderSize(z, 256<<10)
 	case bytes.HasPrefix(head, []byte("BZh")) && len(head) > 3 && head[3] >= '1' && head[3] <= '9':
+		s.plain = nil
 		b = bufio.NewReaderSize(bzip2.NewReader(b), 256<<10)
 	default:
 		if err := refuse(s.Name, head); err != nil {
@@ -119,6 +131,7 @@ func (s *Source) decode(stored io.Reader) error {
 		}
 	}
 	if bom, _ := b.Peek(3); bytes.Equal(bom, []byte("\xef\xbb\xbf")) {
+		s.bom = 3
 		_, _ = b.Discard(3) // they are in the buffer
 	}
 	s.r = b
@@ -158,6 +171,56 @@ func (s *Source) Read(p []byte) (int, error) {
 		return n, fmt.Errorf("%s: the compressed data end too early; is the file complete?", s.Name)
 	}
 	return n, fmt.Errorf("%s: %w", s.Name, err)
+}
+
+// Plain reports whether the Source can be read at any place: it is a regular file
+// that is not compressed.
+func (s *Source) Plain() bool { return s.plain != nil }
+
+// SeekTo goes to that place of a plain Source, counted in bytes without the byte
+// order mark.
+func (s *Source) SeekTo(offset int64) error {
+	if _, err := s.plain.Seek(s.bom+offset, io.SeekStart); err != nil {
+		return named(err)
+	}
+	s.read.Store(s.bom + offset)
+	s.r = bufio.NewReaderSize(&counter{r: s.plain, n: &s.read}, 256<<10)
+	return nil
+}
+
+// ReadAt reads a plain Source at that place, counted as SeekTo does, and leaves
+// the place of Read as it is.
+func (s *Source) ReadAt(p []byte, offset int64) (int, error) {
+	n, err := s.plain.ReadAt(p, s.bom+offset)
+	return n, named(err)
+}
+
+// sample is how many bytes of a file's head and tail make up its Fingerprint.
+const sample = 64 << 10
+
+// Fingerprint returns hashes over the head and the tail of a file as it is
+// stored. ok is false if the Source is no regular file.
+func (s *Source) Fingerprint() (head, tail string, ok bool, err error) {
+	if s.Size < 0 {
+		return "", "", false, nil
+	}
+	f, err := os.Open(s.Name)
+	if err != nil {
+		return "", "", false, named(err)
+	}
+	defer f.Close() // only read
+	part := func(offset int64) (string, error) {
+		h := sha256.New()
+		if _, err := io.Copy(h, io.NewSectionReader(f, offset, sample)); err != nil {
+			return "", named(err)
+		}
+		return hex.EncodeToString(h.Sum(nil)[:16]), nil
+	}
+	if head, err = part(0); err != nil {
+		return "", "", false, err
+	}
+	tail, err = part(max(s.Size-sample, 0))
+	return head, tail, err == nil, err
 }
 
 // BytesRead returns how much of the input, as it is stored, has been read. It may

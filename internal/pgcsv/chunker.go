@@ -39,6 +39,14 @@ func NewChunker(r io.Reader, maxRecord int) *Chunker {
 	return newChunker(r, ChunkSize, maxRecord)
 }
 
+// NewChunkerAt returns a Chunker of what follows a chunk that another one of the
+// same input has cut, where records end with eol.
+func NewChunkerAt(r io.Reader, maxRecord int, eol EOL) *Chunker {
+	c := newChunker(r, ChunkSize, maxRecord)
+	c.eol = eol
+	return c
+}
+
 func newChunker(r io.Reader, size, maxRecord int) *Chunker {
 	return &Chunker{r: r, size: size, maxRecord: maxRecord}
 }

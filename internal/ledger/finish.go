@@ -1,0 +1,125 @@
+package ledger
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// Complete ends a job, in the caller's transaction: its progress table goes, and
+// its row becomes the summary. check says whether the marks, as the coordinator
+// reads them, are those of a complete job; its error is returned as it is. bytes
+// is the length of the input.
+func Complete(ctx context.Context, conn *pgx.Conn, t Target, j *Job, bytes int64, check func([]Lane) error) error {
+	lanes, err := Lanes(ctx, conn, j)
+	if err != nil {
+		return err
+	}
+	if err := check(lanes); err != nil {
+		return err
+	}
+	var rows, rejected int64
+	for _, l := range lanes {
+		rows += l.Rows
+		rejected += l.Rejected
+	}
+	if _, err := conn.Exec(ctx, lockSQL); err != nil {
+		return fmt.Errorf("end the job: %w", err)
+	}
+	if _, err := conn.Exec(ctx, "DROP TABLE "+j.Progress); err != nil {
+		return fmt.Errorf("end the job: %w", err)
+	}
+	_, err = conn.Exec(ctx, `UPDATE `+t.Jobs()+` SET progress = NULL, finished = clock_timestamp(), rows = $2::bigint, rejected = $3::bigint, bytes = $4::bigint
+		WHERE id = $1::text`, j.ID, rows, rejected, bytes)
+	if err != nil {
+		return fmt.Errorf("end the job: %w", err)
+	}
+	return nil
+}
+
+// DoneSQL returns the statements that enter j as a complete job, in the
+// transaction that stores all of it. The first query's result is the number of
+// rows inserted. They fail with a unique violation if that was done before, and wait
+// for another transaction that is about to: so rows are stored once, whoever tries
+// again after a COMMIT without an answer. An unfinished job of the name stays, and
+// makes them fail too.
+func DoneSQL(t Target, j *Job, rows, bytes int64) (string, error) {
+	fingerprint, err := json.Marshal(j.Fingerprint)
+	if err != nil {
+		return "", fmt.Errorf("the input's fingerprint: %w", err)
+	}
+	jobs, name := t.Jobs(), literal(t.Table.Name)
+	return fmt.Sprintf(`DELETE FROM %s WHERE target = %s AND name = %s AND finished IS NOT NULL AND id <> %s;
+		INSERT INTO %s (id, target, target_oid, file_node, kind, name, fingerprint, finished, rows, bytes)
+		VALUES (%s, %s, %d, %d, %s, %s, %s, now(), %d, %d)`,
+		jobs, name, literal(j.Name), literal(j.ID),
+		jobs, literal(j.ID), name, t.Table.OID, t.Table.RelFileNode, literal(string(t.Distribution.Kind)), literal(j.Name),
+		literal(string(fingerprint)), rows, bytes), nil
+}
+
+// RejectedSQL returns the statement that corrects what DoneSQL entered.
+func RejectedSQL(t Target, j *Job, rows, rejected int64) string {
+	return fmt.Sprintf("UPDATE %s SET rows = %d, rejected = %d WHERE id = %s", t.Jobs(), rows, rejected, literal(j.ID))
+}
+
+// SetRejects notes where the job's rejected records are kept.
+func SetRejects(ctx context.Context, conn *pgx.Conn, t Target, j *Job, path string) error {
+	tag, err := conn.Exec(ctx, `UPDATE `+t.Jobs()+` SET rejects = $2::text WHERE id = $1::text`, j.ID, path)
+	if err == nil && tag.RowsAffected() != 1 {
+		err = fmt.Errorf("job %s has been forgotten meanwhile", j.ID)
+	}
+	if err != nil {
+		return fmt.Errorf("note where the rejected records are: %w", err)
+	}
+	j.Rejects = path
+	return nil
+}
+
+// Forget removes a job and its progress. What it stored stays.
+func Forget(ctx context.Context, conn *pgx.Conn, t Target, j *Job) error {
+	err := pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, lockSQL); err != nil {
+			return err
+		}
+		return forget(ctx, tx, t, "id = $1::text", j.ID)
+	})
+	if err != nil {
+		return explain(err, t, "forget job "+j.ID)
+	}
+	return nil
+}
+
+// ForgetTable removes all jobs of the target, in a transaction that empties it.
+func ForgetTable(ctx context.Context, tx pgx.Tx, t Target) error {
+	if _, err := tx.Exec(ctx, lockSQL); err != nil {
+		return err
+	}
+	var there bool
+	if err := tx.QueryRow(ctx, `SELECT to_regclass($1::text) IS NOT NULL`, t.Jobs()).Scan(&there); err != nil || !there {
+		return err
+	}
+	return forget(ctx, tx, t, "target = $1::text", t.Table.Name)
+}
+
+// forget removes the jobs that where names.
+func forget(ctx context.Context, tx pgx.Tx, t Target, where string, args ...any) error {
+	rows, err := tx.Query(ctx, `DELETE FROM `+t.Jobs()+` WHERE `+where+` RETURNING coalesce(progress, '')`, args...)
+	if err != nil {
+		return err
+	}
+	tables, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		return err
+	}
+	for _, name := range tables {
+		if name == "" {
+			continue
+		}
+		if _, err := tx.Exec(ctx, "DROP TABLE IF EXISTS "+name); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,92 @@
+package ledger
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+
+	"shardload/internal/citus"
+)
+
+// A Mark says how much of a lane is stored: its rows in all chunks before Chunk,
+// and the first Rows of its rows in that one. Rejected records count as rows.
+type Mark struct {
+	Chunk int64
+	Rows  int64
+}
+
+// Before reports whether m is behind n.
+func (m Mark) Before(n Mark) bool { return m.Chunk < n.Chunk || m.Chunk == n.Chunk && m.Rows < n.Rows }
+
+// A Place is where a chunk begins in the input.
+type Place struct {
+	Offset int64 // in bytes, decompressed
+	Line   int64 // from 1
+}
+
+// A Lane is an ordered flow of rows into one place, and how far it is stored. If
+// it is a shard, it is that of the distribution values that hash into [Min, Max].
+type Lane struct {
+	Number   int32
+	Key      string // the distribution value, as text, under which the row is stored
+	KeyHash  int32  // of Key, where lanes are ranges of hashes
+	Min, Max int32
+	Mark     Mark
+	Place    Place // of the mark's chunk
+	Rows     int64 // stored
+	Rejected int64
+}
+
+// Home reports whether the lane's row lies in the lane's own shard, so that both
+// can be written to on its node.
+func (l Lane) Home() bool { return l.Min <= l.KeyHash && l.KeyHash <= l.Max }
+
+// A Step moves a lane's mark from From to To, with what the batch adds.
+type Step struct {
+	From, To Mark
+	Place    Place // of To's chunk
+	Rows     int64
+	Rejected int64
+}
+
+// Lanes reads the marks of an unfinished job through the coordinator, in the order
+// of the lanes' numbers.
+func Lanes(ctx context.Context, conn *pgx.Conn, j *Job) ([]Lane, error) {
+	hash := "0"
+	if j.Kind == citus.Hash {
+		hash = "pg_catalog.worker_hash(key)"
+	}
+	rows, err := conn.Query(ctx, `SELECT lane, key::text, `+hash+`, min, max, chunk, rows_in, place, line, rows, rejected FROM `+j.Progress+` ORDER BY lane`)
+	if err != nil {
+		return nil, fmt.Errorf("read the marks: %w", err)
+	}
+	lanes, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (l Lane, err error) {
+		err = row.Scan(&l.Number, &l.Key, &l.KeyHash, &l.Min, &l.Max, &l.Mark.Chunk, &l.Mark.Rows, &l.Place.Offset, &l.Place.Line, &l.Rows, &l.Rejected)
+		return l, err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read the marks: %w", err)
+	}
+	return lanes, nil
+}
+
+// UpdateSQL returns the statement that moves the mark of l by s. table is the
+// progress table, or its shard that holds the lane's row. It updates one row, or
+// none if the mark is not where s begins. It waits for another transaction that is
+// moving it, were it one whose COMMIT got no answer.
+func UpdateSQL(table string, l Lane, s Step) string {
+	return fmt.Sprintf(`UPDATE %s SET chunk = %d, rows_in = %d, place = %d, line = %d, rows = rows + %d, rejected = rejected + %d, advanced = now()
+		WHERE key = %s AND lane = %d AND chunk = %d AND rows_in = %d`,
+		table, s.To.Chunk, s.To.Rows, s.Place.Offset, s.Place.Line, s.Rows, s.Rejected, literal(l.Key), l.Number, s.From.Chunk, s.From.Rows)
+}
+
+// literal returns s as an SQL string, whatever standard_conforming_strings says.
+func literal(s string) string {
+	quoted := "'" + strings.ReplaceAll(s, "'", "''") + "'"
+	if strings.Contains(s, `\`) {
+		return " E" + strings.ReplaceAll(quoted, `\`, `\\`)
+	}
+	return quoted
+}

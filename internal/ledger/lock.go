@@ -1,0 +1,20 @@
+package ledger
+
+import (
+	"fmt"
+	"hash/fnv"
+)
+
+// LockSQL returns the query that takes the lock on the target's job of that name
+// until the transaction ends, and says whether it did: one process at a time
+// works on a job.
+func LockSQL(t Target, name string) string {
+	return fmt.Sprintf("SELECT pg_catalog.pg_try_advisory_xact_lock(%d)", lockKey(t.Table.OID, name))
+}
+
+// lockKey is the number of the advisory lock of a job.
+func lockKey(table uint32, name string) int64 {
+	h := fnv.New64a()
+	fmt.Fprintf(h, "%d %s", table, name)
+	return int64(h.Sum64())
+}

@@ -1,0 +1,320 @@
+package loader
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"slices"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"shardload/internal/citus"
+	"shardload/internal/ledger"
+)
+
+// A job is what a load knows of its job in the ledger. A nil *job keeps none.
+type job struct {
+	*ledger.Job
+	target ledger.Target
+	// lanes has the rows of the progress table, by lane, as they were when the load
+	// began. It is empty if everything is stored in one transaction.
+	lanes []ledger.Lane
+	marks []ledger.Mark // as far as is known to be stored, by lane
+	bytes int64         // of the input; set when all of it has been read
+}
+
+// whole reports whether the job is stored in one transaction.
+func (j *job) whole() bool { return j != nil && j.Progress == "" }
+
+// before returns how many rows earlier runs have stored.
+func (j *job) before() (rows int64) {
+	if j == nil {
+		return 0
+	}
+	for _, l := range j.lanes {
+		rows += l.Rows
+	}
+	return rows
+}
+
+// behind returns the lane whose mark is furthest behind.
+func (j *job) behind() ledger.Lane {
+	return slices.MinFunc(j.lanes, func(a, b ledger.Lane) int {
+		return cmp.Or(cmp.Compare(a.Mark.Chunk, b.Mark.Chunk), cmp.Compare(a.Number, b.Number))
+	})
+}
+
+// markSQL returns the statements that mark b as stored, and how many they are.
+// table is the progress table as b's server has it.
+func (j *job) markSQL(table string, b *batch) (sql string, statements int, err error) {
+	switch {
+	case j == nil:
+		return "", 0, nil
+	case j.whole():
+		sql, err = ledger.DoneSQL(j.target, j.Job, b.rows, b.place.Offset)
+		return "; " + sql, 2, err
+	}
+	step := ledger.Step{From: b.from, To: b.to, Place: b.place, Rows: b.rows}
+	return "; " + ledger.UpdateSQL(table, j.lanes[b.lane], step), 1, nil
+}
+
+// A CompleteError reports that all of an input was loaded by an earlier run.
+type CompleteError struct {
+	Job  string
+	Rows int64
+	When string
+}
+
+func (e *CompleteError) Error() string {
+	return fmt.Sprintf("%s was loaded completely on %s, %s; to load it once more name another --job", e.Job, e.When, plural(e.Rows, "row"))
+}
+
+// A JobError reports why the job cannot go on.
+type JobError struct {
+	Job     string
+	Problem string
+	Do      string // what to do next
+}
+
+func (e *JobError) Error() string { return fmt.Sprintf("%s: %s; %s", e.Job, e.Problem, e.Do) }
+
+const anew = "empty the table and load it anew with --replace"
+
+// wholeLimit is the length in bytes of a file that is stored in one transaction.
+const wholeLimit = 16 << 20
+
+// jobName returns by what name later runs find the job of in.
+func (l *Loader) jobName(in Input) (string, error) {
+	if l.cfg.Job != "" || in.path == "" {
+		return cmp.Or(l.cfg.Job, in.name), nil
+	}
+	return filepath.Abs(in.path)
+}
+
+// fitsWhole reports whether the load of a file of that many bytes, or -1, is to be
+// one transaction: then no progress has to be kept. Rows of small numbers are ten
+// times as long on their way as they are in the file.
+func (l *Loader) fitsWhole(size int64) bool {
+	return !l.cfg.NoResume && 0 <= size && size <= min(wholeLimit, l.cfg.Memory/16) &&
+		(l.cfg.Route == RouteAuto || l.cfg.Route == RouteCoordinator)
+}
+
+// openJob finds the job of the input, or begins it. ld has its layout.
+func (l *Loader) openJob(ctx context.Context, ld *load, name string, first *chunk) (j *job, err error) {
+	if l.cfg.NoResume {
+		return nil, nil
+	}
+	j = &job{target: l.target()}
+	print, err := ld.feed.fingerprint(first)
+	if err != nil {
+		return nil, err
+	}
+	print.Form = ld.form
+	err = l.onControl(ctx, func(conn *pgx.Conn) (err error) {
+		if j.Job, err = ledger.Find(ctx, conn, j.target, name); err != nil {
+			return err
+		}
+		goOn, err := l.examine(ctx, conn, j, print)
+		if err != nil || goOn {
+			return err
+		}
+		return l.beginJob(ctx, conn, ld, j, &ledger.Job{ID: ledger.NewID(), Name: name, Fingerprint: print}, first)
+	})
+	if err != nil {
+		return nil, err
+	}
+	for _, lane := range j.lanes {
+		j.marks = append(j.marks, lane.Mark)
+	}
+	return j, nil
+}
+
+// target returns the table as the ledger wants to know it.
+func (l *Loader) target() ledger.Target {
+	return ledger.Target{Table: l.table, Distribution: l.distribution}
+}
+
+// examine reports whether the job that was found is to go on. It returns an error
+// if there is nothing to do, or if going on would lose or double rows.
+func (l *Loader) examine(ctx context.Context, conn *pgx.Conn, j *job, now ledger.Fingerprint) (goOn bool, err error) {
+	was := j.Job
+	if was == nil {
+		return false, nil
+	}
+	changed := was.Fingerprint.Changed(now)
+	if was.Complete() && changed != "" {
+		return false, nil // another input of the same name
+	}
+	has, err := l.countRows(ctx, conn, was.Rows)
+	switch {
+	case err != nil:
+		return false, err
+	case was.TableOID != l.table.OID && has == 0:
+		return false, nil // dropped and made anew
+	case was.TableOID != l.table.OID:
+		return false, &JobError{was.Name, "the table was rebuilt since this input was begun, and its rows may be there", anew + ", or drop the job with shardload forget " + was.ID}
+	case was.Complete() && has < was.Rows:
+		return false, &JobError{was.Name, fmt.Sprintf("it was loaded completely, %s, but the table has %d now", plural(was.Rows, "row"), has), anew + ", or load it once more under another --job"}
+	case was.Complete():
+		return false, &CompleteError{Job: was.Name, Rows: was.Rows, When: was.Finished.Local().Format("2006-01-02 15:04")}
+	case changed != "":
+		return false, &JobError{was.Name, "an earlier run began to load it, and since then " + changed, "load what it was, or load this one under another --job, or " + anew}
+	case was.Kind != l.distribution.Kind:
+		return false, &JobError{was.Name, fmt.Sprintf("the table was %s when this input was begun and is %s now", was.Kind, l.distribution.Kind), anew}
+	}
+	return true, l.resumeJob(ctx, conn, j, has)
+}
+
+// countLimit is how many rows of a plain table are counted to see whether it still
+// has what was stored.
+const countLimit = 10_000_000
+
+// countRows returns how many rows the table has, up to want, the number that is
+// expected. It returns want if the role may not read the table or if that would
+// take long.
+func (l *Loader) countRows(ctx context.Context, conn *pgx.Conn, want int64) (n int64, err error) {
+	want = max(want, 1)
+	sql := fmt.Sprintf("SELECT count(*) FROM (SELECT 1 FROM %s LIMIT %d) AS some", l.table.SQL(), min(want, countLimit))
+	if want > 1 && l.server.Citus != "" {
+		sql = "SELECT count(*) FROM " + l.table.SQL() // the shards count for themselves
+	}
+	err = conn.QueryRow(ctx, sql).Scan(&n)
+	if pgErr, ok := errors.AsType[*pgconn.PgError](err); ok && pgErr.Code == "42501" {
+		return want, nil
+	}
+	if err != nil {
+		return 0, fmt.Errorf("look for the rows that an earlier run has stored: %w", err)
+	}
+	if n == countLimit {
+		return want, nil
+	}
+	return n, nil
+}
+
+// resumeJob reads the marks of an unfinished job.
+func (l *Loader) resumeJob(ctx context.Context, conn *pgx.Conn, j *job, has int64) (err error) {
+	if j.lanes, err = ledger.Lanes(ctx, conn, j.Job); err != nil {
+		return err
+	}
+	slices.SortFunc(j.lanes, func(a, b ledger.Lane) int {
+		return cmp.Or(cmp.Compare(a.Min, b.Min), cmp.Compare(a.Number, b.Number))
+	})
+	stored := j.before()
+	if stored == 0 {
+		return nil
+	}
+	problem := ""
+	switch {
+	case has == 0:
+		problem = "and it is empty"
+	case j.FileNode != l.table.RelFileNode:
+		if has, err = l.countRows(ctx, conn, stored); err != nil {
+			return err
+		}
+		if has < stored {
+			problem = fmt.Sprintf("it was emptied or rewritten since, and has %d", has)
+		}
+	}
+	if problem != "" {
+		return &JobError{j.Name, fmt.Sprintf("an earlier run stored %s in the table, %s now", plural(stored, "row"), problem), anew}
+	}
+	return nil
+}
+
+// beginJob enters a new job. One that is stored in one transaction enters itself
+// when it is complete.
+func (l *Loader) beginJob(ctx context.Context, conn *pgx.Conn, ld *load, j *job, entry *ledger.Job, first *chunk) error {
+	j.Job = entry
+	if ld.whole {
+		return ledger.Prepare(ctx, conn, j.target)
+	}
+	j.lanes = j.lanes[:0]
+	for i := range ld.lay.router.lanes {
+		lane := ledger.Lane{Number: int32(i), Place: ledger.Place{Line: 1}}
+		if l.distribution.Kind == citus.Hash {
+			lane.Min, lane.Max = l.distribution.Shards[i].Min, l.distribution.Shards[i].Max
+		}
+		j.lanes = append(j.lanes, lane)
+	}
+	var samples []string
+	if l.distribution.Kind == citus.Hash {
+		samples = ld.lay.values(first, ld.lay.router.keys[0], maxSamples)
+	}
+	if err := ledger.Create(ctx, conn, j.target, j.Job, j.lanes, samples); err != nil {
+		return err
+	}
+	return l.resumeJob(ctx, conn, j, 0)
+}
+
+// maxSamples is how many of the input's distribution values may become keys of the
+// progress table.
+const maxSamples = 1000
+
+// complete ends the job, in conn's transaction, if the marks that the coordinator
+// reads are those of the end of the input.
+func (ld *load) complete(ctx context.Context, conn *pgx.Conn) error {
+	j := ld.job
+	if j == nil || ld.whole {
+		return nil
+	}
+	end := ledger.Mark{Chunk: ld.lanes.chunk}
+	return ledger.Complete(ctx, conn, j.target, j.Job, ld.lanes.place.Offset, func(lanes []ledger.Lane) error {
+		if len(lanes) != len(j.lanes) {
+			return &startOverError{fmt.Sprintf("%s of progress are there, and were %d", plural(len(lanes), "row"), len(j.lanes))}
+		}
+		for _, l := range lanes {
+			if l.Mark != end {
+				return &startOverError{fmt.Sprintf("a server has forgotten rows that it said were stored: lane %d is at chunk %d of %d", l.Number, l.Mark.Chunk, end.Chunk)}
+			}
+		}
+		return nil
+	})
+}
+
+// isComplete reports whether the ledger has the job as complete.
+func (ld *load) isComplete(ctx context.Context) (done bool, err error) {
+	j := ld.job
+	if j == nil || ld.whole {
+		return false, nil
+	}
+	err = ld.l.onControl(ctx, func(conn *pgx.Conn) error {
+		now, err := ledger.Find(ctx, conn, j.target, j.Name)
+		done = now != nil && now.ID == j.ID && now.Complete()
+		return err
+	})
+	return done, err
+}
+
+// stored asks the coordinator how far the lane of b is stored, now that no
+// transaction that could still store b is under way: the server has just answered
+// another attempt to move the mark.
+func (ld *load) stored(ctx context.Context, b *batch) (yes bool, err error) {
+	if ld.whole {
+		return true, nil // its entry in the table of jobs is there
+	}
+	var mark *ledger.Mark
+	err = ld.l.onControl(ctx, func(conn *pgx.Conn) error {
+		lanes, err := ledger.Lanes(ctx, conn, ld.job.Job)
+		for _, l := range lanes {
+			if l.Number == ld.job.lanes[b.lane].Number {
+				mark = &l.Mark
+			}
+		}
+		return err
+	})
+	switch {
+	case err != nil:
+		return false, err
+	case mark == nil:
+		return false, &startOverError{"the progress of a lane is gone"}
+	case *mark == b.to:
+		return true, nil
+	case *mark == b.from:
+		return false, nil // the row was elsewhere, and is now where it is looked for
+	}
+	return false, &startOverError{fmt.Sprintf("lane %d is at chunk %d, not %d: a server has forgotten what it said was stored, or another process goes on with the job",
+		ld.job.lanes[b.lane].Number, mark.Chunk, b.from.Chunk)}
+}

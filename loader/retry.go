@@ -1,0 +1,135 @@
+package loader
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+// transient reports whether err may pass by itself: a connection that was lost or
+// refused, a server that restarts or fails over, a conflict with another
+// transaction.
+func transient(err error) bool {
+	if pgErr, ok := errors.AsType[*pgconn.PgError](err); ok {
+		return transientCode(pgErr)
+	}
+	if errors.Is(err, context.Canceled) {
+		return false
+	}
+	if errors.Is(err, errUnreachable) {
+		return true
+	}
+	if _, ok := errors.AsType[net.Error](err); ok {
+		return true
+	}
+	for _, lost := range []error{io.EOF, io.ErrUnexpectedEOF, net.ErrClosed, syscall.ECONNRESET, syscall.EPIPE, syscall.ECONNREFUSED, context.DeadlineExceeded} {
+		if errors.Is(err, lost) {
+			return true
+		}
+	}
+	return pgconn.SafeToRetry(err) || pgconn.Timeout(err)
+}
+
+// transientCode reports the same of what a server says.
+func transientCode(err *pgconn.PgError) bool {
+	switch err.Code {
+	case "40001", "40P01", // conflicts
+		"53300",                            // too many connections
+		"57P01", "57P02", "57P03", "57P05", // the server stops, has crashed, or starts
+		"25006": // it has become a standby, or a standby is becoming it
+		return true
+	case "XX000":
+		// A shard of the group is being moved or split.
+		return strings.Contains(err.Message, "could not acquire the lock required to colocate")
+	}
+	return strings.HasPrefix(err.Code, "08")
+}
+
+// Delays between attempts grow from the first to the longest, and vary by half.
+const (
+	firstDelay   = 100 * time.Millisecond
+	longestDelay = 10 * time.Second
+)
+
+// backoff returns how long to wait before the next attempt after that many
+// failures.
+func backoff(failures int) time.Duration {
+	d := longestDelay
+	if failures < 7 {
+		d = min(firstDelay<<failures, longestDelay)
+	}
+	return d/2 + rand.N(d)
+}
+
+// A patience is how long attempts may fail. Its zero limit allows none. It may be
+// used by several goroutines.
+type patience struct {
+	limit time.Duration
+
+	mu       sync.Mutex
+	since    time.Time // of the first failure behind the last success
+	failures int
+}
+
+// wait waits before the next attempt. It returns an error if attempts have failed
+// for too long, or ctx ends.
+func (p *patience) wait(ctx context.Context, err error) error {
+	delay, err := p.fail(err)
+	if err != nil {
+		return err
+	}
+	select {
+	case <-time.After(delay):
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// fail counts a failure and returns how long to wait.
+func (p *patience) fail(err error) (time.Duration, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.since.IsZero() {
+		p.since = time.Now()
+	}
+	p.failures++
+	switch failing := time.Since(p.since); {
+	case p.limit <= 0:
+		return 0, err
+	case failing > p.limit:
+		return 0, fmt.Errorf("gave up after %s of attempts (--retry-for): %w", failing.Round(time.Second), err)
+	}
+	return backoff(p.failures - 1), nil
+}
+
+// succeed ends a row of failures.
+func (p *patience) succeed() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.since, p.failures = time.Time{}, 0
+}
+
+// persist calls fn until it succeeds, fails for good, or has failed for too long.
+func (l *Loader) persist(ctx context.Context, fn func() error) error {
+	p := patience{limit: l.cfg.RetryFor}
+	for {
+		err := fn()
+		if err == nil || ctx.Err() != nil || !transient(err) {
+			return err
+		}
+		l.cfg.Log.Info("trying again", "error", err)
+		if err := p.wait(ctx, err); err != nil {
+			return err
+		}
+	}
+}
