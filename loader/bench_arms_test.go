@@ -2,6 +2,7 @@ package loader
 
 import (
 	"bytes"
+	"crypto/rand"
 	"errors"
 	"io"
 	"os"
@@ -116,7 +117,7 @@ func openAds(b *testing.B, dsn string, memory int64, route Route) *Loader {
 	if err != nil {
 		b.Fatal(err)
 	}
-	l, err := Open(b.Context(), Config{Conn: cfg, Table: "ads", Memory: memory, Route: route})
+	l, err := Open(b.Context(), Config{Conn: cfg, Table: "ads", Memory: memory, Route: route, Job: rand.Text()})
 	if err != nil {
 		b.Fatal(err)
 	}

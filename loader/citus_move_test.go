@@ -54,7 +54,7 @@ func TestShardsSplit(t *testing.T) {
 			}
 			ws := workers(t, conn)
 			within(t, dsn, fmt.Sprintf("SELECT citus_split_shard_by_split_points(%d, ARRAY['%d'], ARRAY[%s, %s], 'block_writes')", shard, middle, ws[0].id, ws[1].id), time.Minute)
-			within(t, dsn, "SELECT isolate_tenant_to_new_shard('flowing', 7, shard_transfer_mode => 'block_writes')", time.Minute)
+			within(t, dsn, "SELECT isolate_tenant_to_new_shard('flowing', 7, 'CASCADE', shard_transfer_mode => 'block_writes')", time.Minute)
 			for _, shard := range shards(t, conn, "flowing")[:2] {
 				move(t, conn, dsn, shard, "block_writes")
 			}

@@ -79,7 +79,7 @@ func TestRoles(t *testing.T) {
 	exec(t, conn, "INSERT INTO pg_dist_authinfo VALUES (0, 'writer', 'password=writer')")
 	exec(t, conn, fmt.Sprintf("GRANT USAGE ON SCHEMA %s TO writer", schema))
 	exec(t, conn, "GRANT INSERT ON h TO writer")
-	cfg := loader.Config{Conn: parse(t, dsn), Table: "h"}
+	cfg := loader.Config{Conn: parse(t, dsn), Table: "h", NoResume: true}
 	cfg.Conn.User, cfg.Conn.Password = "writer", "writer"
 
 	holdsSmall(t, conn, cfg, loader.RouteNode, "role writer does not own the table")

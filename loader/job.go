@@ -23,7 +23,6 @@ type job struct {
 	// began. It is empty if everything is stored in one transaction.
 	lanes []ledger.Lane
 	marks []ledger.Mark // as far as is known to be stored, by lane
-	bytes int64         // of the input; set when all of it has been read
 }
 
 // whole reports whether the job is stored in one transaction.
@@ -177,7 +176,7 @@ const countLimit = 10_000_000
 // take long.
 func (l *Loader) countRows(ctx context.Context, conn *pgx.Conn, want int64) (n int64, err error) {
 	want = max(want, 1)
-	sql := fmt.Sprintf("SELECT count(*) FROM (SELECT 1 FROM %s LIMIT %d) AS some", l.table.SQL(), min(want, countLimit))
+	sql := fmt.Sprintf("SELECT count(*) FROM (SELECT 1 FROM %s LIMIT %d) AS few", l.table.SQL(), min(want, countLimit))
 	if want > 1 && l.server.Citus != "" {
 		sql = "SELECT count(*) FROM " + l.table.SQL() // the shards count for themselves
 	}

@@ -183,11 +183,13 @@ func (ld *load) goOn(ctx context.Context, first *chunk) (*chunk, error) {
 	if ld.job == nil || ld.whole {
 		return first, nil
 	}
+	if stored := ld.job.before(); stored > 0 {
+		ld.log.Info(fmt.Sprintf("%s: %s are stored already; going on from there", ld.name, plural(stored, "row")))
+	}
 	from := ld.job.behind()
 	if from.Mark.Chunk == 0 {
 		return first, nil
 	}
-	ld.log.Info("going on with an earlier run", "input", ld.name, "rows", ld.job.before())
 	if err := ld.feed.skipTo(ctx, from.Mark.Chunk, from.Place); err != nil {
 		return nil, err
 	}

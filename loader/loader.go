@@ -16,6 +16,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -25,6 +26,7 @@ import (
 
 	"shardload/internal/catalog"
 	"shardload/internal/citus"
+	"shardload/internal/ledger"
 )
 
 // A Loader loads inputs into one table, one after the other.
@@ -182,16 +184,18 @@ func (l *Loader) Close() error {
 	return nil
 }
 
-// Truncate empties tables in one transaction. Their names are written as in SQL.
-// Tables that refer to them must be among them.
+// Truncate empties tables, and forgets the jobs that filled them, in one
+// transaction. Their names are written as in SQL. Tables that refer to them must be
+// among them.
 func Truncate(ctx context.Context, conn *pgx.ConnConfig, tables ...string) (err error) {
 	c, err := pgx.ConnectConfig(ctx, controlConfig(conn))
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, c.Close(context.WithoutCancel(ctx))) }()
-	sql := "TRUNCATE "
-	for i, name := range tables {
+	var targets []ledger.Target
+	var names []string
+	for _, name := range tables {
 		t, err := catalog.Lookup(ctx, c, name)
 		if err != nil {
 			return err
@@ -199,12 +203,20 @@ func Truncate(ctx context.Context, conn *pgx.ConnConfig, tables ...string) (err 
 		if err := t.Loadable(); err != nil {
 			return err
 		}
-		if i > 0 {
-			sql += ", "
-		}
-		sql += t.SQL()
+		targets = append(targets, ledger.Target{Table: t})
+		names = append(names, t.SQL())
 	}
-	_, err = c.Exec(ctx, sql)
+	err = pgx.BeginFunc(ctx, c, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, "TRUNCATE "+strings.Join(names, ", ")); err != nil {
+			return err
+		}
+		for _, t := range targets {
+			if err := ledger.ForgetTable(ctx, tx, t); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 	if pgErr, ok := errors.AsType[*pgconn.PgError](err); ok && pgErr.Code == "0A000" {
 		return fmt.Errorf("empty the tables: %s; empty those that refer to them first, or load with them", pgErr.Message)
 	}

@@ -3,6 +3,7 @@ package loader_test
 import (
 	"cmp"
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"os"
@@ -63,8 +64,13 @@ func query(t testing.TB, conn *pgx.Conn, sql string) []string {
 }
 
 // open opens a Loader that is closed after t.
+//
+// Loads that name no job are each a new one.
 func open(t testing.TB, cfg loader.Config) *loader.Loader {
 	t.Helper()
+	if cfg.Job == "" {
+		cfg.Job = rand.Text()
+	}
 	l, err := loader.Open(context.Background(), cfg)
 	if err != nil {
 		t.Fatal(err)
@@ -77,10 +83,10 @@ func open(t testing.TB, cfg loader.Config) *loader.Loader {
 	return l
 }
 
-// load loads in, given as text, into table.
+// load loads in, given as text, into table, and keeps no progress.
 func load(t testing.TB, dsn, table, in string, change ...func(*loader.Config)) (loader.Result, error) {
 	t.Helper()
-	cfg := loader.Config{Conn: parse(t, dsn), Table: table}
+	cfg := loader.Config{Conn: parse(t, dsn), Table: table, NoResume: true}
 	for _, f := range change {
 		f(&cfg)
 	}
@@ -281,7 +287,7 @@ func TestRights(t *testing.T) {
 	conn := pgtest.Connect(t, dsn)
 	exec(t, conn, `CREATE TABLE guarded (id int); DROP ROLE IF EXISTS guest; CREATE ROLE guest LOGIN PASSWORD 'guest'`)
 	t.Cleanup(func() { exec(t, conn, `DROP OWNED BY guest; DROP ROLE guest`) })
-	cfg := loader.Config{Conn: parse(t, dsn), Table: "guarded"}
+	cfg := loader.Config{Conn: parse(t, dsn), Table: "guarded", NoResume: true}
 	cfg.Conn.User, cfg.Conn.Password = "guest", "guest"
 	_, err := loader.Open(context.Background(), cfg)
 	if err == nil || !strings.Contains(err.Error(), `GRANT INSERT ON "public"."guarded" TO guest`) {

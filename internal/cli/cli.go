@@ -35,6 +35,7 @@ type app struct {
 // Main runs the command and returns its exit status. It returns soon after ctx
 // is cancelled, and then says what was stored by then.
 func Main(ctx context.Context, env Env) int {
+	env.Stderr = &sharedWriter{w: env.Stderr}
 	a := &app{Env: env}
 	root := newRootCommand(a)
 	// Whatever goes wrong before a verb runs is the way it was called.

@@ -28,6 +28,12 @@ The first record that cannot be stored stops the load, and its file and line are
 named. What was stored before stays and is counted. After all rows are stored the
 tables are analyzed.
 
+A load that was stopped, however it was, goes on where it stopped when the same
+command is run again: every row is stored exactly once. How far it is, is kept
+beside the table until it is complete; a file of up to 16 MiB is stored in one
+transaction instead. A file that was loaded completely is not loaded again, unless
+under another --job. When a server fails the load waits for it, up to --retry-for.
+
 Memory: --memory is what rows on their way may occupy. Beside it the process needs
 some 50 MiB, and for each CPU and two more a chunk: 1 MiB, or the longest record.`
 
@@ -71,7 +77,10 @@ func newLoadCommand(a *app) *cobra.Command {
 	flags.Var(delimiterValue{&opt.cfg.Delimiter}, "delimiter", `the character between fields, or "tab"`)
 	flags.StringVar(&opt.cfg.Encoding, "encoding", opt.cfg.Encoding, "the files' encoding, by PostgreSQL's name")
 	flags.Var(sizeValue{&opt.maxRecord, 1}, "max-record", "longest record that is believed to be one")
-	flags.BoolVar(&opt.replace, "replace", false, "empty the tables first (one TRUNCATE)")
+	flags.BoolVar(&opt.replace, "replace", false, "empty the tables first (one TRUNCATE), and begin anew")
+	flags.StringVar(&opt.cfg.Job, "job", "", "the name by which a later run knows this load (default: each file's path)")
+	flags.BoolVar(&opt.cfg.NoResume, "no-resume", false, "keep no progress: a load that stops must begin anew")
+	flags.DurationVar(&opt.cfg.RetryFor, "retry-for", loader.DefaultRetryFor, "how long a server may fail before the load gives up; 0 for no second attempt")
 	flags.BoolVar(&opt.noAnalyze, "no-analyze", false, "leave the tables' statistics as they are")
 	flags.BoolVar(&opt.explain, "explain", false, "say what would be done and why, and do nothing")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
@@ -91,6 +100,9 @@ func newLoadCommand(a *app) *cobra.Command {
 // the memory: the default of --max-record follows --memory.
 func (opt *loadOptions) settle(cmd *cobra.Command) error {
 	half := opt.memory / 2
+	if opt.cfg.RetryFor == 0 {
+		opt.cfg.RetryFor = -1 // the loader's zero is its default
+	}
 	if !cmd.Flags().Changed("max-record") {
 		opt.maxRecord = min(opt.maxRecord, half)
 	}
@@ -115,6 +127,7 @@ func (a *app) runLoad(ctx context.Context, opt loadOptions, inputs []tableInput)
 	defer opt.limitMemory()()
 	cfg := opt.cfg
 	cfg.Conn = server
+	cfg.Log = a.loadLog()
 	cfg.Memory, cfg.Batch, cfg.MaxRecord = opt.memory, int(opt.batch), int(opt.maxRecord)
 	tables, err := openTables(ctx, cfg, inputs)
 	if err != nil {
@@ -211,6 +224,10 @@ func (a *app) loadTable(ctx context.Context, t openTable, analyze bool) (done ta
 	defer stop()
 	for _, file := range t.Files {
 		result, err := t.loader.Load(ctx, a.input(file))
+		if complete, ok := errors.AsType[*loader.CompleteError](err); ok {
+			a.note("nothing to do: %v", complete)
+			result, err = loader.Result{Before: complete.Rows, Elapsed: result.Elapsed}, nil
+		}
 		done.add(result)
 		stored.Add(storedSize([]string{file}))
 		if err != nil {

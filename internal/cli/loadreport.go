@@ -2,6 +2,7 @@ package cli
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -20,7 +21,8 @@ type loadReport struct {
 // A tableLoad is the part of a load that went into one table.
 type tableLoad struct {
 	Table          string  `json:"table"`
-	Rows           int64   `json:"rows"`
+	Before         int64   `json:"before"` // rows stored by earlier runs of the same load
+	Rows           int64   `json:"rows"`   // stored by this run
 	Bytes          int64   `json:"bytes"`
 	Batches        int64   `json:"batches"`
 	Seconds        float64 `json:"seconds"`
@@ -28,13 +30,16 @@ type tableLoad struct {
 	CopyingSeconds float64 `json:"copying_seconds"`
 	AnalyzeSeconds float64 `json:"analyze_seconds"`
 	InDoubt        int64   `json:"in_doubt,omitempty"`
+	Resumable      bool    `json:"resumable,omitempty"` // unfinished, and the next run goes on
 
 	elapsed time.Duration
 }
 
 // add counts the result of one more input.
 func (t *tableLoad) add(r loader.Result) {
+	t.Before += r.Before
 	t.Rows += r.Rows
+	t.Resumable = r.Resumable
 	t.Bytes += r.Bytes
 	t.Batches += r.Batches
 	t.InDoubt += r.InDoubt
@@ -60,7 +65,16 @@ func (a *app) printLoad(report loadReport, failure error) error {
 	if failure != nil {
 		return nil
 	}
-	return printTable(a.Stdout, []string{"table", ">rows", ">bytes", ">time", ">rows/s"}, report.rows())
+	head := []string{"table", ">rows", ">bytes", ">time", ">rows/s"}
+	if report.resumed() {
+		head = append(head, ">rows before")
+	}
+	return printTable(a.Stdout, head, report.rows())
+}
+
+// resumed reports whether earlier runs had stored rows.
+func (r loadReport) resumed() bool {
+	return slices.ContainsFunc(r.Tables, func(t tableLoad) bool { return t.Before > 0 })
 }
 
 // total returns how many rows the tables got, and how long that took without
@@ -87,11 +101,16 @@ func (r loadReport) rows() [][]string {
 	var sum tableLoad
 	var rows [][]string
 	line := func(t tableLoad) []string {
-		return []string{t.Table, count(t.Rows), size(t.Bytes), seconds(t.elapsed), count(rate(t.Rows, t.elapsed))}
+		cells := []string{t.Table, count(t.Rows), size(t.Bytes), seconds(t.elapsed), count(rate(t.Rows, t.elapsed))}
+		if r.resumed() {
+			cells = append(cells, count(t.Before))
+		}
+		return cells
 	}
 	for _, t := range r.Tables {
 		rows = append(rows, line(t))
 		sum.Rows += t.Rows
+		sum.Before += t.Before
 		sum.Bytes += t.Bytes
 		sum.elapsed += t.elapsed
 	}
@@ -106,19 +125,24 @@ func (r loadReport) rows() [][]string {
 func (r loadReport) stored() string {
 	var parts []string
 	var rows, doubt int64
+	resumable := false
 	for _, t := range r.Tables {
-		rows += t.Rows
+		rows += t.Before + t.Rows
 		doubt += t.InDoubt
-		parts = append(parts, fmt.Sprintf("%s %s", t.Table, plural(t.Rows, "row")))
+		resumable = resumable || t.Resumable
+		parts = append(parts, fmt.Sprintf("%s %s", t.Table, plural(t.Before+t.Rows, "row")))
 	}
 	text := "nothing"
-	if rows > 0 {
+	switch {
+	case resumable:
+		text = strings.Join(parts, ", ") + "; run the same command again to go on from there"
+	case rows > 0:
 		text = strings.Join(parts, ", ") + "; they stay there, and --replace empties the tables before the next load"
 	}
 	if r.Emptied {
 		text += " (--replace had emptied the tables)"
 	}
-	if doubt > 0 {
+	if doubt > 0 && !resumable {
 		text += fmt.Sprintf("; %s more may be stored or not: the server did not answer their COMMIT", plural(doubt, "row"))
 	}
 	return text

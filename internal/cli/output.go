@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/dustin/go-humanize"
@@ -23,13 +24,32 @@ func (a *app) printJSON(v any) error {
 
 // note tells the user something that is no answer and no error.
 func (a *app) note(format string, args ...any) {
-	if !a.quiet {
-		fmt.Fprintf(a.Stderr, format+"\n", args...)
+	if a.quiet {
+		return
 	}
+	if isTerminal(a.Stderr) {
+		format = "\r\x1b[K" + format // there may be a progress bar on the line
+	}
+	fmt.Fprintf(a.Stderr, format+"\n", args...)
+}
+
+// A sharedWriter lets goroutines write in turn.
+type sharedWriter struct {
+	mu sync.Mutex
+	w  io.Writer
+}
+
+func (s *sharedWriter) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.w.Write(p)
 }
 
 // isTerminal reports whether f, a reader or writer, is a terminal.
 func isTerminal(f any) bool {
+	if shared, ok := f.(*sharedWriter); ok {
+		return isTerminal(shared.w)
+	}
 	file, ok := f.(interface{ Fd() uintptr })
 	return ok && term.IsTerminal(int(file.Fd()))
 }

@@ -3,6 +3,7 @@ package ledger
 import (
 	"context"
 	"crypto/rand"
+	"encoding/json"
 	"fmt"
 	"strings"
 
@@ -154,8 +155,12 @@ func giveKeys(ctx context.Context, tx pgx.Tx, t Target, lanes []Lane, samples []
 }
 
 func insertJob(ctx context.Context, tx pgx.Tx, t Target, j *Job) error {
-	_, err := tx.Exec(ctx, `INSERT INTO `+t.Jobs()+` (id, target, target_oid, file_node, kind, name, fingerprint, progress)
-		VALUES ($1::text, $2::text, $3::oid, $4::oid, $5::text, $6::text, $7::jsonb, $8::text)`,
-		j.ID, t.Table.Name, j.TableOID, j.FileNode, string(j.Kind), j.Name, j.Fingerprint, j.Progress)
+	fingerprint, err := json.Marshal(j.Fingerprint)
+	if err != nil {
+		return err
+	}
+	_, err = tx.Exec(ctx, `INSERT INTO `+t.Jobs()+` (id, target, target_oid, file_node, kind, name, fingerprint, progress)
+		VALUES ($1::text, $2::text, $3::oid, $4::oid, $5::text, $6::text, $7::text::jsonb, $8::text)`,
+		j.ID, t.Table.Name, j.TableOID, j.FileNode, string(j.Kind), j.Name, string(fingerprint), j.Progress)
 	return err
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 )
@@ -31,8 +32,14 @@ func Complete(ctx context.Context, conn *pgx.Conn, t Target, j *Job, bytes int64
 	if _, err := conn.Exec(ctx, "DROP TABLE "+j.Progress); err != nil {
 		return fmt.Errorf("end the job: %w", err)
 	}
-	_, err = conn.Exec(ctx, `UPDATE `+t.Jobs()+` SET progress = NULL, finished = clock_timestamp(), rows = $2::bigint, rejected = $3::bigint, bytes = $4::bigint
-		WHERE id = $1::text`, j.ID, rows, rejected, bytes)
+	// The caller's transaction may be as old as the job. Where the table of jobs is
+	// distributed itself, an UPDATE cannot call clock_timestamp.
+	var now time.Time
+	if err := conn.QueryRow(ctx, "SELECT clock_timestamp()").Scan(&now); err != nil {
+		return fmt.Errorf("end the job: %w", err)
+	}
+	_, err = conn.Exec(ctx, `UPDATE `+t.Jobs()+` SET progress = NULL, finished = $5::timestamptz, rows = $2::bigint, rejected = $3::bigint, bytes = $4::bigint
+		WHERE id = $1::text`, j.ID, rows, rejected, bytes, now)
 	if err != nil {
 		return fmt.Errorf("end the job: %w", err)
 	}

@@ -14,6 +14,7 @@ package ledger
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -108,15 +109,21 @@ const jobColumns = `id, name, fingerprint::text, target_oid, file_node, kind, co
 
 func scanJob(row pgx.CollectableRow) (*Job, error) {
 	var j Job
-	var kind string
+	var kind, fingerprint string
 	var finished *time.Time
-	err := row.Scan(&j.ID, &j.Name, &j.Fingerprint, &j.TableOID, &j.FileNode, &kind, &j.Progress, &j.Rejects,
+	err := row.Scan(&j.ID, &j.Name, &fingerprint, &j.TableOID, &j.FileNode, &kind, &j.Progress, &j.Rejects,
 		&j.Begun, &finished, &j.Rows, &j.Rejected, &j.Bytes)
+	if err != nil {
+		return nil, err
+	}
 	j.Kind = citus.Kind(kind)
 	if finished != nil {
 		j.Finished = *finished
 	}
-	return &j, err
+	if err := json.Unmarshal([]byte(fingerprint), &j.Fingerprint); err != nil {
+		return nil, fmt.Errorf("the input's fingerprint: %w", err)
+	}
+	return &j, nil
 }
 
 // A DeniedError reports that the role may not keep progress.
