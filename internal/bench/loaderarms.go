@@ -2,6 +2,7 @@ package bench
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -47,6 +48,7 @@ func (b *Bench) config(p Point) loader.Config {
 	return loader.Config{
 		Conn: b.cfg.Conn, Table: b.place.table(p.Shards), Route: p.Route, Header: loader.HeaderYes, Streams: streams,
 		Batch: int(p.Batch), Memory: max(loader.DefaultMemory, 4*int64(streams*max(b.nodes, 1))*p.Batch), NodeMap: b.cfg.NodeMap,
+		Job: rand.Text(), // the same file is loaded again and again
 	}
 }
 
