@@ -1,5 +1,20 @@
 package bench
 
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+
+	"github.com/jackc/pgx/v5"
+
+	"shardload/internal/localpg"
+)
+
 // A ScaleResult is the throughput of an arm on a cluster of that many workers, each
 // node of which may use the same share of a core.
 type ScaleResult struct {
@@ -10,4 +25,106 @@ type ScaleResult struct {
 	Median  float64 `json:"rows_per_second"`
 	Low     float64 `json:"rows_per_second_low"`
 	High    float64 `json:"rows_per_second_high"`
+}
+
+// A ScaleConfig says how to simulate a growing cluster on this machine.
+type ScaleConfig struct {
+	Config // what to measure; its server is ignored
+	// Workers are the sizes of the clusters. Empty means 1, 2, 4 and 8.
+	Workers []int
+	// Cores is the share of a core that each node may use. Zero means 0.2, or less
+	// where the largest cluster would need more than half of this machine.
+	Cores float64
+	// Connect understands a connection string.
+	Connect func(dsn string) (*pgx.ConnConfig, error)
+}
+
+// scaleStreams is the number of streams of each worker.
+const scaleStreams = 2
+
+// withDefaults returns c with its zero fields filled in.
+func (c ScaleConfig) withDefaults() ScaleConfig {
+	c.Config = c.Config.withDefaults()
+	if len(c.Workers) == 0 {
+		c.Workers = []int{1, 2, 4, 8}
+	}
+	if c.Cores == 0 {
+		half := float64(runtime.NumCPU()) / 2
+		c.Cores = min(0.2, math.Floor(100*half/float64(slices.Max(c.Workers)+1))/100)
+	}
+	if len(c.Arms) == 0 {
+		c.Arms = []string{"shardload:shard", "shardload:coordinator", "psql"}
+	}
+	return c
+}
+
+// Scale measures on clusters of more and more workers, whose nodes may use the same
+// small share of a core each, so that they set the pace and not this machine. It
+// needs control groups that this process may make. When ctx ends it returns what it
+// has so far, with the error.
+func Scale(ctx context.Context, cfg ScaleConfig) (Report, error) {
+	cfg = cfg.withDefaults()
+	var report Report
+	for _, workers := range cfg.Workers {
+		one, err := scaleTo(ctx, cfg, workers)
+		report.Environment = one.Environment
+		report.Skipped = append(report.Skipped, one.Skipped...)
+		for _, g := range one.Groups() {
+			rates := g.Rates()
+			report.Scale = append(report.Scale, ScaleResult{Arm: g.Arm().Arm, Workers: workers, Cores: cfg.Cores, Runs: len(rates),
+				Median: g.Median(), Low: rates[0], High: rates[len(rates)-1]})
+		}
+		if err != nil {
+			return report, err
+		}
+	}
+	report.Environment.Simulated = fmt.Sprintf("clusters of %v workers on this machine, each node limited to %g of a core, %d streams of each worker; the client is not limited",
+		cfg.Workers, cfg.Cores, scaleStreams)
+	report.Complete = true
+	return report, nil
+}
+
+// scaleTo measures on a cluster of that many workers.
+func scaleTo(ctx context.Context, cfg ScaleConfig, workers int) (report Report, err error) {
+	limits := make([]*cpuLimit, workers+1)
+	defer func() { // last of all, when the servers have ended
+		for _, limit := range limits {
+			if limit != nil {
+				err = errors.Join(err, limit.remove())
+			}
+		}
+	}()
+	for i := range limits {
+		name := fmt.Sprintf("shardload-bench-%d-%d", os.Getpid(), i)
+		if limits[i], err = newCPULimit(cgroups, name, cfg.Cores); err != nil {
+			return report, fmt.Errorf("a simulated scale-out needs control groups for the CPU that this user may make (root may, on most machines): %w", err)
+		}
+	}
+	cfg.Note("starting a coordinator and %d workers", workers)
+	cluster, err := localpg.Start(ctx, localpg.Config{Workers: workers})
+	if err != nil {
+		return report, err
+	}
+	defer func() { err = errors.Join(err, cluster.Stop()) }()
+	one := cfg.Config
+	one.DSN = cluster.DSN()
+	if one.Conn, err = cfg.Connect(one.DSN); err != nil {
+		return report, err
+	}
+	one.Streams, one.Batches = []int{scaleStreams * workers}, one.Batches[:1]
+	one.Dir = filepath.Join(cfg.Dir, fmt.Sprint(workers))
+	if err := os.Mkdir(one.Dir, 0o755); err != nil {
+		return report, err
+	}
+	b, err := Open(ctx, one)
+	if err != nil {
+		return report, err
+	}
+	defer func() { err = errors.Join(err, b.Close(ctx)) }()
+	for i, node := range cluster.Nodes() { // now that the tables are made, which takes longer
+		if err := limits[i].add(node.PID); err != nil {
+			return report, fmt.Errorf("limit %s: %w", node.Name, err)
+		}
+	}
+	return b.Run(ctx)
 }

@@ -31,6 +31,10 @@ list is the base; the others are tried one at a time beside it, or all combined 
 It runs on a private cluster as demo does, or on --dsn, in a schema of its own that it
 drops at the end. DATABASE_URL and PG* variables do not count.
 
+--scale measures something else: private clusters of 1, 2, 4 and 8 workers, each node
+of which may use the same small share of a core, by control groups. So the nodes set
+the pace, as they do in real life, and not this machine.
+
 The directory --out gets report.html (one file, with its charts), the charts as SVG
 and PNG, results.jsonl, results.csv, batches.csv, and results.bench.txt for benchstat.`
 
@@ -41,6 +45,10 @@ type benchOptions struct {
 	out     string
 	workers int // -1: two if there is Citus
 	yes     bool
+
+	scale        bool
+	scaleWorkers []int
+	scaleCores   float64
 }
 
 func newBenchCommand(a *app) *cobra.Command {
@@ -56,6 +64,7 @@ func newBenchCommand(a *app) *cobra.Command {
   shardload bench --arms shardload,psql --streams 2,4,8 --batch 4MiB,16MiB --cross
   shardload bench --dsn postgres://me@db.example.com/scratch --rows 5_000_000 --out before
   shardload bench --rival 'mine=myloader --workers {workers} --into {table} {dsn} {file}'
+  shardload bench --scale --out scale
   shardload bench compare before after`,
 		Args: cobra.ArbitraryArgs,
 	}
@@ -93,6 +102,9 @@ func addBenchFlags(cmd *cobra.Command, opt *benchOptions) {
 	flags.StringVar(&opt.out, "out", "", "directory for the report (default: shardload-bench/TIME)")
 	flags.IntVar(&opt.workers, "workers", opt.workers, "Citus workers of the private cluster; 0 for plain PostgreSQL (default: 2, or 0 without Citus)")
 	flags.Lookup("workers").DefValue = "0" // pflag adds no default of its own then
+	flags.BoolVar(&opt.scale, "scale", false, "simulate clusters of more and more workers on this machine instead")
+	countsFlag(cmd, &opt.scaleWorkers, "scale-workers", "with --scale, the clusters' workers (default: 1, 2, 4, 8)")
+	flags.Float64Var(&opt.scaleCores, "scale-cores", 0, "with --scale, the cores of each node (default: 0.2, or less so that all need half of this machine)")
 	flags.BoolVar(&opt.yes, "yes", false, "make and drop a schema on --dsn without asking")
 }
 
@@ -100,6 +112,18 @@ func addBenchFlags(cmd *cobra.Command, opt *benchOptions) {
 func (opt *benchOptions) settle(cmd *cobra.Command, a *app) error {
 	if a.dsn != "" && cmd.Flags().Changed("workers") {
 		return usagef(cmd, "--workers is about a private cluster; --dsn names another")
+	}
+	if opt.scale && (a.dsn != "" || cmd.Flags().Changed("workers")) {
+		return usagef(cmd, "--scale makes private clusters of its own: without --dsn and --workers")
+	}
+	if opt.scaleCores < 0 {
+		return usagef(cmd, "--scale-cores must be above 0")
+	}
+	if opt.scale && !cmd.Flags().Changed("rows") {
+		opt.cfg.Rows = []int64{defaultScaleRows}
+	}
+	if opt.scale && !cmd.Flags().Changed("repeat") {
+		opt.cfg.Repeat = 3
 	}
 	for _, r := range opt.rivals {
 		name, command, ok := strings.Cut(r, "=")
@@ -122,6 +146,9 @@ func (opt *benchOptions) settle(cmd *cobra.Command, a *app) error {
 
 // runBench finds a server, measures there, and cleans up whatever happens.
 func (a *app) runBench(cmd *cobra.Command, opt benchOptions) (err error) {
+	if opt.scale {
+		return a.runScale(cmd.Context(), opt)
+	}
 	ctx := cmd.Context()
 	server, dsn, stop, err := a.benchServer(ctx, opt.workers)
 	if err != nil {
@@ -133,14 +160,11 @@ func (a *app) runBench(cmd *cobra.Command, opt benchOptions) (err error) {
 			return err
 		}
 	}
-	dir, err := os.MkdirTemp("", "shardload-bench-")
+	dir, remove, err := benchDir()
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	if err := os.Chmod(dir, 0o755); err != nil { // for a server that reads files itself
-		return err
-	}
+	defer func() { err = errors.Join(err, remove()) }()
 	cfg := opt.cfg
 	cfg.Conn, cfg.DSN, cfg.Dir, cfg.Note = server, dsn, dir, a.note
 	report, err := a.bench(ctx, cfg)
@@ -148,6 +172,19 @@ func (a *app) runBench(cmd *cobra.Command, opt benchOptions) (err error) {
 		return err
 	}
 	return errors.Join(err, a.reportBench(report, opt.out))
+}
+
+// benchDir makes a directory for input files, which a server can enter that reads
+// files itself. The caller removes it.
+func benchDir() (dir string, remove func() error, err error) {
+	if dir, err = os.MkdirTemp("", "shardload-bench-"); err != nil {
+		return "", nil, err
+	}
+	remove = func() error { return os.RemoveAll(dir) }
+	if err := os.Chmod(dir, 0o755); err != nil {
+		return "", nil, errors.Join(err, remove())
+	}
+	return dir, remove, nil
 }
 
 // bench measures. The report holds what there is, also after an error.

@@ -9,11 +9,12 @@ import (
 
 // A benchJSON is the answer of bench for machines.
 type benchJSON struct {
-	Complete    bool              `json:"complete"`
-	Out         string            `json:"out"`
-	Environment bench.Environment `json:"environment"`
-	Results     []bench.Result    `json:"results"`
-	Skipped     []bench.Skip      `json:"skipped,omitempty"`
+	Complete    bool                `json:"complete"`
+	Out         string              `json:"out"`
+	Environment bench.Environment   `json:"environment"`
+	Results     []bench.Result      `json:"results,omitempty"`
+	Scale       []bench.ScaleResult `json:"scale,omitempty"`
+	Skipped     []bench.Skip        `json:"skipped,omitempty"`
 }
 
 // reportBench writes the report's files and prints the answer.
@@ -22,9 +23,13 @@ func (a *app) reportBench(report bench.Report, out string) error {
 		return err
 	}
 	if a.json {
-		return a.printJSON(benchJSON{report.Complete, out, report.Environment, report.Results, report.Skipped})
+		return a.printJSON(benchJSON{report.Complete, out, report.Environment, report.Results, report.Scale, report.Skipped})
 	}
-	if err := a.printBench(report); err != nil {
+	show := a.printBench
+	if len(report.Scale) > 0 {
+		show = a.printScale
+	}
+	if err := show(report); err != nil {
 		return err
 	}
 	for _, s := range report.Skipped {

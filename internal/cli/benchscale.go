@@ -1,0 +1,58 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+
+	"shardload/internal/bench"
+	"shardload/internal/localpg"
+)
+
+// defaultScaleRows are fewer than otherwise, since the nodes are slow.
+const defaultScaleRows = 200_000
+
+// runScale measures on simulated clusters.
+func (a *app) runScale(ctx context.Context, opt benchOptions) (err error) {
+	if !localpg.HasCitus() {
+		return errors.New("a scale-out needs the Citus extension, which is not installed beside this PostgreSQL")
+	}
+	if err := forgetServers(); err != nil {
+		return err
+	}
+	dir, remove, err := benchDir()
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, remove()) }()
+	cfg := bench.ScaleConfig{Config: opt.cfg, Workers: opt.scaleWorkers, Cores: opt.scaleCores,
+		Connect: func(dsn string) (*pgx.ConnConfig, error) { return parseDSN(dsn, "the private cluster") }}
+	cfg.Dir, cfg.Note = dir, a.note
+	report, err := bench.Scale(ctx, cfg)
+	if len(report.Scale) == 0 && err != nil {
+		return err
+	}
+	report.Environment.Version = readVersion().Version
+	report.Environment.Command = commandLine(a.Args)
+	return errors.Join(err, a.reportBench(report, opt.out))
+}
+
+// printScale prints a line for each arm and size.
+func (a *app) printScale(report bench.Report) error {
+	first := map[string]bench.ScaleResult{}
+	var rows [][]string
+	for _, s := range report.Scale {
+		if _, ok := first[s.Arm]; !ok {
+			first[s.Arm] = s
+		}
+		one := first[s.Arm]
+		rows = append(rows, []string{fmt.Sprint(s.Workers), s.Arm, count(int64(s.Median)), count(int64(s.Low)), count(int64(s.High)), fmt.Sprint(s.Runs),
+			fmt.Sprintf("%.2f", s.Median/one.Median), fmt.Sprintf("%.2f", float64(s.Workers)/float64(one.Workers))})
+	}
+	if _, err := fmt.Fprintf(a.Stdout, "%s, Citus %s; each node may use %g of a core\n\n", report.Environment.Server, report.Environment.Citus, report.Scale[0].Cores); err != nil {
+		return err
+	}
+	return printTable(a.Stdout, []string{">workers", "arm", ">rows/s", ">from", ">to", ">runs", ">times", ">ideal"}, rows)
+}
