@@ -30,7 +30,8 @@ difference. It changes nothing.
 once. Read the files as they were loaded (--header, --null, --delimiter, --encoding).
 Where contents differ it names the columns and, up to ten, the tenants: values of the
 distribution column, or of the primary key of a table that is not distributed. Nothing
-should write to the tables meanwhile.
+should write to the tables meanwhile. Records that the load has rejected are left out if
+their list is named with --rejects.
 
 Without arguments the dataset's tables are checked for placement and integrity. For
 tables of your own, name the table and the files that it was loaded from.`
@@ -43,6 +44,7 @@ type verifyOptions struct {
 	encoding  string
 	maxRecord int64
 	deep      bool
+	rejects   []string
 }
 
 func newVerifyCommand(a *app) *cobra.Command {
@@ -60,6 +62,7 @@ func newVerifyCommand(a *app) *cobra.Command {
 	flags.StringVar(&table, "table", "", "the table that the files belong to, as SQL writes it")
 	choiceFlag(cmd, &opt.header, "header", "whether the first record names the columns", loader.HeaderAuto, loader.HeaderYes, loader.HeaderNo)
 	flags.BoolVar(&opt.deep, "deep", false, "compare contents, not only counts")
+	flags.StringArrayVar(&opt.rejects, "rejects", nil, "TABLE.rejects.jsonl of the load: records that the table need not have (may be repeated)")
 	flags.Var(delimiterValue{&opt.delimiter}, "delimiter", `the character between fields, or "tab"`)
 	flags.StringVar(&opt.null, "null", "", "the unquoted string that means NULL (default: the empty one)")
 	flags.StringVar(&opt.encoding, "encoding", opt.encoding, "the files' encoding, by PostgreSQL's name")
@@ -70,6 +73,9 @@ func newVerifyCommand(a *app) *cobra.Command {
 		}
 		if opt.deep && len(args) == 0 {
 			return usagef(cmd, "--deep compares with files: name a directory, or --table and files")
+		}
+		if len(opt.rejects) > 0 && (!opt.deep || table == "") {
+			return usagef(cmd, "--rejects is about one table's contents: say --deep and --table")
 		}
 		var tables []tableInput
 		if len(args) > 0 || table != "" {
@@ -140,7 +146,7 @@ func (a *app) compare(ctx context.Context, tables []tableInput, opt verifyOption
 		a.note("%s: comparing the contents with %s", t.Table, plural(int64(len(t.Files)), "file"))
 		cfg := verify.DeepConfig{Conn: server, Table: t.Table, Format: verify.Format{
 			Header: verify.Header(opt.header), Null: opt.null, Delimiter: opt.delimiter, Encoding: opt.encoding, MaxRecord: int(opt.maxRecord),
-		}}
+		}, Rejects: opt.rejects}
 		for _, file := range t.Files {
 			cfg.Inputs = append(cfg.Inputs, verify.File(file))
 		}

@@ -79,6 +79,9 @@ func (a *app) printVerify(r verifyReport) error {
 // contents says what of a table was compared.
 func contents(d verify.DeepCheck) string {
 	text := fmt.Sprintf("%s of %s", plural(int64(len(d.Database.Columns)), "column"), plural(d.Database.Rows, "row"))
+	if d.Rejected > 0 {
+		text += "; " + plural(d.Rejected, "rejected record") + " left out"
+	}
 	if len(d.NotCompared) > 0 {
 		text += "; not in the input: " + strings.Join(d.NotCompared, ", ")
 	}

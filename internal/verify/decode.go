@@ -26,6 +26,8 @@ type sink interface {
 	add(r *row)
 	// refuse takes a record that no table can have.
 	refuse(u Unloadable)
+	// reject takes a record that the load has rejected.
+	reject()
 }
 
 // A decoder turns the records of chunks into rows. It stays with one goroutine.
@@ -76,6 +78,10 @@ func (dec *decoder) decode(ctx context.Context, c *chunk) error {
 		start := offset
 		offset += int32(dec.scan.Size())
 		if c.first && start == 0 && lay.header {
+			continue
+		}
+		if dec.d.rejects.count > 0 && dec.d.rejects.has(c.input, dec.scan.Line(), dec.scan.Record()) {
+			dec.sink.reject()
 			continue
 		}
 		err := dec.check(lay, checkText)

@@ -33,6 +33,10 @@ type DeepConfig struct {
 	// Format is how files are to be read: as they were loaded.
 	Format Format
 
+	// Rejects has the files of records that the load rejected (TABLE.rejects.jsonl).
+	// The table is not expected to have them.
+	Rejects []string
+
 	// Procs is the number of goroutines that decode. Zero means one per CPU.
 	Procs int
 
@@ -72,6 +76,7 @@ type deep struct {
 	conn    *pgx.Conn
 	table   *catalog.Table
 	session session
+	rejects rejects
 	layouts []*layout // of the inputs; nil for one without records
 	columns []column  // that are compared, in the table's order
 	key     []int     // indexes in columns of what names a tenant, nil if nothing does
@@ -96,8 +101,12 @@ func (d *deep) run(ctx context.Context) (check DeepCheck, err error) {
 	if err != nil {
 		return check, err
 	}
+	if mine.rejected != d.rejects.count {
+		return check, fmt.Errorf("of %s that were rejected the inputs have %d: they have changed since, or it is another load's list",
+			plural(d.rejects.count, "record"), mine.rejected)
+	}
 	check.Input, check.Database = mine.sums.Table(), theirs
-	check.Unloadable = mine.unloadable
+	check.Unloadable, check.Rejected = mine.unloadable, mine.rejected
 	check.compare()
 	if !check.Same() {
 		err = d.locate(ctx, mine, &check)
@@ -121,6 +130,9 @@ func (d *deep) prepare(ctx context.Context) (err error) {
 		return err
 	}
 	if err := d.readLayouts(); err != nil {
+		return err
+	}
+	if d.rejects, err = readRejects(d.cfg.Rejects, d.cfg.Inputs); err != nil {
 		return err
 	}
 	if err := d.readForms(ctx); err != nil {

@@ -88,7 +88,7 @@ func find(t *testing.T, conn *pgx.Conn, file string, damages map[string]damage) 
 			t.Errorf("%s: %q; columns that differ (-want +got):\n%s", name, check.Problem, diff)
 		}
 		ignore := cmpopts.IgnoreFields(verify.TenantDifference{}, "First", "Query")
-		if diff := cmp.Diff(d.tenants, check.Tenants, ignore, cmpopts.EquateEmpty()); diff != "" {
+		if diff := cmp.Diff(d.tenants, check.Tenants, ignore, cmpopts.IgnoreUnexported(verify.TenantDifference{}), cmpopts.EquateEmpty()); diff != "" {
 			t.Errorf("%s: tenants (-want +got):\n%s", name, diff)
 		}
 		exec(t, conn, d.undo)
@@ -266,5 +266,29 @@ func TestDeepCountsUnloadableRecords(t *testing.T) {
 	}
 	if len(check.Columns) > 0 || check.Input.Rows != 2 || check.Same() {
 		t.Errorf("columns %q differ, %d rows in the input, same: %t", check.Columns, check.Input.Rows, check.Same())
+	}
+}
+
+// What the load has rejected is not expected in the table; a list of other records
+// is refused.
+func TestDeepLeavesRejectsOut(t *testing.T) {
+	conn := pgtest.Connect(t, pgtest.Plain(t))
+	exec(t, conn, "CREATE TABLE t (a int PRIMARY KEY, b text)", "INSERT INTO t VALUES (1, 'x'), (2, 'y')")
+	file := writeFile(t, "t.csv", "1,x\n2,y\n1,\"twice\"\nz,\xff\n")
+	for name, tt := range map[string]struct{ list, want string }{
+		"all": {`{"input":"/elsewhere/t.csv","line":3,"offset":8,"record":"1,\"twice\"","sqlstate":"23505","reason":"duplicate"}` + "\n" +
+			`{"input":"t.csv","line":4,"offset":18,"record_base64":"eiz/","sqlstate":"22021","reason":"encoding"}` + "\n", ""},
+		"another record": {`{"input":"t.csv","line":2,"record":"2,yy"}`, "of 1 record that were rejected the inputs have 0"},
+		"another input":  {`{"input":"u.csv","line":2,"record":"2,y"}`, `is about line 2 of "u.csv", which is not compared here`},
+		"no list":        {`1,x`, "entry 1: json"},
+	} {
+		cfg := verify.DeepConfig{Conn: conn.Config(), Table: "t", Inputs: []verify.Input{verify.File(file)}, Rejects: []string{writeFile(t, "t.rejects.jsonl", tt.list)}}
+		check, err := verify.Deep(context.Background(), cfg)
+		switch {
+		case tt.want == "" && (err != nil || !check.Same() || check.Rejected != 2):
+			t.Errorf("%s: %v, %d rejected, %s", name, err, check.Rejected, check.Problem)
+		case tt.want != "" && (err == nil || !strings.Contains(err.Error(), tt.want)):
+			t.Errorf("%s: %v, want %q", name, err, tt.want)
+		}
 	}
 }

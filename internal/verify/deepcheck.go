@@ -22,6 +22,9 @@ type DeepCheck struct {
 	// Unloadable says which records of the inputs no table can have.
 	Unloadable Unloadable `json:"unloadable"`
 
+	// Rejected is how many records were left out because the load had rejected them.
+	Rejected int64 `json:"rejected,omitempty"`
+
 	// Columns has the columns whose checksums differ. It is empty, too, if rows have
 	// exchanged values.
 	Columns []string `json:"columns,omitempty"`
@@ -120,6 +123,8 @@ func (c *DeepCheck) detail(t TenantDifference) string {
 	text := strings.Join(name, ", ") + fmt.Sprintf(": %s in the input, %d in the table", plural(t.InputRows, "row"), t.DatabaseRows)
 	switch {
 	case t.InputRows != t.DatabaseRows:
+	case t.rowsAlone:
+		text += "; differs"
 	case len(t.Columns) > 0:
 		text += "; differs in " + some(t.Columns)
 	default:
@@ -149,7 +154,7 @@ func (c *DeepCheck) next() string {
 	if len(c.Tenants) > 0 {
 		return "if nobody changed the table since the load, load the input again with --replace"
 	}
-	return "mend these records and load them"
+	return "mend these records and load them; if the load has rejected them, name its list with --rejects"
 }
 
 // maxSome is how many names a line has.

@@ -25,6 +25,8 @@ type TenantDifference struct {
 
 	// Query shows its rows, "" without a key.
 	Query string `json:"query,omitempty"`
+
+	rowsAlone bool // which columns differ was not looked at
 }
 
 // Parts says how much of what differs was searched for tenants. The rows are
@@ -128,6 +130,7 @@ func (d *deep) difference(mine, theirs *tenant, columns []column) TenantDifferen
 		}
 	}
 	t.Query = d.tenantQuery(t.Key)
+	t.rowsAlone = columns == nil
 	return t
 }
 

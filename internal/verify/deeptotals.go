@@ -35,6 +35,7 @@ type totals struct {
 	sums       *checksum.Accumulator
 	shares     [shares]tally
 	unloadable Unloadable
+	rejected   int64
 }
 
 func newTotals(d *deep) *totals {
@@ -65,9 +66,12 @@ func (t *totals) add(r *row) {
 
 func (t *totals) refuse(u Unloadable) { t.unloadable.merge(u) }
 
+func (t *totals) reject() { t.rejected++ }
+
 func (t *totals) merge(o *totals) {
 	t.sums.Merge(o.sums)
 	t.unloadable.merge(o.unloadable)
+	t.rejected += o.rejected
 	for i := range t.shares {
 		t.shares[i].merge(o.shares[i])
 	}

@@ -118,6 +118,7 @@ func (t *tenants) add(r *row) {
 }
 
 func (t *tenants) refuse(Unloadable) {}
+func (t *tenants) reject()           {}
 
 // clean forgets the tenants of parts that are looked at no more.
 func (t *tenants) clean() {
