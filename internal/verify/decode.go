@@ -16,8 +16,7 @@ import (
 type row struct {
 	hashes []int64
 	nulls  []bool
-	input  int
-	line   int64
+	at     position
 	raw    []byte // the record
 }
 
@@ -51,7 +50,7 @@ type decoder struct {
 
 // waiting is a row of which a hash is not known yet.
 type waiting struct {
-	line       int64
+	at         position
 	start, end int32 // of the record in the chunk
 }
 
@@ -89,15 +88,20 @@ func (dec *decoder) decode(ctx context.Context, c *chunk) error {
 			err = c.err
 		}
 		if err != nil {
-			dec.sink.refuse(in.unloadable(c.input, dec.scan.Line(), err))
+			dec.sink.refuse(dec.d.unloadable(dec.position(c), err))
 			continue
 		}
-		dec.record(lay, c.input, start)
+		dec.record(lay, dec.position(c), start)
 	}
 	if len(dec.waiting) == 0 {
 		return nil
 	}
 	return dec.settle(ctx, c)
+}
+
+// position returns where the record is on which the scanner stands.
+func (dec *decoder) position(c *chunk) position {
+	return position{input: c.input, block: c.block, line: dec.scan.Line()}
 }
 
 // check finds what is no record.
@@ -122,10 +126,10 @@ func (dec *decoder) check(lay *layout, text bool) error {
 
 // record hashes the values of the record on which the scanner stands, and hands
 // the row on if it is sure of all.
-func (dec *decoder) record(lay *layout, input int, start int32) {
+func (dec *decoder) record(lay *layout, at position, start int32) {
 	raw := dec.scan.Record()
 	r := &dec.row
-	r.input, r.line, r.raw = input, dec.scan.Line(), raw
+	r.at, r.raw = at, raw
 	dec.scratch = dec.scratch[:0]
 	asked := false
 	for i, field := range lay.fields {
@@ -154,14 +158,14 @@ func (dec *decoder) record(lay *layout, input int, start int32) {
 		dec.sink.add(r)
 		return
 	}
-	dec.waiting = append(dec.waiting, waiting{r.line, start, start + int32(len(raw))})
+	dec.waiting = append(dec.waiting, waiting{at, start, start + int32(len(raw))})
 	dec.hashes = append(dec.hashes, r.hashes...)
 	dec.nulls = append(dec.nulls, r.nulls...)
 }
 
 // settle asks the server about the values of the waiting rows and hands these on.
 func (dec *decoder) settle(ctx context.Context, c *chunk) error {
-	n, in := len(dec.d.columns), dec.d.cfg.Inputs[c.input]
+	n := len(dec.d.columns)
 	refused := map[int]Unloadable{}
 	for i := range dec.questions {
 		q := &dec.questions[i]
@@ -171,13 +175,13 @@ func (dec *decoder) settle(ctx context.Context, c *chunk) error {
 		col := &dec.d.columns[i]
 		hashes, bad, err := dec.ask.hashes(ctx, col.cast, q.values)
 		if err != nil {
-			return fmt.Errorf("%s: column %q: %w", in.name, col.Name, err)
+			return fmt.Errorf("%s: column %q: %w", dec.d.cfg.Inputs[c.input].name, col.Name, err)
 		}
 		for k, w := range q.rows {
 			at := q.at[k]
 			dec.hashes[w*n+i] = hashes[at]
 			if reason := bad[at]; reason != nil {
-				refused[w] = in.unloadable(c.input, dec.waiting[w].line, fmt.Errorf("column %q: %w", col.Name, reason))
+				refused[w] = dec.d.unloadable(dec.waiting[w].at, fmt.Errorf("column %q: %w", col.Name, reason))
 			}
 		}
 		q.learn(hashes, bad)
@@ -189,7 +193,7 @@ func (dec *decoder) settle(ctx context.Context, c *chunk) error {
 		}
 		dec.sink.add(&row{
 			hashes: dec.hashes[w*n : (w+1)*n], nulls: dec.nulls[w*n : (w+1)*n],
-			input: c.input, line: wait.line, raw: c.data[wait.start:wait.end],
+			at: wait.at, raw: c.data[wait.start:wait.end],
 		})
 	}
 	return nil

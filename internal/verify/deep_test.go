@@ -87,7 +87,7 @@ func find(t *testing.T, conn *pgx.Conn, file string, damages map[string]damage) 
 		if diff := cmp.Diff(d.columns, check.Columns); diff != "" || check.Problem == "" || check.Same() {
 			t.Errorf("%s: %q; columns that differ (-want +got):\n%s", name, check.Problem, diff)
 		}
-		ignore := cmpopts.IgnoreFields(verify.TenantDifference{}, "First", "Query")
+		ignore := cmpopts.IgnoreFields(verify.TenantDifference{}, "First", "Query", "Records", "Missing", "Extra", "Searched")
 		if diff := cmp.Diff(d.tenants, check.Tenants, ignore, cmpopts.IgnoreUnexported(verify.TenantDifference{}), cmpopts.EquateEmpty()); diff != "" {
 			t.Errorf("%s: tenants (-want +got):\n%s", name, diff)
 		}
@@ -129,6 +129,29 @@ func TestDeepNamesTenants(t *testing.T) {
 			"DELETE FROM visits WHERE tenant = 99; INSERT INTO visits SELECT 30, i, 'page, ' || 30 * i, CASE i % 3 WHEN 1 THEN '' WHEN 2 THEN 'x' END, i % 7 FROM generate_series(1, 50) i",
 			all, []verify.TenantDifference{tenant("30", 50, 0), tenant("99", 0, 1)}},
 	})
+}
+
+// In tenants that differ the records are named that the table does not have.
+func TestDeepNamesRecords(t *testing.T) {
+	conn := pgtest.Connect(t, pgtest.Citus(t))
+	exec(t, conn, "CREATE TABLE visits (tenant bigint, id int, page text, note text, n int)", "SELECT create_distributed_table('visits', 'tenant')")
+	text := header + visits()
+	file := writeFile(t, "visits.csv", text+"1,1,\"page, 1\",\"\",1\n") // its first record twice
+	copyFile(t, conn, "visits", writeFile(t, "once.csv", text), "FORMAT csv, HEADER")
+	exec(t, conn, "UPDATE visits SET n = 77 WHERE tenant = 7 AND id = 3", "DELETE FROM visits WHERE tenant = 8 AND id > 40", "INSERT INTO visits VALUES (9, 1, 'p', NULL, 1)")
+	check := deep(t, conn, "visits", verify.Format{}, file)
+	want := []string{
+		"tenant 8: 50 rows in the input, 40 in the table; not in the table: FILE:1209, FILE:1239, FILE:1269, FILE:1299, FILE:1329 and 5 more",
+		"tenant 1: 51 rows in the input, 50 in the table; not in the table: FILE:2",
+		"tenant 9: 50 rows in the input, 51 in the table; not in the input: 1 row",
+		"tenant 7: 50 rows in the input, 50 in the table; differs in n; not in the table: FILE:68; not in the input: 1 row",
+	}
+	for i := range want {
+		want[i] = strings.ReplaceAll(want[i], "FILE", file)
+	}
+	if diff := cmp.Diff(want, check.Details); diff != "" {
+		t.Errorf("details (-want +got):\n%s", diff)
+	}
 }
 
 // Where there is no distribution column, rows are named by the primary key.

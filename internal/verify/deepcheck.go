@@ -130,8 +130,25 @@ func (c *DeepCheck) detail(t TenantDifference) string {
 	default:
 		text += "; values are in other rows"
 	}
-	if t.First != "" && len(t.Key) > 0 {
+	switch {
+	case t.Searched:
+		text += t.rows()
+	case t.First != "" && len(t.Key) > 0:
 		text += " (first at " + t.First + ")"
+	}
+	return text
+}
+
+// rows says which records and rows are alone.
+func (t *TenantDifference) rows() (text string) {
+	if t.Missing > 0 {
+		text += "; not in the table: " + strings.Join(t.Records, ", ")
+		if more := t.Missing - int64(len(t.Records)); more > 0 {
+			text += fmt.Sprintf(" and %d more", more)
+		}
+	}
+	if t.Extra > 0 {
+		text += fmt.Sprintf("; not in the input: %s", plural(t.Extra, "row"))
 	}
 	return text
 }

@@ -23,10 +23,20 @@ type TenantDifference struct {
 	// First is where its first record is in the inputs, "" if there is none.
 	First string `json:"first,omitempty"`
 
+	// Records is where the first of those of its records are that the table does not
+	// have as they are; Missing is how many there are. Extra is how many rows of the
+	// table are no record's. They are not known, all three, where Searched is false:
+	// the tenant has too many rows, or a key of its own for each row.
+	Records  []string `json:"records,omitempty"`
+	Missing  int64    `json:"missing_records"`
+	Extra    int64    `json:"extra_rows"`
+	Searched bool     `json:"searched"`
+
 	// Query shows its rows, "" without a key.
 	Query string `json:"query,omitempty"`
 
-	rowsAlone bool // which columns differ was not looked at
+	rowsAlone bool  // which columns differ was not looked at
+	hash      int64 // of the key
 }
 
 // Parts says how much of what differs was searched for tenants. The rows are
@@ -52,7 +62,9 @@ func (d *deep) compareTenants(ctx context.Context, p *parts, list map[int64]*ten
 		mine := list[key]
 		delete(list, key)
 		if mine == nil || mine.rows != theirs.rows {
-			found.add(d.difference(mine, theirs, columns))
+			t := d.difference(mine, theirs, columns)
+			t.hash = key
+			found.add(t)
 		}
 		return nil
 	})
@@ -119,7 +131,7 @@ func (d *deep) difference(mine, theirs *tenant, columns []column) TenantDifferen
 	var t TenantDifference
 	if mine != nil {
 		t.Key, t.InputRows = mine.names, mine.rows.rows
-		t.First = fmt.Sprintf("%s:%d", d.cfg.Inputs[mine.input].name, mine.line)
+		t.First = d.positionName(mine.at)
 	}
 	if theirs != nil {
 		t.Key, t.DatabaseRows = theirs.names, theirs.rows.rows

@@ -36,8 +36,7 @@ type tenant struct {
 	share   int
 	rows    tally
 	columns []tally
-	input   int // of the first row
-	line    int64
+	at      position // of the first row
 }
 
 // tenants is a sink that adds up the tenants of some parts of the table.
@@ -101,11 +100,11 @@ func (t *tenants) add(r *row) {
 				return
 			}
 		}
-		e = &tenant{names: t.d.keyNames(r), share: share, columns: make([]tally, len(r.hashes)), input: r.input, line: r.line}
+		e = &tenant{names: t.d.keyNames(r), share: share, columns: make([]tally, len(r.hashes)), at: r.at}
 		t.list[key] = e
 	}
-	if r.input < e.input || r.input == e.input && r.line < e.line {
-		e.input, e.line = r.input, r.line
+	if r.at.compare(e.at) < 0 {
+		e.at = r.at
 	}
 	e.rows.rows++
 	e.rows.sum.Add(t.d.hashOf(r))
@@ -135,7 +134,7 @@ func (d *deep) keyNames(r *row) []*string {
 	if d.key == nil {
 		return nil
 	}
-	lay, f := d.layouts[r.input], d.cfg.Format
+	lay, f := d.layouts[r.at.input], d.cfg.Format
 	fields := pgcsv.AppendFields(nil, r.raw, f.Delimiter, bytes.IndexByte(r.raw, '"') >= 0)
 	names := make([]*string, len(d.key))
 	for i, k := range d.key {
@@ -175,7 +174,10 @@ func (d *deep) locate(ctx context.Context, mine *totals, check *DeepCheck) error
 		return err
 	}
 	check.Parts = Parts{Differing: len(differing), Compared: p.now()}
-	return d.compareTenants(ctx, p, list, check)
+	if err := d.compareTenants(ctx, p, list, check); err != nil {
+		return err
+	}
+	return d.locateRecords(ctx, check.Tenants)
 }
 
 // partsToRead returns how many of the differing parts are to be looked at, at
@@ -220,8 +222,8 @@ func (d *deep) readTenants(ctx context.Context, p *parts) (map[int64]*tenant, er
 
 // merge adds the rows of o, the same tenant.
 func (e *tenant) merge(o *tenant) {
-	if o.input < e.input || o.input == e.input && o.line < e.line {
-		e.input, e.line = o.input, o.line
+	if o.at.compare(e.at) < 0 {
+		e.at = o.at
 	}
 	e.rows.merge(o.rows)
 	for i := range e.columns {
