@@ -74,6 +74,23 @@ func (t *Table) Len() int64 { return t.hi - t.lo }
 // Rows returns the number of rows.
 func (t *Table) Rows() int64 { return t.order.rowsBefore(t.hi) - t.order.rowsBefore(t.lo) }
 
+// Stored returns how many of the rows a server with the dataset's tables stores:
+// all, but those that are damaged and not just orphans. For a dirty dataset it looks
+// at every row.
+func (t *Table) Stored() int64 {
+	rows := t.Rows()
+	if t.d.dirty == 0 {
+		return rows
+	}
+	t.each(func(c *cursor) bool {
+		if f := t.d.flaw(t.kind, c); f != nil && f.damage.Refused() {
+			rows--
+		}
+		return true
+	})
+	return rows
+}
+
 // BlockRows returns the number of rows of block i.
 func (t *Table) BlockRows(i int64) int64 {
 	if i < 0 || i >= t.Len() {

@@ -52,6 +52,7 @@ func newDemoCommand(a *app) *cobra.Command {
 	}
 	flags := cmd.Flags()
 	sizes := addSizeFlags(flags)
+	sizes.addProcsFlag()
 	flags.IntVar(&opt.workers, "workers", opt.workers, "Citus workers of the private cluster; 0 for plain PostgreSQL (default: 2, or 0 without Citus)")
 	flags.Lookup("workers").DefValue = "0" // pflag adds no default of its own then
 	flags.BoolVar(&opt.keep, "keep", false, "leave the private cluster and the files where they are")

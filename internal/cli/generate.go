@@ -33,7 +33,7 @@ type generateOptions struct {
 	out    string
 	stdout bool
 	tables []string
-	part   string
+	part   partValue
 	split  int64
 	format string
 	generate.Output
@@ -56,11 +56,12 @@ func newGenerateCommand(a *app) *cobra.Command {
 	flags.StringVar(&opt.out, "out", "", "the directory to write to; made if need be")
 	flags.BoolVar(&opt.stdout, "stdout", false, "write the rows of one table to standard output")
 	flags.StringSliceVar(&opt.tables, "table", nil, "the tables to write, with commas between (default: all)")
-	flags.StringVar(&opt.part, "part", "", "the piece to write of each table: 3/10 is the third of ten")
+	flags.Var(&opt.part, "part", "the piece to write of each table: 3/10 is the third of ten")
 	flags.Var(sizeValue{&opt.split, 1}, "split", "write files of about this many bytes, before compression, such as 1GB")
 	flags.Lookup("split").DefValue = ""
 	choiceFlag(cmd, &opt.Compression, "compress", "compress files", generate.Gzip, generate.Zstd)
 	sizes := addSizeFlags(flags)
+	sizes.addProcsFlag()
 	choiceFlag(cmd, &opt.format, "format", "how rows are written", generate.CSV.String(), generate.Text.String())
 	flags.BoolVar(&opt.NoHeader, "no-header", false, "leave the line with the columns' names out of CSV files")
 	flags.BoolVar(&opt.NoChecksums, "no-checksums", false, "leave the columns' checksums and SHA-256 out of the manifest, which cost more time than the rows")
@@ -96,11 +97,7 @@ func (opt *generateOptions) output(cmd *cobra.Command) (generate.Output, error) 
 	case opt.stdout && opt.split > 0:
 		return out, usagef(cmd, "--split is for files, not for --stdout")
 	}
-	if opt.part != "" {
-		if _, err := fmt.Sscanf(opt.part+"\n", "%d/%d\n", &out.Part, &out.Parts); err != nil || out.Part < 1 || out.Part > out.Parts {
-			return out, usagef(cmd, "part %s: want a number and how many there are, such as 3/10", opt.part)
-		}
-	}
+	out.Part, out.Parts = opt.part.number, opt.part.of
 	for _, table := range opt.tables {
 		if !slices.Contains(datasetTables(), table) {
 			return out, usagef(cmd, "table %s: the dataset has %s", table, strings.Join(datasetTables(), ", "))

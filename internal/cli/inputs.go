@@ -29,6 +29,8 @@ type tableInput struct {
 	input.TableFiles
 	Rows    int64 // as the manifest has it, -1 without one
 	counted bool  // the files were counted: Rows is not the manifest's
+
+	data *generate.Table // what is loaded as it is made, nil for files
 }
 
 // inputs says which files belong to which table: a directory's files to the
@@ -82,7 +84,8 @@ func directory(dir string) ([]tableInput, error) {
 	return tables, nil
 }
 
-// manifestRows adds up what m says of the files of t, -1 if it does not know one.
+// manifestRows adds up how many rows of the files of t a server stores, as m says,
+// -1 if it does not know one.
 func manifestRows(m generate.Manifest, t input.TableFiles) int64 {
 	var sum int64
 	for _, path := range t.Files {
@@ -90,7 +93,7 @@ func manifestRows(m generate.Manifest, t input.TableFiles) int64 {
 		if i < 0 {
 			return -1
 		}
-		sum += m.Files[i].Rows
+		sum += m.Files[i].Stored()
 	}
 	return sum
 }

@@ -21,6 +21,9 @@ A directory is searched for TABLE.csv or TABLE.N.csv of the dataset's tables
 named with --table, and so are its files; - is standard input. Files may be
 compressed (gzip, zstd, bzip2), whatever their names.
 
+With --generate the dataset is loaded as it is made, without files. Several machines
+share the work with --part 1/10, --part 2/10 and so on.
+
 The first record may name the columns, in any order; without such a header the
 table's own order holds.
 
@@ -57,12 +60,13 @@ func newLoadCommand(a *app) *cobra.Command {
 		maxRecord: loader.DefaultMaxRecord,
 	}
 	cmd := &cobra.Command{
-		Use:   "load DIR | load --table TABLE FILE…",
+		Use:   "load DIR | load --table TABLE FILE… | load --generate",
 		Short: "Load CSV files into tables",
 		Long:  loadHelp,
 		Example: `  shardload load data
   shardload load --table events --streams 4 events.*.csv.gz
   zcat events.csv.gz | shardload load --table app.events --delimiter tab -
+  shardload load --generate --size 10GB
   shardload load data --explain`,
 	}
 	flags := cmd.Flags()
@@ -83,11 +87,12 @@ func newLoadCommand(a *app) *cobra.Command {
 	flags.DurationVar(&opt.cfg.RetryFor, "retry-for", loader.DefaultRetryFor, "how long a server may fail before the load gives up; 0 for no second attempt")
 	flags.BoolVar(&opt.noAnalyze, "no-analyze", false, "leave the tables' statistics as they are")
 	flags.BoolVar(&opt.explain, "explain", false, "say what would be done and why, and do nothing")
+	generated := addGeneratedFlags(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if err := opt.settle(cmd); err != nil {
 			return err
 		}
-		tables, err := inputs(cmd, opt.table, args)
+		tables, err := inputsOf(cmd, generated, opt.table, args)
 		if err != nil {
 			return err
 		}
@@ -223,7 +228,7 @@ func (a *app) loadTable(ctx context.Context, t openTable, analyze bool) (done ta
 	stop := a.progress(t.Table, func() snapshot { return loadProgress(t.loader.Progress(), stored.Load(), total, t.Rows) })
 	defer stop()
 	for _, file := range t.Files {
-		result, err := t.loader.Load(ctx, a.input(file))
+		result, err := t.loader.Load(ctx, a.input(t.tableInput, file))
 		if complete, ok := errors.AsType[*loader.CompleteError](err); ok {
 			a.note("nothing to do: %v", complete)
 			result, err = loader.Result{Before: complete.Rows, Elapsed: result.Elapsed}, nil
@@ -255,8 +260,11 @@ func loadProgress(p loader.Progress, earlier, total, rows int64) snapshot {
 	return s
 }
 
-// input returns what the argument file of load names.
-func (a *app) input(file string) loader.Input {
+// input returns what a file of t is: an argument of load, or rows that are made.
+func (a *app) input(t tableInput, file string) loader.Input {
+	if t.data != nil {
+		return loader.Blocks(file, t.data)
+	}
 	if file == "-" {
 		return loader.Reader(file, a.Stdin)
 	}

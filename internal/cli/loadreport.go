@@ -177,7 +177,7 @@ func (a *app) printPlans(tables []openTable) error {
 			has = "some"
 		}
 		rows = append(rows, []string{p.Table, string(p.Route), lanesText(p), count(int64(p.Streams * p.Nodes)),
-			size(int64(p.Batch)), size(p.Memory), has, plural(int64(len(t.Files)), "file")})
+			size(int64(p.Batch)), size(p.Memory), has, t.what()})
 		text += fmt.Sprintf("%s: %s route, as %s\n", t.Table, p.Route, p.Why)
 	}
 	if a.json {

@@ -37,8 +37,16 @@ func addSizeFlags(flags *pflag.FlagSet) *sizeFlags {
 	flags.Uint64Var(&s.cfg.Seed, "seed", 1, "seed of every random choice")
 	flags.Float64Var(&s.cfg.Skew, "skew", defaultSkew, "how uneven the companies are: the one of rank r weighs 1/r^skew; 0 is even")
 	flags.Float64Var(&s.cfg.Dirty, "dirty", 0, "share of damaged records, 0 to 1, to test a loader with")
-	flags.IntVar(&s.cfg.Procs, "procs", 0, "goroutines that make rows (default: one per CPU)")
 	return s
+}
+
+// sizeFlagNames are the flags that addSizeFlags adds.
+var sizeFlagNames = []string{"ads", "campaigns", "companies", "size", "seed", "skew", "dirty"}
+
+// addProcsFlag adds the flag of those who write files: what is loaded is made where
+// it is decoded.
+func (s *sizeFlags) addProcsFlag() {
+	s.flags.IntVar(&s.cfg.Procs, "procs", 0, "goroutines that make rows (default: one per CPU)")
 }
 
 // dataset makes the dataset that the flags ask for. What is wrong with them is a

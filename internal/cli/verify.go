@@ -33,6 +33,7 @@ distribution column, or of the primary key of a table that is not distributed. N
 should write to the tables meanwhile. Records that the load has rejected are left out if
 their list is named with --rejects.
 
+With --generate the database is compared with the dataset as it is made, without files.
 Without arguments the dataset's tables are checked for placement and integrity. For
 tables of your own, name the table and the files that it was loaded from.`
 
@@ -51,11 +52,12 @@ func newVerifyCommand(a *app) *cobra.Command {
 	var table string
 	opt := verifyOptions{header: loader.HeaderAuto, delimiter: ',', encoding: "UTF8", maxRecord: loader.DefaultMaxRecord}
 	cmd := &cobra.Command{
-		Use:   "verify [DIR] | verify --table TABLE FILE…",
+		Use:   "verify [DIR] | verify --table TABLE FILE… | verify --generate",
 		Short: "Compare the database with what was loaded",
 		Long:  verifyHelp,
 		Example: `  shardload verify data
   shardload verify --deep --table events events.*.csv.gz
+  shardload verify --generate --size 10GB
   shardload verify --json`,
 	}
 	flags := cmd.Flags()
@@ -67,20 +69,21 @@ func newVerifyCommand(a *app) *cobra.Command {
 	flags.StringVar(&opt.null, "null", "", "the unquoted string that means NULL (default: the empty one)")
 	flags.StringVar(&opt.encoding, "encoding", opt.encoding, "the files' encoding, by PostgreSQL's name")
 	flags.Var(sizeValue{&opt.maxRecord, 1}, "max-record", "longest record that is believed to be one")
+	generated := addGeneratedFlags(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if slices.Contains(args, "-") {
 			return usagef(cmd, "standard input is gone once it is loaded: name files, or count the rows yourself")
 		}
-		if opt.deep && len(args) == 0 {
+		if opt.deep && len(args) == 0 && !generated.generate {
 			return usagef(cmd, "--deep compares with files: name a directory, or --table and files")
 		}
 		if len(opt.rejects) > 0 && (!opt.deep || table == "") {
 			return usagef(cmd, "--rejects is about one table's contents: say --deep and --table")
 		}
 		var tables []tableInput
-		if len(args) > 0 || table != "" {
+		if len(args) > 0 || table != "" || generated.generate || generated.refuse(cmd) != nil {
 			var err error
-			if tables, err = inputs(cmd, table, args); err != nil {
+			if tables, err = inputsOf(cmd, generated, table, args); err != nil {
 				return err
 			}
 		}
@@ -143,11 +146,15 @@ func (a *app) compare(ctx context.Context, tables []tableInput, opt verifyOption
 		return nil, err
 	}
 	for i, t := range tables {
-		a.note("%s: comparing the contents with %s", t.Table, plural(int64(len(t.Files)), "file"))
+		a.note("%s: comparing the contents with %s", t.Table, t.what())
 		cfg := verify.DeepConfig{Conn: server, Table: t.Table, Format: verify.Format{
 			Header: verify.Header(opt.header), Null: opt.null, Delimiter: opt.delimiter, Encoding: opt.encoding, MaxRecord: int(opt.maxRecord),
 		}, Rejects: opt.rejects}
 		for _, file := range t.Files {
+			if t.data != nil {
+				cfg.Inputs = append(cfg.Inputs, verify.Blocks(file, t.data))
+				continue
+			}
 			cfg.Inputs = append(cfg.Inputs, verify.File(file))
 		}
 		check, err := verify.Deep(ctx, cfg)
@@ -186,6 +193,9 @@ func (a *app) expect(ctx context.Context, conn *pgx.Conn, tables []tableInput, o
 		e := verify.Expected{Table: t.Table, Rows: t.Rows, Source: generate.ManifestName}
 		if t.counted {
 			e.Source = strings.Join(t.Files, ", ")
+		}
+		if t.data != nil {
+			e.Source, e.Rows = t.Files[0], t.data.Stored()
 		}
 		if t.Rows < 0 {
 			a.note("%s: counting the records of %s", t.Table, plural(int64(len(t.Files)), "file"))
