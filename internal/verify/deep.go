@@ -61,6 +61,8 @@ func Deep(ctx context.Context, cfg DeepConfig) (DeepCheck, error) {
 
 func (c DeepConfig) withDefaults() DeepConfig {
 	c.Format = c.Format.withDefaults()
+	c.Conn = c.Conn.Copy()
+	c.Conn.DefaultQueryExecMode = pgx.QueryExecModeExec // no prepared statements, which a connection pooler may lose
 	if c.Procs <= 0 {
 		c.Procs = runtime.GOMAXPROCS(0)
 	}
@@ -123,7 +125,13 @@ func (d *deep) prepare(ctx context.Context) (err error) {
 	if err := d.table.Loadable(); err != nil {
 		return err
 	}
-	if d.table.RowSecurity {
+	rights, err := catalog.Privileges(ctx, d.conn, d.table)
+	switch {
+	case err != nil:
+		return err
+	case !rights.Select:
+		return fmt.Errorf("role %s may not read it; its owner can allow it: GRANT SELECT ON %s TO %[1]s", rights.Role, d.table.SQL())
+	case d.table.RowSecurity:
 		return errors.New("row-level security hides rows from this role: verify as the table's owner or as a role with BYPASSRLS")
 	}
 	if d.session, err = readSession(ctx, d.conn, d.table, d.cfg.Format.Encoding); err != nil {

@@ -166,7 +166,7 @@ func TestDeepNamesRows(t *testing.T) {
 	})
 	exec(t, conn, "DELETE FROM visits WHERE tenant = 7 AND id = 3")
 	check := deep(t, conn, "visits", verify.Format{}, file)
-	want := []string{"id 3, tenant 7: 1 row in the input, 0 in the table (first at " + file + ":68)"}
+	want := []string{"id 3, tenant 7: 1 row in the input, 0 in the table (" + file + ":68)"}
 	if diff := cmp.Diff(want, check.Details); diff != "" || check.Problem != "1500 rows in the input, 1499 in the table" {
 		t.Errorf("%q (-want +got):\n%s", check.Problem, diff)
 	}
@@ -313,5 +313,28 @@ func TestDeepLeavesRejectsOut(t *testing.T) {
 		case tt.want != "" && (err == nil || !strings.Contains(err.Error(), tt.want)):
 			t.Errorf("%s: %v, want %q", name, err, tt.want)
 		}
+	}
+}
+
+// Who may not read the table is told so; who may only read it can verify.
+func TestDeepNeedsTheRightToRead(t *testing.T) {
+	conn := pgtest.Connect(t, pgtest.Plain(t))
+	file := visitsTable(t, conn, "")
+	var role string
+	if err := conn.QueryRow(context.Background(), "SELECT 'reader_' || current_database()").Scan(&role); err != nil {
+		t.Fatal(err)
+	}
+	name := pgx.Identifier{role}.Sanitize()
+	exec(t, conn, "CREATE ROLE "+name+" LOGIN PASSWORD 'x'")
+	t.Cleanup(func() { exec(t, conn, "DROP OWNED BY "+name, "DROP ROLE "+name) })
+	cfg := verify.DeepConfig{Conn: conn.Config().Copy(), Table: "visits", Inputs: []verify.Input{verify.File(file)}}
+	cfg.Conn.User, cfg.Conn.Password = role, "x"
+	_, err := verify.Deep(context.Background(), cfg)
+	if err == nil || !strings.Contains(err.Error(), `GRANT SELECT ON "public"."visits" TO `+role) {
+		t.Errorf("without SELECT: %v", err)
+	}
+	exec(t, conn, "GRANT SELECT ON visits TO "+name)
+	if check, err := verify.Deep(context.Background(), cfg); err != nil || !check.Same() {
+		t.Errorf("with SELECT: %v, %s", err, check.Problem)
 	}
 }

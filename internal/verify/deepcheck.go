@@ -133,6 +133,8 @@ func (c *DeepCheck) detail(t TenantDifference) string {
 	switch {
 	case t.Searched:
 		text += t.rows()
+	case t.InputRows == 1 && len(t.Key) > 0:
+		text += " (" + t.First + ")"
 	case t.First != "" && len(t.Key) > 0:
 		text += " (first at " + t.First + ")"
 	}
