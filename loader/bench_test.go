@@ -108,18 +108,24 @@ func BenchmarkLoad(b *testing.B) {
 
 // A benchServer is a server with an empty table ads.
 type benchServer struct {
-	dsn  string
-	conn *pgx.Conn
-	rows int64 // that each arm loads
+	dsn    string
+	conn   *pgx.Conn
+	schema string // of the table
+	rows   int64  // that each arm loads
+	batch  int    // of timescaledb-parallel-copy
 }
 
 func newBenchServer(b *testing.B, dsn string, distributed bool, rows int64) *benchServer {
 	b.Helper()
-	s := &benchServer{dsn: dsn, conn: pgtest.Connect(b, dsn), rows: rows}
+	s := &benchServer{dsn: dsn, conn: pgtest.Connect(b, dsn), rows: rows, batch: parallelBatch}
+	if err := s.conn.QueryRow(b.Context(), "SELECT current_schema()").Scan(&s.schema); err != nil {
+		b.Fatal(err)
+	}
 	ads := schema.Lookup("ads")
 	s.run(b, ads.CreateSQL())
 	s.run(b, ads.PrimaryKeySQL())
 	if distributed {
+		s.batch = parallelBatchCitus
 		s.run(b, "SELECT create_distributed_table('ads', 'company_id', colocate_with => 'none', shard_count => 32)")
 	}
 	return s
@@ -136,7 +142,7 @@ func (s *benchServer) run(b *testing.B, sql string) {
 func (s *benchServer) arms(b *testing.B, path string, routes []Route) {
 	s.measure(b, "psql", ready(func(b *testing.B) { psqlCopy(b, s.dsn, path) }))
 	s.measure(b, "obvious", ready(func(b *testing.B) { obviousCopy(b, s.dsn, path) }))
-	s.measure(b, "timescaledb-parallel-copy", ready(func(b *testing.B) { parallelCopy(b, s.dsn, path) }))
+	s.measure(b, "timescaledb-parallel-copy", ready(func(b *testing.B) { parallelCopy(b, s.dsn, s.schema, path, s.batch) }))
 	for _, route := range routes {
 		s.measure(b, "route="+string(route), ready(func(b *testing.B) { loadFile(b, s.dsn, path, route) }))
 		s.measure(b, "wire-limit="+string(route), func(b *testing.B) func(*testing.B) { return wireLimit(b, s.dsn, path, route) })
