@@ -42,7 +42,7 @@ var layers = []struct {
 	{"loader", []string{"internal/pgcsv", "internal/pgcopy", "internal/citus", "internal/catalog", "internal/input", "internal/ledger"}},
 	{"internal/bench", []string{"schema", "generate", "loader", "internal/catalog", "internal/citus", "internal/input", "internal/localpg", "internal/pgcsv"}},
 	{"internal/cli", []string{
-		"schema", "generate", "loader", "internal/bench", "internal/catalog", "internal/input", "internal/localpg", "internal/pgcsv",
+		"schema", "generate", "loader", "internal/bench", "internal/catalog", "internal/checksum", "internal/input", "internal/localpg", "internal/pgcsv",
 		"internal/provision", "internal/tutorial", "internal/verify",
 	}},
 	{"cmd/shardload", []string{"internal/cli"}},

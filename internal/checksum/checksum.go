@@ -11,6 +11,8 @@
 // tables to look alike.
 package checksum
 
+import "slices"
+
 // Null stands for NULL in the hash of a row.
 const Null int64 = 0x4e554c4c4e554c4c
 
@@ -96,6 +98,27 @@ type Table struct {
 	Rows    int64    `json:"rows"`
 	RowSum  Sum      `json:"row_sum"`
 	Columns []Column `json:"columns"` // in the order in which rows were hashed
+}
+
+// Equal reports whether t and o are checksums of the same columns, and the same.
+func (t Table) Equal(o Table) bool {
+	return t.Rows == o.Rows && t.RowSum == o.RowSum && slices.Equal(t.Columns, o.Columns)
+}
+
+// Merge adds the rows of o, and reports whether it has the same columns; if it has
+// not, t is left as it is.
+func (t *Table) Merge(o Table) bool {
+	if !slices.EqualFunc(t.Columns, o.Columns, func(a, b Column) bool { return a.Name == b.Name }) {
+		return false
+	}
+	t.Rows += o.Rows
+	t.RowSum.Merge(o.RowSum)
+	t.Columns = slices.Clone(t.Columns)
+	for i := range o.Columns {
+		t.Columns[i].Values += o.Columns[i].Values
+		t.Columns[i].Sum.Merge(o.Columns[i].Sum)
+	}
+	return true
 }
 
 // A Column has the checksum of a column.

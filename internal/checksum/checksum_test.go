@@ -168,6 +168,14 @@ func TestMergeAndJSON(t *testing.T) {
 	if diff := cmp.Diff(whole.Table(), got, cmp.Comparer(func(a, b checksum.Sum) bool { return a == b })); diff != "" {
 		t.Errorf("two parts, through JSON (-want +got):\n%s", diff)
 	}
+	parts, _ := accumulate(rows[5:])
+	sum := parts.Table()
+	if !sum.Merge(second.Table()) || !sum.Equal(got) || sum.Equal(second.Table()) {
+		t.Errorf("two tables: %+v, want %+v", sum, got)
+	}
+	if other := checksum.NewAccumulator([]string{"x"}).Table(); sum.Merge(other) || !sum.Equal(got) {
+		t.Error("tables of other columns are added")
+	}
 }
 
 func TestSum(t *testing.T) {

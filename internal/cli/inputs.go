@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"shardload/generate"
+	"shardload/internal/checksum"
 	"shardload/internal/input"
 	"shardload/schema"
 )
@@ -27,8 +28,9 @@ func datasetTables() []string {
 // A tableInput is what there is to load into, or to compare with, one table.
 type tableInput struct {
 	input.TableFiles
-	Rows    int64 // as the manifest has it, -1 without one
-	counted bool  // the files were counted: Rows is not the manifest's
+	Rows    int64           // as the manifest has it, -1 without one
+	counted bool            // the files were counted: Rows is not the manifest's
+	sums    *checksum.Table // of the rows to be stored, as the manifest has them, or nil
 
 	data *generate.Table // what is loaded as it is made, nil for files
 }
@@ -79,7 +81,7 @@ func directory(dir string) ([]tableInput, error) {
 		if known {
 			rows = manifestRows(m, t)
 		}
-		tables = append(tables, tableInput{TableFiles: t, Rows: rows})
+		tables = append(tables, tableInput{TableFiles: t, Rows: rows, sums: manifestSums(m, t)})
 	}
 	return tables, nil
 }
@@ -94,6 +96,25 @@ func manifestRows(m generate.Manifest, t input.TableFiles) int64 {
 			return -1
 		}
 		sum += m.Files[i].Stored()
+	}
+	return sum
+}
+
+// manifestSums adds up what m says of the contents of the files of t, nil if it does
+// not know one.
+func manifestSums(m generate.Manifest, t input.TableFiles) *checksum.Table {
+	var sum *checksum.Table
+	for _, path := range t.Files {
+		i := slices.IndexFunc(m.Files, func(f generate.File) bool { return f.Name == filepath.Base(path) })
+		if i < 0 || m.Files[i].Checksums == nil {
+			return nil
+		}
+		if sum == nil {
+			first := *m.Files[i].Checksums
+			sum = &first
+		} else if !sum.Merge(*m.Files[i].Checksums) {
+			return nil
+		}
 	}
 	return sum
 }

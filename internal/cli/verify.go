@@ -31,7 +31,8 @@ once. Read the files as they were loaded (--header, --null, --delimiter, --encod
 Where contents differ it names the columns and, up to ten, the tenants: values of the
 distribution column, or of the primary key of a table that is not distributed. Nothing
 should write to the tables meanwhile. Records that the load has rejected are left out if
-their list is named with --rejects.
+their list is named with --rejects. If the directory's manifest has checksums, they too
+are compared with the files and the table.
 
 With --generate the database is compared with the dataset as it is made, without files.
 Without arguments the dataset's tables are checked for placement and integrity. For
@@ -149,7 +150,7 @@ func (a *app) compare(ctx context.Context, tables []tableInput, opt verifyOption
 		a.note("%s: comparing the contents with %s", t.Table, t.what())
 		cfg := verify.DeepConfig{Conn: server, Table: t.Table, Format: verify.Format{
 			Header: verify.Header(opt.header), Null: opt.null, Delimiter: opt.delimiter, Encoding: opt.encoding, MaxRecord: int(opt.maxRecord),
-		}, Rejects: opt.rejects}
+		}, Rejects: opt.rejects, Expected: t.sums}
 		for _, file := range t.Files {
 			if t.data != nil {
 				cfg.Inputs = append(cfg.Inputs, verify.Blocks(file, t.data))

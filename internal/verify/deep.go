@@ -37,6 +37,11 @@ type DeepConfig struct {
 	// The table is not expected to have them.
 	Rejects []string
 
+	// Expected are the checksums of what the table should have, as a manifest has
+	// them; nil if nobody knows. They decide where inputs hold records that are not
+	// meant to be stored, and tell that inputs have changed since they were made.
+	Expected *checksum.Table
+
 	// Procs is the number of goroutines that decode. Zero means one per CPU.
 	Procs int
 
@@ -110,7 +115,10 @@ func (d *deep) run(ctx context.Context) (check DeepCheck, err error) {
 	check.Input, check.Database = mine.sums.Table(), theirs
 	check.Unloadable, check.Rejected = mine.unloadable, mine.rejected
 	check.compare()
-	if !check.Same() {
+	if check.Expected = d.cfg.Expected; check.Expected != nil && !sameColumns(check.Expected.Columns, theirs.Columns) {
+		check.Expected = nil // of other columns: they say nothing
+	}
+	if !check.Same() && !check.asExpected() {
 		err = d.locate(ctx, mine, &check)
 	}
 	check.describe()

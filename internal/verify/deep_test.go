@@ -338,3 +338,35 @@ func TestDeepNeedsTheRightToRead(t *testing.T) {
 		t.Errorf("with SELECT: %v, %s", err, check.Problem)
 	}
 }
+
+// What a manifest says of the table decides where the inputs hold records that are
+// not meant to be stored, and tells that they have changed.
+func TestDeepHoldsToTheManifest(t *testing.T) {
+	conn := pgtest.Connect(t, pgtest.Plain(t))
+	exec(t, conn, "CREATE TABLE t (a int PRIMARY KEY, b text)", "INSERT INTO t VALUES (1, 'x'), (2, 'y')")
+	file := writeFile(t, "t.csv", "1,x\n2,y\n")
+	right := deep(t, conn, "t", verify.Format{}, file).Database
+	dirty, changed := writeFile(t, "dirty.csv", "1,x\nz,z\n2,y\n1,twice\n"), writeFile(t, "changed.csv", "1,x\n2,z\n")
+	compare := func(file string) verify.DeepCheck {
+		check, err := verify.Deep(context.Background(), verify.DeepConfig{Conn: conn.Config(), Table: "t", Inputs: []verify.Input{verify.File(file)}, Expected: &right})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return check
+	}
+	for _, tt := range []struct{ name, file, do, want string }{
+		{"all as it should be", file, "", ""},
+		{"records that are not to be stored", dirty, "", ""},
+		{"the file has changed", changed, "", "the files are not what the manifest describes, but the table is"},
+		{"and was loaded", changed, "UPDATE t SET b = 'z' WHERE a = 2", "the files are not what the manifest describes"},
+		{"the table has changed", file, "", "contents differ in 1 column (b)"},
+		{"a row too many", dirty, "INSERT INTO t VALUES (3, '')", "4 rows in the input, 3 in the table; 1 record of the input cannot"},
+	} {
+		if tt.do != "" {
+			exec(t, conn, tt.do)
+		}
+		if check := compare(tt.file); !strings.HasPrefix(check.Problem, tt.want) || (tt.want == "") != (check.Problem == "") || (check.Next == "") != (tt.want == "") {
+			t.Errorf("%s: %q, next %q; want %q", tt.name, check.Problem, check.Next, tt.want)
+		}
+	}
+}

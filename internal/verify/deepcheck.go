@@ -2,6 +2,7 @@ package verify
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"shardload/internal/checksum"
@@ -18,6 +19,9 @@ type DeepCheck struct {
 
 	Input    checksum.Table `json:"input"`
 	Database checksum.Table `json:"database"`
+
+	// Expected is what a manifest says of Database, nil if nobody knows.
+	Expected *checksum.Table `json:"expected,omitempty"`
 
 	// Unloadable says which records of the inputs no table can have.
 	Unloadable Unloadable `json:"unloadable"`
@@ -74,12 +78,38 @@ func (c *DeepCheck) Same() bool {
 	return c.Input.Rows == c.Database.Rows && c.Input.RowSum == c.Database.RowSum && len(c.Columns) == 0 && c.Unloadable.Records == 0
 }
 
+// asExpected reports whether the table has what a manifest says.
+func (c *DeepCheck) asExpected() bool { return c.Expected != nil && c.Expected.Equal(c.Database) }
+
+// changed reports whether the inputs are certainly not what a manifest describes.
+func (c *DeepCheck) changed() bool {
+	return c.Expected != nil && c.Unloadable.Records == 0 && !c.Expected.Equal(c.Input)
+}
+
+func sameColumns(a, b []checksum.Column) bool {
+	return slices.EqualFunc(a, b, func(a, b checksum.Column) bool { return a.Name == b.Name })
+}
+
 // describe puts what differs into words.
 func (c *DeepCheck) describe() {
-	if c.Same() {
+	switch {
+	case c.changed():
+		c.Problem = "the files are not what the manifest describes"
+		c.Next = "copy or generate them again, and load them with --replace"
+		if c.asExpected() {
+			c.Problem += ", but the table is"
+			c.Next = "the table was loaded before they changed: copy or generate them again"
+		}
+		if c.Same() || c.asExpected() {
+			return
+		}
+	case c.Same() || c.asExpected():
 		return
 	}
 	var problems []string
+	if c.Problem != "" {
+		problems = append(problems, c.Problem)
+	}
 	rows := c.Input.Rows + c.Unloadable.Records
 	switch {
 	case rows != c.Database.Rows:
@@ -101,7 +131,9 @@ func (c *DeepCheck) describe() {
 	if c.MoreTenants > 0 || c.Parts.Compared < c.Parts.Differing {
 		c.Details = append(c.Details, c.rest())
 	}
-	c.Next = c.next()
+	if !c.changed() {
+		c.Next = c.next()
+	}
 }
 
 // detail describes how a tenant differs.
