@@ -49,6 +49,18 @@ var wide = strings.Repeat("x", 200)
 // flowStep is how many rows a flow gives at once before it lets others run.
 const flowStep = 20
 
+// more returns the next records.
+func (f *flow) more() []byte {
+	records := []byte(nil)
+	start := time.Date(2024, 1, 1, 0, 0, 0, 0, time.UTC)
+	for range flowStep {
+		at := start.Add(time.Duration(f.rows) * time.Second)
+		records = fmt.Appendf(records, "%d,%d,%s%d,%d,%s\n", f.rows, f.rows%100, wide, f.rows*7, int64(f.rows)*1000003, at.Format("2006-01-02 15:04:05"))
+		f.rows++
+	}
+	return records
+}
+
 func (f *flow) Read(p []byte) (int, error) {
 	if len(f.next) == 0 {
 		if f.most > 0 && f.rows >= f.most {
@@ -61,12 +73,7 @@ func (f *flow) Read(p []byte) (int, error) {
 			return 0, io.EOF
 		case <-time.After(time.Millisecond): // a load of moderate speed
 		}
-		start := time.Date(2024, 1, 1, 0, 0, 0, 0, time.UTC)
-		for range flowStep {
-			at := start.Add(time.Duration(f.rows) * time.Second)
-			f.next = fmt.Appendf(f.next, "%d,%d,%s%d,%d,%s\n", f.rows, f.rows%100, wide, f.rows*7, int64(f.rows)*1000003, at.Format("2006-01-02 15:04:05"))
-			f.rows++
-		}
+		f.next = f.more()
 	}
 	n := copy(p, f.next)
 	f.next = f.next[n:]

@@ -1,7 +1,14 @@
 package loader_test
 
 import (
+	"bytes"
+	"context"
 	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -69,6 +76,55 @@ func TestShardsSplit(t *testing.T) {
 			sameRows(t, conn, "flowing", r.flow.rows)
 		})
 	}
+}
+
+// TestSplitOfAFile holds that a load of a file goes on with a lane for each part of
+// a shard that was split, straight to the shards.
+func TestSplitOfAFile(t *testing.T) {
+	dsn, conn := flowTable(t)
+	path, rows := flowFile(t, 120_000)
+	var said strings.Builder
+	l := open(t, loader.Config{Conn: parse(t, dsn), Table: "flowing", Batch: 32 << 10, Memory: 8 << 20, MaxRecord: 1 << 20,
+		Log: slog.New(slog.NewTextHandler(&said, nil))})
+	var splitting sync.WaitGroup
+	splitting.Go(func() {
+		await(t, l)
+		var shard, middle int64
+		if err := conn.QueryRow(context.Background(), `SELECT shardid, (shardminvalue::bigint + shardmaxvalue::bigint) / 2
+			FROM pg_dist_shard WHERE logicalrelid = 'flowing'::regclass ORDER BY shardid LIMIT 1`).Scan(&shard, &middle); err != nil {
+			t.Error(err)
+			return
+		}
+		ws := workers(t, conn)
+		if err := tryWithin(t, dsn, fmt.Sprintf("SELECT citus_split_shard_by_split_points(%d, ARRAY['%d'], ARRAY[%s, %s], 'block_writes')", shard, middle, ws[0].id, ws[1].id), time.Minute); err != nil {
+			t.Error(err)
+		}
+	})
+	res, err := l.Load(context.Background(), loader.File(path))
+	splitting.Wait()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if res.Rows != int64(rows) || !strings.Contains(said.String(), "a shard was split") {
+		t.Errorf("%d rows, want %d; the load said:\n%s", res.Rows, rows, said.String())
+	}
+	sameRows(t, conn, "flowing", rows)
+}
+
+// flowFile returns a file with the first rows of a flow.
+func flowFile(t *testing.T, rows int) (path string, n int) {
+	t.Helper()
+	var b bytes.Buffer
+	f := newFlow(0)
+	b.Write(f.next)
+	for f.rows < rows {
+		b.Write(f.more())
+	}
+	path = filepath.Join(t.TempDir(), "flow.csv")
+	if err := os.WriteFile(path, b.Bytes(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path, f.rows
 }
 
 // TestColocationChanges holds that a load does not go on under the locks of a

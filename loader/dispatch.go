@@ -97,8 +97,10 @@ func (d *dispatch) target(lane int) target {
 }
 
 // locate reads where the shards are and sends each lane there. A shard that no
-// longer exists was split: the coordinator places the rows of its lane from then
-// on. So it does for a node that was added after the load began.
+// longer exists was split: the load begins anew from the marks, with a lane for
+// each part, or, if its input cannot be opened again, the coordinator places the
+// lane's rows from then on. So it does for a node that was added after the load
+// began.
 func (d *dispatch) locate(ctx context.Context) error {
 	var shards, marks []citus.Placement
 	err := d.l.onControl(ctx, func(conn *pgx.Conn) (err error) {
@@ -112,12 +114,27 @@ func (d *dispatch) locate(ctx context.Context) error {
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	if d.job != nil && d.job.repeats && d.split(shards) {
+		return &startOverError{"a shard was split"}
+	}
 	for i := range d.targets {
 		t := d.find(i, shards, marks)
 		d.targets[i] = t
 		d.lanes.assign(i, t.node, t.direct)
 	}
 	return nil
+}
+
+// split reports whether a lane's range is now that of several shards.
+func (d *dispatch) split(shards []citus.Placement) bool {
+	for i, r := range d.ranges {
+		for _, s := range shards {
+			if d.l.distribution.Kind == citus.Hash && d.job.lanes[i].Home() && r.Min <= s.Min && s.Max <= r.Max && (s.Min != r.Min || s.Max != r.Max) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // find returns the target of a lane: its shard, if there is one of its range, and
@@ -210,6 +227,9 @@ func (d *dispatch) remap(ctx context.Context, b *batch) error {
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}
+	}
+	if b.tries > 2*remapTries {
+		return &startOverError{fmt.Sprintf("a batch of %s finds no place", d.l.table.SQL())}
 	}
 	if b.tries > remapTries {
 		d.mu.Lock()

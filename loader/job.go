@@ -22,7 +22,9 @@ type job struct {
 	// lanes has the rows of the progress table, by lane, as they were when the load
 	// began. It is empty if everything is stored in one transaction.
 	lanes []ledger.Lane
-	marks []ledger.Mark // as far as is known to be stored, by lane
+	// repeats says that the load can begin anew from the marks: its input can be
+	// opened again.
+	repeats bool
 }
 
 // whole reports whether the job is stored in one transaction.
@@ -82,6 +84,10 @@ func (e *JobError) Error() string { return fmt.Sprintf("%s: %s; %s", e.Job, e.Pr
 
 const anew = "empty the table and load it anew with --replace"
 
+// errInPieces says that an earlier run has begun to store the input in several
+// transactions.
+var errInPieces = errors.New("the input is being stored in several transactions")
+
 // wholeLimit is the length in bytes of a file that is stored in one transaction.
 const wholeLimit = 16 << 20
 
@@ -106,7 +112,7 @@ func (l *Loader) openJob(ctx context.Context, ld *load, name string, first *chun
 	if l.cfg.NoResume {
 		return nil, nil
 	}
-	j = &job{target: l.target()}
+	j = &job{target: l.target(), repeats: ld.repeats}
 	print, err := ld.feed.fingerprint(first)
 	if err != nil {
 		return nil, err
@@ -116,7 +122,7 @@ func (l *Loader) openJob(ctx context.Context, ld *load, name string, first *chun
 		if j.Job, err = ledger.Find(ctx, conn, j.target, name); err != nil {
 			return err
 		}
-		goOn, err := l.examine(ctx, conn, j, print)
+		goOn, err := l.examine(ctx, conn, ld, j, print)
 		if err != nil || goOn {
 			return err
 		}
@@ -124,9 +130,6 @@ func (l *Loader) openJob(ctx context.Context, ld *load, name string, first *chun
 	})
 	if err != nil {
 		return nil, err
-	}
-	for _, lane := range j.lanes {
-		j.marks = append(j.marks, lane.Mark)
 	}
 	return j, nil
 }
@@ -138,7 +141,7 @@ func (l *Loader) target() ledger.Target {
 
 // examine reports whether the job that was found is to go on. It returns an error
 // if there is nothing to do, or if going on would lose or double rows.
-func (l *Loader) examine(ctx context.Context, conn *pgx.Conn, j *job, now ledger.Fingerprint) (goOn bool, err error) {
+func (l *Loader) examine(ctx context.Context, conn *pgx.Conn, ld *load, j *job, now ledger.Fingerprint) (goOn bool, err error) {
 	was := j.Job
 	if was == nil {
 		return false, nil
@@ -151,6 +154,8 @@ func (l *Loader) examine(ctx context.Context, conn *pgx.Conn, j *job, now ledger
 	switch {
 	case err != nil:
 		return false, err
+	case ld.whole && was.Progress != "":
+		return false, errInPieces
 	case was.TableOID != l.table.OID && has == 0:
 		return false, nil // dropped and made anew
 	case was.TableOID != l.table.OID:
@@ -195,7 +200,7 @@ func (l *Loader) countRows(ctx context.Context, conn *pgx.Conn, want int64) (n i
 
 // resumeJob reads the marks of an unfinished job.
 func (l *Loader) resumeJob(ctx context.Context, conn *pgx.Conn, j *job, has int64) (err error) {
-	if j.lanes, err = ledger.Lanes(ctx, conn, j.Job); err != nil {
+	if err := l.readLanes(ctx, conn, j); err != nil {
 		return err
 	}
 	slices.SortFunc(j.lanes, func(a, b ledger.Lane) int {
@@ -223,6 +228,22 @@ func (l *Loader) resumeJob(ctx context.Context, conn *pgx.Conn, j *job, has int6
 	return nil
 }
 
+// readLanes reads the job's lanes. Those whose shard was split are divided.
+func (l *Loader) readLanes(ctx context.Context, conn *pgx.Conn, j *job) (err error) {
+	if j.lanes, err = ledger.Lanes(ctx, conn, j.Job); err != nil || j.Kind != citus.Hash {
+		return err
+	}
+	now, err := citus.Distribute(ctx, conn, l.table.OID)
+	if err != nil {
+		return err
+	}
+	if changed, err := ledger.Split(ctx, conn, j.target, j.Job, j.lanes, now.Shards); err != nil || !changed {
+		return err
+	}
+	j.lanes, err = ledger.Lanes(ctx, conn, j.Job)
+	return err
+}
+
 // beginJob enters a new job. One that is stored in one transaction enters itself
 // when it is complete.
 func (l *Loader) beginJob(ctx context.Context, conn *pgx.Conn, ld *load, j *job, entry *ledger.Job, first *chunk) error {
@@ -232,7 +253,7 @@ func (l *Loader) beginJob(ctx context.Context, conn *pgx.Conn, ld *load, j *job,
 	}
 	j.lanes = j.lanes[:0]
 	for i := range ld.lay.router.lanes {
-		lane := ledger.Lane{Number: int32(i), Place: ledger.Place{Line: 1}}
+		lane := ledger.Lane{Number: int32(i), Counted: ledger.Counted{Chunk: -1}, Place: ledger.Place{Line: 1}}
 		if l.distribution.Kind == citus.Hash {
 			lane.Min, lane.Max = l.distribution.Shards[i].Min, l.distribution.Shards[i].Max
 		}

@@ -66,6 +66,9 @@ type lane struct {
 	rows  int64       // of that chunk so far, with those that are stored already
 	mark  ledger.Mark // up to which its rows are sealed, or were stored when the load began
 
+	counts  []*counter // those that count its rows
+	counted *counter   // the one by which its mark counts, nil for its own rows
+
 	sealed   []*batch // waiting, the oldest first
 	inFlight bool
 	node     int  // whose streams carry its batches
@@ -93,6 +96,7 @@ type lanes struct {
 	// Only the decoder whose turn it is touches these.
 	chunk int64        // whose rows come
 	place ledger.Place // of that chunk
+	last  int64        // chunk of a counter, -1 for none
 
 	mu      sync.Mutex
 	changed sync.Cond
@@ -124,6 +128,7 @@ func newLanes(n int, memory int64, batch, nodes, streams int) *lanes {
 		queues:   make([]queue, nodes),
 		unmade:   int(memory / int64(page)),
 		place:    ledger.Place{Line: 1},
+		last:     -1,
 	}
 	l.queues[0].lanes = n
 	for i := range l.lanes {
@@ -137,14 +142,6 @@ func newLanes(n int, memory int64, batch, nodes, streams int) *lanes {
 // different sizes: lanes fill evenly, and would all be full at the same time, with
 // the streams idle until then and most of the memory in use.
 const minFirst = 1 << 20
-
-// resume begins where marks, one for each lane, say.
-func (l *lanes) resume(marks []ledger.Mark) {
-	l.marked = true
-	for i := range l.lanes {
-		l.lanes[i].mark = marks[i]
-	}
-}
 
 // errNoPages cannot happen while a record fits twice into the memory.
 var errNoPages = errors.New("the memory is too small for this many lanes; raise --memory")
@@ -181,46 +178,6 @@ func (l *lanes) add(ctx context.Context, i int, f format, row []byte, line int64
 	defer l.mu.Unlock()
 	l.seal(i)
 	return l.keepPace(ctx)
-}
-
-// pass counts a row of the lane, and reports whether it is stored already.
-func (l *lanes) pass(i int) bool {
-	ln := &l.lanes[i]
-	if ln.chunk != l.chunk {
-		ln.chunk, ln.rows = l.chunk, 0
-	}
-	stored := l.chunk <= ln.mark.Chunk && (ledger.Mark{Chunk: l.chunk, Rows: ln.rows}).Before(ln.mark)
-	ln.rows++
-	return stored
-}
-
-// markEvery is the number of chunks after which a lane's mark moves, if it has
-// rows or not: a load that is resumed begins at the mark that is furthest behind.
-const markEvery = 256
-
-// finish ends a chunk: the next one begins at place. It seals the lanes whose mark
-// has been standing for long.
-func (l *lanes) finish(place ledger.Place) {
-	l.chunk++
-	l.place = place
-	if !l.marked || l.chunk%markEvery != 0 {
-		return
-	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for i := range l.lanes {
-		if l.chunk-l.lanes[i].mark.Chunk >= markEvery {
-			l.sealMark(i)
-		}
-	}
-}
-
-// sealMark seals the lane's batch, an empty one if it has no rows.
-func (l *lanes) sealMark(i int) {
-	if ln := &l.lanes[i]; ln.open == nil && ln.mark.Before(ledger.Mark{Chunk: l.chunk}) {
-		ln.open = &batch{lane: i}
-	}
-	l.seal(i)
 }
 
 // keepPace waits while every stream has a batch ready behind the one that it is

@@ -20,6 +20,7 @@ import (
 type load struct {
 	l        *Loader
 	name     string // of the input
+	repeats  bool   // the input can be opened again
 	feed     feed
 	form     string // how the input is read, in words
 	whole    bool   // everything is stored in one transaction
@@ -39,6 +40,7 @@ type load struct {
 // counts are what a load has done so far.
 type counts struct {
 	attempts int
+	pieces   bool         // the input must not be stored in one transaction
 	read     atomic.Int64 // input, decompressed
 	before   atomic.Int64 // rows stored by earlier runs
 	rows     atomic.Int64
@@ -47,7 +49,8 @@ type counts struct {
 	inDoubt  atomic.Int64
 }
 
-// startOvers is how often a load begins anew from the marks before it gives up.
+// startOvers is how often a load begins anew from the marks, with nothing stored
+// between, before it gives up.
 const startOvers = 5
 
 // Load stores all rows of in, or stops at a record that cannot be stored with a
@@ -62,16 +65,30 @@ func (l *Loader) Load(ctx context.Context, in Input) (res Result, err error) {
 		l.current.Store(nil)
 		l.past.add(res)
 	}()
-	for try := 1; ; try++ {
-		again, resumable, err := l.attempt(ctx, in, c)
-		over, ok := errors.AsType[*startOverError](err)
-		if !ok || !again || try == startOvers {
+	for stuck := 0; ; {
+		rows := c.rows.Load()
+		resumable, err := l.attempt(ctx, in, c)
+		if stuck++; c.rows.Load() > rows {
+			stuck = 0
+		}
+		if !c.again(err) || !in.repeats || stuck == startOvers {
 			res = c.result(time.Since(started))
 			res.Resumable = resumable
 			return res, err
 		}
-		l.cfg.Log.Warn("going on from the marks in the database", "because", over.why)
+		l.cfg.Log.Info("going on from the marks in the database", "because", err)
 	}
+}
+
+// again reports whether another attempt may end better than one that ended with
+// err.
+func (c *counts) again(err error) bool {
+	if errors.Is(err, errInPieces) {
+		c.pieces = true
+		return true
+	}
+	_, ok := errors.AsType[*startOverError](err)
+	return ok
 }
 
 // A startOverError says that what the load remembers is not what the database has:
@@ -82,35 +99,35 @@ func (e *startOverError) Error() string {
 	return e.why + "; run the same command again to go on from there"
 }
 
-// attempt loads what of in is not stored yet. It reports whether in can be opened
-// again, and whether a later run can go on.
-func (l *Loader) attempt(ctx context.Context, in Input, c *counts) (again, resumable bool, err error) {
-	ld := &load{l: l, name: in.name, log: l.cfg.Log, stage: l.cfg.Stage, observer: l.cfg.Observe, begin: l.session.begin(), counts: c}
+// attempt loads what of in is not stored yet. It reports whether a later run can go
+// on.
+func (l *Loader) attempt(ctx context.Context, in Input, c *counts) (resumable bool, err error) {
+	ld := &load{l: l, name: in.name, repeats: in.repeats, log: l.cfg.Log, stage: l.cfg.Stage, observer: l.cfg.Observe, begin: l.session.begin(), counts: c}
 	if ld.feed, err = in.open(ctx, l.cfg.MaxRecord); err != nil {
-		return false, false, err
+		return false, err
 	}
 	defer func() { err = errors.Join(err, ld.feed.close()) }()
 	l.current.Store(ld)
 
 	first, err := l.first(ctx, ld, in)
 	if err != nil || first == nil {
-		return in.repeats, false, err
+		return false, err
 	}
 	ask := &asker{l: l, encoding: l.cfg.Encoding}
 	defer ask.close()
 	route, err := l.chooseFor(ctx, ld, first, ask)
 	if err != nil {
-		return in.repeats, false, err
+		return false, err
 	}
 	fence, err := l.openJobBehindFence(ctx, ld, in, route, first)
 	if err != nil {
-		return in.repeats, false, err
+		return false, err
 	}
 	defer fence.close()
 	if err := l.fill(ctx, ld, route, first, ask, fence); err != nil {
-		return in.repeats, ld.job != nil && !ld.whole, err
+		return ld.job != nil && !ld.whole, err
 	}
-	return false, false, nil
+	return false, nil
 }
 
 // openJobBehindFence raises the fence, and then finds or begins the input's job.
@@ -173,7 +190,7 @@ func (l *Loader) newLanes(ld *load) {
 	ld.lanes.whole = ld.whole
 	ld.lanes.held = ld.stage == StageStore
 	if ld.job != nil && !ld.whole {
-		ld.lanes.resume(ld.job.marks)
+		ld.lanes.resume(ld.job.lanes)
 	}
 }
 
@@ -234,7 +251,7 @@ func (l *Loader) first(ctx context.Context, ld *load, in Input) (*chunk, error) 
 	if ld.lay, err = l.newLayout(columns); err != nil {
 		return nil, &RowError{File: ld.name, Line: 1, Err: err}
 	}
-	if _, size := ld.feed.far(); in.path != "" && ld.isPlain() && l.fitsWhole(size) {
+	if _, size := ld.feed.far(); in.path != "" && !ld.pieces && ld.isPlain() && l.fitsWhole(size) {
 		ld.whole = true
 		ld.lay.router.one()
 	}

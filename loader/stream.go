@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -155,7 +156,7 @@ func (s *stream) begin(ctx context.Context, t target, b *batch) error {
 		switch {
 		case citus.Gone(pgErr):
 			return s.rollback(ctx, t.lost)
-		case pgErr.Code == uniqueViolation && s.load.whole:
+		case s.load.whole && pgErr.Code == uniqueViolation && strings.HasPrefix(pgErr.ConstraintName, "shardload_jobs_pkey"):
 			return s.rollback(ctx, errMarked)
 		}
 	}

@@ -110,6 +110,9 @@ func createProgress(ctx context.Context, tx pgx.Tx, t Target, name string) error
 		max integer NOT NULL,
 		chunk bigint NOT NULL DEFAULT 0,
 		rows_in bigint NOT NULL DEFAULT 0,
+		counted_chunk bigint NOT NULL DEFAULT -1,
+		counted_min integer NOT NULL DEFAULT 0,
+		counted_max integer NOT NULL DEFAULT 0,
 		place bigint NOT NULL DEFAULT 0,
 		line bigint NOT NULL DEFAULT 1,
 		rows bigint NOT NULL DEFAULT 0,
@@ -133,9 +136,9 @@ func insertLanes(ctx context.Context, tx pgx.Tx, t Target, progress string, lane
 		return err
 	}
 	for _, l := range lanes {
-		_, err := tx.Exec(ctx, fmt.Sprintf(`INSERT INTO %s (key, lane, min, max, chunk, rows_in, place, line, rows, rejected)
-			VALUES (%s, %d, %d, %d, %d, %d, %d, %d, %d, %d)`, progress, literal(l.Key), l.Number, l.Min, l.Max,
-			l.Mark.Chunk, l.Mark.Rows, l.Place.Offset, max(l.Place.Line, 1), l.Rows, l.Rejected))
+		_, err := tx.Exec(ctx, fmt.Sprintf(`INSERT INTO %s (key, lane, min, max, chunk, rows_in, counted_chunk, counted_min, counted_max, place, line)
+			VALUES (%s, %d, %d, %d, %d, %d, %d, %d, %d, %d, %d)`, progress, literal(l.Key), l.Number, l.Min, l.Max,
+			l.Mark.Chunk, l.Mark.Rows, l.Counted.Chunk, l.Counted.Min, l.Counted.Max, l.Place.Offset, l.Place.Line))
 		if err != nil {
 			return err
 		}

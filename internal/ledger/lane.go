@@ -34,9 +34,17 @@ type Lane struct {
 	KeyHash  int32  // of Key, where lanes are ranges of hashes
 	Min, Max int32
 	Mark     Mark
+	Counted  Counted
 	Place    Place // of the mark's chunk
 	Rows     int64 // stored
 	Rejected int64
+}
+
+// Counted is the range of hashes whose rows a mark counts while it is in a certain
+// chunk. After a lane was divided it is that of the whole.
+type Counted struct {
+	Chunk    int64 // -1 for none
+	Min, Max int32
 }
 
 // Home reports whether the lane's row lies in the lane's own shard, so that both
@@ -58,12 +66,13 @@ func Lanes(ctx context.Context, conn *pgx.Conn, j *Job) ([]Lane, error) {
 	if j.Kind == citus.Hash {
 		hash = "pg_catalog.worker_hash(key)"
 	}
-	rows, err := conn.Query(ctx, `SELECT lane, key::text, `+hash+`, min, max, chunk, rows_in, place, line, rows, rejected FROM `+j.Progress+` ORDER BY lane`)
+	rows, err := conn.Query(ctx, `SELECT lane, key::text, `+hash+`, min, max, chunk, rows_in, place, line, rows, rejected, counted_chunk, counted_min, counted_max FROM `+j.Progress+` ORDER BY lane`)
 	if err != nil {
 		return nil, fmt.Errorf("read the marks: %w", err)
 	}
 	lanes, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (l Lane, err error) {
-		err = row.Scan(&l.Number, &l.Key, &l.KeyHash, &l.Min, &l.Max, &l.Mark.Chunk, &l.Mark.Rows, &l.Place.Offset, &l.Place.Line, &l.Rows, &l.Rejected)
+		err = row.Scan(&l.Number, &l.Key, &l.KeyHash, &l.Min, &l.Max, &l.Mark.Chunk, &l.Mark.Rows, &l.Place.Offset, &l.Place.Line, &l.Rows, &l.Rejected,
+			&l.Counted.Chunk, &l.Counted.Min, &l.Counted.Max)
 		return l, err
 	})
 	if err != nil {

@@ -1,0 +1,92 @@
+package ledger
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+
+	"shardload/internal/citus"
+)
+
+// Split divides the lanes whose shard was split since, so that each lane is one
+// shard again: the part that holds a lane's key keeps the lane's row, narrowed, and
+// each other one gets a row of its own with the lane's mark. shards are the
+// target's now. Lanes that are part of a shard, or no shards at all, stay as they
+// are. It reports whether it changed anything; Lanes then reads the new ones.
+func Split(ctx context.Context, conn *pgx.Conn, t Target, j *Job, lanes []Lane, shards []citus.Shard) (changed bool, err error) {
+	next := int32(0)
+	for _, l := range lanes {
+		next = max(next, l.Number+1)
+	}
+	err = pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
+		for _, l := range lanes {
+			parts := partsOf(l, shards)
+			if len(parts) < 2 {
+				continue
+			}
+			for i := range parts[1:] {
+				parts[1+i].Number = next
+				next++
+			}
+			if err := split(ctx, tx, t, j, parts); err != nil {
+				return err
+			}
+			changed = true
+		}
+		return nil
+	})
+	if err != nil {
+		return false, explain(err, t, "divide the progress of a shard that was split")
+	}
+	return changed, nil
+}
+
+// partsOf returns the lanes that become of l, the one that keeps its row first;
+// only one if l is not made up of several of the shards.
+func partsOf(l Lane, shards []citus.Shard) []Lane {
+	parts := []Lane{l}
+	next := int64(l.Min)
+	for _, s := range shards {
+		if s.Max < l.Min || s.Min > l.Max {
+			continue
+		}
+		if int64(s.Min) != next || s.Max > l.Max {
+			return parts[:1]
+		}
+		next = int64(s.Max) + 1
+		part := Lane{Min: s.Min, Max: s.Max, Mark: l.Mark, Counted: l.counted(), Place: l.Place}
+		if keeps := s.Min <= l.KeyHash && l.KeyHash <= s.Max; keeps {
+			parts[0].Min, parts[0].Max, parts[0].Counted = s.Min, s.Max, l.counted()
+		} else {
+			parts = append(parts, part)
+		}
+	}
+	if next != int64(l.Max)+1 || parts[0].Min == l.Min && parts[0].Max == l.Max {
+		return []Lane{l} // one shard, or a key that was borrowed
+	}
+	return parts
+}
+
+// counted returns whose rows l's mark counts.
+func (l Lane) counted() Counted {
+	if l.Counted.Chunk == l.Mark.Chunk {
+		return l.Counted // it was divided before, in the same chunk
+	}
+	return Counted{Chunk: l.Mark.Chunk, Min: l.Min, Max: l.Max}
+}
+
+// split stores what became of a lane. The rows of the new parts come first: in
+// between there would be hashes without a mark.
+func split(ctx context.Context, tx pgx.Tx, t Target, j *Job, parts []Lane) error {
+	if err := insertLanes(ctx, tx, t, j.Progress, parts[1:], nil); err != nil {
+		return err
+	}
+	kept := parts[0]
+	tag, err := tx.Exec(ctx, fmt.Sprintf("UPDATE %s SET min = %d, max = %d, counted_chunk = %d, counted_min = %d, counted_max = %d WHERE key = %s AND lane = %d AND chunk = %d AND rows_in = %d",
+		j.Progress, kept.Min, kept.Max, kept.Counted.Chunk, kept.Counted.Min, kept.Counted.Max, literal(kept.Key), kept.Number, kept.Mark.Chunk, kept.Mark.Rows))
+	if err == nil && tag.RowsAffected() != 1 {
+		err = fmt.Errorf("the mark of lane %d is not where it was", kept.Number)
+	}
+	return err
+}
