@@ -3,8 +3,8 @@
 // alone, sending alone) and what people use instead of it.
 //
 // Everything runs on the same rows, in a schema that the benchmark makes and drops
-// again. The runs of all arms are interleaved, so that what the machine does
-// meanwhile meets them alike; before each run the table is emptied and the servers
+// again. The runs of all arms are interleaved, in another order in each round, so
+// that what the machine does meanwhile meets them alike; before each run the table is emptied and the servers
 // write a checkpoint, and after it the rows are counted. What is measured is kept
 // as it is, with what explains it; statistics come afterwards.
 package bench
@@ -33,7 +33,7 @@ const (
 
 // Defaults of the Config's fields.
 const (
-	DefaultRows   = 500_000
+	DefaultRows   = 1_000_000
 	DefaultShards = 32
 	DefaultRepeat = 5
 	DefaultLimit  = 5 * time.Minute
@@ -57,7 +57,7 @@ type Config struct {
 	Streams []int          // connections in all; zero or empty means one per CPU, at least 2
 	Batches []int64        // bytes; empty means 4 MiB, 1 MiB and 16 MiB
 	Shards  []int          // of the table on a Citus cluster; empty means 32
-	Rows    []int64        // empty means 500,000
+	Rows    []int64        // empty means 1,000,000
 	Orders  []Order        // empty means Mixed
 	Cross   bool
 

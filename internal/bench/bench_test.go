@@ -2,12 +2,14 @@ package bench
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/jackc/pgx/v5"
@@ -204,21 +206,16 @@ func TestRunInterrupted(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	cfg := testConfig(t, dsn)
-	cfg.Arms, cfg.Repeat = []string{"shardload", "stuck"}, 1000
-	started := filepath.Join(t.TempDir(), "started")
-	cfg.Rivals = []Rival{{"stuck", "touch " + started + "; sleep 1000"}}
+	cfg.Arms, cfg.Repeat = []string{"shardload", "psql"}, 1000
+	cfg.Note = func(format string, args ...any) {
+		if strings.HasPrefix(fmt.Sprintf(format, args...), "2 of 1000") {
+			cancel()
+		}
+	}
 	b, err := Open(ctx, cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
-	go func() {
-		for ctx.Err() == nil {
-			if _, err := os.Stat(started); err == nil {
-				cancel()
-			}
-			time.Sleep(time.Millisecond)
-		}
-	}()
 	report, err := b.Run(ctx)
 	if err == nil || report.Complete || len(report.Results) == 0 {
 		t.Errorf("run: %v, complete: %t, %d results", err, report.Complete, len(report.Results))
@@ -230,6 +227,35 @@ func TestRunInterrupted(t *testing.T) {
 	conn := pgtest.Connect(t, dsn)
 	if err := conn.QueryRow(context.Background(), "SELECT count(*) FROM pg_namespace WHERE nspname LIKE 'shardload\\_bench%'").Scan(&left); err != nil || left > 0 {
 		t.Errorf("%d schemas are left behind: %v", left, err)
+	}
+}
+
+// A program that is interrupted ends, with what it has started.
+func TestProgramInterrupted(t *testing.T) {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	pipe := filepath.Join(t.TempDir(), "pipe")
+	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	b := &Bench{cfg: Config{Conn: &pgx.ConnConfig{}}}
+	ended := make(chan error)
+	go func() { ended <- b.program(ctx, "sh", "-c", "(echo started; sleep 1000) > "+pipe+"; true") }()
+	f, err := os.Open(pipe) // waits for the child
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	said := make([]byte, 8)
+	if _, err := io.ReadFull(f, said); err != nil {
+		t.Fatal(err)
+	}
+	cancel()
+	if err := <-ended; !errors.Is(err, context.Canceled) {
+		t.Errorf("program: %v", err)
+	}
+	if _, err := io.ReadAll(f); err != nil { // until nobody has it open for writing
+		t.Error(err)
 	}
 }
 

@@ -173,7 +173,7 @@ func (env *Environment) Facts() [][2]string {
 	add("nodes", strings.Join(env.Nodes, "; "))
 	add("TLS", map[bool]string{true: "yes", false: "no"}[env.TLS])
 	add("simulated", env.Simulated)
-	add("runs", fmt.Sprintf("%d of each arm after %d for warm-up, the arms in turn", env.Repeat, env.Warmup))
+	add("runs", fmt.Sprintf("%d of each arm after %d for warm-up, one of each arm in a round, in an order that changes", env.Repeat, env.Warmup))
 	add("before each run", env.Between)
 	add("seed", fmt.Sprint(env.Seed))
 	add("command", env.Command)

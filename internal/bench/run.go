@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"time"
 
@@ -24,7 +25,8 @@ type Bench struct {
 	meter *meter
 	place *place
 	files map[Point]*inputFile // by rows and order alone
-	arms  []*Arm
+	all   []*Arm               // in the order of the report
+	arms  []*Arm               // that are still run
 
 	fastest time.Duration // of the runs that stored rows
 	report  Report
@@ -118,6 +120,7 @@ func (b *Bench) chooseArms(ctx context.Context) error {
 			}
 		}
 	}
+	b.all = slices.Clone(b.arms)
 	if len(b.arms) == 0 {
 		return errors.New("no arm of that name can run here")
 	}
@@ -167,12 +170,18 @@ func (b *Bench) Arms() []Arm {
 	return arms
 }
 
-// Run measures all arms, in turn. When ctx ends it returns what it has so far,
+// Run measures all arms, round by round. When ctx ends it returns what it has so far,
 // with the error. An arm that fails is not run again, and is among the report's
 // Skipped.
 func (b *Bench) Run(ctx context.Context) (Report, error) {
+	// Each round has an order of its own, so that no arm always follows the same.
+	shuffle := rand.New(rand.NewPCG(b.cfg.Seed, 0))
 	for round := range b.cfg.Warmup + b.cfg.Repeat {
-		for _, a := range slices.Clone(b.arms) {
+		turn := slices.Clone(b.arms)
+		if round >= b.cfg.Warmup {
+			shuffle.Shuffle(len(turn), func(i, j int) { turn[i], turn[j] = turn[j], turn[i] })
+		}
+		for _, a := range turn {
 			if err := b.measure(ctx, a, round); err != nil {
 				return b.finish(false), err
 			}
@@ -192,8 +201,14 @@ func (b *Bench) finish(complete bool) Report {
 		}
 		env.Table += s
 	}
+	slices.SortStableFunc(b.report.Results, func(x, y Result) int { return b.index(x) - b.index(y) })
 	b.report.Complete = complete
 	return b.report
+}
+
+// index returns where the arm of r stands in the list of all arms.
+func (b *Bench) index(r Result) int {
+	return slices.IndexFunc(b.all, func(a *Arm) bool { return a.Name == r.Arm && a.Point == r.Point })
 }
 
 // measure runs an arm once. It returns an error only if the benchmark cannot go on.
@@ -269,12 +284,7 @@ func (b *Bench) record(a *Arm, round int, started time.Time, out outcome, used u
 }
 
 // base returns the point that notes need not repeat.
-func (b *Bench) base() *Point {
-	if len(b.arms) == 0 {
-		return nil
-	}
-	return &b.arms[0].Point
-}
+func (b *Bench) base() *Point { return &b.all[0].Point }
 
 // drop gives an arm up.
 func (b *Bench) drop(a *Arm, why string) {

@@ -49,8 +49,11 @@ type meter struct {
 // newMeter finds out what can be measured.
 func newMeter(ctx context.Context, conn *pgx.Conn, citus bool) (*meter, error) {
 	m := &meter{conn: conn, citus: citus}
-	// A connection's process tells the postmaster, its parent.
-	const who = `SELECT pg_catalog.pg_backend_pid() || ' ' || extract(epoch FROM pg_catalog.pg_postmaster_start_time())::bigint`
+	// Any process of a server tells its postmaster: its parent. The checkpointer
+	// stays, if this role may see which it is; a worker's connection may be gone by
+	// the time that it is looked at.
+	const who = `SELECT coalesce((SELECT min(pid) FROM pg_catalog.pg_stat_activity WHERE backend_type = 'checkpointer'), pg_catalog.pg_backend_pid())
+		|| ' ' || extract(epoch FROM pg_catalog.pg_postmaster_start_time())::bigint`
 	answers, err := m.ask(ctx, who)
 	if err != nil && ctx.Err() != nil {
 		return nil, context.Cause(ctx)

@@ -23,7 +23,7 @@ what people use instead: psql's \copy, once and on a file split beforehand, para
 batches through the coordinator, COPY from a file on the server, and, where they are
 on PATH, timescaledb-parallel-copy and pgloader. --rival adds any other command.
 
-All arms load the same rows, and take turns. Before each run the table is emptied and
+All arms load the same rows, and take turns, in another order each time. Before each run the table is emptied and
 the servers write a checkpoint; after it the rows are counted. The first value of each
 list is the base; the others are tried one at a time beside it, or all combined with
 --cross. Ctrl-C stops, and reports what there is until then.
