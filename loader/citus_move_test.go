@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -85,7 +86,7 @@ func TestSplitOfAFile(t *testing.T) {
 	path, rows := flowFile(t, 120_000)
 	var said strings.Builder
 	l := open(t, loader.Config{Conn: parse(t, dsn), Table: "flowing", Batch: 32 << 10, Memory: 8 << 20, MaxRecord: 1 << 20,
-		Log: slog.New(slog.NewTextHandler(&said, nil))})
+		Log: logTo(&said)})
 	var splitting sync.WaitGroup
 	splitting.Go(func() {
 		await(t, l)
@@ -110,6 +111,9 @@ func TestSplitOfAFile(t *testing.T) {
 	}
 	sameRows(t, conn, "flowing", rows)
 }
+
+// logTo returns a log that writes to w.
+func logTo(w io.Writer) *slog.Logger { return slog.New(slog.NewTextHandler(w, nil)) }
 
 // flowFile returns a file with the first rows of a flow.
 func flowFile(t *testing.T, rows int) (path string, n int) {

@@ -265,10 +265,12 @@ func (f *fence) checkNodes(ctx context.Context) error {
 	}
 	for _, n := range f.l.nodes[1:] {
 		ok := slices.ContainsFunc(now, func(c citus.Node) bool {
-			return c.Group == n.group && c.Address() == n.address && c.Active && c.Synced && c.Role == "primary"
+			// A mark tells whether a server that has taken the node's place has its rows.
+			same := f.jobLock != "" || c.Address() == n.at.Load().address
+			return c.Group == n.group && same && c.Active && c.Synced && c.Role == "primary"
 		})
 		if !ok {
-			return f.changed(n.name + " was taken out of the cluster, replaced, or cut off from its metadata")
+			return f.changed(n.name() + " was taken out of the cluster, replaced, or cut off from its metadata")
 		}
 	}
 	return nil

@@ -57,7 +57,8 @@ func (s *stream) observe(b *batch, started time.Time) {
 
 // where returns the node's address: the cluster's name for it where it has one.
 func (n *node) where() string {
-	return cmp.Or(n.address, net.JoinHostPort(n.config.Host, strconv.Itoa(int(n.config.Port))))
+	at := n.at.Load()
+	return cmp.Or(at.address, net.JoinHostPort(at.config.Host, strconv.Itoa(int(at.config.Port))))
 }
 
 // whenDecoded waits, for StageStore, until decoded is closed.

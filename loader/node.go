@@ -8,7 +8,9 @@ import (
 	"net"
 	"strconv"
 	"sync"
+	"sync/atomic"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"shardload/internal/citus"
@@ -18,19 +20,33 @@ import (
 // the one that its Config names: the coordinator, or the plain server.
 type node struct {
 	index    int
-	name     string // for messages
-	address  string // in pg_dist_node; "" for the first node
 	group    int32
-	config   *pgconn.Config
+	at       atomic.Pointer[where]
 	identity string // as the coordinator had it when it was last asked; guarded by mu
-	// whoIs returns what the node answers to Identity when the coordinator asks. It
-	// is nil for the first node.
-	whoIs    func(context.Context) (string, error)
+	// whoIs returns what the server at an address in pg_dist_node answers to Identity
+	// when the coordinator asks. It is nil for the first node.
+	whoIs    func(ctx context.Context, address string) (string, error)
 	patience patience
 
 	mu   sync.Mutex
 	idle []*pgconn.PgConn
 	live int // connections that streams have
+}
+
+// A where is where a node is: another server takes its place when it fails over.
+type where struct {
+	name    string // for messages
+	address string // in pg_dist_node; "" for the first node
+	config  *pgconn.Config
+}
+
+// name returns what messages call the node.
+func (n *node) name() string { return n.at.Load().name }
+
+// move makes the node another server.
+func (n *node) move(to *where) {
+	n.at.Store(to)
+	n.close()
 }
 
 // acquire returns a connection for a stream, which must release it. It returns
@@ -48,11 +64,11 @@ func (n *node) acquire(ctx context.Context, log *slog.Logger) (*pgconn.PgConn, e
 	}
 	conn, err := n.connect(ctx)
 	if pgErr, ok := errors.AsType[*pgconn.PgError](err); ok && pgErr.Code == "53300" && n.live > 0 {
-		log.Warn("a server has no more connections; going on with fewer streams", "server", n.name, "streams", n.live)
+		log.Warn("a server has no more connections; going on with fewer streams", "server", n.name(), "streams", n.live)
 		return nil, nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", n.name, err)
+		return nil, fmt.Errorf("%s: %w", n.name(), err)
 	}
 	n.live++
 	return conn, nil
@@ -90,7 +106,7 @@ func (n *node) close() {
 
 // connect makes one more connection and makes sure that it leads to the node.
 func (n *node) connect(ctx context.Context) (*pgconn.PgConn, error) {
-	conn, err := pgconn.ConnectConfig(ctx, n.config)
+	conn, err := pgconn.ConnectConfig(ctx, n.at.Load().config)
 	if err != nil || n.whoIs == nil {
 		return conn, err
 	}
@@ -108,7 +124,7 @@ func (n *node) check(ctx context.Context, conn *pgconn.PgConn) error {
 	if err != nil || id == n.identity {
 		return err
 	}
-	if n.identity, err = n.whoIs(ctx); err != nil || id == n.identity {
+	if n.identity, err = n.whoIs(ctx, n.at.Load().address); err != nil || id == n.identity {
 		return err
 	}
 	return errors.New("another server answers there than the coordinator's node of that name; translate the address with --node-map")
@@ -146,6 +162,42 @@ func nodeConfig(coordinator *pgconn.Config, host string, port uint16) *pgconn.Co
 	c.Fallbacks = fallbacks
 	c.ValidateConnect = nil // a target_session_attrs means the coordinator
 	return c
+}
+
+// follow looks whether another server has taken the place of n.
+func (l *Loader) follow(ctx context.Context, n *node) error {
+	if n.index == 0 {
+		return nil
+	}
+	var nodes []citus.Node
+	err := l.onControl(ctx, func(conn *pgx.Conn) (err error) {
+		nodes, err = citus.Nodes(ctx, conn)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	for _, now := range nodes {
+		if now.Group != n.group || now.Role != "primary" || now.Address() == n.at.Load().address {
+			continue
+		}
+		to, err := l.whereIs(now)
+		if err != nil {
+			return err
+		}
+		l.cfg.Log.Info("another server has taken the place of a node", "was", n.name(), "is", to.name)
+		n.move(to)
+	}
+	return nil
+}
+
+// whereIs returns where a node of the cluster is.
+func (l *Loader) whereIs(n citus.Node) (*where, error) {
+	host, port, err := l.address(n)
+	if err != nil {
+		return nil, err
+	}
+	return &where{name: "node " + n.Address(), address: n.Address(), config: nodeConfig(&l.cfg.Conn.Config, host, port)}, nil
 }
 
 // address returns where the node can be reached from here.

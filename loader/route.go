@@ -20,10 +20,12 @@ type obstacle string
 // chooseRoute takes the fastest route that table, rights and nodes allow, and
 // makes the list of nodes.
 func (l *Loader) chooseRoute(ctx context.Context, rights catalog.Rights) error {
-	l.nodes = []*node{{name: "the server", config: &l.cfg.Conn.Copy().Config, patience: patience{limit: l.cfg.RetryFor}}}
+	first := &node{patience: patience{limit: l.cfg.RetryFor}}
+	first.at.Store(&where{name: "the server", config: &l.cfg.Conn.Copy().Config})
 	if l.server.Citus != "" {
-		l.nodes[0].name = "the coordinator"
+		first.at.Load().name = "the coordinator"
 	}
+	l.nodes = []*node{first}
 	if l.cfg.Route == RouteCoordinator || l.cfg.Route == RouteAuto && l.server.Citus == "" {
 		return nil // nothing to choose
 	}
@@ -112,12 +114,12 @@ func (l *Loader) reachNodes(ctx context.Context, nodes []citus.Node, ids map[str
 		case ids[name] == "":
 			return obstacle("the coordinator cannot reach node " + name), nil
 		}
-		host, port, err := l.address(n)
+		at, err := l.whereIs(n)
 		if err != nil {
 			return "", err
 		}
-		to := &node{index: len(l.nodes), name: "node " + name, address: name, group: n.Group, config: nodeConfig(&l.cfg.Conn.Config, host, port),
-			identity: ids[name], whoIs: func(ctx context.Context) (string, error) { return l.whoIs(ctx, name) }, patience: patience{limit: l.cfg.RetryFor}}
+		to := &node{index: len(l.nodes), group: n.Group, identity: ids[name], whoIs: l.whoIs, patience: patience{limit: l.cfg.RetryFor}}
+		to.at.Store(at)
 		if err := l.try(ctx, to); err != nil {
 			if ctx.Err() != nil {
 				return "", context.Cause(ctx)

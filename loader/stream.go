@@ -118,8 +118,11 @@ func (s *stream) later(ctx context.Context, b *batch, err error) error {
 		s.conn = nil
 	}
 	s.load.lanes.again(b)
-	s.load.log.Warn("a batch is tried again", "server", s.node.name, "error", err)
-	return s.node.patience.wait(ctx, err)
+	s.load.log.Warn("a batch is tried again", "server", s.node.name(), "error", err)
+	if err := s.node.patience.wait(ctx, err); err != nil {
+		return err
+	}
+	return s.load.l.follow(ctx, s.node)
 }
 
 // release gives the connection back for the next load.
@@ -252,5 +255,5 @@ func (s *stream) fail(ctx context.Context, err error) error {
 	if cause := context.Cause(ctx); cause != nil {
 		return cause
 	}
-	return fmt.Errorf("load %s: %s: %w", s.load.name, s.node.name, err)
+	return fmt.Errorf("load %s: %s: %w", s.load.name, s.node.name(), err)
 }
