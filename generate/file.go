@@ -29,7 +29,7 @@ func writeFile(name string, fill func(io.Writer) error) (err error) {
 			err = fileError(name, err)
 		}
 	}()
-	if err := fill(f); err != nil {
+	if err := fill(&steadyWriter{f: f}); err != nil {
 		return err
 	}
 	if err := errors.Join(f.Chmod(0o644), f.Sync(), f.Close()); err != nil {
@@ -39,6 +39,26 @@ func writeFile(name string, fill func(io.Writer) error) (err error) {
 		return err
 	}
 	return syncDir(filepath.Dir(name))
+}
+
+// A steadyWriter keeps the disk busy while a file is written, which would otherwise
+// wait for the end and then be waited for.
+type steadyWriter struct {
+	f              *os.File
+	written, begun int64
+}
+
+// writebackEvery is how many bytes the disk gets at a time.
+const writebackEvery = 16 << 20
+
+func (w *steadyWriter) Write(p []byte) (int, error) {
+	n, err := w.f.Write(p)
+	w.written += int64(n)
+	if w.written-w.begun >= writebackEvery {
+		startWriteback(w.f, w.begun, w.written-w.begun)
+		w.begun = w.written
+	}
+	return n, err
 }
 
 // syncDir makes the names of files in dir as lasting as the files.
