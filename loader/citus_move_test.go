@@ -79,6 +79,30 @@ func TestShardsSplit(t *testing.T) {
 	}
 }
 
+// TestRebalanceInBackground holds that a load and Citus's own rebalancing, which
+// moves shards in the background, run beside each other.
+func TestRebalanceInBackground(t *testing.T) {
+	dsn, conn := flowTable(t)
+	from, to := workers(t, conn)[0], workers(t, conn)[1]
+	for _, shard := range query(t, conn, "SELECT shardid FROM citus_shards WHERE table_name = 'flowing'::regclass AND nodeport = "+from.port) {
+		move(t, conn, dsn, shard, "block_writes")
+	}
+	r := start(t, loader.Config{Conn: parse(t, dsn), Table: "flowing", Route: loader.RouteShard}, newFlow(0))
+	within(t, dsn, "SELECT citus_rebalance_start(shard_transfer_mode => 'block_writes')", time.Minute)
+	within(t, dsn, "SELECT citus_rebalance_wait()", time.Minute)
+	res, err := r.finish()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if res.Rows != int64(r.flow.rows) {
+		t.Errorf("%d rows, want %d", res.Rows, r.flow.rows)
+	}
+	sameRows(t, conn, "flowing", r.flow.rows)
+	if moved := query(t, conn, "SELECT count(*) FROM citus_shards WHERE table_name = 'flowing'::regclass AND nodeport = "+from.port)[0]; moved == "0" {
+		t.Errorf("no shard has moved from %s back to %s", to.port, from.port)
+	}
+}
+
 // TestSplitOfAFile holds that a load of a file goes on with a lane for each part of
 // a shard that was split, straight to the shards.
 func TestSplitOfAFile(t *testing.T) {

@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/jackc/pgx/v5"
 
+	"shardload/internal/localpg"
 	"shardload/internal/pgtest"
 	"shardload/loader"
 )
@@ -251,5 +252,37 @@ func TestCoordinatorHoldsShards(t *testing.T) {
 			t.Fatal(err)
 		}
 		sameRows(t, conn, "flowing", r.flow.rows)
+	}
+}
+
+// TestOneNode loads into a cluster that has no workers.
+func TestOneNode(t *testing.T) {
+	if !localpg.HasCitus() {
+		t.Skip("the Citus extension is not installed")
+	}
+	cluster, err := localpg.Start(t.Context(), localpg.Config{Settings: map[string]string{"shared_preload_libraries": "citus", "fsync": "off"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := cluster.Stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	conn := pgtest.Connect(t, cluster.DSN())
+	exec(t, conn, "CREATE EXTENSION citus")
+	exec(t, conn, flowing)
+	distribute(t, conn, "flowing", "tenant")
+	for _, route := range []loader.Route{loader.RouteAuto, loader.RouteNode, loader.RouteCoordinator} {
+		exec(t, conn, "TRUNCATE flowing")
+		path, rows := flowFile(t, 2000)
+		l := open(t, loader.Config{Conn: parse(t, cluster.DSN()), Table: "flowing", Route: route, Batch: 8 << 10})
+		if want := map[bool]loader.Route{true: loader.RouteShard, false: route}[route == loader.RouteAuto]; l.Plan().Route != want {
+			t.Errorf("route %s, want %s: %s", l.Plan().Route, want, l.Plan().Why)
+		}
+		if _, err := l.Load(t.Context(), loader.File(path)); err != nil {
+			t.Fatal(err)
+		}
+		sameRows(t, conn, "flowing", rows)
 	}
 }
