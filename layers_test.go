@@ -34,7 +34,6 @@ var layers = []struct {
 	{"internal/gotest", nil},
 	{"internal/pgtest", []string{"internal/localpg"}},
 	{"internal/input", []string{"internal/pgcsv"}},
-	{"internal/ledger", []string{"internal/catalog", "internal/citus"}},
 	{"generate", []string{"schema", "internal/checksum"}},
 	{"internal/provision", []string{"schema", "internal/catalog", "internal/citus"}},
 	{"internal/verify", []string{"internal/catalog", "internal/checksum", "internal/citus", "internal/input", "internal/pgcsv", "internal/pgtext"}},
@@ -42,7 +41,7 @@ var layers = []struct {
 	{"loader", []string{"internal/pgcsv", "internal/pgcopy", "internal/citus", "internal/catalog", "internal/input", "internal/ledger"}},
 	{"internal/bench", []string{"schema", "generate", "loader", "internal/catalog", "internal/citus", "internal/input", "internal/localpg", "internal/pgcsv"}},
 	{"internal/cli", []string{
-		"schema", "generate", "loader", "internal/bench", "internal/catalog", "internal/checksum", "internal/input", "internal/localpg", "internal/pgcsv",
+		"schema", "generate", "loader", "internal/bench", "internal/catalog", "internal/checksum", "internal/input", "internal/ledger", "internal/localpg", "internal/pgcsv",
 		"internal/provision", "internal/tutorial", "internal/verify",
 	}},
 	{"cmd/shardload", []string{"internal/cli"}},

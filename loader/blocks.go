@@ -64,7 +64,7 @@ func (f *blockFeed) skipTo(_ context.Context, number int64, _ ledger.Place) erro
 // and of their number.
 func (f *blockFeed) fingerprint(first *chunk) (ledger.Fingerprint, error) {
 	last := f.source.AppendBlock(nil, f.source.Len()-1)
-	return ledger.Fingerprint{Size: f.source.Len(), Head: hashOf(fmt.Appendf(first.data[:len(first.data):len(first.data)], "%q", f.source.Header())), Tail: hashOf(last)}, nil
+	return ledger.Fingerprint{Size: f.source.Len(), Unit: ledger.Blocks, Head: hashOf(fmt.Appendf(first.data[:len(first.data):len(first.data)], "%q", f.source.Header())), Tail: hashOf(last)}, nil
 }
 
 func (f *blockFeed) far() (done, total int64) { return f.number.Load(), f.source.Len() }

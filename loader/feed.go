@@ -144,7 +144,11 @@ func (f *csvFeed) fingerprint(first *chunk) (ledger.Fingerprint, error) {
 		return ledger.Fingerprint{}, err
 	}
 	if isFile {
-		return ledger.Fingerprint{Size: f.src.Size, Head: head, Tail: tail}, nil
+		print := ledger.Fingerprint{Size: f.src.Size, Head: head, Tail: tail}
+		if f.src.Plain() {
+			print.Unit = ledger.Bytes
+		}
+		return print, nil
 	}
 	return ledger.Fingerprint{Size: -1, Head: hashOf(first.data)}, nil
 }

@@ -70,6 +70,29 @@ func LocalGroup(ctx context.Context, conn *pgx.Conn) (int32, error) {
 	return group, nil
 }
 
+// CheckCoordinator returns an error if conn leads to a worker of a cluster, which
+// says where the coordinator is.
+func CheckCoordinator(ctx context.Context, conn *pgx.Conn) error {
+	version, err := Version(ctx, conn)
+	if err != nil || version == "" {
+		return err
+	}
+	group, err := LocalGroup(ctx, conn)
+	if err != nil || group == 0 {
+		return err
+	}
+	nodes, err := Nodes(ctx, conn)
+	if err != nil {
+		return err
+	}
+	for _, n := range nodes {
+		if n.Group == 0 {
+			return fmt.Errorf("this server is a worker of a Citus cluster: connect to the coordinator, %s", n.Address())
+		}
+	}
+	return errors.New("this server is a worker of a Citus cluster: connect to the coordinator")
+}
+
 // A Kind is a way for Citus to place a table's rows.
 type Kind string
 

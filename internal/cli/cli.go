@@ -97,6 +97,8 @@ func newRootCommand(a *app) *cobra.Command {
 		newGenerateCommand(a),
 		newSchemaCommand(a),
 		newLoadCommand(a),
+		newStatusCommand(a),
+		newForgetCommand(a),
 		newVerifyCommand(a),
 		newTutorialCommand(a),
 		newBenchCommand(a),

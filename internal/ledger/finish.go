@@ -3,6 +3,7 @@ package ledger
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
@@ -84,16 +85,29 @@ func SetRejects(ctx context.Context, conn *pgx.Conn, t Target, j *Job, path stri
 	return nil
 }
 
-// Forget removes a job and its progress. What it stored stays.
-func Forget(ctx context.Context, conn *pgx.Conn, t Target, j *Job) error {
+// ErrWorking reports that a process is working on a job.
+var ErrWorking = errors.New("a process is loading it")
+
+// Forget removes a job and its progress. What it stored stays. If a process is
+// working on the job the error is ErrWorking, and none begins to meanwhile.
+func Forget(ctx context.Context, conn *pgx.Conn, e *Entry) error {
 	err := pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
+		for _, key := range e.lockKeys() {
+			var locked bool
+			if err := tx.QueryRow(ctx, tryLockSQL(key)).Scan(&locked); err != nil {
+				return err
+			}
+			if !locked {
+				return ErrWorking
+			}
+		}
 		if _, err := tx.Exec(ctx, lockSQL); err != nil {
 			return err
 		}
-		return forget(ctx, tx, t, "id = $1::text", j.ID)
+		return forget(ctx, tx, e.Target, "id = $1::text", e.ID)
 	})
 	if err != nil {
-		return explain(err, t, "forget job "+j.ID)
+		return fmt.Errorf("forget job %s: %w", e.ID, err)
 	}
 	return nil
 }

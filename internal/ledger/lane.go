@@ -1,8 +1,12 @@
 package ledger
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
+	"math"
+	"slices"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
@@ -78,7 +82,26 @@ func Lanes(ctx context.Context, conn *pgx.Conn, j *Job) ([]Lane, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the marks: %w", err)
 	}
+	if !whole(lanes, j.Kind) {
+		return nil, errors.New("read the marks: those of some lanes are gone, as a crash empties unlogged tables; empty the table and load it anew with --replace")
+	}
 	return lanes, nil
+}
+
+// whole reports whether the lanes are all there are: any hash has one.
+func whole(lanes []Lane, kind citus.Kind) bool {
+	if kind != citus.Hash {
+		return len(lanes) > 0
+	}
+	byRange := slices.SortedFunc(slices.Values(lanes), func(a, b Lane) int { return cmp.Compare(a.Min, b.Min) })
+	next := int64(math.MinInt32) // the first hash that has none yet
+	for _, l := range byRange {
+		if int64(l.Min) > next {
+			return false
+		}
+		next = max(next, int64(l.Max)+1)
+	}
+	return next > math.MaxInt32
 }
 
 // UpdateSQL returns the statement that moves the mark of l by s. table is the

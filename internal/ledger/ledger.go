@@ -65,11 +65,22 @@ func (j *Job) Complete() bool { return !j.Finished.IsZero() }
 // A Fingerprint tells an input from another one, and one way to cut it into
 // chunks from another.
 type Fingerprint struct {
-	Size int64  `json:"size"` // stored bytes, -1 if unknown
+	Size int64  `json:"size"` // stored bytes or blocks, -1 if unknown
 	Head string `json:"head"` // hash of the first bytes
 	Tail string `json:"tail"` // hash of the last ones, "" if unknown
 	Form string `json:"form"` // the options that say how the input is cut and read
+	// Unit is what Size is counted in, where marks can be compared with it.
+	Unit Unit `json:"unit,omitempty"`
 }
+
+// A Unit is what the size of an input is counted in.
+type Unit string
+
+// The units.
+const (
+	Bytes  Unit = "bytes"  // the offsets of Places
+	Blocks Unit = "blocks" // each is a chunk
+)
 
 // Changed says in what way now is not f, "" if it is.
 func (f Fingerprint) Changed(now Fingerprint) string {
@@ -93,7 +104,7 @@ func Find(ctx context.Context, conn *pgx.Conn, t Target, name string) (*Job, err
 	rows, err := conn.Query(ctx, `SELECT `+jobColumns+` FROM `+t.Jobs()+` WHERE target = $1::text AND name = $2::text`, t.Table.Name, name)
 	if err == nil {
 		var job *Job
-		job, err = pgx.CollectExactlyOneRow(rows, scanJob)
+		job, err = pgx.CollectExactlyOneRow(rows, func(row pgx.CollectableRow) (*Job, error) { return scanJob(row) })
 		if err == nil {
 			return job, nil
 		}
@@ -107,12 +118,13 @@ func Find(ctx context.Context, conn *pgx.Conn, t Target, name string) (*Job, err
 const jobColumns = `id, name, fingerprint::text, target_oid, file_node, kind, coalesce(progress, ''), coalesce(rejects, ''),
 	begun, finished, rows, rejected, bytes`
 
-func scanJob(row pgx.CollectableRow) (*Job, error) {
+// scanJob reads the jobColumns, and more columns behind them.
+func scanJob(row pgx.CollectableRow, more ...any) (*Job, error) {
 	var j Job
 	var kind, fingerprint string
 	var finished *time.Time
-	err := row.Scan(&j.ID, &j.Name, &fingerprint, &j.TableOID, &j.FileNode, &kind, &j.Progress, &j.Rejects,
-		&j.Begun, &finished, &j.Rows, &j.Rejected, &j.Bytes)
+	err := row.Scan(append([]any{&j.ID, &j.Name, &fingerprint, &j.TableOID, &j.FileNode, &kind, &j.Progress, &j.Rejects,
+		&j.Begun, &finished, &j.Rows, &j.Rejected, &j.Bytes}, more...)...)
 	if err != nil {
 		return nil, err
 	}

@@ -9,7 +9,11 @@ import (
 // until the transaction ends, and says whether it did: one process at a time
 // works on a job.
 func LockSQL(t Target, name string) string {
-	return fmt.Sprintf("SELECT pg_catalog.pg_try_advisory_xact_lock(%d)", lockKey(t.Table.OID, name))
+	return tryLockSQL(lockKey(t.Table.OID, name))
+}
+
+func tryLockSQL(key int64) string {
+	return fmt.Sprintf("SELECT pg_catalog.pg_try_advisory_xact_lock(%d)", key)
 }
 
 // lockKey is the number of the advisory lock of a job.

@@ -36,7 +36,7 @@ type found struct {
 // findTables looks up all tables of the dataset, parents first. If the server is
 // a worker, or one of the tables has another shape, it returns an error instead.
 func findTables(ctx context.Context, conn *pgx.Conn) ([]found, error) {
-	if err := checkCoordinator(ctx, conn); err != nil {
+	if err := citus.CheckCoordinator(ctx, conn); err != nil {
 		return nil, err
 	}
 	tables, err := lookupTables(ctx, conn)
@@ -64,29 +64,6 @@ func lookupTables(ctx context.Context, conn *pgx.Conn) ([]found, error) {
 		tables = append(tables, found{want, have})
 	}
 	return tables, nil
-}
-
-// checkCoordinator returns an error if conn leads to a worker: tables made there
-// are no part of the cluster.
-func checkCoordinator(ctx context.Context, conn *pgx.Conn) error {
-	version, err := citus.Version(ctx, conn)
-	if err != nil || version == "" {
-		return err
-	}
-	group, err := citus.LocalGroup(ctx, conn)
-	if err != nil || group == 0 {
-		return err
-	}
-	nodes, err := citus.Nodes(ctx, conn)
-	if err != nil {
-		return err
-	}
-	for _, n := range nodes {
-		if n.Group == 0 {
-			return fmt.Errorf("this server is a worker of a Citus cluster: connect to the coordinator, %s:%d", n.Name, n.Port)
-		}
-	}
-	return errors.New("this server is a worker of a Citus cluster: connect to the coordinator")
 }
 
 // Create makes the tables that do not exist, all of them or none.

@@ -50,7 +50,7 @@ func Status(ctx context.Context, conn *pgx.Conn) ([]TableStatus, error) {
 }
 
 func status(ctx context.Context, conn *pgx.Conn) ([]TableStatus, error) {
-	if err := checkCoordinator(ctx, conn); err != nil {
+	if err := citus.CheckCoordinator(ctx, conn); err != nil {
 		return nil, err
 	}
 	version, err := citus.Version(ctx, conn)

@@ -1,0 +1,128 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/spf13/cobra"
+
+	"shardload/internal/ledger"
+)
+
+const forgetHelp = `forget drops what is known of loads: how far they are, or that they are complete.
+Their rows stay where they are. To load such an input again would store them a second
+time: empty the table first, or load with --replace, which forgets all jobs of the
+table itself.
+
+A job is named by its id or by its input, as shardload status shows them. One that a
+process is working on is refused.`
+
+func newForgetCommand(a *app) *cobra.Command {
+	return &cobra.Command{
+		Use:   "forget JOB…",
+		Short: "Drop what is known of loads; their rows stay",
+		Long:  forgetHelp,
+		Example: `  shardload forget 4kq2v7hxo3mb6tcz
+  shardload forget data/ads.csv`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return usagef(cmd, "which job? name it by its id or its input, as shardload status shows them")
+			}
+			return a.withServer(cmd.Context(), func(conn *pgx.Conn) error {
+				jobs, err := listJobs(cmd.Context(), conn)
+				if err != nil {
+					return err
+				}
+				chosen, err := chooseJobs(jobs, args)
+				if err != nil {
+					return err
+				}
+				return a.forget(cmd.Context(), conn, chosen)
+			})
+		},
+	}
+}
+
+// chooseJobs returns the jobs that names mean, each once.
+func chooseJobs(jobs []jobStatus, names []string) ([]jobStatus, error) {
+	var chosen []jobStatus
+	seen := map[string]bool{}
+	for _, name := range names {
+		job, err := chooseJob(jobs, name)
+		if err != nil {
+			return nil, err
+		}
+		if !seen[job.Job] {
+			chosen = append(chosen, job)
+		}
+		seen[job.Job] = true
+	}
+	return chosen, nil
+}
+
+// chooseJob returns the job of that id, or the only one of that input.
+func chooseJob(jobs []jobStatus, name string) (jobStatus, error) {
+	path, err := filepath.Abs(name)
+	if err != nil {
+		path = name
+	}
+	var found []jobStatus
+	var list []string
+	for _, job := range jobs {
+		if job.Job == name {
+			return job, nil
+		}
+		if job.Input == name || job.Input == path {
+			found = append(found, job)
+			list = append(list, fmt.Sprintf("%s (%s)", job.Job, job.Table))
+		}
+	}
+	switch len(found) {
+	case 0:
+		return jobStatus{}, fmt.Errorf("there is no job %s: shardload status lists those that there are", name)
+	case 1:
+		return found[0], nil
+	}
+	return jobStatus{}, fmt.Errorf("%s is the input of several jobs: say which by its id, %s", name, strings.Join(list, " or "))
+}
+
+// forget forgets jobs, one after the other, and says which it did also if it could
+// not forget all of them.
+func (a *app) forget(ctx context.Context, conn *pgx.Conn, jobs []jobStatus) error {
+	forgotten := []jobStatus{}
+	var errs []error
+	for _, job := range jobs {
+		err := ledger.Forget(ctx, conn, job.entry)
+		if errors.Is(err, ledger.ErrWorking) {
+			err = fmt.Errorf("%s: a process is loading %s into %s; end it first, and if it was killed try again in a moment", job.Job, job.Input, job.Table)
+		}
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		forgotten = append(forgotten, job)
+	}
+	return errors.Join(a.printForgotten(forgotten), errors.Join(errs...))
+}
+
+func (a *app) printForgotten(jobs []jobStatus) error {
+	if a.json {
+		return a.printJSON(jobs)
+	}
+	for _, job := range jobs {
+		if _, err := fmt.Fprintf(a.Stdout, "%s: forgotten, %s into %s\n", job.Job, job.Input, job.Table); err != nil {
+			return err
+		}
+		if job.Rows > 0 {
+			a.note("its %s stay in %s: to load %s again would store them a second time", plural(job.Rows, "row"), job.Table, job.Input)
+		}
+		if job.Rejects != "" {
+			a.note("its rejected records stay in %s", job.Rejects)
+		}
+	}
+	return nil
+}
