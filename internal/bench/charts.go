@@ -21,6 +21,7 @@ func (r *Report) charts() []chart {
 		}
 	}
 	add(r.armsChart())
+	add(r.cpuChart())
 	for _, s := range sweeps {
 		add(r.sweepChart(s))
 	}
@@ -37,6 +38,26 @@ func (r *Report) armsChart() (chart, bool) {
 		c.bars = append(c.bars, bar{name: g.Label, kind: g.Arm().Kind, value: g.value(0)})
 	}
 	return c, len(c.bars) > 0
+}
+
+// cpuChart shows what a million rows cost, which depends less on what else the
+// machine does than how long they take.
+func (r *Report) cpuChart() (chart, bool) {
+	c := chart{name: "cpu", title: "CPU time", x: "CPU seconds for a million rows",
+		note: "Of the client with the programs that it runs, and of all server processes; medians. What else the machine does changes this less than the throughput."}
+	client, server := layer{name: "client"}, layer{name: "servers"}
+	for _, g := range r.Groups() {
+		mine, ok := g.MedianOf(func(r *Result) *float64 { return r.ClientCPU })
+		theirs, known := g.MedianOf(func(r *Result) *float64 { return r.ServerCPU })
+		if !ok || !known || g.Arm().Kind == KindLimit {
+			continue
+		}
+		million := float64(g.Arm().Rows) / 1e6
+		c.ticks = append(c.ticks, g.Label)
+		client.values, server.values = append(client.values, mine/million), append(server.values, theirs/million)
+	}
+	c.stack = []layer{client, server}
+	return c, len(c.ticks) > 0
 }
 
 // value returns the group's throughput, in thousands, at x.

@@ -18,7 +18,8 @@ func madeUp() *Report {
 	base := Point{Route: "shard", Streams: 2, Batch: 4 << 20, Shards: 32, Rows: 1000, Order: Mixed}
 	add := func(arm string, kind Kind, p Point, rates ...float64) {
 		for i, v := range rates {
-			r.Results = append(r.Results, Result{Arm: arm, Kind: kind, Point: p, Run: i + 1, RowsPerSecond: v})
+			client, server := 0.00075, 0.0025
+			r.Results = append(r.Results, Result{Arm: arm, Kind: kind, Point: p, Run: i + 1, RowsPerSecond: v, ClientCPU: &client, ServerCPU: &server})
 		}
 	}
 	add("shardload:shard", KindLoader, base, 400e3, 410e3, 380e3)
@@ -47,6 +48,7 @@ func TestCharts(t *testing.T) {
 		"arms":    {"Throughput", "shardload:shard", "shardload:shard, 4 streams", "shardload:shard, 16 MiB", "wire-limit:shard", "psql", "400", "150"},
 		"streams": {"Throughput by streams", "2", "4", "shardload:shard"},
 		"batch":   {"Throughput by batch size", "4 MiB", "16 MiB"},
+		"cpu":     {"CPU time", "client", "servers", "psql", "3.25"},
 		"latency": {"Batch latency, shardload:shard", "99 % are faster"},
 		"scale":   {"Simulated scale-out", "ideal", "psql", "workers"},
 	}

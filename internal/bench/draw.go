@@ -41,6 +41,12 @@ type bar struct {
 	value
 }
 
+// A layer is a part of each bar of a stack. names of the bars are the chart's ticks.
+type layer struct {
+	name   string
+	values []float64
+}
+
 // A chart is a picture of a part of a report: bars, or lines.
 type chart struct {
 	name  string // of its files
@@ -49,6 +55,7 @@ type chart struct {
 	x, y  string   // labels of the axes
 	ticks []string // of the x axis, at 0, 1, …; nil for numbers
 	bars  []bar
+	stack []layer // of bars that stand on each other, the first innermost
 	lines []series
 }
 
@@ -62,8 +69,11 @@ const (
 
 // height returns the chart's height in points.
 func (c *chart) height() vg.Length {
-	if c.bars != nil {
+	switch {
+	case c.bars != nil:
 		return vg.Points(float64(len(c.bars)*barPitch + 110))
+	case c.stack != nil:
+		return vg.Points(float64(len(c.ticks)*barPitch + 110))
 	}
 	return vg.Points(lineHeight)
 }
@@ -73,9 +83,12 @@ func (c *chart) draw(t theme, canvas vg.CanvasSizer) error {
 	p := t.newPlot(c.title, c.x, c.y)
 	legend := plot.NewLegend()
 	var err error
-	if c.bars != nil {
+	switch {
+	case c.bars != nil:
 		err = c.addBars(t, p, &legend)
-	} else {
+	case c.stack != nil:
+		err = c.addStack(t, p, &legend)
+	default:
 		err = c.addLines(t, p, &legend)
 	}
 	if err != nil {
@@ -131,19 +144,80 @@ func (c *chart) addBars(t theme, p *plot.Plot, legend *plot.Legend) error {
 		return err
 	}
 	errorBars.Color, errorBars.Width, errorBars.CapWidth = t.ink, vg.Points(1), vg.Points(6)
-	labels, err := plotter.NewLabels(figures)
+	labels, err := t.beside(figures)
 	if err != nil {
 		return err
+	}
+	p.Add(errorBars, labels)
+	nameBars(p, names, top(c.bars, func(b bar) float64 { return b.high }))
+	return nil
+}
+
+// nameBars puts names beside horizontal bars, the longest of which ends at high.
+func nameBars(p *plot.Plot, names []string, high float64) {
+	p.NominalY(names...)
+	p.Y.LineStyle.Width, p.Y.Tick.LineStyle.Width = 0, 0
+	p.X.Min, p.X.Max = 0, high*1.12 // room for the figures
+}
+
+// addStack draws horizontal bars of several parts from zero, the first on top, with
+// their sums in figures.
+func (c *chart) addStack(t theme, p *plot.Plot, legend *plot.Legend) error {
+	n := len(c.ticks)
+	names, sums := make([]string, n), make([]float64, n)
+	for i, name := range c.ticks {
+		names[n-1-i] = name
+	}
+	grid(t, p, true)
+	var below *plotter.BarChart
+	for i, l := range c.stack {
+		values := make(plotter.Values, n)
+		for j, v := range l.values {
+			values[n-1-j] = v
+			sums[n-1-j] += v
+		}
+		bars, err := plotter.NewBarChart(values, vg.Points(barPitch*0.62))
+		if err != nil {
+			return err
+		}
+		bars.Horizontal, bars.Color, bars.LineStyle.Width = true, t.series[i%len(t.series)], 0
+		if below != nil {
+			bars.StackOn(below)
+		}
+		below = bars
+		p.Add(bars)
+		legend.Add(l.name, bars)
+	}
+	figures, err := t.figures(sums)
+	if err != nil {
+		return err
+	}
+	p.Add(figures)
+	nameBars(p, names, top(sums, func(v float64) float64 { return v }))
+	return nil
+}
+
+// figures returns the labels of horizontal bars that end at ends.
+func (t theme) figures(ends []float64) (*plotter.Labels, error) {
+	var list plotter.XYLabels
+	for i, v := range ends {
+		list.XYs = append(list.XYs, plotter.XY{X: v, Y: float64(i)})
+		list.Labels = append(list.Labels, figure(v))
+	}
+	return t.beside(list)
+}
+
+// beside returns labels that stand beside the ends of horizontal bars.
+func (t theme) beside(list plotter.XYLabels) (*plotter.Labels, error) {
+	labels, err := plotter.NewLabels(list)
+	if err != nil {
+		return nil, err
 	}
 	for i := range labels.TextStyle {
 		labels.TextStyle[i] = t.with(draw.XLeft, draw.YCenter)
 	}
 	labels.Offset = vg.Point{X: vg.Points(6)}
-	p.Add(errorBars, labels)
-	p.NominalY(names...)
-	p.Y.LineStyle.Width, p.Y.Tick.LineStyle.Width = 0, 0
-	p.X.Min, p.X.Max = 0, top(c.bars, func(b bar) float64 { return b.high })*1.12 // room for the figures
-	return nil
+	return labels, nil
 }
 
 // kindNames are the kinds in a legend.
