@@ -50,7 +50,9 @@ func (c Compression) newPacker() (packer, error) {
 	case Gzip:
 		return newGzipPacker(), nil
 	case Zstd:
-		w, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1))
+		// A window as long as a block finds all that a longer one would, and takes a
+		// tenth of the memory.
+		w, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithWindowSize(1<<20), zstd.WithLowerEncoderMem(true))
 		if err != nil {
 			return nil, fmt.Errorf("zstd: %w", err)
 		}

@@ -12,15 +12,9 @@ import (
 
 // A parcel is a block on its way into a file.
 type parcel struct {
-	rows, packed []byte // packed is empty where nothing is
-	damaged      []damaged
-}
-
-func (p *parcel) bytes() []byte {
-	if len(p.packed) > 0 {
-		return p.packed
-	}
-	return p.rows
+	data    []byte // as it is stored
+	plain   int64  // its bytes before they were packed
+	damaged []damaged
 }
 
 // Stream writes the table to w as Write writes it to a file, and says what it
@@ -61,13 +55,14 @@ func (t *Table) stream(ctx context.Context, w, list io.Writer, out Output) (File
 }
 
 // roomForBlock is more than a block of any table has as a rule, in bytes, so that
-// none has to grow.
+// no buffer has to grow.
 const roomForBlock = blockRows * 250
 
 // A maker is a goroutine that makes blocks, and its two parcels.
 type maker struct {
 	printer
-	pack       packer
+	pack       packer // nil where nothing is packed
+	rows       []byte // that are packed next
 	made, free chan *parcel
 }
 
@@ -80,12 +75,18 @@ func newMaker(t *Table, out Output) (maker, error) {
 	if !out.NoChecksums {
 		m.sums = checksum.NewAccumulator(t.Header())
 	}
-	for range cap(m.free) {
-		m.free <- &parcel{rows: make([]byte, 0, roomForBlock)}
-	}
 	var err error
-	m.pack, err = out.Compression.newPacker()
-	return m, err
+	if m.pack, err = out.Compression.newPacker(); err != nil {
+		return m, err
+	}
+	for range cap(m.free) {
+		p := new(parcel)
+		if m.pack == nil {
+			p.data = make([]byte, 0, roomForBlock)
+		}
+		m.free <- p
+	}
+	return m, nil
 }
 
 func (m *maker) run(ctx context.Context, first, step int64) error {
@@ -94,17 +95,27 @@ func (m *maker) run(ctx context.Context, first, step int64) error {
 		if err != nil {
 			return err
 		}
-		m.damaged = p.damaged
-		p.rows = m.appendBlock(p.rows[:0], i)
-		p.damaged = m.damaged
-		if m.pack != nil {
-			if p.packed, err = m.pack(p.packed[:0], p.rows); err != nil {
-				return err
-			}
+		if err := m.fill(p, i); err != nil {
+			return err
 		}
 		m.made <- p // one of two, in a channel for two
 	}
 	return nil
+}
+
+// fill puts block i into p.
+func (m *maker) fill(p *parcel, i int64) (err error) {
+	m.damaged = p.damaged
+	if m.pack == nil {
+		p.data = m.appendBlock(p.data[:0], i)
+		p.plain = int64(len(p.data))
+	} else {
+		m.rows = m.appendBlock(m.rows[:0], i)
+		p.plain = int64(len(m.rows))
+		p.data, err = m.pack(p.data[:0], m.rows)
+	}
+	p.damaged = m.damaged
+	return err
 }
 
 func receive(ctx context.Context, ch <-chan *parcel) (*parcel, error) {
@@ -149,9 +160,10 @@ func (s *sink) header() error {
 	if err != nil {
 		return err
 	}
-	p := &parcel{rows: []byte(strings.Join(s.t.Header(), ",") + "\n")}
+	line := []byte(strings.Join(s.t.Header(), ",") + "\n")
+	p := &parcel{data: line, plain: int64(len(line))}
 	if pack != nil {
-		if p.packed, err = pack(nil, p.rows); err != nil {
+		if p.data, err = pack(nil, line); err != nil {
 			return err
 		}
 	}
@@ -175,7 +187,7 @@ func (s *sink) collect(ctx context.Context, makers []maker) error {
 }
 
 func (s *sink) write(p *parcel, records int64) error {
-	n, err := s.digest.Write(p.bytes())
+	n, err := s.digest.Write(p.data)
 	s.progress.Bytes.Add(int64(n))
 	if err != nil {
 		return err
@@ -190,7 +202,7 @@ func (s *sink) write(p *parcel, records int64) error {
 		}
 	}
 	s.records += records
-	s.plain += int64(len(p.rows))
+	s.plain += p.plain
 	s.progress.Rows.Add(records)
 	return nil
 }

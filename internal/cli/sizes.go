@@ -2,6 +2,7 @@ package cli
 
 import (
 	"errors"
+	"math"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -87,7 +88,7 @@ func (s *sizeFlags) proportions(ads int64) generate.Config {
 	cfg := s.cfg
 	cfg.Ads = ads
 	if !given("companies") {
-		cfg.Companies = min(max(cfg.Ads/adsPerCompany, fewCompanies), max(cfg.Ads, 0))
+		cfg.Companies = min(max(cfg.Ads/adsPerCompany, fewCompanies), max(cfg.Ads, 0), math.MaxInt32)
 		if given("campaigns") {
 			cfg.Companies = min(cfg.Companies, cfg.Campaigns)
 		}
