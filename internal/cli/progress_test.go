@@ -112,7 +112,7 @@ func TestLoadProgressOfSeveralFiles(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l, err := loader.Open(t.Context(), loader.Config{Conn: server, Table: "events"})
+	l, err := loader.Open(t.Context(), loader.Config{Conn: server, Table: "events", NoResume: true})
 	if err != nil {
 		t.Fatal(err)
 	}
