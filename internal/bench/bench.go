@@ -79,6 +79,9 @@ type Config struct {
 	Seed    uint64
 	NodeMap map[string]string // as the loader's
 
+	// Observe, if not nil, is told of each batch that the loader stores.
+	Observe func(loader.StoredBatch)
+
 	// Note is told what happens, for a user to follow. Nil discards it.
 	Note func(format string, args ...any)
 }

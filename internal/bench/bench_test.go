@@ -267,3 +267,15 @@ func testConfig(t *testing.T, dsn string) Config {
 	}
 	return Config{Conn: conn, DSN: dsn, Dir: t.TempDir(), Rows: []int64{1000}, Streams: []int{2}, Batches: []int64{64 << 10}, Shards: []int{4}, Repeat: 1}
 }
+
+// A stream more or less than the nodes can share makes no arm of its own.
+func TestDistinct(t *testing.T) {
+	b := &Bench{nodes: 2}
+	var got []string
+	for _, p := range b.distinct([]Point{{Route: "shard", Streams: 1}, {Route: "shard", Streams: 2}, {Route: "node", Streams: 5}, {Route: "coordinator", Streams: 1}}) {
+		got = append(got, fmt.Sprint(p.Route, p.Streams))
+	}
+	if diff := cmp.Diff([]string{"shard2", "node4", "coordinator1"}, got); diff != "" {
+		t.Errorf("distinct (-want +got):\n%s", diff)
+	}
+}

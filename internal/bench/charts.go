@@ -33,8 +33,11 @@ func (r *Report) charts() []chart {
 // armsChart shows the throughput of all arms.
 func (r *Report) armsChart() (chart, bool) {
 	c := chart{name: "arms", title: "Throughput", x: thousandRows,
-		note: "Medians; the thin lines run from the slowest to the fastest run."}
+		note: "Medians; the thin lines run from the slowest to the fastest run. The null sink, which stores nothing, is in the table alone."}
 	for _, g := range r.Groups() {
+		if g.Arm().Arm == nullSink {
+			continue // it would make all others look alike
+		}
 		c.bars = append(c.bars, bar{name: g.Label, kind: g.Arm().Kind, value: g.value(0)})
 	}
 	return c, len(c.bars) > 0

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -39,6 +40,20 @@ func (o *observer) span() time.Duration {
 	return last.Sub(first)
 }
 
+// distinct returns points with the streams that there will be, each once: the
+// loader has as many on every node.
+func (b *Bench) distinct(points []Point) (list []Point) {
+	for _, p := range points {
+		if p.Route != loader.RouteCoordinator && b.nodes > 1 {
+			p.Streams = max(p.Streams/b.nodes, 1) * b.nodes
+		}
+		if !slices.Contains(list, p) {
+			list = append(list, p)
+		}
+	}
+	return list
+}
+
 // config returns the loader's Config for a point, without a stage.
 func (b *Bench) config(p Point) loader.Config {
 	streams := p.Streams
@@ -61,10 +76,13 @@ func (b *Bench) loaderArm(p Point) *Arm {
 		}}
 }
 
+// nullSink is the name of the arm that stores nothing.
+const nullSink = "null-sink"
+
 // sinkArm reads and encodes, and throws the batches away.
 func (b *Bench) sinkArm(p Point) *Arm {
 	p.Streams = 0
-	return &Arm{Name: "null-sink", Kind: KindLimit, Point: p, Settings: "reading and encoding alone: the loader without a server to send to",
+	return &Arm{Name: nullSink, Kind: KindLimit, Point: p, Settings: "reading and encoding alone: the loader without a server to send to",
 		run: func(ctx context.Context) (outcome, error) {
 			cfg := b.config(p)
 			cfg.Stage = loader.StageDecode
@@ -90,6 +108,12 @@ func (b *Bench) wireArm(p Point) *Arm {
 func (b *Bench) load(ctx context.Context, cfg loader.Config, p Point) (out outcome, err error) {
 	var seen observer
 	cfg.Observe = seen.add
+	if b.cfg.Observe != nil {
+		cfg.Observe = func(batch loader.StoredBatch) {
+			seen.add(batch)
+			b.cfg.Observe(batch)
+		}
+	}
 	l, err := loader.Open(ctx, cfg)
 	if err != nil {
 		return out, err

@@ -99,7 +99,7 @@ func (b *Bench) chooseArms(ctx context.Context) error {
 	if len(routes) == 0 {
 		return fmt.Errorf("none of the routes can be measured here: %s", cannot[0].Why)
 	}
-	points := b.cfg.points(routes)
+	points := b.distinct(b.cfg.points(routes))
 	for i, p := range points {
 		b.add(b.loaderArm(p))
 		if i == 0 || p.Route != points[0].Route && p.settings(&points[0]) == "" {

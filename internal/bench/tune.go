@@ -236,6 +236,7 @@ func (t *tuner) load(ctx context.Context, trial *Trial) (rate float64, err error
 	}
 	cfg := t.cfg.Loader
 	cfg.Table, cfg.Streams, cfg.Batch = t.copy, trial.Streams, int(trial.Batch)
+	cfg.NoResume = true // nothing is to be left in the table's schema
 	before := t.meter.wal(ctx)
 	l, err := loader.Open(ctx, cfg)
 	if err != nil {

@@ -46,6 +46,8 @@ type benchOptions struct {
 	workers int // -1: two if there is Citus
 	yes     bool
 
+	metrics string
+
 	scale        bool
 	scaleWorkers []int
 	scaleCores   float64
@@ -85,7 +87,7 @@ func newBenchCommand(a *app) *cobra.Command {
 func addBenchFlags(cmd *cobra.Command, opt *benchOptions) {
 	flags := cmd.Flags()
 	choicesFlag(cmd, &opt.cfg.Routes, "routes", "routes to measure (default: all that can be taken)", loader.RouteShard, loader.RouteNode, loader.RouteCoordinator)
-	countsFlag(cmd, &opt.cfg.Streams, "streams", "connections over all nodes (default: one per CPU, twice and four times that)")
+	countsFlag(cmd, &opt.cfg.Streams, "streams", "connections over all nodes, the same number on each (default: one per CPU, twice and four times that)")
 	sizesFlag(cmd, &opt.cfg.Batches, "batch", "sizes of batches (default: 4MiB, 1MiB, 16MiB)")
 	countsFlag(cmd, &opt.cfg.Shards, "shards", "shards of the table, on a Citus cluster")
 	countsFlag(cmd, &opt.cfg.Rows, "rows", "rows to load")
@@ -102,6 +104,7 @@ func addBenchFlags(cmd *cobra.Command, opt *benchOptions) {
 	flags.StringVar(&opt.out, "out", "", "directory for the report (default: shardload-bench/TIME)")
 	flags.IntVar(&opt.workers, "workers", opt.workers, "Citus workers of the private cluster; 0 for plain PostgreSQL (default: 2, or 0 without Citus)")
 	flags.Lookup("workers").DefValue = "0" // pflag adds no default of its own then
+	metricsFlag(flags, &opt.metrics)
 	flags.BoolVar(&opt.scale, "scale", false, "simulate clusters of more and more workers on this machine instead")
 	countsFlag(cmd, &opt.scaleWorkers, "scale-workers", "with --scale, the clusters' workers (default: 1, 2, 4, 8)")
 	flags.Float64Var(&opt.scaleCores, "scale-cores", 0, "with --scale, the cores of each node (default: 0.2, or less so that all need half of this machine)")
@@ -146,6 +149,12 @@ func (opt *benchOptions) settle(cmd *cobra.Command, a *app) error {
 
 // runBench finds a server, measures there, and cleans up whatever happens.
 func (a *app) runBench(cmd *cobra.Command, opt benchOptions) (err error) {
+	watch, err := a.serveMetrics(opt.metrics)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, watch.close()) }()
+	opt.cfg.Observe = watch.observer("ads")
 	if opt.scale {
 		return a.runScale(cmd.Context(), opt)
 	}

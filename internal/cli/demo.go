@@ -260,7 +260,7 @@ func (d *demo) loadFiles(ctx context.Context, server *pgx.ConnConfig, dir string
 	if d.inputs, err = directory(dir); err != nil {
 		return "", err
 	}
-	tables, err := openTables(ctx, loader.Config{Conn: server, Header: loader.HeaderYes}, d.inputs)
+	tables, err := openTables(ctx, loader.Config{Conn: server, Header: loader.HeaderYes}, d.inputs, nil)
 	if err != nil {
 		return "", err
 	}

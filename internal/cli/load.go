@@ -50,6 +50,7 @@ type loadOptions struct {
 	replace   bool
 	noAnalyze bool
 	explain   bool
+	metrics   string
 }
 
 func newLoadCommand(a *app) *cobra.Command {
@@ -87,6 +88,7 @@ func newLoadCommand(a *app) *cobra.Command {
 	flags.DurationVar(&opt.cfg.RetryFor, "retry-for", loader.DefaultRetryFor, "how long a server may fail before the load gives up; 0 for no second attempt")
 	flags.BoolVar(&opt.noAnalyze, "no-analyze", false, "leave the tables' statistics as they are")
 	flags.BoolVar(&opt.explain, "explain", false, "say what would be done and why, and do nothing")
+	metricsFlag(flags, &opt.metrics)
 	generated := addGeneratedFlags(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if err := opt.settle(cmd); err != nil {
@@ -134,11 +136,15 @@ func (a *app) runLoad(ctx context.Context, opt loadOptions, inputs []tableInput)
 	cfg.Conn = server
 	cfg.Log = a.loadLog()
 	cfg.Memory, cfg.Batch, cfg.MaxRecord = opt.memory, int(opt.batch), int(opt.maxRecord)
-	tables, err := openTables(ctx, cfg, inputs)
+	watch, err := a.serveMetrics(opt.metrics)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, closeTables(tables)) }()
+	tables, err := openTables(ctx, cfg, inputs, watch)
+	if err != nil {
+		return errors.Join(err, watch.close())
+	}
+	defer func() { err = errors.Join(err, watch.close(), closeTables(tables)) }()
 	if opt.explain {
 		return a.printPlans(tables)
 	}
@@ -168,16 +174,20 @@ type openTable struct {
 }
 
 // openTables finds out what would stop the load of any of the tables, before the
-// first of them is touched. The caller closes them.
-func openTables(ctx context.Context, cfg loader.Config, inputs []tableInput) ([]openTable, error) {
+// first of them is touched. watch, which may be nil, shows what they do. The caller
+// closes them.
+func openTables(ctx context.Context, cfg loader.Config, inputs []tableInput, watch *watcher) ([]openTable, error) {
 	var tables []openTable
 	for _, in := range inputs {
-		cfg.Table = in.Table
+		cfg.Table, cfg.Observe = in.Table, watch.observer(in.Table)
 		l, err := loader.Open(ctx, cfg)
+		if err == nil {
+			tables = append(tables, openTable{in, l})
+			err = watch.progress(in.Table, l)
+		}
 		if err != nil {
 			return nil, errors.Join(err, closeTables(tables))
 		}
-		tables = append(tables, openTable{in, l})
 	}
 	return tables, nil
 }

@@ -1,0 +1,52 @@
+package cli
+
+import (
+	"github.com/spf13/pflag"
+
+	"shardload/internal/metrics"
+	"shardload/loader"
+)
+
+// metricsFlag adds the flag that says where metrics are served.
+func metricsFlag(flags *pflag.FlagSet, addr *string) {
+	flags.StringVar(addr, "metrics", "", "serve Prometheus metrics at http://ADDR/metrics while this runs: host:port, or :port on the loopback address")
+}
+
+// A watcher shows what loads do to Prometheus. All methods of a nil one do nothing.
+type watcher struct{ server *metrics.Server }
+
+// serveMetrics serves metrics at addr; it returns nil if that is empty.
+func (a *app) serveMetrics(addr string) (*watcher, error) {
+	if addr == "" {
+		return nil, nil
+	}
+	server, err := metrics.Listen(addr)
+	if err != nil {
+		return nil, err
+	}
+	a.note("metrics are at http://%s/metrics", server.Addr())
+	return &watcher{server}, nil
+}
+
+// observer returns what loads into that table are to report to.
+func (w *watcher) observer(table string) func(loader.StoredBatch) {
+	if w == nil {
+		return nil
+	}
+	return w.server.Observer(table)
+}
+
+// progress makes known how far l has read.
+func (w *watcher) progress(table string, l *loader.Loader) error {
+	if w == nil {
+		return nil
+	}
+	return w.server.Watch(table, l.Progress)
+}
+
+func (w *watcher) close() error {
+	if w == nil {
+		return nil
+	}
+	return w.server.Close()
+}

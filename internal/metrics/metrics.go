@@ -1,0 +1,108 @@
+// Package metrics shows what a load does to Prometheus.
+package metrics
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"shardload/loader"
+)
+
+// A Server answers GET /metrics. It must be closed.
+type Server struct {
+	listener net.Listener
+	http     *http.Server
+	done     chan struct{}
+
+	rows, bytes, batches *prometheus.CounterVec
+	seconds              *prometheus.HistogramVec
+	registry             *prometheus.Registry
+}
+
+// buckets are the upper bounds of a batch's latency in seconds.
+var buckets = []float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60}
+
+// Listen serves metrics at addr, host:port. Without a host it is the loopback
+// address: what is loaded where is nobody else's business unless the user says so.
+func Listen(addr string) (*Server, error) {
+	host, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		return nil, fmt.Errorf("metrics address %q: want host:port or :port", addr)
+	}
+	if host == "" {
+		host = "127.0.0.1"
+	}
+	s := &Server{done: make(chan struct{}), registry: prometheus.NewRegistry()}
+	if s.listener, err = net.Listen("tcp", net.JoinHostPort(host, port)); err != nil {
+		return nil, fmt.Errorf("serve metrics: %w", err)
+	}
+	labels := []string{"table", "node"}
+	counter := func(name, help string) *prometheus.CounterVec {
+		return prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: "shardload", Name: name, Help: help}, labels)
+	}
+	s.rows = counter("rows_stored_total", "Rows that the server has stored.")
+	s.bytes = counter("bytes_sent_total", "Bytes of these rows as they were sent.")
+	s.batches = counter("batches_total", "Batches, each a transaction, that the server has stored.")
+	s.seconds = prometheus.NewHistogramVec(prometheus.HistogramOpts{Namespace: "shardload", Name: "batch_seconds",
+		Help: "Time from a batch's BEGIN to the answer to its COMMIT.", Buckets: buckets}, labels)
+	s.registry.MustRegister(s.rows, s.bytes, s.batches, s.seconds)
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", promhttp.HandlerFor(s.registry, promhttp.HandlerOpts{}))
+	s.http = &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}
+	go func() {
+		defer close(s.done)
+		_ = s.http.Serve(s.listener) // returns when the server is closed
+	}()
+	return s, nil
+}
+
+// Addr returns the address that the server listens at.
+func (s *Server) Addr() string { return s.listener.Addr().String() }
+
+// Observer returns a function for loader.Config.Observe of loads into that table.
+func (s *Server) Observer(table string) func(loader.StoredBatch) {
+	return func(b loader.StoredBatch) {
+		s.rows.WithLabelValues(table, b.Node).Add(float64(b.Rows))
+		s.bytes.WithLabelValues(table, b.Node).Add(float64(b.Bytes))
+		s.batches.WithLabelValues(table, b.Node).Inc()
+		s.seconds.WithLabelValues(table, b.Node).Observe(b.Elapsed.Seconds())
+	}
+}
+
+// Watch makes how much of the input has been read, and how much there is, known
+// under the name of the table. progress may be called at any time until the Server
+// is closed.
+func (s *Server) Watch(table string, progress func() loader.Progress) error {
+	gauge := func(name, help string, value func(loader.Progress) float64) prometheus.Collector {
+		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Namespace: "shardload", Name: name, Help: help,
+			ConstLabels: prometheus.Labels{"table": table}}, func() float64 { return value(progress()) })
+	}
+	return errors.Join(
+		s.registry.Register(gauge("input_read_bytes", "How far the current input has been read, as it is stored.",
+			func(p loader.Progress) float64 { return float64(p.BytesRead) })),
+		s.registry.Register(gauge("input_size_bytes", "The size of the current input as it is stored, -1 if unknown.",
+			func(p loader.Progress) float64 { return float64(p.BytesTotal) })),
+	)
+}
+
+// closeTimeout is how long an answer under way may take.
+const closeTimeout = time.Second
+
+// Close ends the server.
+func (s *Server) Close() error {
+	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
+	defer cancel()
+	err := s.http.Shutdown(ctx)
+	if err != nil {
+		err = errors.Join(err, s.http.Close())
+	}
+	<-s.done
+	return err
+}
