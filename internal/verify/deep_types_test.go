@@ -15,6 +15,7 @@ import (
 	"shardload/internal/citus"
 	"shardload/internal/pgtest"
 	"shardload/internal/verify"
+	"shardload/loader"
 )
 
 // spellings has values of each type, most of them not as the server writes them.
@@ -144,13 +145,19 @@ func deep(t *testing.T, conn *pgx.Conn, table string, format verify.Format, file
 }
 
 // set changes settings of the database, on a cluster on its workers as well, for
-// the connections that are made from now on.
+// the connections that are made from now on until the test ends.
 func set(t *testing.T, conn *pgx.Conn, cluster, coordinator bool, settings ...string) {
 	t.Helper()
 	alter := func(c *pgx.Conn) {
 		for _, s := range settings {
 			exec(t, c, "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET "+s+"', current_database()); END $$")
 		}
+		t.Cleanup(func() { // the tests share a cluster's database
+			for _, s := range settings {
+				name, _, _ := strings.Cut(s, " ")
+				exec(t, c, "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I RESET "+name+"', current_database()); END $$")
+			}
+		})
 	}
 	if cluster {
 		nodes, err := citus.Nodes(context.Background(), conn)
@@ -201,6 +208,27 @@ func TestDeepKnowsEachType(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestDeepKnowsWhatIsLoaded loads the same rows as the loader does, straight to the
+// shards on a cluster.
+func TestDeepKnowsWhatIsLoaded(t *testing.T) {
+	pgtest.Each(t, func(t *testing.T, dsn string) {
+		conn := pgtest.Connect(t, dsn)
+		file := typesTable(t, conn, strings.HasSuffix(t.Name(), "/citus"))
+		exec(t, conn, "TRUNCATE types")
+		l, err := loader.Open(context.Background(), loader.Config{Conn: conn.Config(), Table: "types", Header: loader.HeaderNo})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close()
+		if _, err := l.Load(context.Background(), loader.File(file)); err != nil {
+			t.Fatal(err)
+		}
+		if check := deep(t, conn, "types", verify.Format{Header: verify.HeaderNo}, file); !check.Same() || check.Database.Rows < 8 {
+			t.Errorf("%s", strings.Join(append(check.Details, check.Problem), "\n"))
+		}
+	})
 }
 
 // TestDeepFindsEachType takes one value of each column away.

@@ -95,37 +95,41 @@ func (d *deep) compareRecords(ctx context.Context, s *records) error {
 				return fmt.Errorf("the server's hash: %w", err)
 			}
 		}
-		t := s.want[n[0]]
-		if t == nil {
-			return nil // equal to a tenant's key, but written in another way
-		}
-		id := recordID{n[0], n[1]}
-		a := s.list[id]
-		a.count -= n[2]
-		t.Extra += max(-a.count, 0)
-		if a.count > 0 {
-			s.list[id] = a
-		} else {
-			delete(s.list, id)
-		}
+		s.take(recordID{n[0], n[1]}, n[2])
 		return nil
 	})
 	if err != nil {
 		return err
 	}
-	places := map[*TenantDifference][]position{}
+	positions := map[*TenantDifference][]position{}
 	for id, a := range s.list {
 		t := s.want[id.tenant]
 		t.Missing += a.count
-		places[t] = append(places[t], a.at)
+		positions[t] = append(positions[t], a.at)
 	}
-	for t, list := range places {
+	for t, list := range positions {
 		slices.SortFunc(list, position.compare)
 		for _, at := range list[:min(len(list), maxSome)] {
 			t.Records = append(t.Records, d.positionName(at))
 		}
 	}
 	return nil
+}
+
+// take takes rows of the table away from the records that they are like.
+func (s *records) take(id recordID, rows int64) {
+	t := s.want[id.tenant]
+	if t == nil {
+		return // equal to a tenant's key, but written in another way
+	}
+	a := s.list[id]
+	a.count -= rows
+	t.Extra += max(-a.count, 0)
+	if a.count > 0 {
+		s.list[id] = a
+	} else {
+		delete(s.list, id)
+	}
 }
 
 // recordsSQL returns the query of the rows of tenants: key, hash and number.

@@ -1,0 +1,152 @@
+package verify
+
+import (
+	"fmt"
+	"strings"
+)
+
+// describe puts what differs into words.
+func (c *DeepCheck) describe() {
+	var problems []string
+	if c.changed() {
+		problems = append(problems, "the files are not what the manifest describes")
+		c.Next = "copy or generate them again, and load them with --replace"
+		if c.asExpected() {
+			problems[0] += ", but the table is"
+			c.Next = "the table was loaded before they changed: copy or generate them again"
+		}
+	}
+	if !c.Same() && !c.asExpected() {
+		problems = append(problems, c.differences()...)
+		for _, t := range c.Tenants {
+			c.Details = append(c.Details, c.detail(t))
+		}
+		if c.MoreTenants > 0 || c.Parts.Compared < c.Parts.Differing {
+			c.Details = append(c.Details, c.rest())
+		}
+		if c.Next == "" {
+			c.Next = c.next()
+		}
+	}
+	c.Problem = strings.Join(problems, "; ")
+}
+
+// differences says how the table as a whole differs from the inputs.
+func (c *DeepCheck) differences() (list []string) {
+	rows := c.Input.Rows + c.Unloadable.Records
+	switch {
+	case rows != c.Database.Rows:
+		list = append(list, fmt.Sprintf("%d rows in the input, %d in the table", rows, c.Database.Rows))
+	case len(c.Columns) > 0:
+		list = append(list, "contents differ in "+plural(len(c.Columns), "column")+" ("+some(c.Columns)+")")
+	case c.Input.RowSum != c.Database.RowSum:
+		list = append(list, "each column has the right values, but some of them in other rows")
+	}
+	if c.Unloadable.Records > 0 {
+		list = append(list, fmt.Sprintf("%s of the input cannot be in any table, the first: %s",
+			plural(c.Unloadable.Records, "record"), c.Unloadable.First))
+	}
+	return list
+}
+
+// detail describes how a tenant differs.
+func (c *DeepCheck) detail(t TenantDifference) string {
+	var name []string
+	for i, key := range t.Key {
+		value := "NULL"
+		if key != nil {
+			value = clip(*key)
+		}
+		name = append(name, c.Key[i]+" "+value)
+	}
+	if len(name) == 0 {
+		name = []string{"a row that the input does not have"}
+		if t.First != "" {
+			name = []string{t.First}
+		}
+	}
+	text := strings.Join(name, ", ") + fmt.Sprintf(": %s in the input, %d in the table", plural(t.InputRows, "row"), t.DatabaseRows)
+	switch {
+	case t.InputRows != t.DatabaseRows:
+	case t.rowsAlone:
+		text += "; differs"
+	case len(t.Columns) > 0:
+		text += "; differs in " + some(t.Columns)
+	default:
+		text += "; values are in other rows"
+	}
+	switch {
+	case t.Searched:
+		text += t.rows()
+	case t.InputRows == 1 && len(t.Key) > 0:
+		text += " (" + t.First + ")"
+	case t.First != "" && len(t.Key) > 0:
+		text += " (first at " + t.First + ")"
+	}
+	return text
+}
+
+// rows says which records and rows are alone.
+func (t *TenantDifference) rows() (text string) {
+	if t.Missing > 0 {
+		text += "; not in the table: " + strings.Join(t.Records, ", ")
+		if more := t.Missing - int64(len(t.Records)); more > 0 {
+			text += fmt.Sprintf(" and %d more", more)
+		}
+	}
+	if t.Extra > 0 {
+		text += fmt.Sprintf("; not in the input: %s", plural(t.Extra, "row"))
+	}
+	return text
+}
+
+// rest says what the details leave out.
+func (c *DeepCheck) rest() string {
+	text := fmt.Sprintf("and %d more", c.MoreTenants)
+	if c.Parts.Compared < c.Parts.Differing {
+		text += fmt.Sprintf(" in the %d of %d differing parts of the table that were searched", c.Parts.Compared, c.Parts.Differing)
+	}
+	return text
+}
+
+// next says what to do.
+func (c *DeepCheck) next() string {
+	if len(c.Tenants) > 0 && c.Tenants[0].Query != "" {
+		return "to see the table's rows: " + c.Tenants[0].Query +
+			"; if nobody changed them since the load, load the input again with --replace"
+	}
+	if len(c.Tenants) > 0 {
+		return "if nobody changed the table since the load, load the input again with --replace"
+	}
+	return "mend these records and load them; if the load has rejected them, name its list with --rejects"
+}
+
+// maxSome is how many names a line has.
+const maxSome = 5
+
+// some returns the first of names.
+func some(names []string) string {
+	if len(names) > maxSome {
+		return strings.Join(names[:maxSome], ", ") + fmt.Sprintf(" and %d more", len(names)-maxSome)
+	}
+	return strings.Join(names, ", ")
+}
+
+// clip returns what a line has of a value, in quotes unless it is plain.
+func clip(v string) string {
+	const limit = 60
+	if r := []rune(v); len(r) > limit {
+		v = string(r[:limit]) + "…"
+	}
+	if v == "" || strings.ContainsFunc(v, func(c rune) bool { return c <= ' ' || c == '"' || c == ',' }) {
+		return fmt.Sprintf("%q", v)
+	}
+	return v
+}
+
+func plural[N int | int64](n N, what string) string {
+	if n == 1 {
+		return fmt.Sprintf("%d %s", n, what)
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}
