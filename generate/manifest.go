@@ -149,25 +149,27 @@ func ReadManifest(dir string) (Manifest, error) {
 	if !errors.Is(err, fs.ErrNotExist) {
 		return m, err
 	}
-	names, err := filepath.Glob(filepath.Join(escapeGlob(dir), "manifest.*-of-*.json"))
+	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return Manifest{}, err
 	}
-	if len(names) == 0 {
-		return Manifest{}, fmt.Errorf("%s: no dataset is complete there: %w", dir, fs.ErrNotExist)
-	}
-	for i, name := range names {
-		part, err := readManifest(name)
+	found := false
+	for _, e := range entries {
+		if !isManifestName(e.Name()) {
+			continue
+		}
+		part, err := readManifest(filepath.Join(dir, e.Name()))
 		if err != nil {
 			return Manifest{}, err
 		}
-		if i == 0 {
-			m = part
-			continue
+		if !found {
+			m, found = part, true
+		} else if err := m.join(part); err != nil {
+			return Manifest{}, fmt.Errorf("%s: %w", filepath.Join(dir, e.Name()), err)
 		}
-		if err := m.join(part); err != nil {
-			return Manifest{}, fmt.Errorf("%s: %w", name, err)
-		}
+	}
+	if !found {
+		return Manifest{}, fmt.Errorf("%s: no dataset is complete there: %w", dir, fs.ErrNotExist)
 	}
 	m.sort()
 	return m, nil
@@ -175,10 +177,7 @@ func ReadManifest(dir string) (Manifest, error) {
 
 // join adds the files of another part of the same dataset.
 func (m *Manifest) join(part Manifest) error {
-	head, other := *m, part
-	head.Files, other.Files = nil, nil
-	head.Part, other.Part = 0, 0
-	if !reflect.DeepEqual(head, other) {
+	if !m.sameDataset(part) {
 		return errors.New("it is a part of another dataset than the manifests beside it: keep each dataset in its own folder")
 	}
 	m.Part = 0
@@ -186,9 +185,18 @@ func (m *Manifest) join(part Manifest) error {
 	return nil
 }
 
-// escapeGlob returns a pattern that matches path alone.
-func escapeGlob(path string) string {
-	return regexp.MustCompile(`[*?\[\\]`).ReplaceAllString(path, `\$0`)
+// sameDataset reports whether m and other are of the same dataset, in as many
+// parts.
+func (m Manifest) sameDataset(other Manifest) bool {
+	m.Files, other.Files = nil, nil
+	m.Part, other.Part = 0, 0
+	return reflect.DeepEqual(m, other)
+}
+
+// isManifestName reports whether a file of that name is a manifest, of the whole or
+// of a part.
+func isManifestName(name string) bool {
+	return name == ManifestName || regexp.MustCompile(`^manifest\.[0-9]+-of-[0-9]+\.json$`).MatchString(name)
 }
 
 // readManifest reads the manifest of that path.

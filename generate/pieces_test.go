@@ -317,6 +317,26 @@ func TestTablesOneByOne(t *testing.T) {
 	}
 }
 
+// Parts of two datasets, or of one in other parts, are not mixed.
+func TestPartsOfOtherDatasets(t *testing.T) {
+	for _, test := range []struct {
+		before generate.Output
+		seed   uint64
+	}{
+		{generate.Output{Part: 1, Parts: 2, Tables: []string{"companies"}}, 2},
+		{generate.Output{Part: 1, Parts: 3, Tables: []string{"companies"}}, 1},
+		{generate.Output{Tables: []string{"companies"}}, 1},
+	} {
+		dir, _ := write(t, pieces, test.before)
+		cfg := pieces
+		cfg.Seed = test.seed
+		_, err := dataset(t, cfg).Write(t.Context(), dir, generate.Output{Part: 2, Parts: 2})
+		if err == nil || !strings.Contains(err.Error(), "is of another dataset, or of the same one in other parts") {
+			t.Errorf("after %+v: %v", test, err)
+		}
+	}
+}
+
 // Files that load would take for a part of the table are not left among its own.
 func TestStrangers(t *testing.T) {
 	for _, test := range []struct {

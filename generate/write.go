@@ -94,12 +94,34 @@ func (w *writing) begin() error {
 				"remove it, or write to another folder", w.dir, name)
 		}
 	}
+	if err := w.checkManifests(entries); err != nil {
+		return err
+	}
 	if w.journal, err = openJournal(w.dir, w.head); err != nil {
 		return err
 	}
 	manifest := filepath.Join(w.dir, w.head.name())
 	if err := os.Remove(manifest); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return errors.Join(fileError(manifest, err), w.journal.close())
+	}
+	return nil
+}
+
+// checkManifests complains of manifests in the directory that would be read together
+// with the one to write, but are of another dataset, or of one in other parts.
+func (w *writing) checkManifests(entries []os.DirEntry) error {
+	for _, e := range entries {
+		if !isManifestName(e.Name()) || e.Name() == w.head.name() {
+			continue
+		}
+		m, err := readManifest(filepath.Join(w.dir, e.Name()))
+		if err != nil {
+			return err
+		}
+		if !m.sameDataset(w.head) {
+			return fmt.Errorf("write %s: %s is of another dataset, or of the same one in other parts: "+
+				"remove it and its files, or write to another folder", w.dir, e.Name())
+		}
 	}
 	return nil
 }
