@@ -76,6 +76,10 @@ type Config struct {
 	// Limit ends a run, and its arm with it. Zero means 5 minutes.
 	Limit time.Duration
 
+	// steady says that the loader's time is that between its first BEGIN and its
+	// last COMMIT, without what starting and ending a job costs.
+	steady bool
+
 	Seed    uint64
 	NodeMap map[string]string // as the loader's
 

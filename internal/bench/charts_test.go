@@ -35,8 +35,8 @@ func madeUp() *Report {
 	}
 	for i, workers := range []int{1, 2, 4} {
 		r.Scale = append(r.Scale,
-			ScaleResult{Arm: "shardload:shard", Workers: workers, Cores: 0.2, Runs: 2, Median: []float64{53e3, 84e3, 132e3}[i], Low: 50e3, High: 140e3},
-			ScaleResult{Arm: "psql", Workers: workers, Cores: 0.2, Runs: 2, Median: 33e3, Low: 30e3, High: 38e3})
+			ScaleResult{Arm: "shardload:shard", Workers: workers, Cores: 0.2, Rows: 1000, Runs: 2, Median: []float64{53e3, 84e3, 132e3}[i], Low: 50e3, High: 140e3},
+			ScaleResult{Arm: "psql", Workers: workers, Cores: 0.2, Rows: 1000, Runs: 2, Median: 33e3, Low: 30e3, High: 38e3})
 	}
 	return r
 }

@@ -123,7 +123,11 @@ func (b *Bench) load(ctx context.Context, cfg loader.Config, p Point) (out outco
 		return out, fmt.Errorf("the loader takes route %s, not %s: %s", plan.Route, p.Route, plan.Why)
 	}
 	result, err := l.Load(ctx, loader.File(b.file(p).path))
-	return outcome{elapsed: result.Elapsed, batches: seen.list}, err
+	out = outcome{elapsed: result.Elapsed, batches: seen.list}
+	if b.cfg.steady && len(seen.list) > 0 {
+		out.elapsed = seen.span()
+	}
+	return out, err
 }
 
 // routes returns the routes that the loader can take here, the fastest first, and

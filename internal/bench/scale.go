@@ -21,6 +21,7 @@ type ScaleResult struct {
 	Arm     string  `json:"arm"`
 	Workers int     `json:"workers"`
 	Cores   float64 `json:"cores_of_a_node"`
+	Rows    int64   `json:"rows"`
 	Runs    int     `json:"runs"`
 	Median  float64 `json:"rows_per_second"`
 	Low     float64 `json:"rows_per_second_low"`
@@ -29,7 +30,9 @@ type ScaleResult struct {
 
 // A ScaleConfig says how to simulate a growing cluster on this machine.
 type ScaleConfig struct {
-	Config // what to measure; its server is ignored
+	// Config says what to measure. Its server is ignored, and its rows are those of
+	// each worker.
+	Config
 	// Workers are the sizes of the clusters. Empty means 1, 2, 4 and 8.
 	Workers []int
 	// Cores is the share of a core that each node may use. Zero means 0.2, or less
@@ -48,6 +51,9 @@ func (c ScaleConfig) withDefaults() ScaleConfig {
 	if len(c.Workers) == 0 {
 		c.Workers = []int{1, 2, 4, 8}
 	}
+	// A job starts in the same time whatever it loads, and limited nodes take long
+	// for it: with few rows it would hide what grows.
+	c.steady = true
 	if c.Cores == 0 {
 		half := float64(runtime.NumCPU()) / 2
 		c.Cores = min(0.2, math.Floor(100*half/float64(slices.Max(c.Workers)+1))/100)
@@ -71,15 +77,15 @@ func Scale(ctx context.Context, cfg ScaleConfig) (Report, error) {
 		report.Skipped = append(report.Skipped, one.Skipped...)
 		for _, g := range one.Groups() {
 			rates := g.Rates()
-			report.Scale = append(report.Scale, ScaleResult{Arm: g.Arm().Arm, Workers: workers, Cores: cfg.Cores, Runs: len(rates),
+			report.Scale = append(report.Scale, ScaleResult{Arm: g.Arm().Arm, Workers: workers, Cores: cfg.Cores, Rows: g.Arm().Rows, Runs: len(rates),
 				Median: g.Median(), Low: rates[0], High: rates[len(rates)-1]})
 		}
 		if err != nil {
 			return report, err
 		}
 	}
-	report.Environment.Simulated = fmt.Sprintf("clusters of %v workers on this machine, each node limited to %g of a core, %d streams of each worker; the client is not limited",
-		cfg.Workers, cfg.Cores, scaleStreams)
+	report.Environment.Simulated = fmt.Sprintf("clusters of %v workers on this machine, each node limited to %g of a core, %d streams and %d rows of each worker; the client is not limited; the loader's time runs from its first BEGIN to its last COMMIT",
+		cfg.Workers, cfg.Cores, scaleStreams, cfg.Rows[0])
 	report.Complete = true
 	return report, nil
 }
@@ -112,6 +118,7 @@ func scaleTo(ctx context.Context, cfg ScaleConfig, workers int) (report Report, 
 		return report, err
 	}
 	one.Streams, one.Batches = []int{scaleStreams * workers}, one.Batches[:1]
+	one.Rows = []int64{cfg.Rows[0] * int64(workers)}
 	one.Dir = filepath.Join(cfg.Dir, fmt.Sprint(workers))
 	if err := os.Mkdir(one.Dir, 0o755); err != nil {
 		return report, err

@@ -33,7 +33,8 @@ drops at the end. DATABASE_URL and PG* variables do not count.
 
 --scale measures something else: private clusters of 1, 2, 4 and 8 workers, each node
 of which may use the same small share of a core, by control groups. So the nodes set
-the pace, as they do in real life, and not this machine.
+the pace, as they do in real life, and not this machine. --rows are those of each
+worker, and the loader's time runs from its first BEGIN to its last COMMIT.
 
 The directory --out gets report.html (one file, with its charts), the charts as SVG
 and PNG, results.jsonl, results.csv, batches.csv, and results.bench.txt for benchstat.`

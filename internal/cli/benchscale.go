@@ -11,8 +11,8 @@ import (
 	"shardload/internal/localpg"
 )
 
-// defaultScaleRows are fewer than otherwise, since the nodes are slow.
-const defaultScaleRows = 200_000
+// defaultScaleRows is the rows of each worker: few, since the nodes are slow.
+const defaultScaleRows = 100_000
 
 // runScale measures on simulated clusters.
 func (a *app) runScale(ctx context.Context, opt benchOptions) (err error) {
