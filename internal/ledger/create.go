@@ -135,15 +135,14 @@ func insertLanes(ctx context.Context, tx pgx.Tx, t Target, progress string, lane
 	if err := giveKeys(ctx, tx, t, lanes, samples); err != nil {
 		return err
 	}
-	for _, l := range lanes {
-		_, err := tx.Exec(ctx, fmt.Sprintf(`INSERT INTO %s (key, lane, min, max, chunk, rows_in, counted_chunk, counted_min, counted_max, place, line)
-			VALUES (%s, %d, %d, %d, %d, %d, %d, %d, %d, %d, %d)`, progress, literal(l.Key), l.Number, l.Min, l.Max,
-			l.Mark.Chunk, l.Mark.Rows, l.Counted.Chunk, l.Counted.Min, l.Counted.Max, l.Place.Offset, l.Place.Line))
-		if err != nil {
-			return err
-		}
+	values := make([]string, len(lanes))
+	for i, l := range lanes {
+		values[i] = fmt.Sprintf("(%s, %d, %d, %d, %d, %d, %d, %d, %d, %d, %d)", literal(l.Key), l.Number, l.Min, l.Max,
+			l.Mark.Chunk, l.Mark.Rows, l.Counted.Chunk, l.Counted.Min, l.Counted.Max, l.Place.Offset, l.Place.Line)
 	}
-	return nil
+	_, err := tx.Exec(ctx, `INSERT INTO `+progress+` (key, lane, min, max, chunk, rows_in, counted_chunk, counted_min, counted_max, place, line)
+		VALUES `+strings.Join(values, ", "))
+	return err
 }
 
 // giveKeys gives each lane the key of its row.
