@@ -118,18 +118,7 @@ func (r *Report) sweepChart(s sweep) (chart, bool) {
 	if len(lines) == 0 {
 		return c, false
 	}
-	points := []Point{}
-	for _, groups := range lines {
-		for _, g := range groups {
-			points = append(points, g.Arm().Point)
-		}
-	}
-	slices.SortFunc(points, func(a, b Point) int { return s.order(&a, &b) })
-	for _, p := range points {
-		if tick := s.take(&p); !slices.Contains(c.ticks, tick) {
-			c.ticks = append(c.ticks, tick)
-		}
-	}
+	c.ticks = s.ticks(lines)
 	for _, name := range names {
 		groups := lines[name]
 		slices.SortFunc(groups, func(a, b Group) int { return s.order(&a.Runs[0].Point, &b.Runs[0].Point) })
@@ -145,6 +134,23 @@ func (r *Report) sweepChart(s sweep) (chart, bool) {
 	return c, true
 }
 
+// ticks returns all values of the setting among the groups of lines, in order.
+func (s sweep) ticks(lines map[string][]Group) (ticks []string) {
+	var points []Point
+	for _, groups := range lines {
+		for _, g := range groups {
+			points = append(points, g.Arm().Point)
+		}
+	}
+	slices.SortFunc(points, func(a, b Point) int { return s.order(&a, &b) })
+	for _, p := range points {
+		if tick := s.take(&p); !slices.Contains(ticks, tick) {
+			ticks = append(ticks, tick)
+		}
+	}
+	return ticks
+}
+
 // wrap breaks a label of a legend into lines.
 func wrap(label string) string { return strings.ReplaceAll(label, ", ", ",\n") }
 
@@ -158,15 +164,7 @@ func (r *Report) latencyChart() (chart, bool) {
 	if base == nil {
 		return c, false
 	}
-	arm := base.Arm()
-	var batches []Batch
-	end := 0.0
-	for _, b := range r.Batches {
-		if b.Arm == arm.Arm && b.Streams == arm.Streams && b.Size == arm.Batch && b.Shards == arm.Shards && b.Table == arm.Rows && b.Order == arm.Order {
-			batches = append(batches, b)
-			end = max(end, b.Started+b.Seconds)
-		}
-	}
+	batches, end := r.batchesOf(base.Arm())
 	if len(batches) < 2*latencyBins {
 		return c, false
 	}
@@ -193,6 +191,18 @@ func (r *Report) latencyChart() (chart, bool) {
 		c.lines = append(c.lines, line)
 	}
 	return c, true
+}
+
+// batchesOf returns the batches of all runs of an arm, and when the last of them
+// ended, in seconds from the start of its run.
+func (r *Report) batchesOf(arm Result) (batches []Batch, end float64) {
+	for _, b := range r.Batches {
+		if b.Arm == arm.Arm && b.Streams == arm.Streams && b.Size == arm.Batch && b.Shards == arm.Shards && b.Table == arm.Rows && b.Order == arm.Order {
+			batches = append(batches, b)
+			end = max(end, b.Started+b.Seconds)
+		}
+	}
+	return batches, end
 }
 
 // scaleChart shows throughput by nodes against what the first one would make of

@@ -113,16 +113,14 @@ func (c *chart) addBars(t theme, p *plot.Plot, legend *plot.Legend) error {
 	n := len(c.bars)
 	names := make([]string, n)
 	values := map[Kind]plotter.Values{}
-	var spread barSpread
+	spread := make(barSpread, n)
 	var figures plotter.XYLabels
 	for i, b := range c.bars {
 		at := n - 1 - i
-		names[at] = b.name
 		if values[b.kind] == nil {
 			values[b.kind] = make(plotter.Values, n)
 		}
-		values[b.kind][at] = b.y
-		spread = append(spread, value{x: float64(at), y: b.y, low: b.low, high: b.high})
+		names[at], values[b.kind][at], spread[at] = b.name, b.y, value{x: float64(at), y: b.y, low: b.low, high: b.high}
 		figures.XYs = append(figures.XYs, plotter.XY{X: b.high, Y: float64(at)})
 		figures.Labels = append(figures.Labels, figure(b.y))
 	}
@@ -131,11 +129,10 @@ func (c *chart) addBars(t theme, p *plot.Plot, legend *plot.Legend) error {
 		if values[kind] == nil {
 			continue
 		}
-		bars, err := plotter.NewBarChart(values[kind], vg.Points(barPitch*0.62))
+		bars, err := horizontalBars(values[kind], t.kinds[kind])
 		if err != nil {
 			return err
 		}
-		bars.Horizontal, bars.Color, bars.LineStyle.Width = true, t.kinds[kind], 0
 		p.Add(bars)
 		legend.Add(kindNames[kind], bars)
 	}
@@ -151,6 +148,15 @@ func (c *chart) addBars(t theme, p *plot.Plot, legend *plot.Legend) error {
 	p.Add(errorBars, labels)
 	nameBars(p, names, top(c.bars, func(b bar) float64 { return b.high }))
 	return nil
+}
+
+func horizontalBars(values plotter.Values, ink color.Color) (*plotter.BarChart, error) {
+	bars, err := plotter.NewBarChart(values, vg.Points(barPitch*0.62))
+	if err != nil {
+		return nil, err
+	}
+	bars.Horizontal, bars.Color, bars.LineStyle.Width = true, ink, 0
+	return bars, nil
 }
 
 // nameBars puts names beside horizontal bars, the longest of which ends at high.
@@ -176,11 +182,10 @@ func (c *chart) addStack(t theme, p *plot.Plot, legend *plot.Legend) error {
 			values[n-1-j] = v
 			sums[n-1-j] += v
 		}
-		bars, err := plotter.NewBarChart(values, vg.Points(barPitch*0.62))
+		bars, err := horizontalBars(values, t.series[i%len(t.series)])
 		if err != nil {
 			return err
 		}
-		bars.Horizontal, bars.Color, bars.LineStyle.Width = true, t.series[i%len(t.series)], 0
 		if below != nil {
 			bars.StackOn(below)
 		}

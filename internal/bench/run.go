@@ -83,21 +83,9 @@ func (b *Bench) prepare(ctx context.Context) error {
 
 // chooseArms makes the list of arms.
 func (b *Bench) chooseArms(ctx context.Context) error {
-	can, cannot := b.routes(ctx, b.cfg.Shards[0])
-	if err := ctx.Err(); err != nil {
-		return context.Cause(ctx)
-	}
-	routes := can
-	if len(b.cfg.Routes) > 0 {
-		routes = slices.DeleteFunc(slices.Clone(b.cfg.Routes), func(r loader.Route) bool { return !slices.Contains(can, r) })
-	}
-	for _, s := range cannot {
-		if b.citus || len(b.cfg.Routes) > 0 { // without Citus nobody misses the other routes
-			b.skip(s.Arm, s.Why)
-		}
-	}
-	if len(routes) == 0 {
-		return fmt.Errorf("none of the routes can be measured here: %s", cannot[0].Why)
+	routes, err := b.chooseRoutes(ctx)
+	if err != nil {
+		return err
 	}
 	points := b.distinct(b.cfg.points(routes))
 	for i, p := range points {
@@ -125,6 +113,27 @@ func (b *Bench) chooseArms(ctx context.Context) error {
 		return errors.New("no arm of that name can run here")
 	}
 	return nil
+}
+
+// chooseRoutes returns the routes to measure.
+func (b *Bench) chooseRoutes(ctx context.Context) ([]loader.Route, error) {
+	routes, cannot := b.routes(ctx, b.cfg.Shards[0])
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	if len(b.cfg.Routes) > 0 {
+		can := routes
+		routes = slices.DeleteFunc(slices.Clone(b.cfg.Routes), func(r loader.Route) bool { return !slices.Contains(can, r) })
+	}
+	for _, s := range cannot {
+		if b.citus || len(b.cfg.Routes) > 0 { // without Citus nobody misses the other routes
+			b.skip(s.Arm, s.Why)
+		}
+	}
+	if len(routes) == 0 {
+		return nil, fmt.Errorf("none of the routes can be measured here: %s", cannot[0].Why)
+	}
+	return routes, nil
 }
 
 // add adds an arm if it is wanted.

@@ -101,8 +101,7 @@ func scaleTo(ctx context.Context, cfg ScaleConfig, workers int) (report Report, 
 		}
 	}()
 	for i := range limits {
-		name := fmt.Sprintf("shardload-bench-%d-%d", os.Getpid(), i)
-		if limits[i], err = newCPULimit(cgroups, name, cfg.Cores); err != nil {
+		if limits[i], err = newCPULimit(cgroups, fmt.Sprintf("shardload-bench-%d-%d", os.Getpid(), i), cfg.Cores); err != nil {
 			return report, fmt.Errorf("a simulated scale-out needs control groups for the CPU that this user may make (root may, on most machines): %w", err)
 		}
 	}
@@ -128,10 +127,18 @@ func scaleTo(ctx context.Context, cfg ScaleConfig, workers int) (report Report, 
 		return report, err
 	}
 	defer func() { err = errors.Join(err, b.Close(ctx)) }()
-	for i, node := range cluster.Nodes() { // now that the tables are made, which takes longer
-		if err := limits[i].add(node.PID); err != nil {
-			return report, fmt.Errorf("limit %s: %w", node.Name, err)
-		}
+	if err := limitNodes(cluster.Nodes(), limits); err != nil { // now that the tables are made, which takes longer
+		return report, err
 	}
 	return b.Run(ctx)
+}
+
+// limitNodes puts each node into its group.
+func limitNodes(nodes []localpg.Node, limits []*cpuLimit) error {
+	for i, node := range nodes {
+		if err := limits[i].add(node.PID); err != nil {
+			return fmt.Errorf("limit %s: %w", node.Name, err)
+		}
+	}
+	return nil
 }
