@@ -42,7 +42,7 @@ var layers = []struct {
 	{"internal/bench", []string{"schema", "generate", "loader", "internal/catalog", "internal/citus", "internal/input", "internal/localpg", "internal/pgcsv"}},
 	{"internal/metrics", []string{"loader"}},
 	{"internal/cli", []string{
-		"schema", "generate", "loader", "internal/bench", "internal/catalog", "internal/checksum", "internal/input", "internal/ledger", "internal/localpg", "internal/metrics", "internal/pgcsv",
+		"schema", "generate", "loader", "internal/bench", "internal/catalog", "internal/checksum", "internal/citus", "internal/input", "internal/ledger", "internal/localpg", "internal/metrics", "internal/pgcsv",
 		"internal/provision", "internal/tutorial", "internal/verify",
 	}},
 	{"cmd/shardload", []string{"internal/cli"}},

@@ -1,12 +1,16 @@
 package loader_test
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"net"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
+
+	"github.com/jackc/pgx/v5"
 
 	"shardload/loader"
 )
@@ -14,6 +18,8 @@ import (
 // A relay passes bytes to a server and back, until it is cut.
 type relay struct {
 	listener net.Listener
+	trap     atomic.Pointer[string] // a connection that sends this is cut, once
+	trapped  atomic.Bool
 	mu       sync.Mutex
 	conns    []net.Conn
 	passing  sync.WaitGroup
@@ -41,16 +47,34 @@ func newRelay(t *testing.T, address string) *relay {
 			r.mu.Lock()
 			r.conns = append(r.conns, from, to)
 			r.mu.Unlock()
-			for _, ends := range [][2]net.Conn{{from, to}, {to, from}} {
-				r.passing.Go(func() {
-					_, _ = io.Copy(ends[0], ends[1]) // ends when either is closed
-					ends[0].Close()
-				})
-			}
+			r.passing.Go(func() {
+				_, _ = io.Copy(from, to) // ends when either is closed
+				from.Close()
+			})
+			r.passing.Go(func() { r.send(to, from) })
 		}
 	})
 	t.Cleanup(r.cut)
 	return r
+}
+
+// send passes on what a client sends, and cuts the connection in the trap.
+func (r *relay) send(to, from net.Conn) {
+	defer to.Close()
+	for buf := make([]byte, 64<<10); ; {
+		n, err := from.Read(buf)
+		if err != nil {
+			return
+		}
+		if trap := r.trap.Load(); trap != nil && bytes.Contains(buf[:n], []byte(*trap)) && r.trap.CompareAndSwap(trap, nil) {
+			r.trapped.Store(true)
+			from.Close()
+			return
+		}
+		if _, err := to.Write(buf[:n]); err != nil {
+			return
+		}
+	}
 }
 
 func (r *relay) port() string {
@@ -69,22 +93,48 @@ func (r *relay) cut() {
 	r.passing.Wait()
 }
 
+// through makes the cluster reach a worker through a new relay.
+func through(t *testing.T, dsn string, conn *pgx.Conn, w worker) *relay {
+	t.Helper()
+	r := newRelay(t, w.name+":"+w.port)
+	t.Cleanup(func() {
+		exec(t, pgtestConn(t, dsn), fmt.Sprintf("UPDATE pg_dist_node SET nodename = '%s', nodeport = %s WHERE nodeid = %s", w.name, w.port, w.id))
+	})
+	exec(t, conn, fmt.Sprintf("UPDATE pg_dist_node SET nodename = '127.0.0.1', nodeport = %s WHERE nodeid = %s", r.port(), w.id))
+	return r
+}
+
+// TestCommitIsIncomplete holds that a load waits for Citus to complete a COMMIT of
+// which a worker has not heard.
+func TestCommitIsIncomplete(t *testing.T) {
+	dsn, conn := flowTable(t)
+	r := through(t, dsn, conn, workers(t, conn)[0])
+	path, rows := flowFile(t, 4000)
+	var said strings.Builder
+	l := open(t, loader.Config{Conn: parse(t, dsn), Table: "flowing", Route: loader.RouteCoordinator, Batch: 64 << 10, Log: logTo(&said)})
+	r.trap.Store(new("COMMIT PREPARED"))
+	res, err := l.Load(t.Context(), loader.File(path))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !r.trapped.Load() || !strings.Contains(said.String(), "a COMMIT is not complete on all nodes") {
+		t.Fatalf("no COMMIT was cut: %v; the load said:\n%s", r.trapped.Load(), said.String())
+	}
+	if res.Rows != int64(rows) {
+		t.Errorf("%d rows, want %d", res.Rows, rows)
+	}
+	sameRows(t, conn, "flowing", rows)
+}
+
 // TestNodeFailsOver holds that a load follows a node to the server that takes its
 // place.
 func TestNodeFailsOver(t *testing.T) {
 	dsn, conn := flowTable(t)
 	w := workers(t, conn)[0]
-	move := func(to string) string {
-		return fmt.Sprintf("UPDATE pg_dist_node SET nodename = '127.0.0.1', nodeport = %s WHERE nodeid = %s", to, w.id)
-	}
-	t.Cleanup(func() {
-		exec(t, pgtestConn(t, dsn), fmt.Sprintf("UPDATE pg_dist_node SET nodename = '%s', nodeport = %s WHERE nodeid = %s", w.name, w.port, w.id))
-	})
-	old, now := newRelay(t, w.name+":"+w.port), newRelay(t, w.name+":"+w.port)
-	exec(t, conn, move(old.port()))
+	old := through(t, dsn, conn, w)
 	var said strings.Builder
 	r := start(t, loader.Config{Conn: parse(t, dsn), Table: "flowing", Route: loader.RouteShard, Log: logTo(&said)}, newFlow(0))
-	exec(t, conn, move(now.port()))
+	through(t, dsn, conn, w)
 	old.cut()
 	res, err := r.finish()
 	if err != nil {

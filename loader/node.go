@@ -197,7 +197,7 @@ func (l *Loader) whereIs(n citus.Node) (*where, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &where{name: "node " + n.Address(), address: n.Address(), config: nodeConfig(&l.cfg.Conn.Config, host, port)}, nil
+	return &where{name: "node " + n.Address(), address: n.Address(), config: keepWarnings(nodeConfig(&l.cfg.Conn.Config, host, port))}, nil
 }
 
 // address returns where the node can be reached from here.

@@ -21,7 +21,7 @@ type obstacle string
 // makes the list of nodes.
 func (l *Loader) chooseRoute(ctx context.Context, rights catalog.Rights) error {
 	first := &node{patience: patience{limit: l.cfg.RetryFor}}
-	first.at.Store(&where{name: "the server", config: &l.cfg.Conn.Copy().Config})
+	first.at.Store(&where{name: "the server", config: keepWarnings(&l.cfg.Conn.Copy().Config)})
 	if l.server.Citus != "" {
 		first.at.Load().name = "the coordinator"
 	}

@@ -221,6 +221,7 @@ func (s *stream) commit(ctx context.Context, b *batch) error {
 	commitCtx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
 	defer context.AfterFunc(ctx, func() { time.AfterFunc(commitGrace, cancel) })()
+	takeWarning(s.conn)
 	result, err := s.conn.Exec(commitCtx, "COMMIT").ReadAll()
 	if pgErr, ok := errors.AsType[*pgconn.PgError](err); ok && blamesRow(pgErr) {
 		return batchError(pgErr, s.load.name, b)
@@ -233,6 +234,9 @@ func (s *stream) commit(ctx context.Context, b *batch) error {
 	}
 	if len(result) != 1 || result[0].CommandTag.String() != "COMMIT" {
 		return fmt.Errorf("the server rolled a batch of %d rows back without an error", b.rows)
+	}
+	if warning := takeWarning(s.conn); warning != "" && s.load.l.server.Citus != "" {
+		return s.settle(ctx, warning)
 	}
 	return nil
 }

@@ -11,6 +11,7 @@ import (
 
 	"shardload/generate"
 	"shardload/internal/catalog"
+	"shardload/internal/citus"
 	"shardload/internal/input"
 	"shardload/internal/pgcsv"
 	"shardload/internal/verify"
@@ -112,7 +113,7 @@ func (a *app) verify(ctx context.Context, conn *pgx.Conn, dataset bool, tables [
 	if len(tables) == 0 {
 		names = datasetTables()
 	}
-	if _, report.Recovery, err = verify.Recover(ctx, conn); err != nil {
+	if _, report.Recovery, err = citus.Recover(ctx, conn); err != nil {
 		return report, err
 	}
 	if opt.deep {

@@ -1,17 +1,19 @@
-package verify_test
+package citus_test
 
 import (
 	"context"
 	"fmt"
+	"net"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 
+	"shardload/internal/citus"
 	"shardload/internal/pgtest"
-	"shardload/internal/verify"
 )
 
 // leavePrepared leaves a row of t prepared on the node that holds its shard, as a
@@ -67,13 +69,43 @@ func newDistributed(t *testing.T) *pgx.Conn {
 	return conn
 }
 
-func countRows(t *testing.T, conn *pgx.Conn) int64 {
+func countRows(t *testing.T, conn *pgx.Conn) (n int64) {
 	t.Helper()
-	got, err := verify.Counts(context.Background(), conn, []verify.Expected{{Table: "t"}})
+	if err := conn.QueryRow(context.Background(), "SELECT count(*) FROM t").Scan(&n); err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+func exec(t *testing.T, conn *pgx.Conn, statements ...string) {
+	t.Helper()
+	for _, sql := range statements {
+		if _, err := conn.Exec(context.Background(), sql); err != nil {
+			t.Fatalf("%s: %v", sql, err)
+		}
+	}
+}
+
+// connectNode returns a connection to the node with that address, which ends with
+// the test.
+func connectNode(t *testing.T, conn *pgx.Conn, node string) *pgx.Conn {
+	t.Helper()
+	host, text, err := net.SplitHostPort(node)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return got[0].Rows
+	port, err := strconv.ParseUint(text, 10, 16)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg := conn.Config()
+	cfg.Host, cfg.Port, cfg.Fallbacks = host, uint16(port), nil
+	worker, err := pgx.ConnectConfig(context.Background(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { worker.Close(context.Background()) })
+	return worker
 }
 
 func TestRecoverFinishesWhatWasDecided(t *testing.T) {
@@ -84,7 +116,7 @@ func TestRecoverFinishesWhatWasDecided(t *testing.T) {
 			if got := countRows(t, conn); got != 0 {
 				t.Fatalf("%d rows before recovery, want 0", got)
 			}
-			n, note, err := verify.Recover(context.Background(), conn)
+			n, note, err := citus.Recover(context.Background(), conn)
 			if err != nil || n != 1 || !strings.Contains(note, "1 transaction") {
 				t.Fatalf("Recover() = %d, %q, %v; want 1", n, note, err)
 			}
@@ -97,7 +129,7 @@ func TestRecoverFinishesWhatWasDecided(t *testing.T) {
 
 func TestRecoverHasNothingToDo(t *testing.T) {
 	pgtest.Each(t, func(t *testing.T, dsn string) {
-		n, note, err := verify.Recover(context.Background(), pgtest.Connect(t, dsn))
+		n, note, err := citus.Recover(context.Background(), pgtest.Connect(t, dsn))
 		if n != 0 || note != "" || err != nil {
 			t.Errorf("Recover() = %d, %q, %v", n, note, err)
 		}
@@ -109,7 +141,7 @@ func TestWaitingForRecovery(t *testing.T) {
 	conn := newDistributed(t)
 	gid, worker := leavePrepared(t, conn, false)
 	ctx := context.Background()
-	doubtful, err := verify.Prepared(ctx, conn)
+	doubtful, err := citus.Prepared(ctx, conn)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -117,7 +149,7 @@ func TestWaitingForRecovery(t *testing.T) {
 	if len(doubtful) != 1 {
 		t.Fatalf("%s is not among the prepared transactions", gid)
 	}
-	left, err := verify.WaitFor(ctx, conn, doubtful, 0)
+	left, err := citus.WaitFor(ctx, conn, doubtful, 0)
 	if err != nil || !slices.Equal(left, doubtful) {
 		t.Errorf("without patience: %v left, %v; want %v", left, err, doubtful)
 	}
@@ -127,7 +159,7 @@ func TestWaitingForRecovery(t *testing.T) {
 		_, err := worker.Exec(ctx, `ROLLBACK PREPARED '`+gid+`'`)
 		finished <- err
 	}()
-	left, err = verify.WaitFor(ctx, conn, doubtful, time.Minute)
+	left, err = citus.WaitFor(ctx, conn, doubtful, time.Minute)
 	if err != nil || len(left) > 0 {
 		t.Errorf("with patience: %v left, %v", left, err)
 	}
@@ -135,7 +167,7 @@ func TestWaitingForRecovery(t *testing.T) {
 		t.Error(err)
 	}
 	cancel()
-	if _, err := verify.WaitFor(gone, conn, doubtful, time.Minute); err == nil {
+	if _, err := citus.WaitFor(gone, conn, doubtful, time.Minute); err == nil {
 		t.Error("no error when the context has ended")
 	}
 }
@@ -145,7 +177,7 @@ func TestWaitingForRecovery(t *testing.T) {
 func TestWaitingInVain(t *testing.T) {
 	conn := newDistributed(t)
 	leavePrepared(t, conn, false)
-	n, note, err := verify.WaitForRecovery(context.Background(), conn)
+	n, note, err := citus.WaitForRecovery(context.Background(), conn)
 	if n != 0 || err != nil || !strings.Contains(note, "still prepared") || !strings.Contains(note, "recover_prepared_transactions()") {
 		t.Errorf("WaitForRecovery() = %d, %q, %v; want a note about who can finish it", n, note, err)
 	}
@@ -157,7 +189,7 @@ func TestRecoverByAnOrdinaryRole(t *testing.T) {
 	exec(t, conn, `CREATE ROLE `+role)
 	t.Cleanup(func() { exec(t, conn, `RESET ROLE`, `DROP ROLE `+role) })
 	exec(t, conn, `SET ROLE `+role)
-	n, _, err := verify.Recover(context.Background(), conn)
+	n, _, err := citus.Recover(context.Background(), conn)
 	// The role cannot log in, so that the nodes cannot be asked as it either. What
 	// matters is that this is said and not taken for "nothing to do".
 	if err == nil || !strings.Contains(err.Error(), "look for prepared transactions") || n != 0 {

@@ -1,4 +1,4 @@
-package verify
+package citus
 
 import (
 	"context"
@@ -10,8 +10,6 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
-
-	"shardload/internal/citus"
 )
 
 const (
@@ -27,7 +25,7 @@ const (
 // many were finished, and what there is to say about it; the note is "" if there
 // was nothing to finish.
 func Recover(ctx context.Context, conn *pgx.Conn) (n int, note string, err error) {
-	version, err := citus.Version(ctx, conn)
+	version, err := Version(ctx, conn)
 	if err != nil || version == "" {
 		return 0, "", err
 	}
