@@ -56,7 +56,7 @@ func (j *job) markSQL(table string, b *batch) (sql string, statements int, err e
 		return "", 0, nil
 	case j.whole():
 		sql, err = ledger.DoneSQL(j.target, j.Job, b.rows, b.place.Offset)
-		return "; " + sql, 2, err
+		return "; " + sql, ledger.DoneStatements, err
 	}
 	step := ledger.Step{From: b.from, To: b.to, Place: b.place, Rows: b.rows}
 	return "; " + ledger.UpdateSQL(table, j.lanes[b.lane], step), 1, nil
@@ -117,7 +117,7 @@ func (l *Loader) openJob(ctx context.Context, ld *load, name string, first *chun
 	if err != nil {
 		return nil, err
 	}
-	print.Form = ld.form
+	print.Form, print.Lanes = ld.form, ld.shares
 	err = l.onControl(ctx, func(conn *pgx.Conn) (err error) {
 		if j.Job, err = ledger.Find(ctx, conn, j.target, name); err != nil {
 			return err
@@ -128,6 +128,9 @@ func (l *Loader) openJob(ctx context.Context, ld *load, name string, first *chun
 		}
 		return l.beginJob(ctx, conn, ld, j, &ledger.Job{ID: ledger.NewID(), Name: name, Fingerprint: print}, first)
 	})
+	if done, ok := errors.AsType[*CompleteError](err); ok && print.Size < 0 {
+		return nil, ld.compareLength(ctx, done, j.Job, first)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -147,7 +150,7 @@ func (l *Loader) examine(ctx context.Context, conn *pgx.Conn, ld *load, j *job, 
 		return false, nil
 	}
 	changed := was.Fingerprint.Changed(now)
-	if was.Complete() && changed != "" {
+	if was.Complete() && was.Fingerprint.Content(now) != "" {
 		return false, nil // another input of the same name
 	}
 	has, err := l.countRows(ctx, conn, was.Rows)
@@ -162,6 +165,8 @@ func (l *Loader) examine(ctx context.Context, conn *pgx.Conn, ld *load, j *job, 
 		return false, &JobError{was.Name, "the table was rebuilt since this input was begun, and its rows may be there", anew + ", or drop the job with shardload forget " + was.ID}
 	case was.Complete() && has < was.Rows:
 		return false, &JobError{was.Name, fmt.Sprintf("it was loaded completely, %s, but the table has %d now", plural(was.Rows, "row"), has), anew + ", or load it once more under another --job"}
+	case was.Complete() && was.Fingerprint.Form != now.Form:
+		return false, &JobError{was.Name, "it was loaded completely, and " + changed, "if it is to be loaded once more name another --job, or " + anew}
 	case was.Complete():
 		return false, &CompleteError{Job: was.Name, Rows: was.Rows, When: was.Finished.Local().Format("2006-01-02 15:04")}
 	case changed != "":
@@ -169,7 +174,7 @@ func (l *Loader) examine(ctx context.Context, conn *pgx.Conn, ld *load, j *job, 
 	case was.Kind != l.distribution.Kind:
 		return false, &JobError{was.Name, fmt.Sprintf("the table was %s when this input was begun and is %s now", was.Kind, l.distribution.Kind), anew}
 	}
-	return true, l.resumeJob(ctx, conn, j, has)
+	return l.resumeJob(ctx, conn, j, has)
 }
 
 // countLimit is how many rows of a plain table are counted to see whether it still
@@ -198,39 +203,34 @@ func (l *Loader) countRows(ctx context.Context, conn *pgx.Conn, want int64) (n i
 	return n, nil
 }
 
-// resumeJob reads the marks of an unfinished job.
-func (l *Loader) resumeJob(ctx context.Context, conn *pgx.Conn, j *job, has int64) (err error) {
-	if err := l.readLanes(ctx, conn, j); err != nil {
-		return err
+// resumeJob reads the marks of an unfinished job of a table that has that many rows,
+// or at least some. It reports false if the job has lost its marks with all rows.
+func (l *Loader) resumeJob(ctx context.Context, conn *pgx.Conn, j *job, has int64) (goOn bool, err error) {
+	err = l.readLanes(ctx, conn, j)
+	switch {
+	case errors.Is(err, ledger.ErrMarksGone) && has == 0:
+		return false, nil // a crash has emptied both tables, if they are unlogged
+	case errors.Is(err, ledger.ErrMarksGone):
+		return false, j.lanesMissing()
+	case err != nil:
+		return false, err
 	}
 	slices.SortFunc(j.lanes, func(a, b ledger.Lane) int {
 		return cmp.Or(cmp.Compare(a.Min, b.Min), cmp.Compare(a.Number, b.Number))
 	})
-	stored := j.before()
-	if stored == 0 {
-		return nil
+	if err := j.checkLanes(); err != nil {
+		return false, err
 	}
-	problem := ""
-	switch {
-	case has == 0:
-		problem = "and it is empty"
-	case j.FileNode != l.table.RelFileNode:
-		if has, err = l.countRows(ctx, conn, stored); err != nil {
-			return err
-		}
-		if has < stored {
-			problem = fmt.Sprintf("it was emptied or rewritten since, and has %d", has)
-		}
-	}
-	if problem != "" {
-		return &JobError{j.Name, fmt.Sprintf("an earlier run stored %s in the table, %s now", plural(stored, "row"), problem), anew}
-	}
-	return nil
+	return true, l.checkStored(ctx, conn, j)
 }
 
 // readLanes reads the job's lanes. Those whose shard was split are divided.
 func (l *Loader) readLanes(ctx context.Context, conn *pgx.Conn, j *job) (err error) {
-	if j.lanes, err = ledger.Lanes(ctx, conn, j.Job); err != nil || j.Kind != citus.Hash {
+	j.lanes, err = ledger.Lanes(ctx, conn, j.Job)
+	if pgErr, ok := errors.AsType[*pgconn.PgError](err); ok && pgErr.Code == undefinedTable {
+		return &JobError{j.Name, "an earlier run began to load it, and the table of its progress is gone", anew}
+	}
+	if err != nil || j.Kind != citus.Hash {
 		return err
 	}
 	now, err := citus.Distribute(ctx, conn, l.table.OID)
@@ -266,7 +266,8 @@ func (l *Loader) beginJob(ctx context.Context, conn *pgx.Conn, ld *load, j *job,
 	if err := ledger.Create(ctx, conn, j.target, j.Job, j.lanes, samples); err != nil {
 		return err
 	}
-	return l.resumeJob(ctx, conn, j, 0)
+	_, err := l.resumeJob(ctx, conn, j, 0)
+	return err
 }
 
 // maxSamples is how many of the input's distribution values may become keys of the

@@ -155,6 +155,22 @@ func (l *Loader) newLayout(columns []*catalog.Column) (*layout, error) {
 	return lay, nil
 }
 
+// shares says in words what decides a row's lane, "" if its shard does.
+func (lay *layout) shares() string {
+	r := &lay.router
+	switch {
+	case r.finder != nil || r.lanes == 1:
+		return ""
+	case len(r.keys) == 0:
+		return "their place in the input"
+	}
+	var by []string
+	for _, k := range r.keys {
+		by = append(by, k.column+" "+lay.columns[k.field].Type)
+	}
+	return "primary key (" + strings.Join(by, ", ") + ")"
+}
+
 // encoders returns the encoder of each column, or nil if one has none.
 func (l *Loader) encoders(columns []*catalog.Column) []pgcopy.Encoder {
 	options := pgcopy.Options{UTF8: l.utf8(), ArrayNulls: l.session.arrayNulls == "on"}

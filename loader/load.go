@@ -23,6 +23,7 @@ type load struct {
 	repeats  bool   // the input can be opened again
 	feed     feed
 	form     string // how the input is read, in words
+	shares   string // what decides a row's lane, in words; "" if its shard does
 	whole    bool   // everything is stored in one transaction
 	lay      *layout
 	job      *job // nil if no progress is kept
@@ -251,6 +252,7 @@ func (l *Loader) first(ctx context.Context, ld *load, in Input) (*chunk, error) 
 	if ld.lay, err = l.newLayout(columns); err != nil {
 		return nil, &RowError{File: ld.name, Line: 1, Err: err}
 	}
+	ld.shares = ld.lay.shares()
 	if _, size := ld.feed.far(); in.path != "" && !ld.pieces && ld.isPlain() && l.fitsWhole(size) {
 		ld.whole = true
 		ld.lay.router.one()

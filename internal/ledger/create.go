@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"shardload/internal/citus"
 )
@@ -15,6 +16,22 @@ import (
 // lockSQL lets one process at a time make or drop tables of ours: two that make
 // the same table at once would disturb each other. The number is arbitrary.
 const lockSQL = `SELECT pg_catalog.pg_advisory_xact_lock(7310868735421903216)`
+
+// durableSQL makes the transaction's COMMIT wait until it is on disk where the
+// session's would not: rows that outlive the job which stored them would be stored
+// again, and a job that outlives its rows would lack them.
+const durableSQL = `SELECT pg_catalog.set_config('synchronous_commit', 'local', true) WHERE pg_catalog.current_setting('synchronous_commit') = 'off'`
+
+// lock begins a transaction that makes or drops tables of ours.
+func lock(ctx context.Context, conn interface {
+	Exec(ctx context.Context, sql string, args ...any) (pgconn.CommandTag, error)
+}) error {
+	if _, err := conn.Exec(ctx, durableSQL); err != nil {
+		return err
+	}
+	_, err := conn.Exec(ctx, lockSQL)
+	return err
+}
 
 const jobsDDL = ` (
 	id text PRIMARY KEY,
@@ -48,7 +65,7 @@ func Create(ctx context.Context, conn *pgx.Conn, t Target, j *Job, lanes []Lane,
 		if err := prepare(ctx, tx, t); err != nil {
 			return err
 		}
-		if err := forget(ctx, tx, t, "target = $1::text AND name = $2::text", t.Table.Name, j.Name); err != nil {
+		if err := forget(ctx, tx, t, "name = $1::text AND (target_oid = $2::oid OR target = $3::text)", j.Name, t.Table.OID, t.Table.Name); err != nil {
 			return err
 		}
 		if err := createProgress(ctx, tx, t, j.Progress); err != nil {
@@ -75,7 +92,7 @@ func Prepare(ctx context.Context, conn *pgx.Conn, t Target) error {
 }
 
 func prepare(ctx context.Context, tx pgx.Tx, t Target) error {
-	if _, err := tx.Exec(ctx, lockSQL); err != nil {
+	if err := lock(ctx, tx); err != nil {
 		return err
 	}
 	var there bool

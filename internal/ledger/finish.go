@@ -15,11 +15,8 @@ import (
 // reads them, are those of a complete job; its error is returned as it is. bytes
 // is the length of the input.
 func Complete(ctx context.Context, conn *pgx.Conn, t Target, j *Job, bytes int64, check func([]Lane) error) error {
-	lanes, err := Lanes(ctx, conn, j)
+	lanes, err := finalLanes(ctx, conn, j, check)
 	if err != nil {
-		return err
-	}
-	if err := check(lanes); err != nil {
 		return err
 	}
 	var rows, rejected int64
@@ -27,7 +24,7 @@ func Complete(ctx context.Context, conn *pgx.Conn, t Target, j *Job, bytes int64
 		rows += l.Rows
 		rejected += l.Rejected
 	}
-	if _, err := conn.Exec(ctx, lockSQL); err != nil {
+	if err := lock(ctx, conn); err != nil {
 		return fmt.Errorf("end the job: %w", err)
 	}
 	if _, err := conn.Exec(ctx, "DROP TABLE "+j.Progress); err != nil {
@@ -47,9 +44,28 @@ func Complete(ctx context.Context, conn *pgx.Conn, t Target, j *Job, bytes int64
 	return nil
 }
 
+// finalLanes reads the marks. If they are not those that check wants, a COMMIT whose
+// answer was lost may still be under way, or wait on a node for Citus to finish it: it
+// reads them once more when no transaction has them locked.
+func finalLanes(ctx context.Context, conn *pgx.Conn, j *Job, check func([]Lane) error) ([]Lane, error) {
+	lanes, err := Lanes(ctx, conn, j)
+	if err != nil || check(lanes) == nil {
+		return lanes, err
+	}
+	if _, err := conn.Exec(ctx, "UPDATE "+j.Progress+" SET advanced = advanced"); err != nil {
+		return nil, fmt.Errorf("wait for the marks: %w", err)
+	}
+	if lanes, err = Lanes(ctx, conn, j); err != nil {
+		return nil, err
+	}
+	return lanes, check(lanes)
+}
+
+// DoneStatements is how many statements DoneSQL returns.
+const DoneStatements = 3
+
 // DoneSQL returns the statements that enter j as a complete job, in the
-// transaction that stores all of it. The first query's result is the number of
-// rows inserted. They fail with a unique violation if that was done before, and wait
+// transaction that stores all of it. The last one inserts one row. They fail with a unique violation if that was done before, and wait
 // for another transaction that is about to: so rows are stored once, whoever tries
 // again after a COMMIT without an answer. An unfinished job of the name stays, and
 // makes them fail too.
@@ -59,10 +75,10 @@ func DoneSQL(t Target, j *Job, rows, bytes int64) (string, error) {
 		return "", fmt.Errorf("the input's fingerprint: %w", err)
 	}
 	jobs, name := t.Jobs(), literal(t.Table.Name)
-	return fmt.Sprintf(`DELETE FROM %s WHERE target = %s AND name = %s AND finished IS NOT NULL AND id <> %s;
+	return durableSQL + fmt.Sprintf(`; DELETE FROM %s WHERE (target = %s OR target_oid = %d) AND name = %s AND finished IS NOT NULL AND id <> %s;
 		INSERT INTO %s (id, target, target_oid, file_node, kind, name, fingerprint, finished, rows, bytes)
 		VALUES (%s, %s, %d, %d, %s, %s, %s, now(), %d, %d)`,
-		jobs, name, literal(j.Name), literal(j.ID),
+		jobs, name, t.Table.OID, literal(j.Name), literal(j.ID),
 		jobs, literal(j.ID), name, t.Table.OID, t.Table.RelFileNode, literal(string(t.Distribution.Kind)), literal(j.Name),
 		literal(string(fingerprint)), rows, bytes), nil
 }
@@ -101,7 +117,7 @@ func Forget(ctx context.Context, conn *pgx.Conn, e *Entry) error {
 				return ErrWorking
 			}
 		}
-		if _, err := tx.Exec(ctx, lockSQL); err != nil {
+		if err := lock(ctx, tx); err != nil {
 			return err
 		}
 		return forget(ctx, tx, e.Target, "id = $1::text", e.ID)
@@ -114,7 +130,7 @@ func Forget(ctx context.Context, conn *pgx.Conn, e *Entry) error {
 
 // ForgetTable removes all jobs of the target, in a transaction that empties it.
 func ForgetTable(ctx context.Context, tx pgx.Tx, t Target) error {
-	if _, err := tx.Exec(ctx, lockSQL); err != nil {
+	if err := lock(ctx, tx); err != nil {
 		return err
 	}
 	var there bool

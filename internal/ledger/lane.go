@@ -83,10 +83,13 @@ func Lanes(ctx context.Context, conn *pgx.Conn, j *Job) ([]Lane, error) {
 		return nil, fmt.Errorf("read the marks: %w", err)
 	}
 	if !whole(lanes, j.Kind) {
-		return nil, errors.New("read the marks: those of some lanes are gone, as a crash empties unlogged tables; empty the table and load it anew with --replace")
+		return nil, ErrMarksGone
 	}
 	return lanes, nil
 }
+
+// ErrMarksGone says that some of a job's marks are no longer there.
+var ErrMarksGone = errors.New("the marks of some lanes are gone, as a crash empties unlogged tables; empty the table and load it anew with --replace")
 
 // whole reports whether the lanes are all there are: any hash has one.
 func whole(lanes []Lane, kind citus.Kind) bool {

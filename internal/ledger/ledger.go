@@ -71,6 +71,8 @@ type Fingerprint struct {
 	Form string `json:"form"` // the options that say how the input is cut and read
 	// Unit is what Size is counted in, where marks can be compared with it.
 	Unit Unit `json:"unit,omitempty"`
+	// Lanes says what decides a row's lane, "" if its shard does.
+	Lanes string `json:"lanes"`
 }
 
 // A Unit is what the size of an input is counted in.
@@ -87,6 +89,16 @@ func (f Fingerprint) Changed(now Fingerprint) string {
 	switch {
 	case f.Form != now.Form:
 		return fmt.Sprintf("it was read with %s, and is now with %s", f.Form, now.Form)
+	case f.Lanes != now.Lanes:
+		return fmt.Sprintf("its rows were shared out by %s, and are now by %s", f.Lanes, now.Lanes)
+	}
+	return f.Content(now)
+}
+
+// Content says in what way now is another input than f, "" if it is the same as far
+// as can be told.
+func (f Fingerprint) Content(now Fingerprint) string {
+	switch {
 	case f.Size != now.Size:
 		return fmt.Sprintf("it had %d bytes, and has %d now", f.Size, now.Size)
 	case f.Head != now.Head:
@@ -97,11 +109,12 @@ func (f Fingerprint) Changed(now Fingerprint) string {
 	return ""
 }
 
-// Find returns the job of that name that loads the table of the target's name,
-// which may since have become another table of that name. It returns nil if there
-// is none.
+// Find returns the job of that name that loads the target, or else the one that was to
+// load another table of the target's name. It returns nil if there is none.
 func Find(ctx context.Context, conn *pgx.Conn, t Target, name string) (*Job, error) {
-	rows, err := conn.Query(ctx, `SELECT `+jobColumns+` FROM `+t.Jobs()+` WHERE target = $1::text AND name = $2::text`, t.Table.Name, name)
+	// A table that was renamed is still the same.
+	rows, err := conn.Query(ctx, `SELECT `+jobColumns+` FROM `+t.Jobs()+` WHERE name = $1::text AND (target_oid = $2::oid OR target = $3::text)
+		ORDER BY target_oid = $2::oid DESC LIMIT 1`, name, t.Table.OID, t.Table.Name)
 	if err == nil {
 		var job *Job
 		job, err = pgx.CollectExactlyOneRow(rows, func(row pgx.CollectableRow) (*Job, error) { return scanJob(row) })
