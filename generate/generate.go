@@ -12,8 +12,10 @@
 // running and has a budget, and has an ad if there are ads. Rows are in no order
 // of company or time: neighbours belong to many companies.
 //
-// What a Config stands for changes only together with Manifest.Law. Within one
-// law the bytes are fixed; the tests hold them to golden files.
+// What a Config stands for, damage included, changes only together with
+// Manifest.Law. Within one law the bytes are fixed; the tests hold them to golden
+// files. How they are compressed, and how large a dataset Sized chooses, may change
+// between versions.
 package generate
 
 import (

@@ -22,12 +22,15 @@ func TestGolden(t *testing.T) {
 		name string
 		cfg  generate.Config
 		out  generate.Output
-		full bool
+		full bool // and not only the manifest
+		// lists says that the lists of damaged records are kept, too.
+		lists bool
 	}{
 		{name: "seed1", cfg: generate.Config{Companies: 8, Campaigns: 24, Ads: 80, Seed: 1, Skew: 0.8}, full: true},
 		{name: "seed1-text", cfg: generate.Config{Companies: 8, Campaigns: 24, Ads: 80, Seed: 1, Skew: 0.8}, out: generate.Output{Format: generate.Text}, full: true},
 		{name: "seed1-even", cfg: generate.Config{Companies: 1000, Campaigns: 10_000, Ads: 50_000, Seed: 1}},
 		{name: "seed1-skewed", cfg: generate.Config{Companies: 1000, Campaigns: 10_000, Ads: 200_000, Seed: 1, Skew: 1.1}},
+		{name: "seed1-dirty", cfg: generate.Config{Companies: 100, Campaigns: 1000, Ads: 5000, Seed: 1, Skew: 0.8, Dirty: 0.02}, lists: true},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			golden := filepath.Join("..", "testdata", "golden", test.name)
@@ -36,6 +39,11 @@ func TestGolden(t *testing.T) {
 			if test.full {
 				for _, s := range schema.Tables() {
 					files = append(files, s.Name+".csv")
+				}
+			}
+			for _, s := range schema.Tables() {
+				if test.lists {
+					files = append(files, s.Name+".dirty.jsonl")
 				}
 			}
 			for _, name := range files {
