@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -70,7 +71,7 @@ func (b *Bench) config(p Point) loader.Config {
 // loaderArm is the loader as users run it, at one point.
 func (b *Bench) loaderArm(p Point) *Arm {
 	return &Arm{Name: armName("shardload", p), Kind: KindLoader, Point: p, stores: true,
-		Settings: fmt.Sprintf("shardload load --route %s --streams %d --batch %s", p.Route, b.config(p).Streams, sizeText(p.Batch)),
+		Settings: fmt.Sprintf("shardload load --route %s --streams %d --batch %s", p.Route, b.config(p).Streams, strings.ReplaceAll(sizeText(p.Batch), " ", "")),
 		run: func(ctx context.Context) (outcome, error) {
 			return b.load(ctx, b.config(p), p)
 		}}

@@ -39,7 +39,7 @@ func (b *Bench) rivalArms(in Point, workers int) (arms []*Arm, skips []Skip) {
 	add("copy-batches", fmt.Sprintf("the obvious design: %d connections to the coordinator, a COPY of about 4 MiB of CSV at a time, no session settings", workers),
 		workers, func(ctx context.Context, p Point) (outcome, error) { return b.copyBatches(ctx, p, "") })
 	if b.citus {
-		add("copy-batches:sequential", "the same at its best known setting: citus.multi_shard_modify_mode = 'sequential'",
+		add("copy-batches:sequential", fmt.Sprintf("copy-batches with %d connections at its best known setting: citus.multi_shard_modify_mode = 'sequential'", workers),
 			workers, func(ctx context.Context, p Point) (outcome, error) {
 				return b.copyBatches(ctx, p, "SET citus.multi_shard_modify_mode = 'sequential'")
 			})
