@@ -52,19 +52,7 @@ func newGenerateCommand(a *app) *cobra.Command {
   shardload generate --stdout --table ads --no-header | psql -c '\copy ads from stdin csv'`,
 		Args: cobra.NoArgs,
 	}
-	flags := cmd.Flags()
-	flags.StringVar(&opt.out, "out", "", "the directory to write to; made if need be")
-	flags.BoolVar(&opt.stdout, "stdout", false, "write the rows of one table to standard output")
-	flags.StringSliceVar(&opt.tables, "table", nil, "the tables to write, with commas between (default: all)")
-	flags.Var(&opt.part, "part", "the piece to write of each table: 3/10 is the third of ten")
-	flags.Var(sizeValue{&opt.split, 1}, "split", "write files of about this many bytes, before compression, such as 1GB")
-	flags.Lookup("split").DefValue = ""
-	choiceFlag(cmd, &opt.Compression, "compress", "compress files", generate.Gzip, generate.Zstd)
-	sizes := addSizeFlags(flags)
-	sizes.addProcsFlag()
-	choiceFlag(cmd, &opt.format, "format", "how rows are written", generate.CSV.String(), generate.Text.String())
-	flags.BoolVar(&opt.NoHeader, "no-header", false, "leave the line with the columns' names out of CSV files")
-	flags.BoolVar(&opt.NoChecksums, "no-checksums", false, "leave the columns' checksums and SHA-256 out of the manifest, which cost more time than the rows")
+	sizes := opt.addFlags(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		out, err := opt.output(cmd)
 		if err != nil {
@@ -80,6 +68,24 @@ func newGenerateCommand(a *app) *cobra.Command {
 		return a.generateToDir(cmd.Context(), data, opt.out, out)
 	}
 	return cmd
+}
+
+func (opt *generateOptions) addFlags(cmd *cobra.Command) *sizeFlags {
+	flags := cmd.Flags()
+	flags.StringVar(&opt.out, "out", "", "the directory to write to; made if need be")
+	flags.BoolVar(&opt.stdout, "stdout", false, "write the rows of one table to standard output")
+	flags.StringSliceVar(&opt.tables, "table", nil, "the tables to write, with commas between (default: all)")
+	flags.Var(&opt.part, "part", "the piece to write of each table: 3/10 is the third of ten")
+	flags.Var(sizeValue{&opt.split, 1}, "split", "write files of about this many bytes, before compression, such as 1GB")
+	flags.Lookup("split").DefValue = ""
+	choiceFlag(cmd, &opt.Compression, "compress", "compress files", generate.Gzip, generate.Zstd)
+	sizes := addSizeFlags(flags)
+	sizes.addDirtyFlag()
+	sizes.addProcsFlag()
+	choiceFlag(cmd, &opt.format, "format", "how rows are written", generate.CSV.String(), generate.Text.String())
+	flags.BoolVar(&opt.NoHeader, "no-header", false, "leave the line with the columns' names out of CSV files")
+	flags.BoolVar(&opt.NoChecksums, "no-checksums", false, "leave the columns' checksums and SHA-256 out of the manifest, which cost more time than the rows")
+	return sizes
 }
 
 // output returns what the flags ask for, or what is wrong with them.

@@ -31,6 +31,7 @@ func addGeneratedFlags(cmd *cobra.Command) *generatedFlags {
 	flags := cmd.Flags()
 	flags.BoolVar(&g.generate, "generate", false, "make the dataset in place of reading files; with the flags of generate:")
 	g.sizes = addSizeFlags(flags)
+	g.sizes.addDirtyFlag()
 	flags.Var(&g.part, "part", "the piece of each table: 3/10 is the third of ten")
 	return g
 }

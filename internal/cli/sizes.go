@@ -37,12 +37,16 @@ func addSizeFlags(flags *pflag.FlagSet) *sizeFlags {
 	flags.Lookup("size").DefValue = ""
 	flags.Uint64Var(&s.cfg.Seed, "seed", 1, "seed of every random choice")
 	flags.Float64Var(&s.cfg.Skew, "skew", defaultSkew, "how uneven the companies are: the one of rank r weighs 1/r^skew; 0 is even")
-	flags.Float64Var(&s.cfg.Dirty, "dirty", 0, "share of damaged records, 0 to 1, to test a loader with")
 	return s
 }
 
-// sizeFlagNames are the flags that addSizeFlags adds.
+// sizeFlagNames are the flags that addSizeFlags and addDirtyFlag add.
 var sizeFlagNames = []string{"ads", "campaigns", "companies", "size", "seed", "skew", "dirty"}
+
+// addDirtyFlag adds the flag of those who can do with damaged records.
+func (s *sizeFlags) addDirtyFlag() {
+	s.flags.Float64Var(&s.cfg.Dirty, "dirty", 0, "share of damaged records, 0 to 1, to test a loader with")
+}
 
 // addProcsFlag adds the flag of those who write files: what is loaded is made where
 // it is decoded.
