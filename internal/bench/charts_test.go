@@ -69,6 +69,9 @@ func TestCharts(t *testing.T) {
 				}
 			}
 		}
+		if testing.Short() && c.name != "arms" {
+			continue // to draw takes long under the race detector
+		}
 		var picture bytes.Buffer
 		if err := c.png(light, &picture); err != nil {
 			t.Fatal(err)
