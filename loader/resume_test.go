@@ -23,6 +23,14 @@ import (
 // SHARDLOAD_TEST_CHAOS=1 go test -timeout 30m ./loader -run 'Resume|Runs|Fault|Crash|Model'
 func long() bool { return os.Getenv("SHARDLOAD_TEST_CHAOS") != "" }
 
+// sized returns a size for the normal tests, or that for the long ones.
+func sized[T any](normal, longer T) T {
+	if long() {
+		return longer
+	}
+	return normal
+}
+
 // pieces returns the settings of a load of table flowing in hundreds of batches.
 func pieces(t *testing.T, dsn string) loader.Config {
 	return loader.Config{Conn: parse(t, dsn), Table: "flowing", Job: "chaos", Batch: 8 << 10, Memory: 8 << 20, MaxRecord: 1 << 20}
@@ -46,16 +54,6 @@ func run(t *testing.T, cfg loader.Config, in loader.Input, batches int64) (loade
 	}
 	defer l.Close()
 	return l.Load(ctx, in)
-}
-
-// begin begins to load in and leaves it unfinished.
-func begin(t *testing.T, cfg loader.Config, in loader.Input) loader.Result {
-	t.Helper()
-	res, err := run(t, cfg, in, 10)
-	if !errors.Is(err, context.Canceled) || res.Rows == 0 || !res.Resumable {
-		t.Fatalf("the first run: %+v, %v", res, err)
-	}
-	return res
 }
 
 // makeFlowing makes the table flowing, distributed if the server has Citus.
