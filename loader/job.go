@@ -263,11 +263,7 @@ func (l *Loader) beginJob(ctx context.Context, conn *pgx.Conn, ld *load, j *job,
 	if l.distribution.Kind == citus.Hash {
 		samples = ld.lay.values(first, ld.lay.router.keys[0], maxSamples)
 	}
-	if err := ledger.Create(ctx, conn, j.target, j.Job, j.lanes, samples); err != nil {
-		return err
-	}
-	_, err := l.resumeJob(ctx, conn, j, 0)
-	return err
+	return ledger.Create(ctx, conn, j.target, j.Job, j.lanes, samples)
 }
 
 // maxSamples is how many of the input's distribution values may become keys of the

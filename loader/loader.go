@@ -207,6 +207,9 @@ func Truncate(ctx context.Context, conn *pgx.ConnConfig, tables ...string) (err 
 		names = append(names, t.SQL())
 	}
 	err = pgx.BeginFunc(ctx, c, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, citus.FewConnectionsSQL); err != nil {
+			return err
+		}
 		if _, err := tx.Exec(ctx, "TRUNCATE "+strings.Join(names, ", ")); err != nil {
 			return err
 		}

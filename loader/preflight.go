@@ -96,14 +96,27 @@ func (l *Loader) checkTable(ctx context.Context) (rights catalog.Rights, err err
 			"load as the table's owner or as a role with BYPASSRLS"}
 	}
 	if rights.Select {
-		var one int
-		err := l.control.QueryRow(ctx, "SELECT 1 FROM "+name+" LIMIT 1").Scan(&one)
-		if err != nil && !errors.Is(err, pgx.ErrNoRows) {
+		if l.plan.HasRows, err = hasRows(ctx, l.control, name); err != nil {
 			return rights, fmt.Errorf("look for rows in %s: %w", name, err)
 		}
-		l.plan.HasRows = err == nil
 	}
 	return rights, nil
+}
+
+// hasRows reports whether the table has a row.
+func hasRows(ctx context.Context, conn *pgx.Conn, table string) (has bool, err error) {
+	err = pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, citus.FewConnectionsSQL); err != nil {
+			return err
+		}
+		var one int
+		err := tx.QueryRow(ctx, "SELECT 1 FROM "+table+" LIMIT 1").Scan(&one)
+		if has = err == nil; errors.Is(err, pgx.ErrNoRows) {
+			return nil
+		}
+		return err
+	})
+	return has, err
 }
 
 // makePlan chooses the route and the number of streams.

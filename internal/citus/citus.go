@@ -27,6 +27,13 @@ func Version(ctx context.Context, conn *pgx.Conn) (string, error) {
 	return v, nil
 }
 
+// FewConnectionsSQL makes the statements of a transaction that concern all shards
+// take turns on one connection to each node. By default Citus opens many, each of
+// which costs a new server process more work than a small statement. A server
+// without Citus takes it for settings that mean nothing.
+const FewConnectionsSQL = `SELECT pg_catalog.set_config('citus.multi_shard_modify_mode', 'sequential', true),
+	pg_catalog.set_config('citus.max_adaptive_executor_pool_size', '1', true)`
+
 // A Node is a Citus server.
 type Node struct {
 	Group  int32 // 0 is the coordinator

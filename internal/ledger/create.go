@@ -26,11 +26,12 @@ const durableSQL = `SELECT pg_catalog.set_config('synchronous_commit', 'local', 
 func lock(ctx context.Context, conn interface {
 	Exec(ctx context.Context, sql string, args ...any) (pgconn.CommandTag, error)
 }) error {
-	if _, err := conn.Exec(ctx, durableSQL); err != nil {
-		return err
+	for _, sql := range []string{citus.FewConnectionsSQL, durableSQL, lockSQL} {
+		if _, err := conn.Exec(ctx, sql); err != nil {
+			return err
+		}
 	}
-	_, err := conn.Exec(ctx, lockSQL)
-	return err
+	return nil
 }
 
 const jobsDDL = ` (

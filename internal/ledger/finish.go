@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"shardload/internal/citus"
 )
 
 // Complete ends a job, in the caller's transaction: its progress table goes, and
@@ -15,6 +17,9 @@ import (
 // reads them, are those of a complete job; its error is returned as it is. bytes
 // is the length of the input.
 func Complete(ctx context.Context, conn *pgx.Conn, t Target, j *Job, bytes int64, check func([]Lane) error) error {
+	if _, err := conn.Exec(ctx, citus.FewConnectionsSQL); err != nil {
+		return fmt.Errorf("end the job: %w", err)
+	}
 	lanes, err := finalLanes(ctx, conn, j, check)
 	if err != nil {
 		return err

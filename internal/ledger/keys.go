@@ -86,7 +86,7 @@ func tryKeys(ctx context.Context, tx pgx.Tx, lanes []Lane, sql string, args ...a
 		_, err = pgx.ForEachRow(rows, []any{&key, &hash}, func() error {
 			for i := range lanes {
 				if l := &lanes[i]; l.Key == "" && l.Min <= hash && hash <= l.Max {
-					l.Key = key
+					l.Key, l.KeyHash = key, hash
 				}
 			}
 			return nil
@@ -119,7 +119,7 @@ func borrowKeys(c *catalog.Column, lanes []Lane) error {
 		return fmt.Errorf("found no value of type %s for column %q to keep progress under; --no-resume does without", c.Type, c.Name)
 	}
 	for _, j := range missing(lanes) {
-		lanes[j].Key = lanes[i].Key
+		lanes[j].Key, lanes[j].KeyHash = lanes[i].Key, lanes[i].KeyHash
 	}
 	return nil
 }
