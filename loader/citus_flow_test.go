@@ -87,8 +87,10 @@ type running struct {
 	ended  atomic.Bool
 	done   chan struct{}
 	cancel context.CancelFunc
-	res    loader.Result
-	err    error
+	// progress returns how many rows are stored.
+	progress func() int64
+	res      loader.Result
+	err      error
 }
 
 // start starts a load of f that has stored rows when it returns.
@@ -106,7 +108,7 @@ func start(t *testing.T, cfg loader.Config, f *flow) *running {
 		t.Fatalf("route %s, want %s", l.Plan().Route, cfg.Route)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	r := &running{t: t, flow: f, done: make(chan struct{}), cancel: cancel}
+	r := &running{t: t, flow: f, done: make(chan struct{}), cancel: cancel, progress: func() int64 { return l.Progress().Rows }}
 	t.Cleanup(func() { r.stop(); cancel(); <-r.done })
 	go func() {
 		defer close(r.done)

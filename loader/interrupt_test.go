@@ -6,11 +6,8 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"sync"
 	"testing"
 	"time"
-
-	"github.com/jackc/pgx/v5"
 
 	"shardload/internal/pgtest"
 	"shardload/loader"
@@ -70,45 +67,35 @@ func TestInterrupt(t *testing.T) {
 	})
 }
 
-// TestServerEndsConnections holds that a lost connection of a stream is a clear
-// error, and that the Result is true.
+// TestServerEndsConnections holds that a load the connections of which are ended again
+// and again completes by itself, and stores every row once.
 func TestServerEndsConnections(t *testing.T) {
-	pgtest.Each(t, func(t *testing.T, dsn string) {
+	eachFlow(t, func(t *testing.T, dsn string, cfg loader.Config) {
 		conn := pgtest.Connect(t, dsn)
-		exec(t, conn, things)
-		distribute(t, conn, "things", "tenant")
-		kill := "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'victim'"
-		if strings.HasSuffix(t.Name(), "/citus") {
-			kill = "SELECT run_command_on_workers($$" + kill + "$$)"
-		}
-		cfg := loader.Config{Conn: parse(t, dsn), Table: "things", Batch: 20 << 10}
+		kill := "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE application_name = 'victim'"
 		cfg.Conn.RuntimeParams["application_name"] = "victim"
-		l := open(t, cfg)
-		ended := make(chan struct{})
-		var killer sync.WaitGroup
-		killer.Go(func() {
-			await(t, l)
-			for ctx := context.Background(); ; {
-				if _, err := conn.Exec(ctx, kill, pgx.QueryExecModeSimpleProtocol); err != nil {
-					t.Error(err)
-				}
+		r := start(t, cfg, newFlow(0))
+		for range 5 {
+			exec(t, conn, kill)
+			if strings.Contains(t.Name(), "/citus/") {
+				exec(t, conn, "SELECT run_command_on_workers($$"+kill+"$$)")
+			}
+			await := r.progress() + 1
+			for deadline := time.Now().Add(time.Minute); r.progress() < await; time.Sleep(time.Millisecond) {
 				select {
-				case <-ended:
-					return
-				case <-time.After(10 * time.Millisecond):
+				case <-r.done:
+					t.Fatal(r.err)
+				default:
+				}
+				if time.Now().After(deadline) {
+					t.Fatal("no row was stored in a minute")
 				}
 			}
-		})
-		res, err := l.Load(context.Background(), loader.Reader("endless", endless(t, 10_000_000)))
-		close(ended)
-		killer.Wait()
-		if err == nil || !strings.Contains(err.Error(), "load endless: ") {
-			t.Fatalf("error %v", err)
 		}
-		got := query(t, pgtest.Connect(t, dsn), "SELECT count(*) FROM things")[0]
-		if res.InDoubt == 0 && got != fmt.Sprint(res.Rows) {
-			t.Errorf("%s rows are there, Result says %d: %v", got, res.Rows, err)
+		if _, err := r.finish(); err != nil {
+			t.Fatal(err)
 		}
+		sameRows(t, conn, "flowing", r.flow.rows)
 	})
 }
 

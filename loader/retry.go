@@ -39,6 +39,17 @@ func transient(err error) bool {
 	return pgconn.SafeToRetry(err) || pgconn.Timeout(err)
 }
 
+// passingMessages are in errors without a code of their own that pass by themselves.
+var passingMessages = []string{
+	"could not acquire the lock required to colocate", // a shard of the group is being moved or split
+	// libpq's, of a connection between the coordinator and a node that crashes.
+	"server closed the connection unexpectedly",
+	"could not receive data from server",
+	"could not send data to server",
+	"no connection to the server",
+	"connection not open",
+}
+
 // transientCode reports the same of what a server says.
 func transientCode(err *pgconn.PgError) bool {
 	switch err.Code {
@@ -47,9 +58,15 @@ func transientCode(err *pgconn.PgError) bool {
 		"57P01", "57P02", "57P03", "57P05", // the server stops, has crashed, or starts
 		"25006": // it has become a standby, or a standby is becoming it
 		return true
+	case "58030": // as Citus calls a node that it loses in a COPY
+		return strings.Contains(err.Message, "COPY")
 	case "XX000":
-		// A shard of the group is being moved or split.
-		return strings.Contains(err.Message, "could not acquire the lock required to colocate")
+		for _, passing := range passingMessages {
+			if strings.Contains(err.Message, passing) {
+				return true
+			}
+		}
+		return false
 	}
 	return strings.HasPrefix(err.Code, "08")
 }

@@ -200,6 +200,9 @@ func (s *stream) copyPart(ctx context.Context, t target, p *part) error {
 			// A split makes Citus itself fail so: what it wrote to is gone.
 			return s.rollback(ctx, errGone)
 		}
+		if transientCode(pgErr) {
+			return s.fail(ctx, pgErr)
+		}
 		if !blamesRow(pgErr) {
 			return s.fail(ctx, refused(pgErr))
 		}
@@ -223,7 +226,7 @@ func (s *stream) commit(ctx context.Context, b *batch) error {
 	defer context.AfterFunc(ctx, func() { time.AfterFunc(commitGrace, cancel) })()
 	takeWarning(s.conn)
 	result, err := s.conn.Exec(commitCtx, "COMMIT").ReadAll()
-	if pgErr, ok := errors.AsType[*pgconn.PgError](err); ok && blamesRow(pgErr) {
+	if pgErr, ok := errors.AsType[*pgconn.PgError](err); ok && blamesRow(pgErr) && !transientCode(pgErr) {
 		return batchError(pgErr, s.load.name, b)
 	}
 	if err != nil {

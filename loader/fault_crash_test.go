@@ -1,0 +1,76 @@
+package loader_test
+
+import (
+	"context"
+	"log/slog"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"shardload/internal/pgtest"
+	"shardload/loader"
+)
+
+// crash makes the server crash: all its connections end, what it had in memory is
+// lost, and it starts again by itself.
+func crash(t *testing.T, dsn string) {
+	t.Helper()
+	if err := tryWithin(t, dsn, "COPY (SELECT 1) TO PROGRAM 'kill -9 $PPID'", time.Minute); err == nil {
+		t.Error("the server did not crash")
+	}
+}
+
+// TestServersCrash holds that a load goes on by itself when a server crashes under
+// it, and stores every row once. The servers of the tests acknowledge a COMMIT before it is
+// on disk, so that a crash makes them forget some.
+func TestServersCrash(t *testing.T) {
+	eachFlow(t, func(t *testing.T, dsn string, cfg loader.Config) {
+		conn := pgtest.Connect(t, dsn)
+		servers := map[string]string{"coordinator": dsn}
+		if strings.Contains(t.Name(), "/citus/") {
+			servers["worker"] = workers(t, conn)[0].at(t, dsn)
+		}
+		for name, server := range servers {
+			t.Run(name, func(t *testing.T) { loadOverCrash(t, dsn, cfg, server) })
+		}
+	})
+}
+
+func loadOverCrash(t *testing.T, dsn string, cfg loader.Config, server string) {
+	if err := loader.Truncate(context.Background(), parse(t, dsn), "flowing"); err != nil {
+		t.Fatal(err)
+	}
+	checkpoint(t, dsn)
+	path, rows := flowFile(t, 5000)
+	var said strings.Builder
+	var once sync.Once
+	cfg.RetryFor = time.Minute
+	cfg.Log = slog.New(slog.NewTextHandler(&said, nil))
+	stored := 0
+	var mu sync.Mutex
+	cfg.Observe = func(loader.StoredBatch) {
+		mu.Lock()
+		defer mu.Unlock()
+		if stored++; stored > 30 {
+			once.Do(func() { crash(t, server) })
+		}
+	}
+	l := open(t, cfg)
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	defer cancel()
+	if _, err := l.Load(ctx, loader.File(path)); err != nil {
+		t.Fatalf("%v; the load said:\n%s", err, said.String())
+	}
+	sameRows(t, pgtest.Connect(t, dsn), "flowing", rows)
+}
+
+// checkpoint makes durable on all servers what is there so far.
+func checkpoint(t *testing.T, dsn string) {
+	t.Helper()
+	conn := pgtest.Connect(t, dsn)
+	exec(t, conn, "CHECKPOINT")
+	if strings.Contains(t.Name(), "/citus/") {
+		onWorkers(t, conn, "CHECKPOINT")
+	}
+}
