@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"math/rand/v2"
 	"net"
 	"strings"
@@ -97,12 +98,15 @@ type patience struct {
 	failures int
 }
 
-// wait waits before the next attempt. It returns an error if attempts have failed
-// for too long, or ctx ends.
-func (p *patience) wait(ctx context.Context, err error) error {
-	delay, err := p.fail(err)
-	if err != nil {
-		return err
+// wait waits before the next attempt of what failed with err. It returns an error
+// if attempts have failed for too long, or ctx ends.
+func (p *patience) wait(ctx context.Context, log *slog.Logger, err error) error {
+	delay, failures, gaveUp := p.fail(err)
+	if gaveUp != nil {
+		return gaveUp
+	}
+	if failures == 1 {
+		log.Warn(fmt.Sprintf("a server fails; trying again for up to %s", p.limit), "error", err)
 	}
 	select {
 	case <-time.After(delay):
@@ -112,8 +116,8 @@ func (p *patience) wait(ctx context.Context, err error) error {
 	}
 }
 
-// fail counts a failure and returns how long to wait.
-func (p *patience) fail(err error) (time.Duration, error) {
+// fail counts a failure and returns how long to wait, or that it is enough.
+func (p *patience) fail(err error) (delay time.Duration, failures int, gaveUp error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.since.IsZero() {
@@ -122,17 +126,21 @@ func (p *patience) fail(err error) (time.Duration, error) {
 	p.failures++
 	switch failing := time.Since(p.since); {
 	case p.limit <= 0:
-		return 0, err
+		return 0, 0, err
 	case failing > p.limit:
-		return 0, fmt.Errorf("gave up after %s of attempts (--retry-for): %w", failing.Round(time.Second), err)
+		return 0, 0, fmt.Errorf("gave up after %s of attempts (--retry-for): %w", failing.Round(time.Second), err)
 	}
-	return backoff(p.failures - 1), nil
+	return backoff(p.failures - 1), p.failures, nil
 }
 
 // succeed ends a row of failures.
-func (p *patience) succeed() {
+func (p *patience) succeed(log *slog.Logger) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if p.since.IsZero() {
+		return
+	}
+	log.Info(fmt.Sprintf("going on after %s", time.Since(p.since).Round(100*time.Millisecond)))
 	p.since, p.failures = time.Time{}, 0
 }
 
@@ -141,11 +149,13 @@ func (l *Loader) persist(ctx context.Context, fn func() error) error {
 	p := patience{limit: l.cfg.RetryFor}
 	for {
 		err := fn()
+		if err == nil {
+			p.succeed(l.cfg.Log)
+		}
 		if err == nil || ctx.Err() != nil || !transient(err) {
 			return err
 		}
-		l.cfg.Log.Info("trying again", "error", err)
-		if err := p.wait(ctx, err); err != nil {
+		if err := p.wait(ctx, l.cfg.Log, err); err != nil {
 			return err
 		}
 	}

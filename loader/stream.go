@@ -96,7 +96,7 @@ func (s *stream) carry(ctx context.Context, b *batch) error {
 
 // done counts b as stored.
 func (s *stream) done(b *batch, started time.Time) {
-	s.node.patience.succeed()
+	s.node.patience.succeed(s.load.log)
 	s.load.rows.Add(b.rows)
 	if b.rows > 0 {
 		s.load.batches.Add(1)
@@ -118,8 +118,7 @@ func (s *stream) later(ctx context.Context, b *batch, err error) error {
 		s.conn = nil
 	}
 	s.load.lanes.again(b)
-	s.load.log.Warn("a batch is tried again", "server", s.node.name(), "error", err)
-	if err := s.node.patience.wait(ctx, err); err != nil {
+	if err := s.node.patience.wait(ctx, s.load.log, err); err != nil {
 		return err
 	}
 	return s.load.l.follow(ctx, s.node)

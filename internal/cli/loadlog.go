@@ -30,7 +30,10 @@ func (h noteHandler) Handle(_ context.Context, r slog.Record) error {
 				text = told
 			}
 		}
-		b.WriteString(sep + attr.Key + " " + text)
+		if attr.Key != "error" {
+			text = attr.Key + " " + text
+		}
+		b.WriteString(sep + strings.Join(strings.Fields(text), " ")) // a line each
 		sep = ", "
 		return true
 	}
