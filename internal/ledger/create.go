@@ -72,7 +72,10 @@ func Create(ctx context.Context, conn *pgx.Conn, t Target, j *Job, lanes []Lane,
 		if err := createProgress(ctx, tx, t, j.Progress); err != nil {
 			return err
 		}
-		if err := insertLanes(ctx, tx, t, j.Progress, lanes, samples); err != nil {
+		if err := giveKeys(ctx, tx, t, lanes, samples); err != nil {
+			return err
+		}
+		if err := insertLanes(ctx, tx, j.Progress, lanes); err != nil {
 			return err
 		}
 		return insertJob(ctx, tx, t, j)
@@ -149,21 +152,24 @@ func createProgress(ctx context.Context, tx pgx.Tx, t Target, name string) error
 
 // insertLanes stores the lanes' rows, through the coordinator: a row that is found
 // on a node afterwards proves that it is the coordinator's.
-func insertLanes(ctx context.Context, tx pgx.Tx, t Target, progress string, lanes []Lane, samples []string) error {
-	if err := giveKeys(ctx, tx, t, lanes, samples); err != nil {
+func insertLanes(ctx context.Context, tx pgx.Tx, progress string, lanes []Lane) error {
+	keyType, err := keyType(ctx, tx, progress)
+	if err != nil {
 		return err
 	}
 	values := make([]string, len(lanes))
-	for i, l := range lanes {
-		values[i] = fmt.Sprintf("(%s, %d, %d, %d, %d, %d, %d, %d, %d, %d, %d)", literal(l.Key), l.Number, l.Min, l.Max,
+	for i := range lanes {
+		l := &lanes[i]
+		l.KeyType = keyType
+		values[i] = fmt.Sprintf("(%s, %d, %d, %d, %d, %d, %d, %d, %d, %d, %d)", l.key(), l.Number, l.Min, l.Max,
 			l.Mark.Chunk, l.Mark.Rows, l.Counted.Chunk, l.Counted.Min, l.Counted.Max, l.Place.Offset, l.Place.Line)
 	}
-	_, err := tx.Exec(ctx, `INSERT INTO `+progress+` (key, lane, min, max, chunk, rows_in, counted_chunk, counted_min, counted_max, place, line)
+	_, err = tx.Exec(ctx, `INSERT INTO `+progress+` (key, lane, min, max, chunk, rows_in, counted_chunk, counted_min, counted_max, place, line)
 		VALUES `+strings.Join(values, ", "))
 	return err
 }
 
-// giveKeys gives each lane the key of its row.
+// giveKeys gives each lane that has none the key of its row.
 func giveKeys(ctx context.Context, tx pgx.Tx, t Target, lanes []Lane, samples []string) error {
 	if t.Distribution.Kind == citus.Hash {
 		return findKeys(ctx, tx, t.Table.Column(t.Distribution.Column), lanes, samples)

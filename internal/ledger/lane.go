@@ -35,6 +35,7 @@ type Place struct {
 type Lane struct {
 	Number   int32
 	Key      string // the distribution value, as text, under which the row is stored
+	KeyType  string // of Key, as SQL writes it under any search path
 	KeyHash  int32  // of Key, where lanes are ranges of hashes
 	Min, Max int32
 	Mark     Mark
@@ -66,15 +67,21 @@ type Step struct {
 // Lanes reads the marks of an unfinished job through the coordinator, in the order
 // of the lanes' numbers.
 func Lanes(ctx context.Context, conn *pgx.Conn, j *Job) ([]Lane, error) {
+	keyType, err := keyType(ctx, conn, j.Progress)
+	if err != nil {
+		return nil, fmt.Errorf("read the marks: %w", err)
+	}
 	hash := "0"
 	if j.Kind == citus.Hash {
 		hash = "pg_catalog.worker_hash(key)"
 	}
-	rows, err := conn.Query(ctx, `SELECT lane, key::text, `+hash+`, min, max, chunk, rows_in, place, line, rows, rejected, counted_chunk, counted_min, counted_max FROM `+j.Progress+` ORDER BY lane`)
+	// Citus drops a cast to text of a domain with a collation on its way to the nodes.
+	rows, err := conn.Query(ctx, `SELECT lane, format('%s', key), `+hash+`, min, max, chunk, rows_in, place, line, rows, rejected, counted_chunk, counted_min, counted_max FROM `+j.Progress+` ORDER BY lane`)
 	if err != nil {
 		return nil, fmt.Errorf("read the marks: %w", err)
 	}
 	lanes, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (l Lane, err error) {
+		l.KeyType = keyType
 		err = row.Scan(&l.Number, &l.Key, &l.KeyHash, &l.Min, &l.Max, &l.Mark.Chunk, &l.Mark.Rows, &l.Place.Offset, &l.Place.Line, &l.Rows, &l.Rejected,
 			&l.Counted.Chunk, &l.Counted.Min, &l.Counted.Max)
 		return l, err
@@ -114,7 +121,25 @@ func whole(lanes []Lane, kind citus.Kind) bool {
 func UpdateSQL(table string, l Lane, s Step) string {
 	return fmt.Sprintf(`UPDATE %s SET chunk = %d, rows_in = %d, place = %d, line = %d, rows = rows + %d, rejected = rejected + %d, advanced = now()
 		WHERE key = %s AND lane = %d AND chunk = %d AND rows_in = %d`,
-		table, s.To.Chunk, s.To.Rows, s.Place.Offset, s.Place.Line, s.Rows, s.Rejected, literal(l.Key), l.Number, s.From.Chunk, s.From.Rows)
+		table, s.To.Chunk, s.To.Rows, s.Place.Offset, s.Place.Line, s.Rows, s.Rejected, l.key(), l.Number, s.From.Chunk, s.From.Rows)
+}
+
+// key returns the lane's key in SQL. Without its type it would not be understood
+// where that is a composite, and Citus 13.2 crashes where it is a domain with a
+// constraint.
+func (l Lane) key() string { return literal(l.Key) + "::" + l.KeyType }
+
+// keyType returns the type of the keys of a progress table.
+func keyType(ctx context.Context, conn querier, progress string) (name string, err error) {
+	err = conn.QueryRow(ctx, `SELECT format('%I.%I', n.nspname, t.typname) FROM pg_catalog.pg_attribute a
+		JOIN pg_catalog.pg_type t ON t.oid = a.atttypid JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace
+		WHERE a.attrelid = $1::text::regclass AND a.attname = 'key'`, progress).Scan(&name)
+	return name, err
+}
+
+// A querier is a connection or a transaction.
+type querier interface {
+	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
 }
 
 // literal returns s as an SQL string, whatever standard_conforming_strings says.

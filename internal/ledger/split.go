@@ -79,12 +79,15 @@ func (l Lane) counted() Counted {
 // split stores what became of a lane. The rows of the new parts come first: in
 // between there would be hashes without a mark.
 func split(ctx context.Context, tx pgx.Tx, t Target, j *Job, parts []Lane) error {
-	if err := insertLanes(ctx, tx, t, j.Progress, parts[1:], nil); err != nil {
+	if err := giveKeys(ctx, tx, t, parts, nil); err != nil {
+		return err
+	}
+	if err := insertLanes(ctx, tx, j.Progress, parts[1:]); err != nil {
 		return err
 	}
 	kept := parts[0]
 	tag, err := tx.Exec(ctx, fmt.Sprintf("UPDATE %s SET min = %d, max = %d, counted_chunk = %d, counted_min = %d, counted_max = %d WHERE key = %s AND lane = %d AND chunk = %d AND rows_in = %d",
-		j.Progress, kept.Min, kept.Max, kept.Counted.Chunk, kept.Counted.Min, kept.Counted.Max, literal(kept.Key), kept.Number, kept.Mark.Chunk, kept.Mark.Rows))
+		j.Progress, kept.Min, kept.Max, kept.Counted.Chunk, kept.Counted.Min, kept.Counted.Max, kept.key(), kept.Number, kept.Mark.Chunk, kept.Mark.Rows))
 	if err == nil && tag.RowsAffected() != 1 {
 		err = fmt.Errorf("the mark of lane %d is not where it was", kept.Number)
 	}
