@@ -98,6 +98,11 @@ func newLoadCommand(a *app) *cobra.Command {
 		if err != nil {
 			return err
 		}
+		for _, t := range tables {
+			if opt.cfg.Job != "" && len(t.Files) > 1 {
+				return usagef(cmd, "--job names one input, but %s has %d files: load them one by one, or without --job, as each file is then a job of its own", t.Table, len(t.Files))
+			}
+		}
 		return a.runLoad(cmd.Context(), opt, tables)
 	}
 	return cmd

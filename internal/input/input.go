@@ -165,6 +165,8 @@ func (s *Source) Read(p []byte) (int, error) {
 	}
 	n, err := s.r.Read(p)
 	switch {
+	case errors.Is(err, io.EOF) && s.plain != nil && s.read.Load() != s.Size:
+		return n, fmt.Errorf("%s: changed while it was read: it had %d bytes, and then %d; load it when it is complete", s.Name, s.Size, s.read.Load())
 	case err == nil || errors.Is(err, io.EOF):
 		return n, err
 	case errors.Is(err, io.ErrUnexpectedEOF):
