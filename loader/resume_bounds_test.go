@@ -2,7 +2,9 @@ package loader_test
 
 import (
 	"context"
+	"io"
 	"os"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -62,4 +64,50 @@ func TestTwoAtOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	sameRows(t, conn, "flowing", r.flow.rows)
+}
+
+// TestBounds holds that inputs out of all proportion are clear errors, and that little
+// memory is taken before they are.
+func TestBounds(t *testing.T) {
+	dsn := pgtest.Plain(t)
+	exec(t, pgtest.Connect(t, dsn), "CREATE TABLE wide (id int, what text)")
+	dir := t.TempDir()
+	fields := strings.Repeat("1,", 9_999) + "1\n"
+	for _, tt := range []struct {
+		name string
+		in   loader.Input
+		want string
+	}{
+		{"a field of 200 MiB", loader.Reader("in", io.MultiReader(strings.NewReader("id,what\n1,\""), io.LimitReader(endlessLine{}, 200<<20), strings.NewReader("\"\n"))), "in:2: the record is longer than --max-record"},
+		{"a line without end", loader.Reader("in", endlessLine{}), "in:1: the record is longer than --max-record"},
+		{"10,000 fields", loader.Reader("in", strings.NewReader("id,what\n"+fields)), "in:2: 10000 fields, want 2"},
+		{"a header of 10,000 columns", loader.Reader("in", strings.NewReader("id,"+fields)), "and 9997 more unknown columns"},
+		{"NUL bytes", loader.Reader("in", strings.NewReader("id,what\n1,a\x00b\n")), "in:2: "},
+		{"a directory", loader.File(dir), dir + ": is a directory"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			var before, after runtime.MemStats
+			l := open(t, loader.Config{Conn: parse(t, dsn), Table: "wide"})
+			runtime.ReadMemStats(&before)
+			_, err := l.Load(context.Background(), tt.in)
+			runtime.ReadMemStats(&after)
+			if err == nil || !strings.Contains(err.Error(), tt.want) || len(err.Error()) > 1000 {
+				t.Errorf("error %.1000v\nwant  %s", err, tt.want)
+			}
+			// A record is given up at 16 MiB, in a buffer that has grown by doubling.
+			if took := after.TotalAlloc - before.TotalAlloc; took > 80<<20 {
+				t.Errorf("%d MiB were allocated", took>>20)
+			}
+		})
+	}
+}
+
+// An endlessLine has neither a line break nor an end.
+type endlessLine struct{}
+
+func (endlessLine) Read(p []byte) (int, error) {
+	for i := range p {
+		p[i] = 'x'
+	}
+	return len(p), nil
 }
