@@ -39,7 +39,7 @@ func (d *decoder) settle(ctx context.Context, c *chunk) error {
 				return err
 			}
 			q := d.unsure[at[refused]]
-			return &RowError{File: d.name, Line: q.line, Column: keys[i].column, Err: err}
+			return &RowError{File: d.name, Line: q.line, Column: keys[i].column, Err: err, Keepable: true}
 		}
 		for n, j := range at {
 			answers[j] = hashes[n]
@@ -104,14 +104,22 @@ func (a *asker) hashes(ctx context.Context, expr string, values []string) (hashe
 	return hashes, refused, err
 }
 
+// connect makes the connection, if need be.
+func (a *asker) connect(ctx context.Context) error {
+	if a.conn != nil && !a.conn.IsClosed() {
+		return nil
+	}
+	conn, err := a.l.nodes[0].connect(ctx)
+	if err == nil {
+		a.conn = conn
+	}
+	return err
+}
+
 // try does what hashes does, once.
 func (a *asker) try(ctx context.Context, expr string, values []string) (hashes []int32, refused int, err error) {
-	if a.conn == nil || a.conn.IsClosed() {
-		conn, err := a.l.nodes[0].connect(ctx)
-		if err != nil {
-			return nil, -1, err
-		}
-		a.conn = conn
+	if err := a.connect(ctx); err != nil {
+		return nil, -1, err
 	}
 	hashes, err = a.query(ctx, expr, values)
 	if !isPgError(err) || transient(err) {

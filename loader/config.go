@@ -92,6 +92,16 @@ type Config struct {
 	// the load gives up. Zero means 5 minutes, less than zero no second attempt.
 	RetryFor time.Duration
 
+	// MaxErrors is how many records may be rejected: kept aside, with the reason,
+	// while all others are stored. They are written to TABLE.rejects.jsonl, and at
+	// the end, as they were in the input, to TABLE.rejects.csv. The zero value stops
+	// the load at the first one. An input that is no plain file is sent as CSV then,
+	// which costs the server a little more.
+	MaxErrors ErrorLimit
+
+	// RejectsDir is the directory of these files. "" means the current one.
+	RejectsDir string
+
 	// Log receives what is worth knowing but no error. Nil discards it.
 	Log *slog.Logger
 }
@@ -151,6 +161,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Stage != StageAll {
 		c.NoResume = true // it is not a load of the whole input
+	}
+	if c.RejectsDir == "" {
+		c.RejectsDir = "."
 	}
 	if c.RetryFor == 0 {
 		c.RetryFor = DefaultRetryFor

@@ -18,6 +18,7 @@ type chunk struct {
 	data   []byte
 	eol    pgcsv.EOL
 	block  BlockSource // what makes data, nil if they are there
+	open   bool        // the last record ends inside quotes
 
 	// The length of the whole chunk, a header included.
 	size, lines int64
@@ -84,6 +85,9 @@ type decoder struct {
 	csv     []bool  // by lane: a record of it has to go as CSV
 	hashes  []int32
 	unsure  []question
+
+	keeper *keeper     // nil if no record may be rejected
+	aside  []*RowError // what is wrong with records that are kept aside
 }
 
 func newDecoder(lay *layout, ask *asker, name string) *decoder {
@@ -97,19 +101,24 @@ func newDecoder(lay *layout, ask *asker, name string) *decoder {
 // decode decodes c into d.records. At the first bad record it stops and returns a
 // *RowError; d.records are not to be used then.
 func (d *decoder) decode(ctx context.Context, c *chunk) error {
-	d.records, d.rows, d.unsure = d.records[:0], d.rows[:0], d.unsure[:0]
+	d.records, d.rows, d.unsure, d.aside = d.records[:0], d.rows[:0], d.unsure[:0], d.aside[:0]
 	clear(d.csv)
 	var bad error
 	d.scan.Reset(c.data, c.eol, c.line)
 	offset := int32(0)
 	for d.scan.Next() {
 		if bad = d.record(c, offset); bad != nil {
-			break
+			if bad = d.keep(c, offset, bad); bad != nil {
+				break
+			}
 		}
 		offset += int32(d.scan.Size())
 	}
 	if len(d.unsure) == 0 {
 		return bad
+	}
+	if d.keeper != nil {
+		return errors.Join(d.settleKeeping(ctx, c), bad)
 	}
 	if err := d.settle(ctx, c); err != nil {
 		return err // of a record before the bad one
@@ -123,6 +132,9 @@ func (d *decoder) record(c *chunk, offset int32) error {
 	d.fields = pgcsv.AppendFields(d.fields[:0], raw, d.lay.delimiter, d.scan.HasQuotes())
 	if err := d.check(raw); err != nil {
 		return err
+	}
+	if d.endsOpen(c, offset) {
+		return d.bad(errOpenQuote)
 	}
 	r := record{start: offset, end: offset + int32(len(raw)), line: int32(d.scan.Line() - c.line)}
 	sure, err := d.route(c, raw, &r)
@@ -141,7 +153,7 @@ func (d *decoder) record(c *chunk, offset int32) error {
 func (d *decoder) check(raw []byte) error {
 	switch want := len(d.lay.columns); {
 	case len(raw) > d.lay.maxRecord:
-		return d.bad(tooLongError(d.lay.maxRecord))
+		return &RowError{File: d.name, Line: d.scan.Line(), Err: tooLongError(d.lay.maxRecord)}
 	case string(raw) == `\.`:
 		return d.bad(fmt.Errorf(`\. on a line by itself ends the data for PostgreSQL, but more may follow; remove the line, or quote it ("\.") if it is a value`))
 	case len(d.fields) != want && len(raw) == 0:
@@ -157,7 +169,7 @@ func (d *decoder) check(raw []byte) error {
 
 // bad returns err as one of the record on which the scanner stands.
 func (d *decoder) bad(err error) error {
-	return &RowError{File: d.name, Line: d.scan.Line(), Err: err}
+	return &RowError{File: d.name, Line: d.scan.Line(), Err: err, Keepable: true}
 }
 
 // route finds the record's lane. It reports false where the server is to be asked
@@ -171,8 +183,8 @@ func (d *decoder) route(c *chunk, raw []byte, r *record) (sure bool, err error) 
 		d.hashes[i] = 0
 		if f.IsNull(raw, d.lay.null) {
 			if k.required {
-				return false, &RowError{File: d.name, Line: d.scan.Line(), Column: k.column,
-					Err: fmt.Errorf("is NULL, but its value decides the row's shard")}
+				return false, &RowError{File: d.name, Line: d.scan.Line(), Column: k.column, Keepable: true,
+					Err: &RefusedError{SQLState: nullNotAllowed, Message: "is NULL, but its value decides the row's shard"}}
 			}
 			continue
 		}
@@ -235,18 +247,35 @@ func (d *decoder) encode(raw []byte, r *record) {
 	r.binEnd = int32(len(rows))
 }
 
+// nullNotAllowed is the SQLSTATE of a NULL where there must be a value, which is
+// that of Citus, too, for a distribution column.
+const nullNotAllowed = "22004"
+
 // deliver appends the decoded rows to the lanes. Rows of one lane go in one
 // format: in binary if all of them can.
 func (d *decoder) deliver(ctx context.Context, c *chunk, l *lanes) error {
 	for i := range d.records {
 		r := &d.records[i]
 		f, row := formatBinary, d.rows[r.binStart:r.binEnd]
-		if d.csv[r.lane] {
+		lane := int(r.lane)
+		switch {
+		case lane == laneAside:
+			lane, f, row = 0, formatRejected, d.rejected(c, r)
+		case d.csv[lane]:
 			f, row = formatCSV, c.data[r.start:r.end]
 		}
-		if err := l.add(ctx, int(r.lane), f, row, c.line+int64(r.line), r.key); err != nil {
+		at := origin{line: c.line + int64(r.line), offset: c.offset + int64(r.start), size: int(r.end - r.start)}
+		if err := l.add(ctx, lane, f, row, at, r.key); err != nil {
 			return err
 		}
+		if f == formatRejected {
+			if err := d.countRejected(l, r, at); err != nil {
+				return err
+			}
+		}
+	}
+	if d.keeper != nil {
+		d.keeper.countRead(l)
 	}
 	l.finish(ledger.Place{Offset: l.place.Offset + c.size, Line: l.place.Line + c.lines})
 	return nil

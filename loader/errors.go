@@ -13,9 +13,19 @@ type RowError struct {
 	LastLine int64  // if not 0 the record is one of those from Line to LastLine
 	Column   string // "" if the whole record is at fault
 	Err      error
+	Keepable bool // Config.MaxErrors would have kept the record aside
 }
 
 func (e *RowError) Error() string {
+	text := e.where() + ": " + e.Err.Error()
+	if e.Keepable {
+		text += "; --max-errors N keeps such records aside"
+	}
+	return text
+}
+
+// where returns the record's place in the input.
+func (e *RowError) where() string {
 	at := fmt.Sprintf("%s:%d", e.File, e.Line)
 	if e.LastLine > e.Line {
 		at += fmt.Sprintf("-%d", e.LastLine)
@@ -23,7 +33,7 @@ func (e *RowError) Error() string {
 	if e.Column != "" {
 		at += ": column " + strconv.Quote(e.Column)
 	}
-	return at + ": " + e.Err.Error()
+	return at
 }
 
 func (e *RowError) Unwrap() error { return e.Err }

@@ -46,6 +46,8 @@ type csvFeed struct {
 	place     ledger.Place
 	// abandoned says that a Read still waits; the source is closed after it.
 	abandoned atomic.Bool
+	// keepOpen says that a last record which ends inside quotes is a record.
+	keepOpen bool
 }
 
 func newCSVFeed(src *input.Source, maxRecord int) *csvFeed {
@@ -56,10 +58,11 @@ func (f *csvFeed) header() []string { return nil }
 
 func (f *csvFeed) next(ctx context.Context, buf []byte) (*chunk, error) {
 	data, err := f.cut(ctx, buf)
-	if err != nil {
+	open := f.keepOpen && errors.Is(err, pgcsv.ErrOpenQuote)
+	if err != nil && !open {
 		return nil, f.explain(data, err)
 	}
-	c := &chunk{number: f.number, line: f.place.Line, offset: f.place.Offset, data: data, eol: f.chunker.EOL(),
+	c := &chunk{number: f.number, line: f.place.Line, offset: f.place.Offset, data: data, eol: f.chunker.EOL(), open: open,
 		size: int64(len(data)), lines: pgcsv.Lines(data, f.chunker.EOL())}
 	f.number++
 	f.place.Offset += c.size
@@ -104,9 +107,9 @@ func (f *csvFeed) explain(data []byte, err error) error {
 	var s pgcsv.Scanner
 	for s.Reset(data, f.chunker.EOL(), f.place.Line); s.Next(); {
 	}
-	row := &RowError{File: f.src.Name, Line: s.Line(), Err: err}
+	row := &RowError{File: f.src.Name, Line: s.Line(), Err: err, Keepable: true}
 	if tooLong {
-		row.Err = tooLongError(long.Max)
+		row.Err, row.Keepable = tooLongError(long.Max), false
 	}
 	return row
 }

@@ -41,6 +41,14 @@ func (j *job) before() (rows int64) {
 	return rows
 }
 
+// records returns how many records are stored or rejected by lanes.
+func records(lanes []ledger.Lane) (n int64) {
+	for _, l := range lanes {
+		n += l.Rows + l.Rejected
+	}
+	return n
+}
+
 // behind returns the lane whose mark is furthest behind.
 func (j *job) behind() ledger.Lane {
 	return slices.MinFunc(j.lanes, func(a, b ledger.Lane) int {
@@ -55,22 +63,28 @@ func (j *job) markSQL(table string, b *batch) (sql string, statements int, err e
 	case j == nil:
 		return "", 0, nil
 	case j.whole():
-		sql, err = ledger.DoneSQL(j.target, j.Job, b.rows, b.place.Offset)
+		sql, err = ledger.DoneSQL(j.target, j.Job, b.rows-b.rejected, b.place.Offset)
 		return "; " + sql, ledger.DoneStatements, err
 	}
-	step := ledger.Step{From: b.from, To: b.to, Place: b.place, Rows: b.rows}
+	step := ledger.Step{From: b.from, To: b.to, Place: b.place, Rows: b.rows - b.rejected, Rejected: b.rejected}
 	return "; " + ledger.UpdateSQL(table, j.lanes[b.lane], step), 1, nil
 }
 
 // A CompleteError reports that all of an input was loaded by an earlier run.
 type CompleteError struct {
-	Job  string
-	Rows int64
-	When string
+	Job      string
+	Rows     int64
+	When     string
+	Rejected int64
+	Rejects  string // the file of rejected records, "" if there are none
 }
 
 func (e *CompleteError) Error() string {
-	return fmt.Sprintf("%s was loaded completely on %s, %s; to load it once more name another --job", e.Job, e.When, plural(e.Rows, "row"))
+	rows := plural(e.Rows, "row")
+	if e.Rejected > 0 {
+		rows += fmt.Sprintf(" and %s in %s", plural(e.Rejected, "rejected record"), e.Rejects)
+	}
+	return fmt.Sprintf("%s was loaded completely on %s, %s; to load it once more name another --job", e.Job, e.When, rows)
 }
 
 // A JobError reports why the job cannot go on.
@@ -126,7 +140,11 @@ func (l *Loader) openJob(ctx context.Context, ld *load, name string, first *chun
 		if err != nil || goOn {
 			return err
 		}
-		return l.beginJob(ctx, conn, ld, j, &ledger.Job{ID: ledger.NewID(), Name: name, Fingerprint: print}, first)
+		id := ledger.NewID()
+		if ld.whole {
+			id = l.wholeID(name, print)
+		}
+		return l.beginJob(ctx, conn, ld, j, &ledger.Job{ID: id, Name: name, Fingerprint: print}, first)
 	})
 	if done, ok := errors.AsType[*CompleteError](err); ok && print.Size < 0 {
 		return nil, ld.compareLength(ctx, done, j.Job, first)
@@ -135,6 +153,14 @@ func (l *Loader) openJob(ctx context.Context, ld *load, name string, first *chun
 		return nil, err
 	}
 	return j, nil
+}
+
+// wholeID returns the name of a job that is stored in one transaction: the same one
+// whenever that is tried, so that a later attempt knows what an earlier one has
+// left in the file of rejected records.
+func (l *Loader) wholeID(name string, print ledger.Fingerprint) string {
+	c := l.cfg.Conn
+	return hashOf(fmt.Appendf(nil, "%q %d %q %d %d %q %v", c.Host, c.Port, c.Database, l.table.OID, l.table.RelFileNode, name, print))[:16]
 }
 
 // target returns the table as the ledger wants to know it.
@@ -168,7 +194,7 @@ func (l *Loader) examine(ctx context.Context, conn *pgx.Conn, ld *load, j *job, 
 	case was.Complete() && was.Fingerprint.Form != now.Form:
 		return false, &JobError{was.Name, "it was loaded completely, and " + changed, "if it is to be loaded once more name another --job, or " + anew}
 	case was.Complete():
-		return false, &CompleteError{Job: was.Name, Rows: was.Rows, When: was.Finished.Local().Format("2006-01-02 15:04")}
+		return false, &CompleteError{Job: was.Name, Rows: was.Rows, When: was.Finished.Local().Format("2006-01-02 15:04"), Rejected: was.Rejected, Rejects: was.Rejects}
 	case changed != "":
 		return false, &JobError{was.Name, "an earlier run began to load it, and since then " + changed, "load what it was, or load this one under another --job, or " + anew}
 	case was.Kind != l.distribution.Kind:
@@ -278,6 +304,7 @@ func (ld *load) complete(ctx context.Context, conn *pgx.Conn) error {
 		return nil
 	}
 	end := ledger.Mark{Chunk: ld.lanes.chunk}
+	want := records(j.lanes) + ld.lanes.added
 	return ledger.Complete(ctx, conn, j.target, j.Job, ld.lanes.place.Offset, func(lanes []ledger.Lane) error {
 		if len(lanes) != len(j.lanes) {
 			return &startOverError{fmt.Sprintf("%s of progress are there, and were %d", plural(len(lanes), "row"), len(j.lanes))}
@@ -286,6 +313,9 @@ func (ld *load) complete(ctx context.Context, conn *pgx.Conn) error {
 			if l.Mark != end {
 				return &startOverError{fmt.Sprintf("a server has forgotten rows that it said were stored: lane %d is at chunk %d of %d", l.Number, l.Mark.Chunk, end.Chunk)}
 			}
+		}
+		if n := records(lanes); n != want {
+			return fmt.Errorf("%s: %s were read, but %d are stored or rejected; compare with shardload verify --deep", j.Name, plural(want, "record"), n)
 		}
 		return nil
 	})

@@ -2,7 +2,6 @@ package loader
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"slices"
 	"sync"
@@ -23,6 +22,9 @@ type format byte
 const (
 	formatCSV format = iota
 	formatBinary
+	// formatRejected is that of records which a decoder has found to be none: they
+	// are kept aside, and not sent.
+	formatRejected
 )
 
 // A part is a run of rows of a batch which one COPY carries.
@@ -32,8 +34,11 @@ type part struct {
 	data   buffer
 	// lines has for each row the number of lines between its start and that of
 	// the row before it, as a uvarint. It is read only to say where an error is.
-	lines    buffer
-	lastLine int64
+	// Where records may be rejected other numbers follow: see note.
+	lines      buffer
+	lastLine   int64
+	origins    bool // whether they do
+	lastOffset int64
 	// keys has for each row its sort key and its length. It is empty if rows are
 	// not sorted.
 	keys buffer
@@ -52,8 +57,11 @@ type batch struct {
 	direct   bool         // as its lane was when it was sent
 	lane     int
 	parts    []part
-	rows     int64
+	rows     int64 // those that are rejected included
 	bytes    int64
+
+	rejected int64     // by the decoders
+	refused  []refusal // by the server, when it was last tried
 }
 
 // A lane is an ordered flow of rows into one place. One batch of it is in flight
@@ -91,12 +99,15 @@ type lanes struct {
 	held     bool  // no batch is stored before the last row is here
 	marked   bool  // lanes have marks, which move even where no row comes
 	whole    bool  // a batch ends only where the input does
+	origins  bool  // where each record stands in the input is kept
 	streams  int   // of a node
 
 	// Only the decoder whose turn it is touches these.
-	chunk int64        // whose rows come
-	place ledger.Place // of that chunk
-	last  int64        // chunk of a counter, -1 for none
+	chunk  int64        // whose rows come
+	place  ledger.Place // of that chunk
+	last   int64        // chunk of a counter, -1 for none
+	added  int64        // rows that were not passed over
+	passed bool         // the last row was
 
 	mu      sync.Mutex
 	changed sync.Cond
@@ -150,8 +161,8 @@ var errNoPages = errors.New("the memory is too small for this many lanes; raise 
 // enough. It waits while no pages are free. A row that an earlier run has stored
 // is passed over. Binary rows are sorted by key if sorted says so. Only one
 // goroutine at a time may call add, finish, seal and end.
-func (l *lanes) add(ctx context.Context, i int, f format, row []byte, line int64, key uint64) error {
-	if l.pass(i) {
+func (l *lanes) add(ctx context.Context, i int, f format, row []byte, at origin, key uint64) error {
+	if l.passed = l.pass(i); l.passed {
 		return nil
 	}
 	if err := l.reserve(ctx, i, f, len(row)); err != nil {
@@ -159,17 +170,26 @@ func (l *lanes) add(ctx context.Context, i int, f format, row []byte, line int64
 	}
 	b := l.lanes[i].open
 	p := &b.parts[len(b.parts)-1]
+	sent := len(row)
 	p.data.append(row)
-	if f == formatCSV {
+	switch f {
+	case formatCSV:
 		p.data.append(newline)
+		sent++
+	case formatRejected:
+		b.rejected++
 	}
 	if l.sorted && f == formatBinary {
 		p.keys.appendPair(key, uint64(len(row)))
 	}
-	p.lines.appendUvarint(uint64(line - p.lastLine))
-	p.lastLine = line
+	p.lines.appendUvarint(uint64(at.line - p.lastLine))
+	p.lastLine = at.line
+	if p.origins {
+		p.note(at, sent)
+	}
 	p.rows++
 	b.rows++
+	l.added++
 	b.bytes += int64(len(row))
 	if b.bytes < l.lanes[i].full {
 		return nil
@@ -211,7 +231,7 @@ var newline = []byte{'\n'}
 // reserve makes room for a row of n bytes at the end of the lane's open batch.
 func (l *lanes) reserve(ctx context.Context, i int, f format, n int) error {
 	n++ // the line break
-	if p := l.part(i, f); p != nil && p.data.room >= n && p.lines.room >= binary.MaxVarintLen64 && (!l.sorted || f == formatCSV || p.keys.room >= keySize) {
+	if p := l.part(i, f); p != nil && p.data.room >= n && p.lines.room >= l.lineRoom() && (!l.sorted || f != formatBinary || p.keys.room >= keySize) {
 		return nil
 	}
 	l.mu.Lock()
@@ -257,7 +277,7 @@ func (l *lanes) needed(i int, f format, n int) (data, lines, keys int) {
 	if p == nil {
 		p = &none
 	}
-	if p.lines.room < binary.MaxVarintLen64 {
+	if p.lines.room < l.lineRoom() {
 		lines = 1
 	}
 	if l.sorted && f == formatBinary && p.keys.room < keySize {
@@ -275,7 +295,7 @@ func (l *lanes) openPart(i int, f format) *part {
 		l.lanes[i].open = &batch{lane: i}
 	}
 	b := l.lanes[i].open
-	b.parts = append(b.parts, part{format: f})
+	b.parts = append(b.parts, part{format: f, origins: l.origins})
 	return &b.parts[len(b.parts)-1]
 }
 

@@ -73,7 +73,7 @@ func TestLanesKeepOrder(t *testing.T) {
 				i := r.IntN(tt.lanes)
 				row := bytes.Repeat([]byte{byte('a' + line%26)}, r.IntN(tt.maxRow))
 				f := format(r.IntN(20) / 19)
-				if err := l.add(context.Background(), i, f, row, int64(line), 0); err != nil {
+				if err := l.add(context.Background(), i, f, row, origin{line: int64(line)}, 0); err != nil {
 					t.Fatal(err)
 				}
 				want[i].Write(row)
@@ -108,7 +108,7 @@ func TestLanesWait(t *testing.T) {
 	filled := make(chan error, 1)
 	go func() {
 		for i := 0; ; i++ {
-			if err := l.add(ctx, i%2, formatCSV, row, int64(i), 0); err != nil {
+			if err := l.add(ctx, i%2, formatCSV, row, origin{line: int64(i)}, 0); err != nil {
 				filled <- err
 				return
 			}
@@ -140,7 +140,7 @@ func TestLanesWait(t *testing.T) {
 // ever.
 func TestLanesTooSmall(t *testing.T) {
 	l := newLanes(1, 64<<10, 4<<20, 1, 1)
-	if err := l.add(context.Background(), 0, formatCSV, make([]byte, 80<<10), 1, 0); !errors.Is(err, errNoPages) {
+	if err := l.add(context.Background(), 0, formatCSV, make([]byte, 80<<10), origin{line: 1}, 0); !errors.Is(err, errNoPages) {
 		t.Errorf("error %v", err)
 	}
 }
@@ -153,7 +153,7 @@ func BenchmarkLanes(b *testing.B) {
 	b.SetBytes(int64(len(row)))
 	b.ReportAllocs()
 	for i := 0; b.Loop(); i++ {
-		if err := l.add(context.Background(), i%32, formatBinary, row, int64(i), 0); err != nil {
+		if err := l.add(context.Background(), i%32, formatBinary, row, origin{line: int64(i)}, 0); err != nil {
 			b.Fatal(err)
 		}
 	}

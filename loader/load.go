@@ -1,6 +1,7 @@
 package loader
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -34,6 +35,9 @@ type load struct {
 	observer func(StoredBatch)
 	begin    string // opens a batch's transaction
 	buffers  chan []byte
+	keeper   *keeper   // of rejected records, nil if there may be none
+	header   []byte    // the header with its line break, nil if there is none
+	eol      pgcsv.EOL // of the input
 
 	*counts
 }
@@ -45,9 +49,13 @@ type counts struct {
 	read     atomic.Int64 // input, decompressed
 	before   atomic.Int64 // rows stored by earlier runs
 	rows     atomic.Int64
+	rejected atomic.Int64 // by this and earlier runs
 	batches  atomic.Int64
 	copying  atomic.Int64 // nanoseconds
 	inDoubt  atomic.Int64
+
+	rejects string // the file of rejected records
+	reasons []Reason
 }
 
 // startOvers is how often a load begins anew from the marks, with nothing stored
@@ -107,6 +115,9 @@ func (l *Loader) attempt(ctx context.Context, in Input, c *counts) (resumable bo
 	if ld.feed, err = in.open(ctx, l.cfg.MaxRecord); err != nil {
 		return false, err
 	}
+	if f, ok := ld.feed.(*csvFeed); ok {
+		f.keepOpen = !l.cfg.MaxErrors.none()
+	}
 	defer func() { err = errors.Join(err, ld.feed.close()) }()
 	l.current.Store(ld)
 
@@ -155,6 +166,12 @@ func (l *Loader) openJobBehindFence(ctx context.Context, ld *load, in Input, rou
 func (l *Loader) fill(ctx context.Context, ld *load, route Route, first *chunk, ask *asker, fence *fence) (err error) {
 	l.newLanes(ld)
 	ld.recount(ld.job.before())
+	if ld.keeper, err = l.newKeeper(ctx, ld); err != nil {
+		return err
+	}
+	if ld.keeper != nil {
+		defer func() { err = joinError(err, ld.keeper.close()) }()
+	}
 	if ld.dispatch, err = l.newDispatch(ctx, ld, route); err != nil {
 		return err
 	}
@@ -163,6 +180,11 @@ func (l *Loader) fill(ctx context.Context, ld *load, route Route, first *chunk, 
 	}
 	if err := l.run(ctx, ld, first, ask, fence); err != nil {
 		return err
+	}
+	if ld.keeper != nil && !ld.whole {
+		if err := ld.keeper.finish(); err != nil {
+			return err
+		}
 	}
 	return fence.finish(ctx, ld)
 }
@@ -189,6 +211,7 @@ func (l *Loader) newLanes(ld *load) {
 	ld.lanes = newLanes(ld.lay.router.lanes, l.cfg.Memory, batch, len(l.nodes), l.plan.Streams)
 	ld.lanes.sorted = len(ld.lay.sortBy) > 0
 	ld.lanes.whole = ld.whole
+	ld.lanes.origins = !l.cfg.MaxErrors.none()
 	ld.lanes.held = ld.stage == StageStore
 	if ld.job != nil && !ld.whole {
 		ld.lanes.resume(ld.job.lanes)
@@ -240,8 +263,13 @@ func (l *Loader) first(ctx context.Context, ld *load, in Input) (*chunk, error) 
 		s.Next()
 		names = parseHeader(s.Record(), l.cfg.Delimiter)
 		if hasHeader = l.cfg.Header == HeaderYes || l.cfg.Header == HeaderAuto && isHeader(l.table, names); hasHeader {
+			ld.header = bytes.Clone(c.data[:s.Size()])
 			c.behind(s.Size())
 		}
+	}
+	ld.eol = c.eol
+	if names := ld.feed.header(); names != nil {
+		ld.header = headerLine(names, l.cfg.Delimiter)
 	}
 	if hasHeader || ld.feed.header() != nil {
 		if columns, err = headerColumns(l.table, names); err != nil {
@@ -251,6 +279,9 @@ func (l *Loader) first(ctx context.Context, ld *load, in Input) (*chunk, error) 
 	ld.form = l.form(hasHeader)
 	if ld.lay, err = l.newLayout(columns); err != nil {
 		return nil, &RowError{File: ld.name, Line: 1, Err: err}
+	}
+	if !l.cfg.MaxErrors.none() && !ld.isPlain() {
+		ld.lay.encoders = nil // a row must tell what its record was
 	}
 	ld.shares = ld.lay.shares()
 	if _, size := ld.feed.far(); in.path != "" && !ld.pieces && ld.isPlain() && l.fitsWhole(size) {
@@ -383,6 +414,7 @@ func (ld *load) inTurn(ctx context.Context, before <-chan struct{}, err error) e
 // order of their numbers.
 func (ld *load) decode(ctx context.Context, ask *asker, chunks <-chan *chunk) error {
 	d := newDecoder(ld.lay, ask, ld.name)
+	d.keeper = ld.keeper
 	for c := range chunks {
 		block := c.block != nil
 		if block {
@@ -427,5 +459,9 @@ func (c *counts) result(elapsed time.Duration) Result {
 		Elapsed: elapsed,
 		Copying: time.Duration(c.copying.Load()),
 		InDoubt: c.inDoubt.Load(),
+
+		Rejected: c.rejected.Load(),
+		Rejects:  c.rejects,
+		Reasons:  c.reasons,
 	}
 }

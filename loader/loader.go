@@ -74,6 +74,13 @@ type Result struct {
 	// InDoubt counts rows of batches whose COMMIT was sent and never answered.
 	// They are stored, all rows of a batch or none, or they are not.
 	InDoubt int64
+	// Rejected counts the records that were kept aside, by earlier runs of the same
+	// job, too. Rejects is the file that has them and why, "" if there is none; the
+	// records as they were are beside it in a file that ends in .csv. Reasons sums
+	// up why, the most frequent reason first.
+	Rejected int64
+	Rejects  string
+	Reasons  []Reason
 	// Resumable says, after an error, that another Load of the input goes on where
 	// this one has stopped.
 	Resumable bool

@@ -21,7 +21,7 @@ var copyContext = regexp.MustCompile(`(?m)^COPY ([^,\n]+), \S+ (\d+)(?:, \S+ ([^
 // COPY was told to fill, without its schema; order is that of the rows, nil for the
 // input's.
 func locate(err *pgconn.PgError, name, relation string, table *catalog.Table, p *part, order *order) error {
-	row := &RowError{File: name, Line: p.firstLine(), LastLine: p.lastLine, Column: err.ColumnName, Err: refused(err)}
+	row := &RowError{File: name, Line: p.firstLine(), LastLine: p.lastLine, Column: err.ColumnName, Err: refused(err), Keepable: true}
 	m := copyContext.FindStringSubmatch(err.Where)
 	switch {
 	case m == nil, m[1] != relation:
@@ -123,6 +123,10 @@ func (p *part) lineOf(index int64) int64 {
 		d, n := binary.Uvarint(deltas)
 		line += int64(d)
 		deltas = deltas[max(n, 1):]
+		for range p.otherNumbers() {
+			_, n = binary.Uvarint(deltas)
+			deltas = deltas[max(n, 1):]
+		}
 	}
 	return line
 }

@@ -15,7 +15,7 @@ func TestLocate(t *testing.T) {
 	table := &catalog.Table{Name: "ads", Columns: []catalog.Column{{Name: "id"}, {Name: "bid"}}}
 	l := newLanes(1, 1<<20, 1<<20, 1, 1)
 	for i, row := range []string{"1,\"a\nb\r\"", "2,x", "3,\"c\n\nd\"", "4,y"} {
-		if err := l.add(context.Background(), 0, formatCSV, []byte(row), int64(10*i+10), 0); err != nil {
+		if err := l.add(context.Background(), 0, formatCSV, []byte(row), origin{line: int64(10*i + 10)}, 0); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -48,8 +48,9 @@ func TestLocate(t *testing.T) {
 		{"a function's context above", csv, pgconn.PgError{Where: "PL/pgSQL function f() line 3 at RAISE\nCOPY ads, line 7: \"4,y\""}, "in.csv:40: "},
 	} {
 		tt.err.Message = "m"
-		if got := locate(&tt.err, "in.csv", "ads", table, tt.part, nil).Error(); got != tt.want+"m" {
-			t.Errorf("%s: %s, want %sm", tt.name, got, tt.want)
+		const hint = "m; --max-errors N keeps such records aside"
+		if got := locate(&tt.err, "in.csv", "ads", table, tt.part, nil).Error(); got != tt.want+hint {
+			t.Errorf("%s: %s, want %s", tt.name, got, tt.want+hint)
 		}
 	}
 }

@@ -51,7 +51,7 @@ func (s *stream) discard(ctx context.Context) error {
 // observe tells the Config's observer of a batch that is stored.
 func (s *stream) observe(b *batch, started time.Time) {
 	if s.load.observer != nil {
-		s.load.observer(StoredBatch{Node: s.node.where(), Rows: b.rows, Bytes: b.bytes, Started: started, Elapsed: time.Since(started)})
+		s.load.observer(StoredBatch{Node: s.node.where(), Rows: b.stored(), Bytes: b.bytes, Started: started, Elapsed: time.Since(started)})
 	}
 }
 

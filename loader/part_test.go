@@ -36,7 +36,7 @@ func TestPartIsSorted(t *testing.T) {
 				data = append(data, bytes.Repeat([]byte{'y'}, 3*maxPage)...)
 			}
 			rows = append(rows, row{r.Uint64N(maxKey), data})
-			if err := l.add(context.Background(), 0, formatBinary, data, int64(i), rows[i].key); err != nil {
+			if err := l.add(context.Background(), 0, formatBinary, data, origin{line: int64(i)}, rows[i].key); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -97,7 +97,11 @@ func (s *stream) carry(ctx context.Context, b *batch) error {
 // done counts b as stored.
 func (s *stream) done(b *batch, started time.Time) {
 	s.node.patience.succeed(s.load.log)
-	s.load.rows.Add(b.rows)
+	s.load.rows.Add(b.stored())
+	s.load.rejected.Add(b.rejects())
+	if k := s.load.keeper; k != nil {
+		k.stored(b)
+	}
 	if b.rows > 0 {
 		s.load.batches.Add(1)
 		s.observe(b, started)
@@ -136,6 +140,9 @@ func (s *stream) store(ctx context.Context, b *batch) error {
 	t := s.load.dispatch.target(b.lane)
 	if err := s.begin(ctx, t, b); err != nil {
 		return err
+	}
+	if s.load.keeper != nil {
+		return s.storeKeeping(ctx, t, b)
 	}
 	for i := range b.parts {
 		if err := s.copyPart(ctx, t, &b.parts[i]); err != nil {
@@ -211,8 +218,7 @@ func (s *stream) copyPart(ctx context.Context, t target, p *part) error {
 		return s.fail(ctx, err)
 	}
 	if n := tag.RowsAffected(); n != p.rows {
-		return &RowError{File: s.load.name, Line: p.firstLine(), LastLine: p.lastLine,
-			Err: fmt.Errorf("%s sent, %d stored, and so none is kept; does a trigger of %s drop rows? disable it for the load", plural(p.rows, "row"), n, lay.table.SQL())}
+		return droppedError(s.load.name, p, p.rows, n, lay)
 	}
 	return nil
 }

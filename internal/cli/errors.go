@@ -9,12 +9,12 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// Exit statuses. The help of the command lists them. Status 3, done but records
-// were rejected, is kept for a loader that rejects.
+// Exit statuses. The help of the command lists them.
 const (
 	statusDone        = 0
 	statusFailed      = 1
 	statusUsage       = 2
+	statusRejected    = 3
 	statusDifference  = 4
 	statusInterrupted = 130
 )
@@ -42,6 +42,11 @@ type differenceError struct{ what string }
 
 func (e *differenceError) Error() string { return e.what }
 
+// A rejectedError says that all is done, but records were rejected.
+type rejectedError struct{ what string }
+
+func (e *rejectedError) Error() string { return e.what }
+
 // exitStatus maps the error of a verb to the statuses that the help documents.
 func exitStatus(ctx context.Context, err error) int {
 	if err == nil {
@@ -52,6 +57,9 @@ func exitStatus(ctx context.Context, err error) int {
 	}
 	if _, ok := errors.AsType[*usageError](err); ok {
 		return statusUsage
+	}
+	if _, ok := errors.AsType[*rejectedError](err); ok {
+		return statusRejected
 	}
 	if _, ok := errors.AsType[*differenceError](err); ok {
 		return statusDifference

@@ -28,8 +28,11 @@ The first record may name the columns, in any order; without such a header the
 table's own order holds.
 
 The first record that cannot be stored stops the load, and its file and line are
-named. What was stored before stays and is counted. After all rows are stored the
-tables are analyzed.
+named. What was stored before stays and is counted. With --max-errors such records
+are kept aside instead, and all others are stored: TABLE.rejects.jsonl has each of
+them with its place and the reason, TABLE.rejects.csv as it was in the input, to be
+mended and loaded. The exit status is 3 then. After all rows are stored the tables
+are analyzed.
 
 A load that was stopped, however it was, goes on where it stopped when the same
 command is run again: every row is stored exactly once. How far it is, is kept
@@ -86,6 +89,8 @@ func newLoadCommand(a *app) *cobra.Command {
 	flags.StringVar(&opt.cfg.Job, "job", "", "the name by which a later run knows this load (default: each file's path)")
 	flags.BoolVar(&opt.cfg.NoResume, "no-resume", false, "keep no progress: a load that stops must begin anew")
 	flags.DurationVar(&opt.cfg.RetryFor, "retry-for", loader.DefaultRetryFor, "how long a server may fail before the load gives up; 0 for no second attempt")
+	flags.Var(limitValue{&opt.cfg.MaxErrors}, "max-errors", "records that may be rejected and kept aside: a number, or a share such as 0.1%")
+	flags.StringVar(&opt.cfg.RejectsDir, "rejects", ".", "directory of TABLE.rejects.jsonl and TABLE.rejects.csv")
 	flags.BoolVar(&opt.noAnalyze, "no-analyze", false, "leave the tables' statistics as they are")
 	flags.BoolVar(&opt.explain, "explain", false, "say what would be done and why, and do nothing")
 	metricsFlag(flags, &opt.metrics)
@@ -161,7 +166,10 @@ func (a *app) runLoad(ctx context.Context, opt loadOptions, inputs []tableInput)
 	}
 	report, err := a.load(ctx, tables, !opt.noAnalyze)
 	report.Emptied = opt.replace
-	return errors.Join(err, a.printLoad(report, err))
+	if printErr := a.printLoad(report, err); err != nil || printErr != nil {
+		return errors.Join(err, printErr)
+	}
+	return report.rejection()
 }
 
 func tableNames(tables []tableInput) []string {
@@ -246,7 +254,7 @@ func (a *app) loadTable(ctx context.Context, t openTable, analyze bool) (done ta
 		result, err := t.loader.Load(ctx, a.input(t.tableInput, file))
 		if complete, ok := errors.AsType[*loader.CompleteError](err); ok {
 			a.note("nothing to do: %v", complete)
-			result, err = loader.Result{Before: complete.Rows, Elapsed: result.Elapsed}, nil
+			result, err = loader.Result{Before: complete.Rows, Rejected: complete.Rejected, Rejects: complete.Rejects, Elapsed: result.Elapsed}, nil
 		}
 		done.add(result)
 		stored.Add(storedSize([]string{file}))

@@ -32,6 +32,10 @@ type tableLoad struct {
 	InDoubt        int64   `json:"in_doubt,omitempty"`
 	Resumable      bool    `json:"resumable,omitempty"` // unfinished, and the next run goes on
 
+	Rejected int64           `json:"rejected"`          // by earlier runs of the same load, too
+	Rejects  []string        `json:"rejects,omitempty"` // the files that have them and why
+	Reasons  []loader.Reason `json:"reasons,omitempty"` // of each file in turn
+
 	elapsed time.Duration
 }
 
@@ -43,6 +47,11 @@ func (t *tableLoad) add(r loader.Result) {
 	t.Bytes += r.Bytes
 	t.Batches += r.Batches
 	t.InDoubt += r.InDoubt
+	t.Rejected += r.Rejected
+	if r.Rejects != "" {
+		t.Rejects = append(t.Rejects, r.Rejects)
+	}
+	t.Reasons = append(t.Reasons, r.Reasons...)
 	t.elapsed += r.Elapsed
 	t.Seconds = t.elapsed.Seconds()
 	t.CopyingSeconds += r.Copying.Seconds()
@@ -69,7 +78,10 @@ func (a *app) printLoad(report loadReport, failure error) error {
 	if report.resumed() {
 		head = append(head, ">rows before")
 	}
-	return printTable(a.Stdout, head, report.rows())
+	if err := printTable(a.Stdout, head, report.rows()); err != nil {
+		return err
+	}
+	return a.printReasons(report)
 }
 
 // resumed reports whether earlier runs had stored rows.

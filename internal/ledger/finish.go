@@ -88,9 +88,10 @@ func DoneSQL(t Target, j *Job, rows, bytes int64) (string, error) {
 		literal(string(fingerprint)), rows, bytes), nil
 }
 
-// RejectedSQL returns the statement that corrects what DoneSQL entered.
-func RejectedSQL(t Target, j *Job, rows, rejected int64) string {
-	return fmt.Sprintf("UPDATE %s SET rows = %d, rejected = %d WHERE id = %s", t.Jobs(), rows, rejected, literal(j.ID))
+// RejectedSQL returns the statement that corrects what DoneSQL entered. path is where
+// the rejected records are.
+func RejectedSQL(t Target, j *Job, rows, rejected int64, path string) string {
+	return fmt.Sprintf("UPDATE %s SET rows = %d, rejected = %d, rejects = %s WHERE id = %s", t.Jobs(), rows, rejected, literal(path), literal(j.ID))
 }
 
 // SetRejects notes where the job's rejected records are kept.

@@ -142,6 +142,14 @@ type querier interface {
 	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
 }
 
+// RefusedSQL returns the statement that makes n rows rejected ones that UpdateSQL,
+// before it in the transaction, has counted as stored. at is where it has moved the
+// mark of l.
+func RefusedSQL(table string, l Lane, at Mark, n int64) string {
+	return fmt.Sprintf("UPDATE %s SET rows = rows - %d, rejected = rejected + %d WHERE key = %s AND lane = %d AND chunk = %d AND rows_in = %d",
+		table, n, n, literal(l.Key), l.Number, at.Chunk, at.Rows)
+}
+
 // literal returns s as an SQL string, whatever standard_conforming_strings says.
 func literal(s string) string {
 	quoted := "'" + strings.ReplaceAll(s, "'", "''") + "'"
