@@ -262,6 +262,8 @@ func (a *attempt) refusal(ctx context.Context, err error) (*pgconn.PgError, erro
 	case betraysChange(pgErr):
 		a.s.load.log.Warn("rows are no longer what the table wants", "error", refused(pgErr))
 		return nil, a.s.rollback(ctx, &ChangedError{Table: a.s.load.lay.table.SQL()})
+	case transientCode(pgErr):
+		return nil, a.s.fail(ctx, pgErr)
 	case !blamesRow(pgErr):
 		return nil, a.s.fail(ctx, refused(pgErr))
 	}

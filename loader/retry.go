@@ -69,7 +69,7 @@ func transientCode(err *pgconn.PgError) bool {
 		}
 		return false
 	}
-	return strings.HasPrefix(err.Code, "08")
+	return strings.HasPrefix(err.Code, "08") && err.Code != "08P01" // which is about what was sent
 }
 
 // Delays between attempts grow from the first to the longest, and vary by half.

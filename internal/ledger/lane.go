@@ -147,7 +147,7 @@ type querier interface {
 // mark of l.
 func RefusedSQL(table string, l Lane, at Mark, n int64) string {
 	return fmt.Sprintf("UPDATE %s SET rows = rows - %d, rejected = rejected + %d WHERE key = %s AND lane = %d AND chunk = %d AND rows_in = %d",
-		table, n, n, literal(l.Key), l.Number, at.Chunk, at.Rows)
+		table, n, n, l.key(), l.Number, at.Chunk, at.Rows)
 }
 
 // literal returns s as an SQL string, whatever standard_conforming_strings says.
