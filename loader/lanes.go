@@ -3,7 +3,6 @@ package loader
 import (
 	"context"
 	"errors"
-	"slices"
 	"sync"
 
 	"shardload/internal/ledger"
@@ -15,54 +14,6 @@ const (
 	maxPage = 64 << 10
 	minPage = 4 << 10
 )
-
-// A format is how a row is written for COPY.
-type format byte
-
-const (
-	formatCSV format = iota
-	formatBinary
-	// formatRejected is that of records which a decoder has found to be none: they
-	// are kept aside, and not sent.
-	formatRejected
-)
-
-// A part is a run of rows of a batch which one COPY carries.
-type part struct {
-	format format
-	rows   int64
-	data   buffer
-	// lines has for each row the number of lines between its start and that of
-	// the row before it, as a uvarint. It is read only to say where an error is.
-	// Where records may be rejected other numbers follow: see note.
-	lines      buffer
-	lastLine   int64
-	origins    bool // whether they do
-	lastOffset int64
-	// keys has for each row its sort key and its length. It is empty if rows are
-	// not sorted.
-	keys buffer
-}
-
-// keySize is the size of a row's entry in keys: two numbers of 8 bytes. No entry
-// lies on two pages.
-const keySize = 16
-
-// A batch is the rows that one transaction stores: consecutive rows of one lane.
-// There are none in a batch that only moves its lane's mark.
-type batch struct {
-	from, to ledger.Mark
-	place    ledger.Place // of to's chunk
-	tries    int          // how often its shard was not where it was sent
-	direct   bool         // as its lane was when it was sent
-	lane     int
-	parts    []part
-	rows     int64 // those that are rejected included
-	bytes    int64
-
-	rejected int64     // by the decoders
-	refused  []refusal // by the server, when it was last tried
-}
 
 // A lane is an ordered flow of rows into one place. One batch of it is in flight
 // at a time, and batches are stored in the order in which they were sealed.
@@ -151,7 +102,7 @@ func newLanes(n int, memory int64, batch, nodes, streams int) *lanes {
 
 // minFirst is the least size of a lane's first batch, in bytes. First batches are of
 // different sizes: lanes fill evenly, and would all be full at the same time, with
-// the streams idle until then and most of the memory in use.
+// the streams idle until then.
 const minFirst = 1 << 20
 
 // errNoPages cannot happen while a record fits twice into the memory.
@@ -359,28 +310,6 @@ func (l *lanes) seal(i int) {
 	l.changed.Broadcast()
 }
 
-// assign gives a lane to a node, with all batches that are not stored yet.
-func (l *lanes) assign(i, node int, direct bool) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	ln := &l.lanes[i]
-	n := len(ln.sealed)
-	if ln.inFlight {
-		n++
-	}
-	from, to := &l.queues[ln.node], &l.queues[node]
-	from.load -= n
-	to.load += n
-	from.lanes--
-	to.lanes++
-	if at := slices.Index(from.ready, i); at >= 0 && ln.node != node {
-		from.ready = slices.Delete(from.ready, at, at+1)
-		to.ready = append(to.ready, i)
-	}
-	ln.node, ln.direct = node, direct
-	l.changed.Broadcast()
-}
-
 // end seals what is open: no more rows will come.
 func (l *lanes) end() {
 	l.mu.Lock()
@@ -394,106 +323,4 @@ func (l *lanes) end() {
 	}
 	l.ended = true
 	l.changed.Broadcast()
-}
-
-// next returns a batch for a stream of that node to store, or nil when there will
-// be no more. The stream must give it back with done or again.
-func (l *lanes) next(ctx context.Context, node int) (*batch, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	q := &l.queues[node]
-	for len(q.ready) == 0 || l.paused {
-		if err := context.Cause(ctx); err != nil {
-			return nil, err
-		}
-		// A batch in flight on another node may yet be given back to this one.
-		if l.ended && l.waiting+l.flying == 0 {
-			return nil, nil
-		}
-		l.changed.Wait()
-	}
-	ln := &l.lanes[q.ready[0]]
-	q.ready = q.ready[1:]
-	b := ln.sealed[0]
-	ln.sealed = ln.sealed[1:]
-	ln.inFlight = true
-	l.waiting--
-	l.flying++
-	if b.direct = ln.direct; b.direct {
-		l.direct++
-	}
-	return b, nil
-}
-
-// done takes the pages of a batch back, and lets the lane's next one go.
-func (l *lanes) done(b *batch) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for i := range b.parts {
-		for _, pages := range [][][]byte{b.parts[i].data.pages, b.parts[i].lines.pages, b.parts[i].keys.pages} {
-			for _, p := range pages {
-				l.free = append(l.free, p[:0])
-			}
-		}
-	}
-	l.queues[l.lanes[b.lane].node].load--
-	l.land(b)
-}
-
-// again takes back a batch that was not stored: it is the lane's next one.
-func (l *lanes) again(b *batch) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	ln := &l.lanes[b.lane]
-	ln.sealed = slices.Insert(ln.sealed, 0, b)
-	l.waiting++
-	l.land(b)
-}
-
-// land ends the flight of a batch.
-func (l *lanes) land(b *batch) {
-	ln := &l.lanes[b.lane]
-	ln.inFlight = false
-	l.flying--
-	if b.direct {
-		l.direct--
-	}
-	if len(ln.sealed) > 0 {
-		q := &l.queues[ln.node]
-		q.ready = append(q.ready, b.lane)
-	}
-	l.changed.Broadcast()
-}
-
-// pause keeps new batches from starting and waits until no direct one is in
-// flight. Others may themselves be waiting for the table's lock, behind those for
-// whom it is about to be opened. proceed ends the pause.
-func (l *lanes) pause(ctx context.Context) error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.paused = true
-	for l.direct > 0 {
-		if err := context.Cause(ctx); err != nil {
-			return err
-		}
-		l.changed.Wait()
-	}
-	return nil
-}
-
-func (l *lanes) proceed() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.paused = false
-	l.changed.Broadcast()
-}
-
-// watch wakes everybody who waits when ctx ends. The caller must call the
-// function it returns.
-func (l *lanes) watch(ctx context.Context) (stop func() bool) {
-	return context.AfterFunc(ctx, func() {
-		l.mu.Lock()
-		defer l.mu.Unlock()
-		l.changed.Broadcast()
-	})
 }

@@ -78,7 +78,7 @@ var shardSuffix = regexp.MustCompile(`_\d{6,}"`)
 // shard's constraints become those of the table's.
 func refused(err *pgconn.PgError) *RefusedError {
 	e := &RefusedError{SQLState: err.Code, Message: err.Message}
-	if err.ConstraintName != "" || err.ColumnName != "" {
+	if err.ConstraintName != "" || err.ColumnName != "" || strings.Contains(err.Message, `constraint "`) {
 		e.Message = shardSuffix.ReplaceAllString(e.Message, `"`)
 	}
 	switch err.Code {

@@ -1,0 +1,130 @@
+package loader
+
+import (
+	"context"
+	"slices"
+)
+
+// assign gives a lane to a node, with all batches that are not stored yet.
+func (l *lanes) assign(i, node int, direct bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	ln := &l.lanes[i]
+	n := len(ln.sealed)
+	if ln.inFlight {
+		n++
+	}
+	from, to := &l.queues[ln.node], &l.queues[node]
+	from.load -= n
+	to.load += n
+	from.lanes--
+	to.lanes++
+	if at := slices.Index(from.ready, i); at >= 0 && ln.node != node {
+		from.ready = slices.Delete(from.ready, at, at+1)
+		to.ready = append(to.ready, i)
+	}
+	ln.node, ln.direct = node, direct
+	l.changed.Broadcast()
+}
+
+// next returns a batch for a stream of that node to store, or nil when there will
+// be no more. The stream must give it back with done or again.
+func (l *lanes) next(ctx context.Context, node int) (*batch, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	q := &l.queues[node]
+	for len(q.ready) == 0 || l.paused {
+		if err := context.Cause(ctx); err != nil {
+			return nil, err
+		}
+		// A batch in flight on another node may yet be given back to this one.
+		if l.ended && l.waiting+l.flying == 0 {
+			return nil, nil
+		}
+		l.changed.Wait()
+	}
+	ln := &l.lanes[q.ready[0]]
+	q.ready = q.ready[1:]
+	b := ln.sealed[0]
+	ln.sealed = ln.sealed[1:]
+	ln.inFlight = true
+	l.waiting--
+	l.flying++
+	if b.direct = ln.direct; b.direct {
+		l.direct++
+	}
+	return b, nil
+}
+
+// done takes the pages of a batch back, and lets the lane's next one go.
+func (l *lanes) done(b *batch) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for i := range b.parts {
+		for _, pages := range [][][]byte{b.parts[i].data.pages, b.parts[i].lines.pages, b.parts[i].keys.pages} {
+			for _, p := range pages {
+				l.free = append(l.free, p[:0])
+			}
+		}
+	}
+	l.queues[l.lanes[b.lane].node].load--
+	l.land(b)
+}
+
+// again takes back a batch that was not stored: it is the lane's next one.
+func (l *lanes) again(b *batch) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	ln := &l.lanes[b.lane]
+	ln.sealed = slices.Insert(ln.sealed, 0, b)
+	l.waiting++
+	l.land(b)
+}
+
+// land ends the flight of a batch.
+func (l *lanes) land(b *batch) {
+	ln := &l.lanes[b.lane]
+	ln.inFlight = false
+	l.flying--
+	if b.direct {
+		l.direct--
+	}
+	if len(ln.sealed) > 0 {
+		q := &l.queues[ln.node]
+		q.ready = append(q.ready, b.lane)
+	}
+	l.changed.Broadcast()
+}
+
+// pause keeps new batches from starting and waits until no direct one is in
+// flight. Others may themselves be waiting for the table's lock, behind those for
+// whom it is about to be opened. proceed ends the pause.
+func (l *lanes) pause(ctx context.Context) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.paused = true
+	for l.direct > 0 {
+		if err := context.Cause(ctx); err != nil {
+			return err
+		}
+		l.changed.Wait()
+	}
+	return nil
+}
+
+func (l *lanes) proceed() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.paused = false
+	l.changed.Broadcast()
+}
+
+// watch wakes everybody who waits when ctx ends. The caller must call the
+// function it returns.
+func (l *lanes) watch(ctx context.Context) (stop func() bool) {
+	return context.AfterFunc(ctx, func() {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.changed.Broadcast()
+	})
+}
