@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	gocmp "github.com/google/go-cmp/cmp"
@@ -243,11 +244,11 @@ func TestRejectsResume(t *testing.T) {
 		}
 		for run := 1; ; run++ {
 			ctx, cancel := context.WithCancel(context.Background())
-			batches := 0
+			var batches atomic.Int64 // streams to several nodes report them
 			stop := cfg
 			stop.Streams = 1
 			stop.Observe = func(loader.StoredBatch) {
-				if batches++; batches == 7*run {
+				if batches.Add(1) == int64(7*run) {
 					cancel()
 				}
 			}
