@@ -10,7 +10,6 @@ import (
 
 	"github.com/jackc/pgx/v5/pgconn"
 
-	"shardload/internal/citus"
 	"shardload/internal/ledger"
 	"shardload/internal/pgcsv"
 )
@@ -24,6 +23,7 @@ const savepoint = "shardload"
 func (s *stream) storeKeeping(ctx context.Context, t target, b *batch) error {
 	k := s.load.keeper
 	k.takeBack(b)
+	b.merged = ledger.Merged{}
 	err := s.sift(ctx, t, b)
 	if err == nil {
 		err = s.keepAside(ctx, t, b)
@@ -75,29 +75,40 @@ func (s *stream) keepAside(ctx context.Context, t target, b *batch) error {
 		number = j.lanes[b.lane].Number
 	}
 	err := k.log.write(b, number, func(fn func(cause, origin, []byte) error) error { return k.each(b, fn) })
-	if err != nil || b.rejects() == 0 || j == nil {
+	if err == nil && b.rejects() > 0 && j.whole() {
+		err = k.finish()
+	}
+	if err != nil {
 		return err
 	}
-	if j.whole() {
-		if err := k.finish(); err != nil {
-			return err
+	return s.account(ctx, t, b)
+}
+
+// account corrects what the mark of b counts, which was moved before it was known
+// what becomes of the rows.
+func (s *stream) account(ctx context.Context, t target, b *batch) error {
+	j := s.load.job
+	switch {
+	case j.whole() && (b.rejects() > 0 || b.merged != ledger.Merged{}):
+		path := ""
+		if s.load.keeper != nil {
+			path = s.load.keeper.log.file()
 		}
-		return s.correct(ctx, ledger.RejectedSQL(j.target, j.Job, b.stored(), b.rejects(), k.log.file()))
+		return s.correct(ctx, ledger.CorrectDoneSQL(j.target, j.Job, b.stored(), b.rejects(), b.merged, path))
+	case j != nil && !j.whole() && (len(b.refused) > 0 || b.merged != ledger.Merged{}):
+		return s.correct(ctx, ledger.CorrectSQL(t.marks, j.lanes[b.lane], b.to, int64(len(b.refused)), b.merged))
 	}
-	if len(b.refused) == 0 {
-		return nil
-	}
-	return s.correct(ctx, ledger.RefusedSQL(t.marks, j.lanes[b.lane], b.to, int64(len(b.refused))))
+	return nil
 }
 
 // correct runs a statement that changes one row of the ledger.
 func (s *stream) correct(ctx context.Context, sql string) error {
 	results, err := s.conn.Exec(ctx, sql).ReadAll()
 	if err != nil {
-		return s.fail(ctx, fmt.Errorf("count rejected records: %w", err))
+		return s.fail(ctx, fmt.Errorf("count what became of the rows: %w", err))
 	}
 	if n := results[0].CommandTag.RowsAffected(); n != 1 {
-		return s.fail(ctx, fmt.Errorf("count rejected records: %d rows of progress changed, want 1", n))
+		return s.fail(ctx, fmt.Errorf("count what became of the rows: %d rows of progress changed, want 1", n))
 	}
 	return nil
 }
@@ -233,14 +244,31 @@ func (a *attempt) copy(ctx context.Context, r io.Reader, n int64) error {
 	if a.p.format == formatBinary {
 		form = lay.binaryForm
 	}
-	tag, err := a.s.conn.CopyFrom(ctx, r, "COPY "+a.t.table+form)
+	table, _ := a.s.landing(a.t)
+	tag, err := a.s.conn.CopyFrom(ctx, r, "COPY "+table+form)
 	if err != nil {
-		return err
+		return a.s.ofTable(err)
 	}
 	if tag.RowsAffected() != n {
 		return droppedError(a.s.load.name, a.p, n, tag.RowsAffected(), lay)
 	}
-	return exec(ctx, a.s.conn, "SET CONSTRAINTS ALL IMMEDIATE; RELEASE SAVEPOINT "+savepoint+"; SAVEPOINT "+savepoint)
+	var merged ledger.Merged
+	clean := ""
+	if lay.merge != nil {
+		if merged, err = a.s.merge(ctx, a.t, n); errors.Is(err, errDropped) {
+			return a.s.droppedByTrigger(a.b)
+		}
+		if err != nil {
+			return err
+		}
+		clean = "TRUNCATE " + stagingTable + "; "
+	}
+	if err := exec(ctx, a.s.conn, clean+"SET CONSTRAINTS ALL IMMEDIATE; RELEASE SAVEPOINT "+savepoint+"; SAVEPOINT "+savepoint); err != nil {
+		return err
+	}
+	a.b.merged.Updated += merged.Updated
+	a.b.merged.Skipped += merged.Skipped
+	return nil
 }
 
 // refusal returns the server's refusal of rows, after which the transaction is back
@@ -257,7 +285,7 @@ func (a *attempt) refusal(ctx context.Context, err error) (*pgconn.PgError, erro
 		return nil, a.s.fail(ctx, err)
 	}
 	switch {
-	case errors.Is(a.t.lost, errGone) && citus.Gone(pgErr) || citus.ShardGone(pgErr):
+	case a.t.gone(pgErr):
 		return nil, a.s.rollback(ctx, errGone)
 	case betraysChange(pgErr):
 		a.s.load.log.Warn("rows are no longer what the table wants", "error", refused(pgErr))
@@ -283,7 +311,8 @@ func betraysChange(err *pgconn.PgError) bool {
 func (a *attempt) verdict(err *pgconn.PgError, lo, hi int) *verdict {
 	v := &verdict{err: err, at: -1}
 	m := copyContext.FindStringSubmatch(err.Where)
-	if m == nil || m[1] != a.t.relation || strings.Contains(err.Where, "while executing command on") {
+	_, relation := a.s.landing(a.t)
+	if m == nil || m[1] != relation || strings.Contains(err.Where, "while executing command on") {
 		return v
 	}
 	if n, convErr := strconv.ParseInt(m[2], 10, 64); convErr == nil {

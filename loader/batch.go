@@ -48,4 +48,5 @@ type batch struct {
 
 	rejected int64     // by the decoders
 	refused  []refusal // by the server, when it was last tried
+	merged   ledger.Merged
 }

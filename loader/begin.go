@@ -33,7 +33,7 @@ func (l *Loader) openJobBehindFence(ctx context.Context, ld *load, in Input, rou
 // the job.
 func (l *Loader) fill(ctx context.Context, ld *load, route Route, first *chunk, ask *asker, fence *fence) (err error) {
 	l.newLanes(ld)
-	ld.recount(ld.job.before())
+	ld.recount(ld.job)
 	if ld.keeper, err = l.newKeeper(ctx, ld); err != nil {
 		return err
 	}
@@ -59,7 +59,10 @@ func (l *Loader) fill(ctx context.Context, ld *load, route Route, first *chunk, 
 
 // recount takes what the marks say is stored for what earlier runs have stored, or,
 // if this is not the first attempt, this one.
-func (ld *load) recount(stored int64) {
+func (ld *load) recount(j *job) {
+	stored, merged := j.before()
+	ld.updated.Store(merged.Updated)
+	ld.skipped.Store(merged.Skipped)
 	if ld.attempts++; ld.attempts == 1 {
 		ld.before.Store(stored)
 		return
@@ -92,7 +95,7 @@ func (ld *load) goOn(ctx context.Context, first *chunk) (*chunk, error) {
 	if ld.job == nil || ld.whole {
 		return first, nil
 	}
-	if stored := ld.job.before(); stored > 0 {
+	if stored, _ := ld.job.before(); stored > 0 {
 		ld.log.Info(fmt.Sprintf("%s: %s are stored already; going on from there", ld.name, plural(stored, "row")))
 	}
 	from := ld.job.behind()

@@ -80,6 +80,7 @@ type Config struct {
 	// Observe, if not nil, is told of each batch that is stored. It is called from
 	// several goroutines at once, and holds up the stream that calls it.
 	Observe func(StoredBatch)
+
 	// Job is the name by which a later run finds this load, to go on with it or to
 	// see that it is complete. "" means the input's: a file's path.
 	Job string
@@ -98,6 +99,14 @@ type Config struct {
 	// the load at the first one. An input that is no plain file is sent as CSV then,
 	// which costs the server a little more.
 	MaxErrors ErrorLimit
+
+	// OnConflict says what becomes of a record whose key a row has already. Zero means
+	// ConflictError. The others send rows through a temporary table on the node.
+	OnConflict Conflict
+
+	// ConflictKey has the columns of the primary key or unique constraint by which
+	// records conflict. Nil means the primary key, or the only unique constraint.
+	ConflictKey []string
 
 	// RejectsDir is the directory of these files. "" means the current one.
 	RejectsDir string
@@ -162,6 +171,9 @@ func (c Config) withDefaults() Config {
 	if c.Stage != StageAll {
 		c.NoResume = true // it is not a load of the whole input
 	}
+	if c.OnConflict == "" {
+		c.OnConflict = ConflictError
+	}
 	if c.RejectsDir == "" {
 		c.RejectsDir = "."
 	}
@@ -204,9 +216,7 @@ func (c Config) validate() error {
 	default:
 		bad("header %q is unknown; want auto, yes or no", c.Header)
 	}
-	if err := c.validateFormat(); err != nil {
-		errs = append(errs, err)
-	}
+	errs = append(errs, c.validateFormat(), c.validateConflict())
 	if c.Memory < 8<<20 {
 		bad("memory is %d bytes; want at least 8 MiB", c.Memory)
 	}

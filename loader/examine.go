@@ -46,7 +46,8 @@ func (j *job) lanesMissing() error {
 // checkStored makes sure that the table has at least as many rows as the marks say
 // were stored.
 func (l *Loader) checkStored(ctx context.Context, conn *pgx.Conn, j *job) error {
-	stored := j.before()
+	rows, merged := j.before()
+	stored := rows - merged.Updated - merged.Skipped
 	if stored == 0 {
 		return nil
 	}

@@ -30,15 +30,18 @@ type job struct {
 // whole reports whether the job is stored in one transaction.
 func (j *job) whole() bool { return j != nil && j.Progress == "" }
 
-// before returns how many rows earlier runs have stored.
-func (j *job) before() (rows int64) {
+// before returns how many rows earlier runs have stored, and which of them met one
+// of the same key.
+func (j *job) before() (rows int64, merged ledger.Merged) {
 	if j == nil {
-		return 0
+		return 0, merged
 	}
 	for _, l := range j.lanes {
 		rows += l.Rows
+		merged.Updated += l.Updated
+		merged.Skipped += l.Skipped
 	}
-	return rows
+	return rows, merged
 }
 
 // records returns how many records are stored or rejected by lanes.
@@ -77,10 +80,18 @@ type CompleteError struct {
 	When     string
 	Rejected int64
 	Rejects  string // the file of rejected records, "" if there are none
+	// Rows that met one of the same key, as in Result.
+	Updated, Skipped int64
 }
 
 func (e *CompleteError) Error() string {
 	rows := plural(e.Rows, "row")
+	if e.Updated > 0 {
+		rows += fmt.Sprintf(", %d of them updated", e.Updated)
+	}
+	if e.Skipped > 0 {
+		rows += fmt.Sprintf(", %d of them skipped", e.Skipped)
+	}
 	if e.Rejected > 0 {
 		rows += fmt.Sprintf(" and %s in %s", plural(e.Rejected, "rejected record"), e.Rejects)
 	}
@@ -179,7 +190,7 @@ func (l *Loader) examine(ctx context.Context, conn *pgx.Conn, ld *load, j *job, 
 	if was.Complete() && was.Fingerprint.Content(now) != "" {
 		return false, nil // another input of the same name
 	}
-	has, err := l.countRows(ctx, conn, was.Rows)
+	has, err := l.countRows(ctx, conn, was.Added())
 	switch {
 	case err != nil:
 		return false, err
@@ -189,12 +200,13 @@ func (l *Loader) examine(ctx context.Context, conn *pgx.Conn, ld *load, j *job, 
 		return false, nil // dropped and made anew
 	case was.TableOID != l.table.OID:
 		return false, &JobError{was.Name, "the table was rebuilt since this input was begun, and its rows may be there", anew + ", or drop the job with shardload forget " + was.ID}
-	case was.Complete() && has < was.Rows:
-		return false, &JobError{was.Name, fmt.Sprintf("it was loaded completely, %s, but the table has %d now", plural(was.Rows, "row"), has), anew + ", or load it once more under another --job"}
+	case was.Complete() && has < was.Added():
+		return false, &JobError{was.Name, fmt.Sprintf("it was loaded completely, %s, but the table has %d now", plural(was.Added(), "row"), has), anew + ", or load it once more under another --job"}
 	case was.Complete() && was.Fingerprint.Form != now.Form:
 		return false, &JobError{was.Name, "it was loaded completely, and " + changed, "if it is to be loaded once more name another --job, or " + anew}
 	case was.Complete():
-		return false, &CompleteError{Job: was.Name, Rows: was.Rows, When: was.Finished.Local().Format("2006-01-02 15:04"), Rejected: was.Rejected, Rejects: was.Rejects}
+		return false, &CompleteError{Job: was.Name, Rows: was.Rows, When: was.Finished.Local().Format("2006-01-02 15:04"), Rejected: was.Rejected, Rejects: was.Rejects,
+			Updated: was.Updated, Skipped: was.Skipped}
 	case changed != "":
 		return false, &JobError{was.Name, "an earlier run began to load it, and since then " + changed, "load what it was, or load this one under another --job, or " + anew}
 	case was.Kind != l.distribution.Kind:

@@ -28,6 +28,7 @@ type layout struct {
 	// sortBy has the fields of the primary key's first columns that make up a sort
 	// key: integers of at most eight bytes together.
 	sortBy    []int
+	merge     *merge // nil if rows go into the table itself
 	null      string
 	delimiter byte
 	maxRecord int
@@ -143,7 +144,12 @@ func (l *Loader) newLayout(columns []*catalog.Column) (*layout, error) {
 		return nil, err
 	}
 	lay.encoders = l.encoders(columns)
-	lay.sortBy = sortFields(l.table, columns)
+	if lay.merge, err = l.newMerge(columns); err != nil {
+		return nil, err
+	}
+	if lay.merge == nil || l.key.Primary { // rows of one key stay in their order
+		lay.sortBy = sortFields(l.table, columns)
+	}
 	names := make([]string, len(columns))
 	for i, c := range columns {
 		names[i] = pgx.Identifier{c.Name}.Sanitize()
@@ -161,6 +167,8 @@ func (lay *layout) shares() string {
 	switch {
 	case r.finder != nil || r.lanes == 1:
 		return ""
+	case r.together:
+		return "nothing"
 	case len(r.keys) == 0:
 		return "their place in the input"
 	}
@@ -168,7 +176,7 @@ func (lay *layout) shares() string {
 	for _, k := range r.keys {
 		by = append(by, k.column+" "+lay.columns[k.field].Type)
 	}
-	return "primary key (" + strings.Join(by, ", ") + ")"
+	return "key (" + strings.Join(by, ", ") + ")"
 }
 
 // encoders returns the encoder of each column, or nil if one has none.

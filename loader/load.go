@@ -48,6 +48,8 @@ type counts struct {
 	before   atomic.Int64 // rows stored by earlier runs
 	rows     atomic.Int64
 	rejected atomic.Int64 // by this and earlier runs
+	updated  atomic.Int64 // likewise
+	skipped  atomic.Int64 // likewise
 	batches  atomic.Int64
 	copying  atomic.Int64 // nanoseconds
 	inDoubt  atomic.Int64
@@ -293,6 +295,8 @@ func (c *counts) result(elapsed time.Duration) Result {
 		Copying: time.Duration(c.copying.Load()),
 		InDoubt: c.inDoubt.Load(),
 
+		Updated:  c.updated.Load(),
+		Skipped:  c.skipped.Load(),
 		Rejected: c.rejected.Load(),
 		Rejects:  c.rejects,
 		Reasons:  c.reasons,

@@ -37,6 +37,7 @@ type Loader struct {
 	table        *catalog.Table
 	server       catalog.ServerInfo
 	distribution *citus.Distribution
+	key          *catalog.Key // by which records conflict; nil if conflicts are errors
 	plan         Plan
 	session      session
 	nodes        []*node
@@ -57,7 +58,11 @@ type Plan struct {
 	Streams int    `json:"streams"` // of each node
 	Batch   int    `json:"batch_bytes"`
 	Memory  int64  `json:"memory_bytes"`
-	HasRows bool   `json:"has_rows"` // the table had rows when the Loader was opened
+	// OnConflict and Key say what becomes of records that conflict, and by which
+	// columns they do. They are zero where that is an error.
+	OnConflict Conflict `json:"on_conflict,omitempty"`
+	Key        []string `json:"conflict_key,omitempty"`
+	HasRows    bool     `json:"has_rows"` // the table had rows when the Loader was opened
 }
 
 // A Result says what a Load did. It is valid after an error, too.
@@ -81,6 +86,9 @@ type Result struct {
 	Rejected int64
 	Rejects  string
 	Reasons  []Reason
+	// Updated and Skipped count those of Before and Rows that met a row of the same
+	// key and took its place, or were left out. The others were added to the table.
+	Updated, Skipped int64
 	// Resumable says, after an error, that another Load of the input goes on where
 	// this one has stopped.
 	Resumable bool

@@ -47,16 +47,22 @@ func locate(err *pgconn.PgError, name, relation string, table *catalog.Table, p 
 
 // batchError is an error of a whole batch: of a constraint that is checked when
 // it is committed.
-func batchError(err *pgconn.PgError, name string, b *batch) error {
+func batchError(err *pgconn.PgError, name string, b *batch) *RowError {
 	row := &RowError{File: name, Column: err.ColumnName, Err: refused(err)}
+	row.Line, row.LastLine = b.lines()
+	return row
+}
+
+// lines returns the first and the last line on which records of b start.
+func (b *batch) lines() (first, last int64) {
 	for i := range b.parts {
 		p := &b.parts[i]
-		if first := p.firstLine(); row.Line == 0 || first < row.Line {
-			row.Line = first
+		if line := p.firstLine(); first == 0 || line < first {
+			first = line
 		}
-		row.LastLine = max(row.LastLine, p.lastLine)
+		last = max(last, p.lastLine)
 	}
-	return row
+	return first, last
 }
 
 // blamesRow reports whether err may be about the content of a row. The classes
@@ -81,6 +87,9 @@ func refused(err *pgconn.PgError) *RefusedError {
 	if err.ConstraintName != "" || err.ColumnName != "" || strings.Contains(err.Message, `constraint "`) {
 		e.Message = shardSuffix.ReplaceAllString(e.Message, `"`)
 	}
+	if isDuplicate(err) {
+		e.Hint = "--on-conflict skip keeps the row that is there, --on-conflict update the new one"
+	}
 	switch err.Code {
 	case "22021":
 		e.Hint = "name the input's encoding with --encoding, or convert the input"
@@ -90,6 +99,12 @@ func refused(err *pgconn.PgError) *RefusedError {
 		e.Hint = "grant the right, or connect as the table's owner"
 	}
 	return e
+}
+
+// isDuplicate reports whether err says that a key is there already. Behind the
+// coordinator of a cluster only its words tell.
+func isDuplicate(err *pgconn.PgError) bool {
+	return err.Code == uniqueViolation || strings.HasPrefix(err.Message, "duplicate key value")
 }
 
 // recordAt returns the index of the record that COPY calls line n: the n-th in

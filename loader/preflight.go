@@ -41,6 +41,9 @@ func (l *Loader) prepare(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	if err := l.chooseKey(rights); err != nil {
+		return err
+	}
 	l.distribution = &citus.Distribution{Kind: citus.Local}
 	if l.server.Citus != "" {
 		if l.distribution, err = citus.Distribute(ctx, l.control, l.table.OID); err != nil {

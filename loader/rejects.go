@@ -94,7 +94,8 @@ func (l *Loader) newKeeper(ctx context.Context, ld *load) (*keeper, error) {
 	var read, rejected int64
 	if ld.job != nil {
 		read = records(ld.job.lanes)
-		rejected = read - ld.job.before()
+		stored, _ := ld.job.before()
+		rejected = read - stored
 	}
 	if l.cfg.MaxErrors.none() {
 		if rejected > 0 {

@@ -17,12 +17,15 @@ import (
 const shares = 16
 
 // A router says into which lane a record belongs. For a table distributed by
-// hash the distribution column decides; for others the primary key, so that
+// hash the distribution column decides; for others the primary key, or that of conflicts, so that
 // records of one key stay in their order; for tables without either, the chunk.
 type router struct {
 	lanes  int
 	keys   []key
 	finder *citus.Finder // nil if lanes are not shards
+	// together says that rows which may not overtake each other cannot be told: all
+	// are in one lane.
+	together bool
 }
 
 // A key is a field that decides a record's lane.
@@ -50,7 +53,7 @@ func (l *Loader) newRouter(columns []*catalog.Column) (router, error) {
 		return router{lanes: 1}, nil
 	}
 	r := router{lanes: shares}
-	for _, name := range l.table.PrimaryKey {
+	for _, name := range l.orderKey() {
 		// A column that only the server can hash is left out, and one whose
 		// collation may find different bytes equal: the others keep equal keys
 		// together without it.
@@ -58,6 +61,7 @@ func (l *Loader) newRouter(columns []*catalog.Column) (router, error) {
 			r.keys = append(r.keys, k)
 		}
 	}
+	r.together = l.key != nil && len(r.keys) == 0
 	return r, nil
 }
 
@@ -109,6 +113,9 @@ func (l *Loader) newKey(columns []*catalog.Column, name, function string) (key, 
 func (r *router) lane(hashes []int32, chunk int64) int32 {
 	if r.finder != nil {
 		return int32(r.finder.Find(hashes[0]))
+	}
+	if r.together {
+		return 0
 	}
 	if len(hashes) == 0 {
 		return int32(chunk % int64(r.lanes))

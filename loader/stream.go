@@ -99,6 +99,8 @@ func (s *stream) done(b *batch, started time.Time) {
 	s.node.patience.succeed(s.load.log)
 	s.load.rows.Add(b.stored())
 	s.load.rejected.Add(b.rejects())
+	s.load.updated.Add(b.merged.Updated)
+	s.load.skipped.Add(b.merged.Skipped)
 	if k := s.load.keeper; k != nil {
 		k.stored(b)
 	}
@@ -149,6 +151,14 @@ func (s *stream) store(ctx context.Context, b *batch) error {
 			return err
 		}
 	}
+	if s.load.lay.merge != nil && b.rows > 0 {
+		if err := s.mergeBatch(ctx, t, b); err != nil {
+			return err
+		}
+		if err := s.account(ctx, t, b); err != nil {
+			return err
+		}
+	}
 	return s.commit(ctx, b)
 }
 
@@ -160,7 +170,11 @@ func (s *stream) begin(ctx context.Context, t target, b *batch) error {
 	if err != nil {
 		return err
 	}
-	results, err := s.conn.Exec(ctx, s.load.begin+t.guard+mark).ReadAll()
+	create := ""
+	if m := s.load.lay.merge; m != nil && b.rows > 0 {
+		create = m.create
+	}
+	results, err := s.conn.Exec(ctx, s.load.begin+create+t.guard+mark).ReadAll()
 	if pgErr, ok := errors.AsType[*pgconn.PgError](err); ok {
 		switch {
 		case citus.Gone(pgErr):
@@ -200,9 +214,10 @@ func (s *stream) copyPart(ctx context.Context, t target, p *part) error {
 		form = lay.binaryForm
 	}
 	order := s.sorter.sort(p)
-	tag, err := s.conn.CopyFrom(ctx, newPartReader(p, order), "COPY "+t.table+form)
-	if pgErr, ok := errors.AsType[*pgconn.PgError](err); ok && ctx.Err() == nil {
-		if errors.Is(t.lost, errGone) && citus.Gone(pgErr) || citus.ShardGone(pgErr) {
+	table, relation := s.landing(t)
+	tag, err := s.conn.CopyFrom(ctx, newPartReader(p, order), "COPY "+table+form)
+	if pgErr, ok := errors.AsType[*pgconn.PgError](s.ofTable(err)); ok && ctx.Err() == nil {
+		if t.gone(pgErr) {
 			// A split makes Citus itself fail so: what it wrote to is gone.
 			return s.rollback(ctx, errGone)
 		}
@@ -212,7 +227,7 @@ func (s *stream) copyPart(ctx context.Context, t target, p *part) error {
 		if !blamesRow(pgErr) {
 			return s.fail(ctx, refused(pgErr))
 		}
-		return locate(pgErr, s.load.name, t.relation, lay.table, p, order)
+		return locate(pgErr, s.load.name, relation, lay.table, p, order)
 	}
 	if err != nil {
 		return s.fail(ctx, err)

@@ -33,6 +33,15 @@ type Table struct {
 	// It is nil without a primary key.
 	PrimaryKey []string
 
+	// Keys has what ON CONFLICT can name, the primary key first: unique constraints
+	// and indexes that hold at once and for all rows, of columns alone.
+	Keys []Key
+
+	// Checks has the CHECK constraints. BeforeInsert tells that triggers may change
+	// a row before they are checked.
+	Checks       []Check
+	BeforeInsert bool
+
 	// RelFileNode changes when the table is truncated or rewritten here. It is 0
 	// for what has no storage of its own, such as a partitioned table.
 	RelFileNode uint32
@@ -44,6 +53,22 @@ type Table struct {
 	// EstimatedRows is the planner's estimate, -1 if the table has never been
 	// analyzed. On a Citus coordinator it says nothing about the shards.
 	EstimatedRows int64
+}
+
+// A Key is columns whose values together are those of one row at most.
+type Key struct {
+	Columns []string // in the order of the index
+	Primary bool
+	// NullsDistinct tells that rows with a NULL in one of the columns are alike to
+	// no other.
+	NullsDistinct bool
+}
+
+// A Check is a CHECK constraint of a Table.
+type Check struct {
+	Name    string
+	Columns []string // that it looks at
+	SQL     string   // from the word CHECK on
 }
 
 // A Column is a column of a Table.

@@ -68,17 +68,27 @@ func TestLookupColumns(t *testing.T) {
 			vec int2vector,
 			at timestamp(3) with time zone DEFAULT now())`,
 		`ALTER TABLE "Odd ""one"""."Ta.ble" DROP COLUMN gone`,
-		`ALTER TABLE "Odd ""one"""."Ta.ble" ADD PRIMARY KEY (code, "Id") INCLUDE (cost)`)
+		`ALTER TABLE "Odd ""one"""."Ta.ble" ADD PRIMARY KEY (code, "Id") INCLUDE (cost)`,
+		`ALTER TABLE "Odd ""one"""."Ta.ble" ADD CONSTRAINT "is ""odd""" CHECK (serial % 2 = 1 OR "a ""b""" = ' ') NOT VALID`,
+		`CREATE UNIQUE INDEX ON "Odd ""one"""."Ta.ble" (at, serial) INCLUDE (cost)`,
+		`CREATE UNIQUE INDEX ON "Odd ""one"""."Ta.ble" (at) WHERE serial > 5`,
+		`CREATE UNIQUE INDEX ON "Odd ""one"""."Ta.ble" (lower(code))`,
+		`ALTER TABLE "Odd ""one"""."Ta.ble" ADD UNIQUE (serial) DEFERRABLE`)
 
 	got := lookup(t, conn, `"Odd ""one"""."Ta.ble"`)
 	feeOID := oidOf(t, conn, `'fee'::regtype`)
 	want := &catalog.Table{
-		OID:           oidOf(t, conn, `'"Odd ""one"""."Ta.ble"'::regclass`),
-		Schema:        `Odd "one"`,
-		Name:          "Ta.ble",
-		Kind:          'r',
-		Persistence:   'p',
-		PrimaryKey:    []string{"code", "Id"},
+		OID:         oidOf(t, conn, `'"Odd ""one"""."Ta.ble"'::regclass`),
+		Schema:      `Odd "one"`,
+		Name:        "Ta.ble",
+		Kind:        'r',
+		Persistence: 'p',
+		PrimaryKey:  []string{"code", "Id"},
+		Keys: []catalog.Key{
+			{Columns: []string{"code", "Id"}, Primary: true, NullsDistinct: true},
+			{Columns: []string{"at", "serial"}, NullsDistinct: true},
+		},
+		Checks:        []catalog.Check{{Name: `is "odd"`, Columns: []string{`a "b"`, "serial"}, SQL: `CHECK ((((serial % (2)::bigint) = 1) OR (("a ""b""")::text = ' '::text))) NOT VALID`}},
 		EstimatedRows: -1,
 		Columns: []catalog.Column{
 			{Name: "Id", Num: 2, Type: "integer", TypeOID: pgtype.Int4OID, BaseOID: pgtype.Int4OID, TypMod: -1, NotNull: true, Identity: 'a', UsesSequence: true},

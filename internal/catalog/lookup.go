@@ -24,13 +24,15 @@ func (e *NotFoundError) Error() string {
 }
 
 // tableSQL returns exactly one row for a name that can be parsed. The columns
-// behind the search path are NULL if there is no such relation.
+// behind the search path are NULL if there is no such relation. The bits of a
+// trigger's type are: for each row, BEFORE, INSERT.
 //
 // Casts fix every type, so that it works in each of the driver's query modes.
 const tableSQL = `
 SELECT current_schemas(false)::text[],
        c.oid, n.nspname::text, c.relname::text, c.relkind::text, c.relpersistence::text,
        c.relfilenode, row_security_active(c.oid), c.reltuples::bigint,
+       EXISTS (SELECT FROM pg_trigger WHERE tgrelid = c.oid AND NOT tgisinternal AND tgtype & 7 = 7),
        (SELECT array_agg(a.attname::text ORDER BY k.n)
           FROM pg_index i
          CROSS JOIN LATERAL unnest(i.indkey::int2[]) WITH ORDINALITY AS k(attnum, n)
@@ -67,11 +69,31 @@ SELECT DISTINCT ON (a.attnum)
   LEFT JOIN pg_type e ON e.typarray = b.typ
  ORDER BY a.attnum, b.depth DESC`
 
+// keysSQL asks for a column that PostgreSQL 14 does not have as for a field of JSON.
+const keysSQL = `
+SELECT (SELECT array_agg(a.attname::text ORDER BY k.n)
+          FROM unnest(i.indkey::int2[]) WITH ORDINALITY AS k(attnum, n)
+          JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum
+         WHERE k.n <= i.indnkeyatts),
+       i.indisprimary, NOT coalesce((to_jsonb(i) ->> 'indnullsnotdistinct')::boolean, false)
+  FROM pg_index i
+ WHERE i.indrelid = to_regclass($1::text) AND i.indisunique AND i.indimmediate AND i.indisvalid
+   AND i.indpred IS NULL AND i.indexprs IS NULL
+ ORDER BY NOT i.indisprimary, i.indexrelid`
+
+const checksSQL = `
+SELECT c.conname::text,
+       ARRAY(SELECT a.attname::text FROM pg_attribute a WHERE a.attrelid = c.conrelid AND a.attnum = ANY (c.conkey) ORDER BY a.attnum),
+       pg_get_constraintdef(c.oid)
+  FROM pg_constraint c
+ WHERE c.conrelid = to_regclass($1::text) AND c.contype = 'c'
+ ORDER BY c.conname`
+
 // Lookup reads what the relation called name is. The name is written as in SQL
 // (ads, public.ads, "Ads") and found through the search path. If there is none
 // the error is a *NotFoundError.
 //
-// Lookup sees two snapshots: whoever must be sure that the columns are still
+// Lookup sees several snapshots: whoever must be sure that the columns are still
 // these holds a lock on the table.
 func Lookup(ctx context.Context, conn *pgx.Conn, name string) (*Table, error) {
 	var t *Table
@@ -84,6 +106,20 @@ func Lookup(ctx context.Context, conn *pgx.Conn, name string) (*Table, error) {
 		columns, err := pgx.CollectRows(rows, scanColumn)
 		if t != nil {
 			t.Columns = columns
+		}
+		return err
+	})
+	batch.Queue(keysSQL, name).Query(func(rows pgx.Rows) error {
+		keys, err := pgx.CollectRows(rows, pgx.RowToStructByPos[Key])
+		if t != nil {
+			t.Keys = keys
+		}
+		return err
+	})
+	batch.Queue(checksSQL, name).Query(func(rows pgx.Rows) error {
+		checks, err := pgx.CollectRows(rows, pgx.RowToStructByPos[Check])
+		if t != nil {
+			t.Checks = checks
 		}
 		return err
 	})
@@ -107,10 +143,11 @@ func scanTable(row pgx.Row, name string) (*Table, error) {
 		oid, fileNode                           *uint32
 		schema, relation, relkind, relpersisted *string
 		rowSecurity                             *bool
+		beforeInsert                            bool
 		estimate                                *int64
 		key                                     []string
 	)
-	err := row.Scan(&path, &oid, &schema, &relation, &relkind, &relpersisted, &fileNode, &rowSecurity, &estimate, &key)
+	err := row.Scan(&path, &oid, &schema, &relation, &relkind, &relpersisted, &fileNode, &rowSecurity, &estimate, &beforeInsert, &key)
 	if err != nil {
 		return nil, err
 	}
@@ -127,6 +164,7 @@ func scanTable(row pgx.Row, name string) (*Table, error) {
 		RelFileNode:   *fileNode,
 		RowSecurity:   *rowSecurity,
 		EstimatedRows: *estimate,
+		BeforeInsert:  beforeInsert,
 	}, nil
 }
 

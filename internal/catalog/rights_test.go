@@ -37,9 +37,9 @@ func TestPrivileges(t *testing.T) {
 		role string
 		want catalog.Rights
 	}{
-		{owner, catalog.Rights{Select: true, Insert: true, Update: true, Delete: true, Truncate: true, Owner: true}},
-		{member, catalog.Rights{Select: true, Insert: true, Update: true, Delete: true, Truncate: true, Owner: true}},
-		{clerk, catalog.Rights{Select: true, Insert: true}},
+		{owner, catalog.Rights{Temporary: true, Select: true, Insert: true, Update: true, Delete: true, Truncate: true, Owner: true}},
+		{member, catalog.Rights{Temporary: true, Select: true, Insert: true, Update: true, Delete: true, Truncate: true, Owner: true}},
+		{clerk, catalog.Rights{Temporary: true, Select: true, Insert: true}},
 	}
 	for _, tt := range tests {
 		exec(t, conn, `SET ROLE `+tt.role)

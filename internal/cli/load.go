@@ -34,6 +34,11 @@ them with its place and the reason, TABLE.rejects.csv as it was in the input, to
 mended and loaded. The exit status is 3 then. After all rows are stored the tables
 are analyzed.
 
+--on-conflict decides about records whose key a row has already, of the table or of
+an earlier record: error (a bad record, as above), skip (the row stays as it is), or
+update (the record's values take its place, so that the last record of the input
+wins). The key is the primary key unless --conflict-key names another one.
+
 A load that was stopped, however it was, goes on where it stopped when the same
 command is run again: every row is stored exactly once. How far it is, is kept
 beside the table until it is complete; a file of up to 16 MiB is stored in one
@@ -58,7 +63,7 @@ type loadOptions struct {
 
 func newLoadCommand(a *app) *cobra.Command {
 	opt := loadOptions{
-		cfg:       loader.Config{Route: loader.RouteAuto, Header: loader.HeaderAuto, Delimiter: ',', Encoding: "UTF8"},
+		cfg:       loader.Config{Route: loader.RouteAuto, Header: loader.HeaderAuto, OnConflict: loader.ConflictError, Delimiter: ',', Encoding: "UTF8"},
 		memory:    loader.DefaultMemory,
 		batch:     loader.DefaultBatch,
 		maxRecord: loader.DefaultMaxRecord,
@@ -71,6 +76,7 @@ func newLoadCommand(a *app) *cobra.Command {
   shardload load --table events --streams 4 events.*.csv.gz
   zcat events.csv.gz | shardload load --table app.events --delimiter tab -
   shardload load --generate --size 10GB
+  shardload load --table events --on-conflict update corrections.csv
   shardload load data --explain`,
 	}
 	flags := cmd.Flags()
@@ -90,6 +96,8 @@ func newLoadCommand(a *app) *cobra.Command {
 	flags.BoolVar(&opt.cfg.NoResume, "no-resume", false, "keep no progress: a load that stops must begin anew")
 	flags.DurationVar(&opt.cfg.RetryFor, "retry-for", loader.DefaultRetryFor, "how long a server may fail before the load gives up; 0 for no second attempt")
 	flags.Var(limitValue{&opt.cfg.MaxErrors}, "max-errors", "records that may be rejected and kept aside: a number, or a share such as 0.1%")
+	choiceFlag(cmd, &opt.cfg.OnConflict, "on-conflict", "what becomes of a record whose key a row has already", loader.ConflictError, loader.ConflictSkip, loader.ConflictUpdate)
+	flags.StringSliceVar(&opt.cfg.ConflictKey, "conflict-key", nil, "columns of the key that decides (default: the primary key, or the only unique constraint)")
 	flags.StringVar(&opt.cfg.RejectsDir, "rejects", ".", "directory of TABLE.rejects.jsonl and TABLE.rejects.csv")
 	flags.BoolVar(&opt.noAnalyze, "no-analyze", false, "leave the tables' statistics as they are")
 	flags.BoolVar(&opt.explain, "explain", false, "say what would be done and why, and do nothing")
@@ -126,6 +134,8 @@ func (opt *loadOptions) settle(cmd *cobra.Command) error {
 	switch {
 	case opt.cfg.Streams < 0 || opt.cfg.Streams > loader.MaxStreams:
 		return usagef(cmd, "--streams is %d: want 1 to %d, or 0 for the default", opt.cfg.Streams, loader.MaxStreams)
+	case opt.cfg.OnConflict == loader.ConflictError && cmd.Flags().Changed("conflict-key"):
+		return usagef(cmd, "--conflict-key goes with --on-conflict skip or update")
 	case opt.batch > 1<<30:
 		return usagef(cmd, "--batch is %s: want at most 1 GiB", sizeValue{&opt.batch, 1})
 	case opt.maxRecord > 1<<30:
@@ -165,7 +175,7 @@ func (a *app) runLoad(ctx context.Context, opt loadOptions, inputs []tableInput)
 		}
 	}
 	report, err := a.load(ctx, tables, !opt.noAnalyze)
-	report.Emptied = opt.replace
+	report.Emptied, report.Merging = opt.replace, cfg.OnConflict != loader.ConflictError
 	if printErr := a.printLoad(report, err); err != nil || printErr != nil {
 		return errors.Join(err, printErr)
 	}
@@ -219,7 +229,7 @@ func (a *app) notePlans(tables []openTable, replace bool) {
 	for _, t := range tables {
 		plan := t.loader.Plan()
 		a.note("%s: %s route, %s, %s", t.Table, plan.Route, lanesText(plan), streamsText(plan))
-		if plan.HasRows && !replace {
+		if plan.HasRows && !replace && plan.OnConflict == "" {
 			a.note("note: %s has rows already, and keeps them; --replace empties it first", t.Table)
 		}
 	}
@@ -254,7 +264,8 @@ func (a *app) loadTable(ctx context.Context, t openTable, analyze bool) (done ta
 		result, err := t.loader.Load(ctx, a.input(t.tableInput, file))
 		if complete, ok := errors.AsType[*loader.CompleteError](err); ok {
 			a.note("nothing to do: %v", complete)
-			result, err = loader.Result{Before: complete.Rows, Rejected: complete.Rejected, Rejects: complete.Rejects, Elapsed: result.Elapsed}, nil
+			result, err = loader.Result{Before: complete.Rows, Rejected: complete.Rejected, Rejects: complete.Rejects,
+				Updated: complete.Updated, Skipped: complete.Skipped, Elapsed: result.Elapsed}, nil
 		}
 		done.add(result)
 		stored.Add(storedSize([]string{file}))

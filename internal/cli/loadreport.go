@@ -12,6 +12,7 @@ import (
 // A loadReport says what a load has stored.
 type loadReport struct {
 	Complete bool        `json:"complete"`
+	Merging  bool        `json:"-"`       // records may meet rows of the same key
 	Emptied  bool        `json:"emptied"` // the tables, before the load
 	Error    string      `json:"error,omitempty"`
 	Seconds  float64     `json:"seconds"`
@@ -21,8 +22,10 @@ type loadReport struct {
 // A tableLoad is the part of a load that went into one table.
 type tableLoad struct {
 	Table          string  `json:"table"`
-	Before         int64   `json:"before"` // rows stored by earlier runs of the same load
-	Rows           int64   `json:"rows"`   // stored by this run
+	Before         int64   `json:"before"`  // rows stored by earlier runs of the same load
+	Rows           int64   `json:"rows"`    // stored by this run
+	Updated        int64   `json:"updated"` // of before and rows: took the place of a row of the same key
+	Skipped        int64   `json:"skipped"` // likewise: left out, because of one
 	Bytes          int64   `json:"bytes"`
 	Batches        int64   `json:"batches"`
 	Seconds        float64 `json:"seconds"`
@@ -47,6 +50,8 @@ func (t *tableLoad) add(r loader.Result) {
 	t.Bytes += r.Bytes
 	t.Batches += r.Batches
 	t.InDoubt += r.InDoubt
+	t.Updated += r.Updated
+	t.Skipped += r.Skipped
 	t.Rejected += r.Rejected
 	if r.Rejects != "" {
 		t.Rejects = append(t.Rejects, r.Rejects)
@@ -77,6 +82,9 @@ func (a *app) printLoad(report loadReport, failure error) error {
 	head := []string{"table", ">rows", ">bytes", ">time", ">rows/s"}
 	if report.resumed() {
 		head = append(head, ">rows before")
+	}
+	if report.Merging {
+		head = append(head, ">inserted", ">updated", ">skipped")
 	}
 	if err := printTable(a.Stdout, head, report.rows()); err != nil {
 		return err
@@ -117,12 +125,17 @@ func (r loadReport) rows() [][]string {
 		if r.resumed() {
 			cells = append(cells, count(t.Before))
 		}
+		if r.Merging {
+			cells = append(cells, count(t.Before+t.Rows-t.Updated-t.Skipped), count(t.Updated), count(t.Skipped))
+		}
 		return cells
 	}
 	for _, t := range r.Tables {
 		rows = append(rows, line(t))
 		sum.Rows += t.Rows
 		sum.Before += t.Before
+		sum.Updated += t.Updated
+		sum.Skipped += t.Skipped
 		sum.Bytes += t.Bytes
 		sum.elapsed += t.elapsed
 	}
@@ -174,6 +187,9 @@ type planJSON struct {
 	Batch   int          `json:"batch_bytes"`
 	Memory  int64        `json:"memory_bytes"`
 	HasRows bool         `json:"has_rows"`
+
+	OnConflict loader.Conflict `json:"on_conflict,omitempty"`
+	Key        []string        `json:"conflict_key,omitempty"`
 }
 
 // printPlans prints what a load would do.
@@ -183,7 +199,7 @@ func (a *app) printPlans(tables []openTable) error {
 	text := tables[0].loader.Plan().Server + "\n"
 	for _, t := range tables {
 		p := t.loader.Plan()
-		docs = append(docs, planJSON{p.Table, t.Files, p.Server, p.Route, p.Why, p.Lanes, p.Shards, p.Nodes, p.Streams, p.Batch, p.Memory, p.HasRows})
+		docs = append(docs, planJSON{p.Table, t.Files, p.Server, p.Route, p.Why, p.Lanes, p.Shards, p.Nodes, p.Streams, p.Batch, p.Memory, p.HasRows, p.OnConflict, p.Key})
 		has := "none"
 		if p.HasRows {
 			has = "some"
@@ -191,6 +207,9 @@ func (a *app) printPlans(tables []openTable) error {
 		rows = append(rows, []string{p.Table, string(p.Route), lanesText(p), count(int64(p.Streams * p.Nodes)),
 			size(int64(p.Batch)), size(p.Memory), has, t.what()})
 		text += fmt.Sprintf("%s: %s route, as %s\n", t.Table, p.Route, p.Why)
+		if p.OnConflict != "" {
+			text += fmt.Sprintf("%s: %s where a row has the record's (%s)\n", t.Table, p.OnConflict, strings.Join(p.Key, ", "))
+		}
 	}
 	if a.json {
 		return a.printJSON(docs)

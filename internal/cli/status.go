@@ -59,6 +59,8 @@ type jobStatus struct {
 	State         string     `json:"state"`
 	Percent       *float64   `json:"percent,omitempty"` // nil if it is not known
 	Rows          int64      `json:"rows"`
+	Updated       int64      `json:"updated,omitempty"` // of the rows, as load counts them
+	Skipped       int64      `json:"skipped,omitempty"` // likewise
 	Rejected      int64      `json:"rejected"`
 	RowsPerSecond int64      `json:"rows_per_second,omitempty"` // since it was begun; 0 if that is not known
 	Begun         time.Time  `json:"begun"`
@@ -84,7 +86,7 @@ func listJobs(ctx context.Context, conn *pgx.Conn) ([]jobStatus, error) {
 }
 
 func newJobStatus(e *ledger.Entry) jobStatus {
-	s := jobStatus{Job: e.ID, Table: e.Table, Input: e.Name, State: stateOf(e), Rows: e.Rows, Rejected: e.Rejected,
+	s := jobStatus{Job: e.ID, Table: e.Table, Input: e.Name, State: stateOf(e), Rows: e.Rows, Updated: e.Updated, Skipped: e.Skipped, Rejected: e.Rejected,
 		Begun: e.Begun, Rejects: e.Rejects, Problem: e.Problem, Unread: e.Unread, entry: e}
 	if part, ok := e.Done(); ok {
 		percent := 100 * part

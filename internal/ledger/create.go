@@ -48,6 +48,8 @@ const jobsDDL = ` (
 	finished timestamptz,
 	rows bigint NOT NULL DEFAULT 0,
 	rejected bigint NOT NULL DEFAULT 0,
+	updated bigint NOT NULL DEFAULT 0,
+	skipped bigint NOT NULL DEFAULT 0,
 	bytes bigint NOT NULL DEFAULT 0,
 	UNIQUE (target, name))`
 
@@ -138,6 +140,8 @@ func createProgress(ctx context.Context, tx pgx.Tx, t Target, name string) error
 		line bigint NOT NULL DEFAULT 1,
 		rows bigint NOT NULL DEFAULT 0,
 		rejected bigint NOT NULL DEFAULT 0,
+		updated bigint NOT NULL DEFAULT 0,
+		skipped bigint NOT NULL DEFAULT 0,
 		advanced timestamptz NOT NULL DEFAULT now(),
 		PRIMARY KEY (key, lane)) USING heap`, unlogged, name, key))
 	if err != nil || !t.Sharded() {

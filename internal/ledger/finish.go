@@ -25,9 +25,12 @@ func Complete(ctx context.Context, conn *pgx.Conn, t Target, j *Job, bytes int64
 		return err
 	}
 	var rows, rejected int64
+	var merged Merged
 	for _, l := range lanes {
 		rows += l.Rows
 		rejected += l.Rejected
+		merged.Updated += l.Updated
+		merged.Skipped += l.Skipped
 	}
 	if err := lock(ctx, conn); err != nil {
 		return fmt.Errorf("end the job: %w", err)
@@ -41,8 +44,8 @@ func Complete(ctx context.Context, conn *pgx.Conn, t Target, j *Job, bytes int64
 	if err := conn.QueryRow(ctx, "SELECT clock_timestamp()").Scan(&now); err != nil {
 		return fmt.Errorf("end the job: %w", err)
 	}
-	_, err = conn.Exec(ctx, `UPDATE `+t.Jobs()+` SET progress = NULL, finished = $5::timestamptz, rows = $2::bigint, rejected = $3::bigint, bytes = $4::bigint
-		WHERE id = $1::text`, j.ID, rows, rejected, bytes, now)
+	_, err = conn.Exec(ctx, `UPDATE `+t.Jobs()+` SET progress = NULL, finished = $5::timestamptz, rows = $2::bigint, rejected = $3::bigint, bytes = $4::bigint, updated = $6::bigint, skipped = $7::bigint
+		WHERE id = $1::text`, j.ID, rows, rejected, bytes, now, merged.Updated, merged.Skipped)
 	if err != nil {
 		return fmt.Errorf("end the job: %w", err)
 	}
@@ -88,10 +91,11 @@ func DoneSQL(t Target, j *Job, rows, bytes int64) (string, error) {
 		literal(string(fingerprint)), rows, bytes), nil
 }
 
-// RejectedSQL returns the statement that corrects what DoneSQL entered. path is where
-// the rejected records are.
-func RejectedSQL(t Target, j *Job, rows, rejected int64, path string) string {
-	return fmt.Sprintf("UPDATE %s SET rows = %d, rejected = %d, rejects = %s WHERE id = %s", t.Jobs(), rows, rejected, literal(path), literal(j.ID))
+// CorrectDoneSQL returns the statement that corrects what DoneSQL entered. path is
+// where the rejected records are, "" if there are none.
+func CorrectDoneSQL(t Target, j *Job, rows, rejected int64, m Merged, path string) string {
+	return fmt.Sprintf("UPDATE %s SET rows = %d, rejected = %d, updated = %d, skipped = %d, rejects = nullif(%s, '') WHERE id = %s",
+		t.Jobs(), rows, rejected, m.Updated, m.Skipped, literal(path), literal(j.ID))
 }
 
 // SetRejects notes where the job's rejected records are kept.

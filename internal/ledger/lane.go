@@ -43,6 +43,7 @@ type Lane struct {
 	Place    Place // of the mark's chunk
 	Rows     int64 // stored
 	Rejected int64
+	Merged
 }
 
 // Counted is the range of hashes whose rows a mark counts while it is in a certain
@@ -76,13 +77,13 @@ func Lanes(ctx context.Context, conn *pgx.Conn, j *Job) ([]Lane, error) {
 		hash = "pg_catalog.worker_hash(key)"
 	}
 	// Citus drops a cast to text of a domain with a collation on its way to the nodes.
-	rows, err := conn.Query(ctx, `SELECT lane, format('%s', key), `+hash+`, min, max, chunk, rows_in, place, line, rows, rejected, counted_chunk, counted_min, counted_max FROM `+j.Progress+` ORDER BY lane`)
+	rows, err := conn.Query(ctx, `SELECT lane, format('%s', key), `+hash+`, min, max, chunk, rows_in, place, line, rows, rejected, updated, skipped, counted_chunk, counted_min, counted_max FROM `+j.Progress+` ORDER BY lane`)
 	if err != nil {
 		return nil, fmt.Errorf("read the marks: %w", err)
 	}
 	lanes, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (l Lane, err error) {
 		l.KeyType = keyType
-		err = row.Scan(&l.Number, &l.Key, &l.KeyHash, &l.Min, &l.Max, &l.Mark.Chunk, &l.Mark.Rows, &l.Place.Offset, &l.Place.Line, &l.Rows, &l.Rejected,
+		err = row.Scan(&l.Number, &l.Key, &l.KeyHash, &l.Min, &l.Max, &l.Mark.Chunk, &l.Mark.Rows, &l.Place.Offset, &l.Place.Line, &l.Rows, &l.Rejected, &l.Updated, &l.Skipped,
 			&l.Counted.Chunk, &l.Counted.Min, &l.Counted.Max)
 		return l, err
 	})
@@ -142,12 +143,13 @@ type querier interface {
 	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
 }
 
-// RefusedSQL returns the statement that makes n rows rejected ones that UpdateSQL,
-// before it in the transaction, has counted as stored. at is where it has moved the
-// mark of l.
-func RefusedSQL(table string, l Lane, at Mark, n int64) string {
-	return fmt.Sprintf("UPDATE %s SET rows = rows - %d, rejected = rejected + %d WHERE key = %s AND lane = %d AND chunk = %d AND rows_in = %d",
-		table, n, n, l.key(), l.Number, at.Chunk, at.Rows)
+// CorrectSQL returns the statement that makes some of the rows rejected ones that
+// UpdateSQL, before it in the transaction, has counted as stored, and counts those
+// that were merged. at is where it has moved the mark of l.
+func CorrectSQL(table string, l Lane, at Mark, rejected int64, m Merged) string {
+	return fmt.Sprintf(`UPDATE %s SET rows = rows - %d, rejected = rejected + %d, updated = updated + %d, skipped = skipped + %d
+		WHERE key = %s AND lane = %d AND chunk = %d AND rows_in = %d`,
+		table, rejected, rejected, m.Updated, m.Skipped, l.key(), l.Number, at.Chunk, at.Rows)
 }
 
 // literal returns s as an SQL string, whatever standard_conforming_strings says.

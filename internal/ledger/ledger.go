@@ -57,7 +57,15 @@ type Job struct {
 	Finished    time.Time // zero if it is unfinished
 	// Of a finished job. An unfinished one's are the sums of its lanes'.
 	Rows, Rejected, Bytes int64
+	Merged
 }
+
+// Merged counts, among the rows that are stored, those that met a row of the same
+// key: which took its place, or were left out.
+type Merged struct{ Updated, Skipped int64 }
+
+// Added returns how many rows a complete job has added to the table.
+func (j *Job) Added() int64 { return j.Rows - j.Updated - j.Skipped }
 
 // Complete reports whether everything of the job is stored.
 func (j *Job) Complete() bool { return !j.Finished.IsZero() }
@@ -129,7 +137,7 @@ func Find(ctx context.Context, conn *pgx.Conn, t Target, name string) (*Job, err
 }
 
 const jobColumns = `id, name, fingerprint::text, target_oid, file_node, kind, coalesce(progress, ''), coalesce(rejects, ''),
-	begun, finished, rows, rejected, bytes`
+	begun, finished, rows, rejected, bytes, updated, skipped`
 
 // scanJob reads the jobColumns, and more columns behind them.
 func scanJob(row pgx.CollectableRow, more ...any) (*Job, error) {
@@ -137,7 +145,7 @@ func scanJob(row pgx.CollectableRow, more ...any) (*Job, error) {
 	var kind, fingerprint string
 	var finished *time.Time
 	err := row.Scan(append([]any{&j.ID, &j.Name, &fingerprint, &j.TableOID, &j.FileNode, &kind, &j.Progress, &j.Rejects,
-		&j.Begun, &finished, &j.Rows, &j.Rejected, &j.Bytes}, more...)...)
+		&j.Begun, &finished, &j.Rows, &j.Rejected, &j.Bytes, &j.Updated, &j.Skipped}, more...)...)
 	if err != nil {
 		return nil, err
 	}

@@ -320,8 +320,8 @@ func TestDone(t *testing.T) {
 		if err != nil || j == nil || j.ID != "b" || !j.Complete() || j.Rows != 5 || j.Bytes != 50 || j.Fingerprint != print {
 			t.Fatalf("%+v, %v", j, err)
 		}
-		pgtest.Exec(t, conn, ledger.RejectedSQL(target, j, 3, 2, "t.rejects.jsonl"))
-		if j, err = ledger.Find(ctx, conn, target, awkward); err != nil || j.Rows != 3 || j.Rejected != 2 || j.Rejects != "t.rejects.jsonl" {
+		pgtest.Exec(t, conn, ledger.CorrectDoneSQL(target, j, 3, 2, ledger.Merged{Updated: 1, Skipped: 1}, "t.rejects.jsonl"))
+		if j, err = ledger.Find(ctx, conn, target, awkward); err != nil || j.Rows != 3 || j.Rejected != 2 || j.Added() != 1 || j.Rejects != "t.rejects.jsonl" {
 			t.Errorf("corrected: %+v, %v", j, err)
 		}
 		create(t, conn, target, awkward)

@@ -218,9 +218,10 @@ func (e *Entry) readMarks(ctx context.Context, conn *pgx.Conn) error {
 	}
 	var lanes int64
 	var advanced *time.Time
-	err := conn.QueryRow(ctx, fmt.Sprintf(`SELECT count(*), coalesce(sum(rows), 0)::bigint, coalesce(sum(rejected), 0)::bigint, max(advanced),
+	err := conn.QueryRow(ctx, fmt.Sprintf(`SELECT count(*), coalesce(sum(rows), 0)::bigint, coalesce(sum(rejected), 0)::bigint,
+		coalesce(sum(updated), 0)::bigint, coalesce(sum(skipped), 0)::bigint, max(advanced),
 		coalesce(sum((rows + rejected)::float8) FILTER (WHERE %[1]s > 0) / nullif(sum((rows + rejected)::float8 / nullif(%[1]s, 0)), 0), 0)
-		FROM %[2]s`, mark, e.Progress)).Scan(&lanes, &e.Rows, &e.Rejected, &advanced, &e.far)
+		FROM %[2]s`, mark, e.Progress)).Scan(&lanes, &e.Rows, &e.Rejected, &e.Updated, &e.Skipped, &advanced, &e.far)
 	if err != nil {
 		return err
 	}
