@@ -18,7 +18,7 @@ import (
 // whole or not at all, also if the machine fails; one that stood there before stays
 // until then. Errors name the file, not the temporary one beside it.
 func writeFile(name string, fill func(io.Writer) error) (err error) {
-	f, err := os.CreateTemp(filepath.Dir(name), "."+filepath.Base(name)+".*.part")
+	f, err := createPart(name)
 	if err != nil {
 		return fileError(name, err)
 	}
@@ -32,7 +32,7 @@ func writeFile(name string, fill func(io.Writer) error) (err error) {
 	if err := fill(&steadyWriter{f: f}); err != nil {
 		return err
 	}
-	if err := errors.Join(f.Chmod(0o644), f.Sync(), f.Close()); err != nil {
+	if err := errors.Join(f.Sync(), f.Close()); err != nil {
 		return err
 	}
 	if err := os.Rename(f.Name(), name); err != nil {

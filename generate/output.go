@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"slices"
 	"strconv"
+	"strings"
 	"sync/atomic"
 )
 
@@ -137,20 +138,32 @@ func (v division) name(i int64) string {
 	return v.part.Name() + number + ".csv" + v.suffix
 }
 
+// index returns which file of all has that name, from 0, or -1 if none has.
+func (v division) index(name string) int64 {
+	rest, _ := strings.CutPrefix(name, v.part.Name()+".")
+	number, _, _ := strings.Cut(rest, ".")
+	i, err := strconv.ParseInt(number, 10, 64)
+	if err != nil {
+		i = 1 // the only one has no number
+	}
+	if i < 1 || i > v.all || name != v.name(i-1) {
+		return -1
+	}
+	return i - 1
+}
+
+// has reports whether a file of that name is one of the part.
+func (v division) has(name string) bool {
+	i := v.index(name)
+	return i >= v.before && i < v.before+v.files
+}
+
 // stranger returns the name of a file among entries that load would take for a part
 // of the table, but that is none, or "".
 func (v division) stranger(entries []os.DirEntry) string {
-	form := regexp.MustCompile(`^` + v.part.Name() + `(?:\.([0-9]{1,9}))?\.csv(?:\.gz|\.zst)?$`)
+	form := regexp.MustCompile(`^` + v.part.Name() + `(?:\.[0-9]{1,9})?\.csv(?:\.gz|\.zst)?$`)
 	for _, e := range entries {
-		m := form.FindStringSubmatch(e.Name())
-		if m == nil {
-			continue
-		}
-		i, err := strconv.ParseInt(m[1], 10, 64)
-		if err != nil {
-			i = 1 // no number
-		}
-		if i < 1 || i > v.all || e.Name() != v.name(i-1) {
+		if form.MatchString(e.Name()) && v.index(e.Name()) < 0 {
 			return e.Name()
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -20,7 +21,8 @@ import (
 // dataset that stood in dir loses its manifest first, so that no manifest is ever
 // beside files that it does not describe. If ctx ends, Write does so within a
 // block, with its error. Called again for the same dataset, it keeps the files that
-// are finished, by what a journal beside them says of their bytes.
+// are finished, by what a journal beside them says of their bytes, and removes the
+// unfinished ones of a run that was killed.
 func (d *Dataset) Write(ctx context.Context, dir string, out Output) (Manifest, error) {
 	w := &writing{d: d, dir: dir, out: out, progress: out.Progress}
 	if w.progress == nil {
@@ -97,6 +99,9 @@ func (w *writing) begin() error {
 	if err := w.checkManifests(entries); err != nil {
 		return err
 	}
+	if err := removeLeftovers(w.dir, entries, w.makes); err != nil {
+		return err
+	}
 	if w.journal, err = openJournal(w.dir, w.head); err != nil {
 		return err
 	}
@@ -105,6 +110,17 @@ func (w *writing) begin() error {
 		return errors.Join(fileError(manifest, err), w.journal.close())
 	}
 	return nil
+}
+
+// makes reports whether a file of that name is one that w makes.
+func (w *writing) makes(name string) bool {
+	if name == w.head.name() || name == w.head.journalName() {
+		return true
+	}
+	return slices.ContainsFunc(w.divisions, func(v division) bool {
+		table, isList := strings.CutSuffix(name, listSuffix)
+		return v.has(name) || isList && v.has(table+".csv"+v.suffix)
+	})
 }
 
 // checkManifests complains of manifests in the directory that would be read together
@@ -165,11 +181,14 @@ func (w *writing) end(m Manifest) error {
 	if err := m.write(w.dir); err != nil {
 		return err
 	}
-	if err := os.Remove(w.journal.path); err != nil {
+	if err := os.Remove(w.journal.path); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return fileError(w.journal.path, err)
 	}
 	return nil
 }
+
+// listSuffix ends the name of the list of a file's damaged records.
+const listSuffix = ".dirty.jsonl"
 
 // write writes the table to a file of that name in dir, and beside it the list of
 // damaged records, if there can be any.
@@ -187,7 +206,7 @@ func (t *Table) write(ctx context.Context, dir, name string, out Output) (f File
 		return f, err
 	}
 	table, _, _ := strings.Cut(name, ".csv")
-	list := table + ".dirty.jsonl"
+	list := table + listSuffix
 	err = writeFile(filepath.Join(dir, list), func(w io.Writer) error {
 		b := bufio.NewWriter(w)
 		if err := fill(b); err != nil {
