@@ -4,11 +4,11 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"maps"
 	"os"
 	"path/filepath"
-	"reflect"
 	"slices"
 )
 
@@ -21,14 +21,15 @@ type journal struct {
 }
 
 // openJournal begins the journal of the dataset in dir that head describes. Files
-// that an earlier journal or manifest of the same dataset knows are in it.
+// that an earlier journal or manifest knows are in it: if there is one, it is of the
+// same dataset.
 func openJournal(dir string, head Manifest) (*journal, error) {
 	j := &journal{dir: dir, path: filepath.Join(dir, head.journalName()), known: map[string]File{}}
 	if m, err := readManifest(filepath.Join(dir, head.name())); err == nil {
-		j.learn(head, m)
+		j.learn(m)
 	}
 	if m, err := readJournal(j.path); err == nil {
-		j.learn(head, m)
+		j.learn(m)
 	}
 	err := writeFile(j.path, func(w io.Writer) error {
 		e := json.NewEncoder(w)
@@ -47,14 +48,9 @@ func openJournal(dir string, head Manifest) (*journal, error) {
 	return j, nil
 }
 
-// learn notes the files of m, if they are of the dataset that head describes.
-func (j *journal) learn(head, m Manifest) {
-	files := m.Files
-	m.Files = nil
-	if !reflect.DeepEqual(head, m) {
-		return
-	}
-	for _, f := range files {
+// learn notes the files of m.
+func (j *journal) learn(m Manifest) {
+	for _, f := range m.Files {
 		j.known[f.Name] = f
 	}
 }
@@ -70,15 +66,19 @@ func readJournal(path string) (Manifest, error) {
 	var m Manifest
 	decoder := json.NewDecoder(file)
 	if err := decoder.Decode(&m); err != nil {
-		return m, err
+		return Manifest{}, fmt.Errorf("%s: %w", path, err)
 	}
 	for {
 		var f File
-		if err := decoder.Decode(&f); err != nil {
-			return m, m.validate()
+		if decoder.Decode(&f) != nil {
+			break
 		}
 		m.Files = append(m.Files, f)
 	}
+	if err := m.validate(); err != nil {
+		return Manifest{}, fmt.Errorf("%s: %w", path, err)
+	}
+	return m, nil
 }
 
 // add notes that a file is finished.

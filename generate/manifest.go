@@ -177,26 +177,50 @@ func ReadManifest(dir string) (Manifest, error) {
 
 // join adds the files of another part of the same dataset.
 func (m *Manifest) join(part Manifest) error {
-	if !m.sameDataset(part) {
-		return errors.New("it is a part of another dataset than the manifests beside it: keep each dataset in its own folder")
+	if other := part.differences(*m); other != "" {
+		return fmt.Errorf("it is of a dataset with other settings than the manifests beside it (%s): keep each dataset in its own folder", other)
 	}
 	m.Part = 0
 	m.Files = append(m.Files, part.Files...)
 	return nil
 }
 
-// sameDataset reports whether m and other are of the same dataset, in as many
-// parts.
-func (m Manifest) sameDataset(other Manifest) bool {
-	m.Files, other.Files = nil, nil
-	m.Part, other.Part = 0, 0
-	return reflect.DeepEqual(m, other)
+// differences says in what m is of another dataset than the one that is wanted, or
+// of the same one in other parts. It returns "" if it is not.
+func (m Manifest) differences(wanted Manifest) string {
+	m.Files, wanted.Files = nil, nil
+	m.Part, wanted.Part = 0, 0
+	is, want := reflect.ValueOf(m), reflect.ValueOf(wanted)
+	var list []string
+	for i := range is.NumField() {
+		if a, b := is.Field(i).Interface(), want.Field(i).Interface(); !reflect.DeepEqual(a, b) {
+			name, _, _ := strings.Cut(is.Type().Field(i).Tag.Get("json"), ",")
+			list = append(list, fmt.Sprintf("%s %v, not %v", name, quoted(a), quoted(b)))
+		}
+	}
+	return strings.Join(list, "; ")
 }
+
+// quoted puts a word that may be empty into quotes.
+func quoted(setting any) any {
+	if word, ok := setting.(Compression); ok {
+		return strconv.Quote(string(word))
+	}
+	return setting
+}
+
+var manifestName = regexp.MustCompile(`^manifest(?:\.[0-9]+-of-[0-9]+)?\.(?:json|unfinished\.jsonl)$`)
 
 // isManifestName reports whether a file of that name is a manifest, of the whole or
 // of a part.
 func isManifestName(name string) bool {
-	return name == ManifestName || regexp.MustCompile(`^manifest\.[0-9]+-of-[0-9]+\.json$`).MatchString(name)
+	return manifestName.MatchString(name) && !isJournalName(name)
+}
+
+// isJournalName reports whether a file of that name stands for a manifest until the
+// dataset is finished.
+func isJournalName(name string) bool {
+	return manifestName.MatchString(name) && strings.HasSuffix(name, ".jsonl")
 }
 
 // readManifest reads the manifest of that path.

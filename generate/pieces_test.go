@@ -184,25 +184,19 @@ func TestGoOn(t *testing.T) {
 	for _, test := range []struct {
 		name   string
 		change func(t *testing.T, dir string)
-		cfg    func(*generate.Config)
 		want   []string // written again
 	}{
-		{"nothing to do", func(*testing.T, string) {}, nil, []string{"manifest.json"}},
-		{"one missing", func(t *testing.T, dir string) { remove(t, dir, "ads.2.csv") }, nil, []string{"ads.2.csv", "manifest.json"}},
-		{"one changed", func(t *testing.T, dir string) { change(t, dir, "ads.3.csv") }, nil, []string{"ads.3.csv", "manifest.json"}},
-		{"one cut", func(t *testing.T, dir string) { cut(t, dir, "companies.csv") }, nil, []string{"companies.csv", "manifest.json"}},
-		{"manifest missing", func(t *testing.T, dir string) { remove(t, dir, "manifest.json") }, nil, nil},
-		{"other dataset", func(*testing.T, string) {}, func(c *generate.Config) { c.Seed = 2 }, nil},
+		{"nothing to do", func(*testing.T, string) {}, []string{"manifest.json"}},
+		{"one missing", func(t *testing.T, dir string) { remove(t, dir, "ads.2.csv") }, []string{"ads.2.csv", "manifest.json"}},
+		{"one changed", func(t *testing.T, dir string) { change(t, dir, "ads.3.csv") }, []string{"ads.3.csv", "manifest.json"}},
+		{"one cut", func(t *testing.T, dir string) { cut(t, dir, "companies.csv") }, []string{"companies.csv", "manifest.json"}},
+		{"manifest missing", func(t *testing.T, dir string) { remove(t, dir, "manifest.json") }, nil},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			dir, _ := write(t, pieces, out)
 			test.change(t, dir)
 			touched(t, dir)
-			cfg := pieces
-			if test.cfg != nil {
-				test.cfg(&cfg)
-			}
-			m, err := dataset(t, cfg).Write(t.Context(), dir, out)
+			m, err := dataset(t, pieces).Write(t.Context(), dir, out)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -213,7 +207,7 @@ func TestGoOn(t *testing.T) {
 			if diff := cmp.Diff(want, rewritten(t, dir)); diff != "" {
 				t.Errorf("files that were written (-want +got):\n%s", diff)
 			}
-			_, fresh := write(t, cfg, out)
+			_, fresh := write(t, pieces, out)
 			if diff := cmp.Diff(fresh, m, sums); diff != "" {
 				t.Errorf("manifest (-of a new folder +got):\n%s", diff)
 			}
@@ -317,22 +311,60 @@ func TestTablesOneByOne(t *testing.T) {
 	}
 }
 
-// Parts of two datasets, or of one in other parts, are not mixed.
-func TestPartsOfOtherDatasets(t *testing.T) {
+// Nothing of another dataset, or of the same one in other parts or another form, is
+// mixed up with a dataset, or gives way to it.
+func TestOtherDatasets(t *testing.T) {
 	for _, test := range []struct {
+		name   string
 		before generate.Output
-		seed   uint64
+		then   func(*generate.Config, *generate.Output)
+		want   string
 	}{
-		{generate.Output{Part: 1, Parts: 2, Tables: []string{"companies"}}, 2},
-		{generate.Output{Part: 1, Parts: 3, Tables: []string{"companies"}}, 1},
-		{generate.Output{Tables: []string{"companies"}}, 1},
+		{"seed", generate.Output{}, func(c *generate.Config, _ *generate.Output) { c.Seed = 2 }, "manifest.json is of a dataset with other settings (seed 1, not 2): give the same ones"},
+		{"several", generate.Output{}, func(c *generate.Config, _ *generate.Output) { c.Ads, c.Skew = 40_001, 0.5 }, "(skew 0.8, not 0.5; ads 40000, not 40001)"},
+		{"another table", generate.Output{Tables: []string{"ads"}}, func(c *generate.Config, o *generate.Output) { c.Seed, o.Tables = 2, []string{"companies"} }, "(seed 1, not 2)"},
+		{"form", generate.Output{}, func(_ *generate.Config, o *generate.Output) { o.NoHeader = true }, "(header true, not false)"},
+		{"compression", generate.Output{}, func(_ *generate.Config, o *generate.Output) { o.Compression = generate.Zstd }, `(compression "", not "zstd")`},
+		{"parts of another", generate.Output{Part: 1, Parts: 2}, func(c *generate.Config, o *generate.Output) { c.Seed, o.Part = 2, 2 }, "manifest.1-of-2.json is of a dataset with other settings (seed 1, not 2)"},
+		{"other parts", generate.Output{Part: 1, Parts: 3}, func(_ *generate.Config, o *generate.Output) { o.Parts = 2 }, "(parts 3, not 2)"},
+		{"a part of the whole", generate.Output{}, func(_ *generate.Config, o *generate.Output) { o.Part, o.Parts = 2, 2 }, "(parts 0, not 2)"},
 	} {
-		dir, _ := write(t, pieces, test.before)
-		cfg := pieces
-		cfg.Seed = test.seed
-		_, err := dataset(t, cfg).Write(t.Context(), dir, generate.Output{Part: 2, Parts: 2})
-		if err == nil || !strings.Contains(err.Error(), "is of another dataset, or of the same one in other parts") {
-			t.Errorf("after %+v: %v", test, err)
+		t.Run(test.name, func(t *testing.T) {
+			dir, _ := write(t, pieces, test.before)
+			touched(t, dir)
+			cfg, out := pieces, test.before
+			test.then(&cfg, &out)
+			_, err := dataset(t, cfg).Write(t.Context(), dir, out)
+			if err == nil || !strings.Contains(err.Error(), test.want) {
+				t.Errorf("error %v, want %q in it", err, test.want)
+			}
+			if diff := cmp.Diff([]string{}, rewritten(t, dir)); diff != "" {
+				t.Errorf("files that were written (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// The journal of an unfinished dataset, and what only has a manifest's name, are
+// respected like a manifest.
+func TestUnfinishedOtherDataset(t *testing.T) {
+	for _, test := range []struct{ name, text, want string }{
+		{"manifest.unfinished.jsonl", `{"version":1,"law":1,"seed":7,"format":"csv","header":true}`, "manifest.unfinished.jsonl is of a dataset with other settings (seed 7, not 1; "},
+		{"manifest.2-of-3.unfinished.jsonl", `{"version":1,"law":1,"seed":1,"format":"csv","header":true,"parts":3}`, "parts 3, not 0"},
+		{"manifest.unfinished.jsonl", `{"version":2}`, "version 2 of its form"},
+		{"manifest.json", `{"name": "my extension"}`, "manifest.json: version 0 of its form: this program reads version 1: remove it"},
+		{"manifest.json", `no JSON`, "manifest.json: invalid character"},
+	} {
+		dir := t.TempDir()
+		if err := os.WriteFile(filepath.Join(dir, test.name), []byte(test.text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		_, err := dataset(t, pieces).Write(t.Context(), dir, generate.Output{})
+		if err == nil || !strings.Contains(err.Error(), test.want) {
+			t.Errorf("%s: error %v, want %q in it", test.name, err, test.want)
+		}
+		if got := string(read(t, dir, test.name)); got != test.text || len(names(t, dir)) != 1 {
+			t.Errorf("the folder has %q, and %s is now %q", names(t, dir), test.name, got)
 		}
 	}
 }

@@ -17,9 +17,9 @@ import (
 // on the number of goroutines, and memory is two blocks for each of them, whatever
 // the size.
 //
-// A file appears whole or not at all, and the manifest only when all are there; a
-// dataset that stood in dir loses its manifest first, so that no manifest is ever
-// beside files that it does not describe. If ctx ends, Write does so within a
+// A file appears whole or not at all, and the manifest only when all are there; one
+// that stood in dir is removed first, so that no manifest is ever beside files that
+// it does not describe. If dir has files of another dataset, Write does nothing. If ctx ends, Write does so within a
 // block, with its error. Called again for the same dataset, it keeps the files that
 // are finished, by what a journal beside them says of their bytes, and removes the
 // unfinished ones of a run that was killed.
@@ -90,14 +90,14 @@ func (w *writing) begin() error {
 	if err != nil {
 		return fileError(w.dir, err)
 	}
+	if err := w.checkManifests(entries); err != nil {
+		return err
+	}
 	for _, v := range w.divisions {
 		if name := v.stranger(entries); name != "" {
 			return fmt.Errorf("write %s: it holds %s, which is no part of this dataset but would be loaded with it: "+
 				"remove it, or write to another folder", w.dir, name)
 		}
-	}
-	if err := w.checkManifests(entries); err != nil {
-		return err
 	}
 	if err := removeLeftovers(w.dir, entries, w.makes); err != nil {
 		return err
@@ -123,20 +123,32 @@ func (w *writing) makes(name string) bool {
 	})
 }
 
-// checkManifests complains of manifests in the directory that would be read together
-// with the one to write, but are of another dataset, or of one in other parts.
+// checkManifests complains of manifests in the directory, and of journals in their
+// stead, that are of another dataset or in other parts: the files of both would be
+// read together, or one would take the place of the other.
 func (w *writing) checkManifests(entries []os.DirEntry) error {
 	for _, e := range entries {
-		if !isManifestName(e.Name()) || e.Name() == w.head.name() {
+		path := filepath.Join(w.dir, e.Name())
+		var m Manifest
+		var err error
+		switch {
+		case isManifestName(e.Name()):
+			m, err = readManifest(path)
+		case isJournalName(e.Name()):
+			m, err = readJournal(path)
+		default:
 			continue
 		}
-		m, err := readManifest(filepath.Join(w.dir, e.Name()))
-		if err != nil {
-			return err
+		const advice = "remove it and its files, or write to another folder"
+		if errors.Is(err, os.ErrNotExist) {
+			continue // another part is finished just now
 		}
-		if !m.sameDataset(w.head) {
-			return fmt.Errorf("write %s: %s is of another dataset, or of the same one in other parts: "+
-				"remove it and its files, or write to another folder", w.dir, e.Name())
+		if err != nil {
+			return fmt.Errorf("%w: %s", err, advice)
+		}
+		if other := m.differences(w.head); other != "" {
+			return fmt.Errorf("write %s: %s is of a dataset with other settings (%s): give the same ones to go on with it, %s",
+				w.dir, e.Name(), other, advice)
 		}
 	}
 	return nil
