@@ -109,14 +109,23 @@ func (v *partValue) Set(s string) error {
 
 // inputsOf says which rows belong to which table: those of files, or generated
 // ones.
-func inputsOf(cmd *cobra.Command, g *generatedFlags, table string, args []string) ([]tableInput, error) {
+func (a *app) inputsOf(cmd *cobra.Command, g *generatedFlags, table string, args []string) ([]tableInput, error) {
 	if g.generate {
 		return g.inputs(cmd, table, args)
 	}
 	if err := g.refuse(cmd); err != nil {
 		return nil, err
 	}
-	return inputs(cmd, table, args)
+	tables, err := inputs(cmd, table, args)
+	if err != nil || table != "" {
+		return tables, err
+	}
+	dir := args[0]
+	missing, err := generate.Missing(dir)
+	if missing != "" {
+		a.note("note: %s: %s", dir, missing)
+	}
+	return tables, err
 }
 
 // what says what there is to load, or to compare with.

@@ -107,7 +107,7 @@ func newLoadCommand(a *app) *cobra.Command {
 		if err := opt.settle(cmd); err != nil {
 			return err
 		}
-		tables, err := inputsOf(cmd, generated, opt.table, args)
+		tables, err := a.inputsOf(cmd, generated, opt.table, args)
 		if err != nil {
 			return err
 		}

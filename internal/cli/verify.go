@@ -85,7 +85,7 @@ func newVerifyCommand(a *app) *cobra.Command {
 		var tables []tableInput
 		if len(args) > 0 || table != "" || generated.generate || generated.refuse(cmd) != nil {
 			var err error
-			if tables, err = inputsOf(cmd, generated, table, args); err != nil {
+			if tables, err = a.inputsOf(cmd, generated, table, args); err != nil {
 				return err
 			}
 		}
