@@ -30,8 +30,8 @@ func Sized(size int64, proportions func(ads int64) Config) (Config, error) {
 	}
 	if off > size/100 {
 		return best, fmt.Errorf("size: %d bytes: no dataset of these proportions has them within 1 %%; "+
-			"ask for more, or for rows: the nearest has %d companies, %d campaigns and %d ads",
-			size, best.Companies, best.Campaigns, best.Ads)
+			"ask for more, or for rows: the nearest is %d bytes away, with %d, %d and %d rows of companies, campaigns and ads",
+			size, off, best.Companies, best.Campaigns, best.Ads)
 	}
 	return best, nil
 }

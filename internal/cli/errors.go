@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 )
 
 // Exit statuses. The help of the command lists them.
@@ -34,7 +36,29 @@ func usageFor(cmd *cobra.Command, err error) error {
 	if _, ok := errors.AsType[*usageError](err); ok {
 		return err
 	}
+	if invalid, ok := errors.AsType[*pflag.InvalidValueError](err); ok {
+		if failed, ok := errors.AsType[*strconv.NumError](err); ok {
+			flag := invalid.GetFlag()
+			return usagef(cmd, "invalid argument %q for %q flag: %s", invalid.GetValue(), "--"+flag.Name, wantedNumber(flag, failed))
+		}
+	}
 	return usagef(cmd, "%s", err)
+}
+
+// wantedNumber says what a flag takes instead of what is no number, or none for it.
+func wantedNumber(flag *pflag.Flag, failed *strconv.NumError) string {
+	if errors.Is(failed, strconv.ErrRange) {
+		return "the number is too large"
+	}
+	switch kind := flag.Value.Type(); {
+	case kind == "bool":
+		return "want true or false"
+	case strings.HasPrefix(kind, "float"):
+		return "want a number such as 0.5"
+	case strings.HasPrefix(kind, "uint"):
+		return "want a whole number, 0 or more"
+	}
+	return "want a whole number such as 1000000 or 1_000_000"
 }
 
 // A differenceError says that verification found differences.

@@ -97,8 +97,8 @@ func (s *sizeFlags) proportions(ads int64) generate.Config {
 			cfg.Companies = min(cfg.Companies, cfg.Campaigns)
 		}
 	}
-	if !given("campaigns") {
-		cfg.Campaigns = min(max(cfg.Ads/adsPerCampaign, cfg.Companies), max(cfg.Ads, 0))
+	if !given("campaigns") && cfg.Ads > 0 {
+		cfg.Campaigns = max(cfg.Ads/adsPerCampaign, cfg.Companies, 1)
 	}
 	return cfg
 }
