@@ -93,13 +93,6 @@ type Config struct {
 	// the load gives up. Zero means 5 minutes, less than zero no second attempt.
 	RetryFor time.Duration
 
-	// MaxErrors is how many records may be rejected: kept aside, with the reason,
-	// while all others are stored. They are written to TABLE.rejects.jsonl, and at
-	// the end, as they were in the input, to TABLE.rejects.csv. The zero value stops
-	// the load at the first one. An input that is no plain file is sent as CSV then,
-	// which costs the server a little more.
-	MaxErrors ErrorLimit
-
 	// OnConflict says what becomes of a record whose key a row has already. Zero means
 	// ConflictError. The others send rows through a temporary table on the node.
 	OnConflict Conflict
@@ -108,7 +101,15 @@ type Config struct {
 	// records conflict. Nil means the primary key, or the only unique constraint.
 	ConflictKey []string
 
-	// RejectsDir is the directory of these files. "" means the current one.
+	// MaxErrors is how many records may be rejected: kept aside, with the reason,
+	// while all others are stored. They are written to TABLE.rejects.jsonl, and at
+	// the end, as they were in the input, to TABLE.rejects.csv. The zero value stops
+	// the load at the first one. An input that is no plain file is sent as CSV then,
+	// which costs the server a little more.
+	MaxErrors ErrorLimit
+
+	// RejectsDir is the directory of these files, which is made if it is not there. ""
+	// means that where an earlier run has begun them, else the current one.
 	RejectsDir string
 
 	// Log receives what is worth knowing but no error. Nil discards it.
@@ -173,9 +174,6 @@ func (c Config) withDefaults() Config {
 	}
 	if c.OnConflict == "" {
 		c.OnConflict = ConflictError
-	}
-	if c.RejectsDir == "" {
-		c.RejectsDir = "."
 	}
 	if c.RetryFor == 0 {
 		c.RetryFor = DefaultRetryFor

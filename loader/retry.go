@@ -29,8 +29,11 @@ func transient(err error) bool {
 	if errors.Is(err, errUnreachable) {
 		return true
 	}
-	if _, ok := errors.AsType[net.Error](err); ok {
-		return true
+	if failed, ok := errors.AsType[net.Error](err); ok {
+		// A file's error is one, too, by its number: a full disk is no server's.
+		if _, number := failed.(syscall.Errno); !number {
+			return true
+		}
 	}
 	for _, lost := range []error{io.EOF, io.ErrUnexpectedEOF, net.ErrClosed, syscall.ECONNRESET, syscall.EPIPE, syscall.ECONNREFUSED, context.DeadlineExceeded} {
 		if errors.Is(err, lost) {
@@ -95,18 +98,34 @@ type patience struct {
 
 	mu       sync.Mutex
 	since    time.Time // of the first failure behind the last success
+	told     time.Time // when it was last told of
 	failures int
 }
+
+// reminder is how often a server that keeps failing is told of.
+const reminder = 30 * time.Second
+
+// A GaveUpError reports that a server has failed for longer than Config.RetryFor.
+type GaveUpError struct {
+	After time.Duration
+	Err   error // of the last attempt
+}
+
+func (e *GaveUpError) Error() string {
+	return fmt.Sprintf("gave up after %s of attempts (--retry-for): %v", e.After, e.Err)
+}
+
+func (e *GaveUpError) Unwrap() error { return e.Err }
 
 // wait waits before the next attempt of what failed with err. It returns an error
 // if attempts have failed for too long, or ctx ends.
 func (p *patience) wait(ctx context.Context, log *slog.Logger, err error) error {
-	delay, failures, gaveUp := p.fail(err)
+	delay, tell, gaveUp := p.fail(err)
 	if gaveUp != nil {
 		return gaveUp
 	}
-	if failures == 1 {
-		log.Warn(fmt.Sprintf("a server fails; trying again for up to %s", p.limit), "error", err)
+	if tell != "" {
+		log.Warn(tell, "error", err)
 	}
 	select {
 	case <-time.After(delay):
@@ -116,21 +135,31 @@ func (p *patience) wait(ctx context.Context, log *slog.Logger, err error) error 
 	}
 }
 
-// fail counts a failure and returns how long to wait, or that it is enough.
-func (p *patience) fail(err error) (delay time.Duration, failures int, gaveUp error) {
+// fail counts a failure and returns how long to wait and what to tell of it, if
+// anything, or that it is enough.
+func (p *patience) fail(err error) (delay time.Duration, tell string, gaveUp error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	now := time.Now()
 	if p.since.IsZero() {
-		p.since = time.Now()
+		p.since = now
 	}
 	p.failures++
-	switch failing := time.Since(p.since); {
+	failing := now.Sub(p.since)
+	switch {
 	case p.limit <= 0:
-		return 0, 0, err
+		return 0, "", err
 	case failing > p.limit:
-		return 0, 0, fmt.Errorf("gave up after %s of attempts (--retry-for): %w", failing.Round(time.Second), err)
+		return 0, "", &GaveUpError{After: failing.Round(time.Second), Err: err}
+	case p.failures == 1:
+		tell = fmt.Sprintf("a server fails; trying again for up to %s", p.limit)
+	case now.Sub(p.told) > reminder:
+		tell = fmt.Sprintf("a server has failed for %s now; trying again for up to %s", failing.Round(time.Second), p.limit)
 	}
-	return backoff(p.failures - 1), p.failures, nil
+	if tell != "" {
+		p.told = now
+	}
+	return backoff(p.failures - 1), tell, nil
 }
 
 // succeed ends a row of failures.

@@ -98,7 +98,7 @@ func newLoadCommand(a *app) *cobra.Command {
 	flags.Var(limitValue{&opt.cfg.MaxErrors}, "max-errors", "records that may be rejected and kept aside: a number, or a share such as 0.1%")
 	choiceFlag(cmd, &opt.cfg.OnConflict, "on-conflict", "what becomes of a record whose key a row has already", loader.ConflictError, loader.ConflictSkip, loader.ConflictUpdate)
 	flags.StringSliceVar(&opt.cfg.ConflictKey, "conflict-key", nil, "columns of the key that decides (default: the primary key, or the only unique constraint)")
-	flags.StringVar(&opt.cfg.RejectsDir, "rejects", ".", "directory of TABLE.rejects.jsonl and TABLE.rejects.csv")
+	flags.StringVar(&opt.cfg.RejectsDir, "rejects", "", "directory of TABLE.rejects.jsonl and TABLE.rejects.csv (default: where an earlier run of the load put them, or the current one)")
 	flags.BoolVar(&opt.noAnalyze, "no-analyze", false, "leave the tables' statistics as they are")
 	flags.BoolVar(&opt.explain, "explain", false, "say what would be done and why, and do nothing")
 	metricsFlag(flags, &opt.metrics)
@@ -176,6 +176,7 @@ func (a *app) runLoad(ctx context.Context, opt loadOptions, inputs []tableInput)
 	}
 	report, err := a.load(ctx, tables, !opt.noAnalyze)
 	report.Emptied, report.Merging = opt.replace, cfg.OnConflict != loader.ConflictError
+	report.forgets = cfg.NoResume
 	if printErr := a.printLoad(report, err); err != nil || printErr != nil {
 		return errors.Join(err, printErr)
 	}
