@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"shardload/internal/catalog"
 	"shardload/internal/citus"
@@ -99,7 +100,12 @@ func (l *Loader) checkTable(ctx context.Context) (rights catalog.Rights, err err
 			"load as the table's owner or as a role with BYPASSRLS"}
 	}
 	if rights.Select {
-		if l.plan.HasRows, err = hasRows(ctx, l.control, name); err != nil {
+		l.plan.HasRows, err = hasRows(ctx, l.control, name)
+		if pgErr, ok := errors.AsType[*pgconn.PgError](err); ok && strings.HasPrefix(pgErr.Code, "08") {
+			return rights, &PreflightError{"a node of the cluster does not answer: " + strings.Join(strings.Fields(pgErr.Message), " "),
+				"start it, and run the same command again"}
+		}
+		if err != nil {
 			return rights, fmt.Errorf("look for rows in %s: %w", name, err)
 		}
 	}

@@ -9,6 +9,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"shardload/loader"
 )
 
 // Exit statuses. The help of the command lists them.
@@ -109,7 +111,17 @@ func describe(ctx context.Context, err error) string {
 	if interrupted(ctx, err) {
 		return "interrupted"
 	}
-	if text, ok := describeServer(err); ok {
+	return describeFailure(err)
+}
+
+// describeFailure is describe of what is neither wrong usage nor an interrupt.
+func describeFailure(err error) string {
+	gaveUp, longer := errors.AsType[*loader.GaveUpError](err)
+	text, server := describeServer(err)
+	switch {
+	case longer && server: // one of the cluster's perhaps, and not the one that the user has named
+		return fmt.Sprintf("gave up after %s of attempts (--retry-for): %s", gaveUp.After, strings.TrimSuffix(text, nameAnother))
+	case server:
 		return text
 	}
 	return strings.TrimRight(err.Error(), "\n")

@@ -9,8 +9,11 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"shardload/loader"
 )
 
 func TestExitStatus(t *testing.T) {
@@ -98,5 +101,28 @@ func TestServerThatHangsUp(t *testing.T) {
 		if !ok || !strings.Contains(text, want) || strings.Contains(text, "PASSWORD") {
 			t.Errorf("%s: %q, want %q", mode, text, want)
 		}
+	}
+}
+
+// What a server has failed with for too long is told with what to do: another --dsn
+// is no advice where a node of the cluster is away.
+func TestGivingUp(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := listener.Addr().String()
+	listener.Close() // nobody listens there now
+	cfg, err := parseDSN("postgres://me:PASSWORD@"+address+"/db?sslmode=disable", "--dsn")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = connect(t.Context(), cfg)
+	if text := describe(t.Context(), err); !strings.Contains(text, "no server at "+address) || !strings.HasSuffix(text, nameAnother) {
+		t.Errorf("at once: %q", text)
+	}
+	text := describe(t.Context(), fmt.Errorf("load: %w", &loader.GaveUpError{After: time.Minute, Err: err}))
+	if want := "gave up after 1m0s of attempts (--retry-for): no server at " + address + ": connection refused; is PostgreSQL running there?"; text != want {
+		t.Errorf("%q\nwant %q", text, want)
 	}
 }

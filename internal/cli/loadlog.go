@@ -27,7 +27,7 @@ func (h noteHandler) Handle(_ context.Context, r slog.Record) error {
 		text := attr.Value.String()
 		if err, ok := attr.Value.Any().(error); ok {
 			if told, ok := describeServer(err); ok {
-				text = told
+				text = strings.TrimSuffix(told, nameAnother)
 			}
 		}
 		if attr.Key != "error" {

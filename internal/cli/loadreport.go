@@ -14,6 +14,7 @@ type loadReport struct {
 	Complete bool        `json:"complete"`
 	Merging  bool        `json:"-"`       // records may meet rows of the same key
 	Emptied  bool        `json:"emptied"` // the tables, before the load
+	forgets  bool        // no progress is kept
 	Error    string      `json:"error,omitempty"`
 	Seconds  float64     `json:"seconds"`
 	Tables   []tableLoad `json:"tables"`
@@ -68,10 +69,7 @@ func (t *tableLoad) add(r loader.Result) {
 func (a *app) printLoad(report loadReport, failure error) error {
 	if failure != nil {
 		fmt.Fprintln(a.Stderr, "stored before that: "+report.stored())
-		report.Error = failure.Error()
-		if text, ok := describeServer(failure); ok {
-			report.Error = text
-		}
+		report.Error = describeFailure(failure)
 	}
 	if a.json {
 		return a.printJSON(report)
@@ -161,6 +159,8 @@ func (r loadReport) stored() string {
 	switch {
 	case resumable:
 		text = strings.Join(parts, ", ") + "; run the same command again to go on from there"
+	case rows > 0 && !r.forgets:
+		text = strings.Join(parts, ", ") + "; the same command again goes on with the rest"
 	case rows > 0:
 		text = strings.Join(parts, ", ") + "; they stay there, and --replace empties the tables before the next load"
 	}

@@ -150,6 +150,10 @@ func serverHint(code string, cfg *pgconn.Config) string {
 	return ""
 }
 
+// nameAnother says what to do about a server that is not there when a command
+// begins.
+const nameAnother = " name another server with --dsn or DATABASE_URL"
+
 // networkFailure describes why the server at the address was not reached.
 func networkFailure(at string, cfg *pgconn.Config, err error) string {
 	var (
@@ -158,7 +162,7 @@ func networkFailure(at string, cfg *pgconn.Config, err error) string {
 		authority   x509.UnknownAuthorityError
 		hostname    x509.HostnameError
 	)
-	const another = "; is PostgreSQL running there? name another server with --dsn or DATABASE_URL"
+	const another = "; is PostgreSQL running there?" + nameAnother
 	switch {
 	case errors.As(err, &dns):
 		return fmt.Sprintf("no server at %s: the host name is not known%s", at, "; check --dsn or DATABASE_URL")
