@@ -10,7 +10,8 @@ import (
 	"shardload/internal/pgcsv"
 )
 
-// openJobBehindFence raises the fence, and then finds or begins the input's job.
+// openJobBehindFence raises the fence, and then finds the input's job, or says what
+// a new one is to be.
 func (l *Loader) openJobBehindFence(ctx context.Context, ld *load, in Input, route Route, first *chunk) (f *fence, err error) {
 	name, err := l.jobName(in)
 	if err != nil {
@@ -19,10 +20,7 @@ func (l *Loader) openJobBehindFence(ctx context.Context, ld *load, in Input, rou
 	if f, err = l.raiseFence(ctx, ld.lay, route, name); err != nil {
 		return nil, err
 	}
-	if ld.job, err = l.openJob(ctx, ld, name, first); err == nil && ld.job != nil && !ld.whole {
-		err = f.add(ctx, ld.job.Progress)
-	}
-	if err != nil {
+	if ld.job, err = l.openJob(ctx, ld, name, first); err != nil {
 		f.close()
 		return nil, err
 	}
@@ -40,13 +38,17 @@ func (l *Loader) fill(ctx context.Context, ld *load, route Route, first *chunk, 
 	if ld.keeper != nil {
 		defer func() { err = joinError(err, ld.keeper.close()) }()
 	}
-	if ld.dispatch, err = l.newDispatch(ctx, ld, route); err != nil {
-		return err
-	}
 	if first, err = ld.goOn(ctx, first); err != nil {
 		return err
 	}
-	if err := l.run(ctx, ld, first, ask, fence); err != nil {
+	prepare := func() error { return l.prepareStreams(ctx, ld, route, fence) }
+	if ld.keeper != nil { // a decoder may note a record in the job
+		if err := prepare(); err != nil {
+			return err
+		}
+		prepare = func() error { return nil }
+	}
+	if err := l.run(ctx, ld, first, ask, fence, prepare); err != nil {
 		return err
 	}
 	if ld.keeper != nil && !ld.whole {
@@ -55,6 +57,25 @@ func (l *Loader) fill(ctx context.Context, ld *load, route Route, first *chunk, 
 		}
 	}
 	return fence.finish(ctx, ld)
+}
+
+// prepareStreams does what must be done before the first batch is stored: it enters
+// a new job, keeps its marks behind the fence, and finds out where batches go. That
+// takes a cluster as long as it takes to decode the first batches.
+func (l *Loader) prepareStreams(ctx context.Context, ld *load, route Route, fence *fence) (err error) {
+	if err := l.enterJob(ctx, ld); err != nil {
+		return err
+	}
+	if ld.job != nil && !ld.whole {
+		if err := fence.add(ctx, ld.job.Progress); err != nil {
+			return err
+		}
+	}
+	if ld.dispatch, err = l.newDispatch(ctx, ld, route); err != nil {
+		return err
+	}
+	ld.lanes.begin()
+	return nil
 }
 
 // recount takes what the marks say is stored for what earlier runs have stored, or,

@@ -32,6 +32,7 @@ func setUp(b *testing.B, l *Loader, path string, route Route, ahead int) (ld *lo
 	if ld.dispatch, err = l.newDispatch(ctx, ld, route); err != nil {
 		b.Fatal(err)
 	}
+	ld.lanes.begin()
 	return ld, first
 }
 

@@ -22,6 +22,10 @@ type job struct {
 	// lanes has the rows of the progress table, by lane, as they were when the load
 	// began. It is empty if everything is stored in one transaction.
 	lanes []ledger.Lane
+	// fresh says that it is not in the ledger yet. samples are distribution values of
+	// the input, as text.
+	fresh   bool
+	samples []string
 	// repeats says that the load can begin anew from the marks: its input can be
 	// opened again.
 	repeats bool
@@ -132,7 +136,8 @@ func (l *Loader) fitsWhole(size int64) bool {
 		(l.cfg.Route == RouteAuto || l.cfg.Route == RouteCoordinator)
 }
 
-// openJob finds the job of the input, or begins it. ld has its layout.
+// openJob finds the job of the input, or makes a new one, which enterJob enters. ld
+// has its layout.
 func (l *Loader) openJob(ctx context.Context, ld *load, name string, first *chunk) (j *job, err error) {
 	if l.cfg.NoResume {
 		return nil, nil
@@ -155,7 +160,8 @@ func (l *Loader) openJob(ctx context.Context, ld *load, name string, first *chun
 		if ld.whole {
 			id = l.wholeID(name, print)
 		}
-		return l.beginJob(ctx, conn, ld, j, &ledger.Job{ID: id, Name: name, Fingerprint: print}, first)
+		l.newJob(ld, j, &ledger.Job{ID: id, Name: name, Fingerprint: print}, first)
+		return nil
 	})
 	if done, ok := errors.AsType[*CompleteError](err); ok && print.Size < 0 {
 		return nil, ld.compareLength(ctx, done, j.Job, first)
@@ -282,12 +288,11 @@ func (l *Loader) readLanes(ctx context.Context, conn *pgx.Conn, j *job) (err err
 	return err
 }
 
-// beginJob enters a new job. One that is stored in one transaction enters itself
-// when it is complete.
-func (l *Loader) beginJob(ctx context.Context, conn *pgx.Conn, ld *load, j *job, entry *ledger.Job, first *chunk) error {
-	j.Job = entry
+// newJob makes j a new job, with the lanes of ld.
+func (l *Loader) newJob(ld *load, j *job, entry *ledger.Job, first *chunk) {
+	j.Job, j.fresh = entry, true
 	if ld.whole {
-		return ledger.Prepare(ctx, conn, j.target)
+		return
 	}
 	j.lanes = j.lanes[:0]
 	for i := range ld.lay.router.lanes {
@@ -297,11 +302,37 @@ func (l *Loader) beginJob(ctx context.Context, conn *pgx.Conn, ld *load, j *job,
 		}
 		j.lanes = append(j.lanes, lane)
 	}
-	var samples []string
 	if l.distribution.Kind == citus.Hash {
-		samples = ld.lay.values(first, ld.lay.router.keys[0], maxSamples)
+		j.samples = ld.lay.values(first, ld.lay.router.keys[0], maxSamples)
 	}
-	return ledger.Create(ctx, conn, j.target, j.Job, j.lanes, samples)
+}
+
+// enterJob enters a new job in the ledger. One that is stored in one transaction
+// enters itself when it is complete.
+func (l *Loader) enterJob(ctx context.Context, ld *load) error {
+	j := ld.job
+	if j == nil || !j.fresh {
+		return nil
+	}
+	tried := false
+	err := l.onControl(ctx, func(conn *pgx.Conn) error {
+		if ld.whole {
+			return ledger.Prepare(ctx, conn, j.target)
+		}
+		if tried { // the answer to the COMMIT may be all that was lost
+			now, err := ledger.Find(ctx, conn, j.target, j.Name)
+			if err != nil || now != nil && now.ID == j.ID {
+				return err
+			}
+			if now != nil {
+				return &startOverError{"another process has begun to load the input"}
+			}
+		}
+		tried = true
+		return ledger.Create(ctx, conn, j.target, j.Job, j.lanes, j.samples)
+	})
+	j.fresh = err != nil
+	return err
 }
 
 // maxSamples is how many of the input's distribution values may become keys of the

@@ -70,6 +70,7 @@ type lanes struct {
 	waiting int      // sealed batches
 	flying  int      // batches in flight
 	direct  int      // of them, direct ones
+	begun   bool     // streams may ask for batches: the lanes have their nodes
 	paused  bool     // no batch may start
 	ended   bool     // no more rows will come
 }
@@ -166,7 +167,7 @@ func (l *lanes) keepPace(ctx context.Context) error {
 }
 
 func (l *lanes) saturated() bool {
-	if l.held {
+	if l.held || !l.begun {
 		return false
 	}
 	for i := range l.queues {

@@ -137,13 +137,14 @@ func (l *Loader) attempt(ctx context.Context, in Input, c *counts) (resumable bo
 	}
 	defer fence.close()
 	if err := l.fill(ctx, ld, route, first, ask, fence); err != nil {
-		return ld.job != nil && !ld.whole, err
+		return ld.job != nil && !ld.job.fresh && !ld.whole, err
 	}
 	return false, nil
 }
 
-// run moves the chunks from first on through decoders and lanes to the streams.
-func (l *Loader) run(ctx context.Context, ld *load, first *chunk, ask *asker, fence *fence) error {
+// run moves the chunks from first on through decoders and lanes to the streams, which
+// wait for prepare.
+func (l *Loader) run(ctx context.Context, ld *load, first *chunk, ask *asker, fence *fence, prepare func() error) error {
 	decoders := runtime.GOMAXPROCS(0)
 	ld.buffers = make(chan []byte, decoders+1)
 	for range decoders + 1 {
@@ -170,9 +171,12 @@ func (l *Loader) run(ctx context.Context, ld *load, first *chunk, ask *asker, fe
 		close(decoded)
 		return nil
 	})
-	stored := make(chan struct{})
-	g.Go(func() error { return fence.watch(running, ld.lanes, stored) })
 	g.Go(func() error {
+		if err := prepare(); err != nil {
+			return err
+		}
+		stored := make(chan struct{})
+		g.Go(func() error { return fence.watch(running, ld.lanes, stored) })
 		defer close(stored)
 		if err := ld.whenDecoded(running, decoded); err != nil {
 			return err

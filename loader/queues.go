@@ -27,6 +27,15 @@ func (l *lanes) assign(i, node int, direct bool) {
 	l.changed.Broadcast()
 }
 
+// begin says that the lanes have their nodes, and streams begin. Until then decoders
+// run ahead as far as the memory goes.
+func (l *lanes) begin() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.begun = true
+	l.changed.Broadcast()
+}
+
 // next returns a batch for a stream of that node to store, or nil when there will
 // be no more. The stream must give it back with done or again.
 func (l *lanes) next(ctx context.Context, node int) (*batch, error) {
