@@ -175,8 +175,7 @@ func (a *app) runLoad(ctx context.Context, opt loadOptions, inputs []tableInput)
 		}
 	}
 	report, err := a.load(ctx, tables, !opt.noAnalyze)
-	report.Emptied, report.Merging = opt.replace, cfg.OnConflict != loader.ConflictError
-	report.forgets = cfg.NoResume
+	report.Emptied, report.Merging, report.forgets = opt.replace, cfg.OnConflict != loader.ConflictError, cfg.NoResume
 	if printErr := a.printLoad(report, err); err != nil || printErr != nil {
 		return errors.Join(err, printErr)
 	}
