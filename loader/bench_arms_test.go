@@ -136,10 +136,10 @@ func closeLoader(b *testing.B, l *Loader) {
 	}
 }
 
-func loadFile(b *testing.B, dsn, path string, route Route) {
+func loadInput(b *testing.B, dsn string, in Input, route Route) {
 	b.Helper()
 	l := openAds(b, dsn, 0, route)
-	if _, err := l.Load(b.Context(), File(path)); err != nil {
+	if _, err := l.Load(b.Context(), in); err != nil {
 		b.Fatal(err)
 	}
 	closeLoader(b, l)

@@ -79,7 +79,8 @@ func wireLimit(b *testing.B, dsn, path string, route Route) func(*testing.B) {
 // BenchmarkClient is what the client costs without a server: decoding alone, with
 // the way through the lanes, and with the reading of batches in sorted order.
 func BenchmarkClient(b *testing.B) {
-	path, rows := adsFile(b)
+	ads := adsTable(b)
+	path, rows := adsFile(b, ads), ads.Rows()
 	info, err := os.Stat(path)
 	if err != nil {
 		b.Fatal(err)

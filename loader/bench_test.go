@@ -24,10 +24,10 @@ import (
 // otherwise.
 const benchAds = 500_000
 
-// adsFile returns a file of generated ads, and their number.
-func adsFile(b *testing.B) (path string, rows int64) {
+// adsTable returns generated ads.
+func adsTable(b *testing.B) *generate.Table {
 	b.Helper()
-	rows = benchAds
+	rows := int64(benchAds)
 	if s := os.Getenv("SHARDLOAD_BENCH_ADS"); s != "" {
 		n, err := strconv.ParseInt(s, 10, 64)
 		if err != nil {
@@ -39,11 +39,28 @@ func adsFile(b *testing.B) (path string, rows int64) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	dir := b.TempDir()
-	if _, err := d.Write(b.Context(), dir, generate.Output{}); err != nil {
+	ads, err := d.Table("ads")
+	if err != nil {
 		b.Fatal(err)
 	}
-	return filepath.Join(dir, "ads.csv"), rows
+	return ads
+}
+
+// adsFile returns a file of the rows of ads.
+func adsFile(b *testing.B, ads *generate.Table) (path string) {
+	b.Helper()
+	path = filepath.Join(b.TempDir(), "ads.csv")
+	f, err := os.Create(path)
+	if err != nil {
+		b.Fatal(err)
+	}
+	if _, err := ads.Stream(b.Context(), f, generate.Output{NoChecksums: true}); err != nil {
+		b.Fatal(err)
+	}
+	if err := f.Close(); err != nil {
+		b.Fatal(err)
+	}
+	return path
 }
 
 // sortedFile returns a file of the same records in the order of their companies.
@@ -82,14 +99,15 @@ func sortedFile(b *testing.B, path string) string {
 }
 
 // BenchmarkLoad loads generated ads by each route, from a file that mixes the
-// companies and from one sorted by them, beside other ways to load the same file
-// and beside the wire limit: the same rows, encoded and cut into batches
+// companies, as they are made, and from a file sorted by the companies, beside other
+// ways to load the same file and beside the wire limit: the same rows, encoded and cut into batches
 // beforehand, over the same streams. cpu-s/Mrow is what the client's processes
 // cost. Compare what one run prints; the servers are the package's own and do not
 // wait for the disk, unless SHARDLOAD_TEST_DSN and SHARDLOAD_TEST_CITUS_DSN name
 // others.
 func BenchmarkLoad(b *testing.B) {
-	mixed, rows := adsFile(b)
+	ads := adsTable(b)
+	mixed := adsFile(b, ads)
 	for _, server := range []struct {
 		name   string
 		dsn    func(testing.TB) string
@@ -99,9 +117,9 @@ func BenchmarkLoad(b *testing.B) {
 		{"citus", pgtest.Citus, []Route{RouteCoordinator, RouteNode, RouteShard}},
 	} {
 		b.Run("server="+server.name, func(b *testing.B) {
-			s := newBenchServer(b, server.dsn(b), server.name == "citus", rows)
-			b.Run("order=mixed", func(b *testing.B) { s.arms(b, mixed, server.routes) })
-			b.Run("order=company", func(b *testing.B) { s.arms(b, sortedFile(b, mixed), server.routes) })
+			s := newBenchServer(b, server.dsn(b), server.name == "citus", ads.Rows())
+			b.Run("order=mixed", func(b *testing.B) { s.arms(b, mixed, ads, server.routes) })
+			b.Run("order=company", func(b *testing.B) { s.arms(b, sortedFile(b, mixed), nil, server.routes) })
 		})
 	}
 }
@@ -138,13 +156,17 @@ func (s *benchServer) run(b *testing.B, sql string) {
 	}
 }
 
-// arms measures all ways to load the file.
-func (s *benchServer) arms(b *testing.B, path string, routes []Route) {
+// arms measures all ways to load the file, and to load its rows as they are made,
+// unless ads is nil.
+func (s *benchServer) arms(b *testing.B, path string, ads *generate.Table, routes []Route) {
 	s.measure(b, "psql", ready(func(b *testing.B) { psqlCopy(b, s.dsn, path) }))
 	s.measure(b, "obvious", ready(func(b *testing.B) { obviousCopy(b, s.dsn, path) }))
 	s.measure(b, "timescaledb-parallel-copy", ready(func(b *testing.B) { parallelCopy(b, s.dsn, s.schema, path, s.batch) }))
 	for _, route := range routes {
-		s.measure(b, "route="+string(route), ready(func(b *testing.B) { loadFile(b, s.dsn, path, route) }))
+		s.measure(b, "route="+string(route), ready(func(b *testing.B) { loadInput(b, s.dsn, File(path), route) }))
+		if ads != nil {
+			s.measure(b, "generated="+string(route), ready(func(b *testing.B) { loadInput(b, s.dsn, Blocks("ads", ads), route) }))
+		}
 		s.measure(b, "wire-limit="+string(route), func(b *testing.B) func(*testing.B) { return wireLimit(b, s.dsn, path, route) })
 	}
 }
