@@ -17,7 +17,8 @@ const generateHelp = `generate writes the dataset of the Citus multi-tenant tuto
 for: companies.csv, campaigns.csv, ads.csv, and a manifest.json with sizes, counts
 and checksums. The same flags give the same bytes on any machine, with any number
 of goroutines. A file appears whole or not at all; after an interrupt the same
-command keeps the files that are finished, and goes on with the rest.
+command keeps the files that are finished, and goes on with the rest. Where there
+is another dataset already, nothing is written.
 
 The files are CSV as psql's \copy … with (format csv, header) reads them; with
 --format text they are what a bare \copy reads. Several machines share the work
