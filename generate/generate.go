@@ -87,6 +87,15 @@ func (c Config) validate() error {
 	return errors.Join(errs...)
 }
 
+// String says which dataset it is: two Configs of one String make the same rows.
+func (c Config) String() string {
+	text := fmt.Sprintf("%d companies, %d campaigns, %d ads, seed %d, skew %g", c.Companies, c.Campaigns, c.Ads, c.Seed, c.Skew)
+	if c.Dirty > 0 {
+		text += fmt.Sprintf(", dirty %g", c.Dirty)
+	}
+	return text
+}
+
 // A Dataset is a set of the three tables, made when asked for. It may be used by
 // several goroutines at once.
 type Dataset struct {
@@ -144,6 +153,9 @@ func tooLarge(k kind, largest int64, cfg Config) error {
 	return fmt.Errorf("%s: company 1 of %d would have %d of them, but their ids end at %d: %s",
 		k, cfg.Companies, largest, maxID, advice)
 }
+
+// Config returns what the dataset is made from.
+func (d *Dataset) Config() Config { return d.cfg }
 
 func (d *Dataset) counts() [kinds]int64 {
 	return [kinds]int64{companies: d.cfg.Companies, campaigns: d.cfg.Campaigns, ads: d.cfg.Ads}

@@ -19,6 +19,7 @@ import (
 type Input struct {
 	name string
 	path string // of a file, "" for others
+	job  string // by which a later run finds its load, "" for path or name
 	// repeats says that it can be opened again.
 	repeats bool
 	open    func(ctx context.Context, maxRecord int) (feed, error)
@@ -37,6 +38,13 @@ func csvInput(name string, open func(context.Context) (*input.Source, error)) In
 
 // Name returns what errors call the input.
 func (in Input) Name() string { return in.name }
+
+// WithJob returns the input under the name by which a later run finds its load, if
+// Config.Job names none: in place of a file's path, or the input's name.
+func (in Input) WithJob(name string) Input {
+	in.job = name
+	return in
+}
 
 // File returns the input in the file at path, decompressed by its content.
 func File(path string) Input {

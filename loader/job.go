@@ -122,8 +122,8 @@ const wholeLimit = 16 << 20
 
 // jobName returns by what name later runs find the job of in.
 func (l *Loader) jobName(in Input) (string, error) {
-	if l.cfg.Job != "" || in.path == "" {
-		return cmp.Or(l.cfg.Job, in.name), nil
+	if name := cmp.Or(l.cfg.Job, in.job); name != "" || in.path == "" {
+		return cmp.Or(name, in.name), nil
 	}
 	return filepath.Abs(in.path)
 }

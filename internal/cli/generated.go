@@ -71,7 +71,7 @@ func (g *generatedFlags) inputs(cmd *cobra.Command, table string, args []string)
 			t = t.Part(g.part.number, g.part.of)
 			name += " " + g.part.String()
 		}
-		tables = append(tables, tableInput{TableFiles: input.TableFiles{Table: t.Name(), Files: []string{name}}, Rows: t.Rows(), data: t})
+		tables = append(tables, tableInput{TableFiles: input.TableFiles{Table: t.Name(), Files: []string{name}}, Rows: t.Rows(), data: t, job: name + ": " + data.Config().String()})
 	}
 	return tables, nil
 }

@@ -33,6 +33,7 @@ type tableInput struct {
 	sums    *checksum.Table // of the rows to be stored, as the manifest has them, or nil
 
 	data *generate.Table // what is loaded as it is made, nil for files
+	job  string          // by which a later run finds the load of data
 }
 
 // inputs says which files belong to which table: a directory's files to the

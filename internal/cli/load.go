@@ -22,7 +22,8 @@ named with --table, and so are its files; - is standard input. Files may be
 compressed (gzip, zstd, bzip2), whatever their names.
 
 With --generate the dataset is loaded as it is made, without files. Several machines
-share the work with --part 1/10, --part 2/10 and so on.
+share the work with --part 1/10, --part 2/10 and so on. The same flags, run again, go
+on with the same load.
 
 The first record may name the columns, in any order; without such a header the
 table's own order holds.
@@ -297,7 +298,7 @@ func loadProgress(p loader.Progress, earlier, total, rows int64) snapshot {
 // input returns what a file of t is: an argument of load, or rows that are made.
 func (a *app) input(t tableInput, file string) loader.Input {
 	if t.data != nil {
-		return loader.Blocks(file, t.data)
+		return loader.Blocks(file, t.data).WithJob(t.job)
 	}
 	if file == "-" {
 		return loader.Reader(file, a.Stdin)
