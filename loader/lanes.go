@@ -34,6 +34,9 @@ type lane struct {
 	direct   bool // its rows do not pass under the table's lock on the coordinator
 }
 
+// idle reports whether the lane has no batch that is sealed or in flight.
+func (ln *lane) idle() bool { return !ln.inFlight && len(ln.sealed) == 0 }
+
 // A queue is what waits for the streams of one node.
 type queue struct {
 	ready []int // lanes with a sealed batch and none in flight
@@ -269,15 +272,23 @@ func (l *lanes) extend(b *buffer, n int) {
 }
 
 // sealFullest seals the largest open batch of a node that has not enough to do,
-// and reports whether there was one.
+// and reports whether there was one. Batches of one lane follow each other: a node of
+// which one lane has them all can do with those of others.
 func (l *lanes) sealFullest() bool {
 	if l.whole {
 		return false
 	}
+	busy := make([]int, len(l.queues)) // lanes with batches
+	for i := range l.lanes {
+		if !l.lanes[i].idle() {
+			busy[l.lanes[i].node]++
+		}
+	}
 	fullest, size := -1, int64(-1)
 	for i := range l.lanes {
-		b := l.lanes[i].open
-		if b != nil && b.rows > 0 && b.bytes > size && l.queues[l.lanes[i].node].load < l.streams {
+		ln := &l.lanes[i]
+		wanted := l.queues[ln.node].load < l.streams || ln.idle() && busy[ln.node] < l.streams
+		if b := ln.open; b != nil && b.rows > 0 && b.bytes > size && wanted {
 			fullest, size = i, b.bytes
 		}
 	}

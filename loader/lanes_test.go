@@ -136,6 +136,59 @@ func TestLanesWait(t *testing.T) {
 	}
 }
 
+// TestHotLane holds that a lane which gets nearly all rows, and of which a batch is in
+// flight, does not keep the other streams from the rows of other lanes.
+func TestHotLane(t *testing.T) {
+	l := newLanes(8, 4<<20, 256<<10, 1, 2)
+	l.begin()
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	defer l.watch(ctx)()
+	row := make([]byte, 1000)
+	added := make(chan error, 1)
+	go func() {
+		for i := range 100_000 {
+			lane := 0
+			if i%20 == 19 {
+				lane = 1 + i/20%7
+			}
+			if err := l.add(ctx, lane, formatCSV, row, origin{line: int64(i)}, 0); err != nil {
+				added <- err
+				return
+			}
+		}
+		l.end()
+		added <- nil
+	}()
+	var hot *batch
+	others := 0
+	for { // the stream that has a batch of the hot lane does not come back
+		b, err := l.next(ctx, 0)
+		if err != nil {
+			t.Fatalf("%d batches of other lanes; the other stream gets no more: %v", others, err)
+		}
+		if b.lane == 0 {
+			hot = b
+			continue
+		}
+		l.done(b)
+		if others++; others == 10 {
+			break
+		}
+	}
+	if hot == nil {
+		t.Error("no batch of the hot lane")
+	} else {
+		l.done(hot)
+	}
+	if err := drain(ctx, l, 2, func(*batch) {}); err != nil {
+		t.Error(err)
+	}
+	if err := <-added; err != nil {
+		t.Error(err)
+	}
+}
+
 // TestLanesTooSmall holds that a row that cannot fit is an error, not a wait for
 // ever.
 func TestLanesTooSmall(t *testing.T) {
