@@ -63,6 +63,11 @@ func (f *fence) lock(ctx context.Context) (err error) {
 			return fmt.Errorf("lock %s: %w", f.l.table.SQL(), err)
 		}
 	}
+	if f.conn.PgConn().TxStatus() != 'I' { // of an attempt that failed
+		if err := exec(ctx, f.conn.PgConn(), "ROLLBACK"); err != nil {
+			return fmt.Errorf("lock %s: %w", f.l.table.SQL(), err)
+		}
+	}
 	err = exec(ctx, f.conn.PgConn(), f.l.session.begin()+strings.Join(append([]string{f.l.lockSQL(f.l.table.SQL())}, f.others...), "; "))
 	if pgErr, ok := errors.AsType[*pgconn.PgError](err); ok && pgErr.Code == undefinedTable {
 		return f.changed("it is gone")
@@ -196,7 +201,7 @@ func (f *fence) unlock(ctx context.Context) error {
 // stored, as the marks say, and ends the job. The fence is open afterwards.
 func (f *fence) finish(ctx context.Context, ld *load) error {
 	return f.l.persist(ctx, func() error {
-		if f.conn.IsClosed() {
+		if f.conn.IsClosed() || f.conn.PgConn().TxStatus() != 'T' {
 			// The answer to its COMMIT may be all that is missing.
 			if done, err := ld.isComplete(ctx); err != nil || done {
 				return err

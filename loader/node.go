@@ -30,7 +30,8 @@ type node struct {
 
 	mu   sync.Mutex
 	idle []*pgconn.PgConn
-	live int // connections that streams have
+	live int  // connections that streams have
+	full bool // it has had no more of them
 }
 
 // A where is where a node is: another server takes its place when it fails over.
@@ -64,6 +65,7 @@ func (n *node) acquire(ctx context.Context, log *slog.Logger) (*pgconn.PgConn, e
 	}
 	conn, err := n.connect(ctx)
 	if pgErr, ok := errors.AsType[*pgconn.PgError](err); ok && pgErr.Code == "53300" && n.live > 0 {
+		n.full = true
 		log.Warn("a server has no more connections; going on with fewer streams", "server", n.name(), "streams", n.live)
 		return nil, nil
 	}
@@ -74,12 +76,13 @@ func (n *node) acquire(ctx context.Context, log *slog.Logger) (*pgconn.PgConn, e
 	return conn, nil
 }
 
-// release takes a stream's connection back for the next load.
+// release takes a stream's connection back for the next load, unless others wait for
+// one: the coordinator needs one itself to end the job.
 func (n *node) release(conn *pgconn.PgConn) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.live--
-	if !conn.IsClosed() && conn.TxStatus() == 'I' {
+	if !conn.IsClosed() && conn.TxStatus() == 'I' && !n.full {
 		n.idle = append(n.idle, conn)
 		return
 	}
