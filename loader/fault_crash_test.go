@@ -2,11 +2,14 @@ package loader_test
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/jackc/pgx/v5"
 
 	"shardload/internal/pgtest"
 	"shardload/loader"
@@ -73,4 +76,64 @@ func checkpoint(t *testing.T, dsn string) {
 	if strings.Contains(t.Name(), "/citus/") {
 		onWorkers(t, conn, "CHECKPOINT")
 	}
+}
+
+// TestUnloggedAfterCrash holds that a crash, which empties unlogged tables, does not
+// leave marks of rows that are gone.
+func TestUnloggedAfterCrash(t *testing.T) {
+	pgtest.Each(t, func(t *testing.T, dsn string) {
+		conn := pgtest.Connect(t, dsn)
+		exec(t, conn, strings.Replace(flowing, "CREATE TABLE", "CREATE UNLOGGED TABLE", 1))
+		distribute(t, conn, "flowing", "tenant")
+		path, rows := flowFile(t, 3000)
+		cfg := pieces(t, dsn)
+		if _, err := run(t, cfg, loader.File(path), 10); !errors.Is(err, context.Canceled) {
+			t.Fatal(err)
+		}
+		checkpoint(t, dsn)
+		crashed := dsn
+		if strings.HasSuffix(t.Name(), "/citus") {
+			crashed = workers(t, conn)[0].at(t, dsn)
+		}
+		crashAndRecover(t, crashed)
+		conn = pgtest.Connect(t, dsn)
+		_, err := run(t, cfg, loader.File(path), 0)
+		if _, refused := errors.AsType[*loader.JobError](err); refused && strings.Contains(err.Error(), emptied) {
+			if err := loader.Truncate(context.Background(), parse(t, dsn), "flowing"); err != nil {
+				t.Fatal(err)
+			}
+			_, err = run(t, cfg, loader.File(path), 0)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		sameRows(t, conn, "flowing", rows)
+	})
+}
+
+// crashAndRecover makes the server crash and waits until it is back.
+func crashAndRecover(t *testing.T, dsn string) {
+	t.Helper()
+	held, err := pgx.Connect(context.Background(), dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer held.Close(context.Background())
+	crash(t, dsn)
+	deadline := time.Now().Add(time.Minute)
+	for held.Ping(context.Background()) == nil || tryConnect(dsn) != nil {
+		if time.Sleep(20 * time.Millisecond); time.Now().After(deadline) {
+			t.Fatal("the server is not back after a minute")
+		}
+	}
+}
+
+func tryConnect(dsn string) error {
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	conn, err := pgx.Connect(ctx, dsn)
+	if err != nil {
+		return err
+	}
+	return conn.Close(ctx)
 }
