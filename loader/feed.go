@@ -50,8 +50,13 @@ type csvFeed struct {
 	keepOpen bool
 }
 
+// chunkSize is the usual length of a chunk in bytes. Tests change it.
+var chunkSize = pgcsv.ChunkSize
+
 func newCSVFeed(src *input.Source, maxRecord int) *csvFeed {
-	return &csvFeed{src: src, chunker: pgcsv.NewChunker(src, maxRecord), maxRecord: maxRecord, place: ledger.Place{Line: 1}}
+	f := &csvFeed{src: src, chunker: pgcsv.NewChunker(src, maxRecord), maxRecord: maxRecord, place: ledger.Place{Line: 1}}
+	f.chunker.SetSize(chunkSize)
+	return f
 }
 
 func (f *csvFeed) header() []string { return nil }
@@ -121,6 +126,7 @@ func (f *csvFeed) skipTo(ctx context.Context, number int64, place ledger.Place) 
 			return err
 		}
 		f.chunker = pgcsv.NewChunkerAt(f.src, f.maxRecord, f.chunker.EOL())
+		f.chunker.SetSize(chunkSize)
 		f.number, f.place = number, place
 		return nil
 	}

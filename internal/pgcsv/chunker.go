@@ -51,6 +51,10 @@ func newChunker(r io.Reader, size, maxRecord int) *Chunker {
 	return &Chunker{r: r, size: size, maxRecord: maxRecord}
 }
 
+// SetSize changes the usual length of chunks, for tests of what depends on where an
+// input is cut.
+func (c *Chunker) SetSize(size int) { c.size = size }
+
 // EOL returns how records end, EOLUnknown before the first Next.
 func (c *Chunker) EOL() EOL { return c.eol }
 
