@@ -145,3 +145,19 @@ func TestNodeFailsOver(t *testing.T) {
 	}
 	sameRows(t, conn, "flowing", r.flow.rows)
 }
+
+// TestMarksAreReadAgain holds that a load which cannot read the marks at its end, as the
+// coordinator has lost a node, reads them once more.
+func TestMarksAreReadAgain(t *testing.T) {
+	dsn, conn := flowTable(t)
+	r := through(t, dsn, conn, workers(t, conn)[0])
+	path, rows := flowFile(t, 4000)
+	var said strings.Builder
+	cfg := pieces(t, dsn)
+	cfg.Route, cfg.Log = loader.RouteShard, logTo(&said)
+	r.trap.Store(new("worker_hash(key)"))
+	if _, err := open(t, cfg).Load(t.Context(), loader.File(path)); err != nil || !r.trapped.Load() {
+		t.Fatalf("trapped %v, error %v; the load said:\n%s", r.trapped.Load(), err, said.String())
+	}
+	sameRows(t, conn, "flowing", rows)
+}
