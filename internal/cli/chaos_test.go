@@ -3,7 +3,11 @@ package cli_test
 import (
 	"bytes"
 	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
+	"io/fs"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -21,7 +25,7 @@ import (
 
 // TestKilled kills the command at random moments with SIGKILL, and runs it again
 // until it is done: every record is stored, once, on every route, with shards that
-// move meanwhile. SHARDLOAD_TEST_KILLS is how many kills each route is tried with;
+// move meanwhile, and each bad one is kept aside once. SHARDLOAD_TEST_KILLS is how many kills each route is tried with;
 // 3 without it.
 //
 //	SHARDLOAD_TEST_KILLS=50 go test -timeout 30m -run TestKilled -v ./internal/cli
@@ -48,7 +52,7 @@ func TestKilled(t *testing.T) {
 			go func() { moved <- moveShards(moving, dsn) }()
 			defer func() { stop(); t.Logf("%d shards were moved", <-moved) }()
 		}
-		for _, way := range ways {
+		for _, way := range append(ways, "rejects") {
 			t.Run(way, func(t *testing.T) { survive(t, dsn, way, kills) })
 		}
 	})
@@ -57,13 +61,25 @@ func TestKilled(t *testing.T) {
 // killedRecords is how many records the input has for each kill.
 const killedRecords = 30_000
 
-// survive loads by that route, or by one after the other, with that many kills.
+// survive loads by that route, or by one after the other, with that many kills. With
+// rejects one of a thousand records is bad.
 func survive(t *testing.T, dsn, route string, kills int) {
 	path := filepath.Join(t.TempDir(), "events.csv")
 	records := killedRecords * kills
 	var in bytes.Buffer
 	in.WriteString("id,tenant,what\n")
+	args, status, bad := []string{}, 0, map[string]bool{}
+	dir := t.TempDir()
+	if route == "rejects" {
+		args, status = []string{"--max-errors", "1%", "--rejects", dir}, 3
+	}
 	for i := range records {
+		if status == 3 && i%1000 == 7 {
+			record := fmt.Sprintf("no %d,%d,what", i, i%89)
+			bad[record] = true
+			in.WriteString(record + "\n")
+			continue
+		}
 		fmt.Fprintf(&in, "%d,%d,\"%s\"\n", i, i%89, strings.Repeat("what, \n", 10+i%10))
 	}
 	if err := os.WriteFile(path, in.Bytes(), 0o600); err != nil {
@@ -76,10 +92,13 @@ func survive(t *testing.T, dsn, route string, kills int) {
 			t.Fatalf("not done after %d runs, %d of them killed", runs, killed)
 		}
 		by := route
-		if by == "any" {
+		switch {
+		case by == "rejects" && strings.Contains(t.Name(), "/postgres/"):
+			by = "auto"
+		case by == "rejects" || by == "any":
 			by = routes[runs%3]
 		}
-		cmd := command(dsn, "load", "--table", "events", "--route", by, "--batch", "20kB", "--memory", "8MiB", "--no-analyze", path)
+		cmd := command(dsn, append([]string{"load", "--table", "events", "--route", by, "--batch", "20kB", "--memory", "8MiB", "--no-analyze", path}, args...)...)
 		var stderr bytes.Buffer
 		cmd.Stderr = &stderr
 		if err := cmd.Start(); err != nil {
@@ -94,7 +113,7 @@ func survive(t *testing.T, dsn, route string, kills int) {
 		}
 		select {
 		case err := <-ended:
-			if err != nil {
+			if cmd.ProcessState.ExitCode() != status {
 				t.Fatalf("run %d: %v\n%s", runs, err, stderr.String())
 			}
 			done = true
@@ -113,11 +132,17 @@ func survive(t *testing.T, dsn, route string, kills int) {
 	t.Logf("%d records, %d runs, %d killed", records, runs, killed)
 	conn := pgtest.Connect(t, dsn)
 	const digest = "SELECT count(*), count(DISTINCT id), sum(hashtextextended(concat_ws('|', id, tenant, what), 0)) FROM "
-	want := row(t, conn, digest+fmt.Sprintf("(SELECT i AS id, i %% 89 AS tenant, repeat(E'what, \\n', 10 + i %% 10) AS what FROM generate_series(0, %d) AS i) AS e", records-1))
+	want := row(t, conn, digest+fmt.Sprintf("(SELECT i AS id, i %% 89 AS tenant, repeat(E'what, \\n', 10 + i %% 10) AS what FROM generate_series(0, %d) AS i WHERE %d <> 3 OR i %% 1000 <> 7) AS e", records-1, status))
 	if diff := cmp.Diff(want, row(t, conn, digest+"events")); diff != "" {
 		t.Errorf("count, different, sum (-want +got):\n%s", diff)
 	}
-	again, err := command(dsn, "load", "--table", "events", path).CombinedOutput()
+	if got := keptAside(t, dir); !maps.Equal(got, bad) {
+		t.Errorf("records kept aside (-want +got):\n%s", cmp.Diff(bad, got))
+	}
+	again, err := command(dsn, append([]string{"load", "--table", "events", path}, args...)...).CombinedOutput()
+	if ended, ok := errors.AsType[*exec.ExitError](err); ok && ended.ExitCode() == status {
+		err = nil
+	}
 	if err != nil || !strings.Contains(string(again), "nothing to do") {
 		t.Errorf("once more: %v\n%s", err, again)
 	}
@@ -125,6 +150,35 @@ func survive(t *testing.T, dsn, route string, kills int) {
 		t.Errorf("after once more (-want +got):\n%s", diff)
 	}
 	runSQL(t, conn, "TRUNCATE events")
+}
+
+// keptAside returns the rejected records that are kept in dir, each of which must be
+// there once, and in the file that can be loaded, too.
+func keptAside(t *testing.T, dir string) map[string]bool {
+	t.Helper()
+	kept := map[string]bool{}
+	list, err := os.ReadFile(filepath.Join(dir, "events.rejects.jsonl"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return kept
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range bytes.Lines(list) {
+		var r struct{ Record string }
+		if err := json.Unmarshal(line, &r); err != nil {
+			t.Fatal(err)
+		}
+		if kept[r.Record] {
+			t.Errorf("%q was rejected twice", r.Record)
+		}
+		kept[r.Record] = true
+	}
+	loadable, err := os.ReadFile(filepath.Join(dir, "events.rejects.csv"))
+	if err != nil || bytes.Count(loadable, []byte("\n")) != 1+len(kept) {
+		t.Errorf("events.rejects.csv has %d lines, want a header and %d records; %v", bytes.Count(loadable, []byte("\n")), len(kept), err)
+	}
+	return kept
 }
 
 // command returns the command with these arguments, as a process.
