@@ -2,12 +2,14 @@ package loader_test
 
 import (
 	"context"
+	"errors"
 	"io"
 	"os"
 	"runtime"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"shardload/internal/pgtest"
 	"shardload/loader"
@@ -110,4 +112,65 @@ func (endlessLine) Read(p []byte) (int, error) {
 		p[i] = 'x'
 	}
 	return len(p), nil
+}
+
+// TestBadRecordsAlone holds that an input of bad records alone, all of which are allowed,
+// is kept aside in bounded memory, and that one of which few are allowed is given up
+// early. The long form is of a million records, and of fewer where the server refuses
+// each by itself, which takes it half a millisecond.
+func TestBadRecordsAlone(t *testing.T) {
+	dsn := pgtest.Plain(t)
+	conn := pgtest.Connect(t, dsn)
+	exec(t, conn, tested)
+	for _, tt := range []struct {
+		name, record string
+		records      int
+	}{
+		{"no record", "x,1,a\n", sized(20_000, 1_000_000)},
+		{"wrong type", "x,1,a,1,\n", sized(4000, 100_000)},
+		{"wrong key", "1,x,a,1,\n", sized(4000, 100_000)},
+		{"refused", "1,1,a,13,\n", sized(4000, 100_000)},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			path := writeInput(t, []byte("id,tenant,name,n,at\n"+strings.Repeat(tt.record, tt.records)))
+			cfg := loader.Config{Conn: parse(t, dsn), Table: "tested", Memory: 16 << 20, MaxRecord: 1 << 20, MaxErrors: loader.ErrorLimit{Records: 10}, RejectsDir: t.TempDir()}
+			res, err := open(t, cfg).Load(context.Background(), loader.File(path))
+			if many, ok := errors.AsType[*loader.TooManyError](err); !ok || many.Rejected > 20 || res.Bytes > 8<<20 {
+				t.Errorf("10 allowed: %d bytes read, error %v", res.Bytes, err)
+			}
+			cfg.MaxErrors = loader.ErrorLimit{Percent: 100}
+			began := time.Now()
+			peak := peakHeap(func() { res, err = open(t, cfg).Load(context.Background(), loader.File(path)) })
+			t.Logf("%d rejected in %s with %d MiB", res.Rejected, time.Since(began).Round(time.Millisecond), peak>>20)
+			if err != nil || res.Rejected != int64(tt.records) || res.Rows != 0 {
+				t.Errorf("all allowed: %d rejected, %d rows, error %v", res.Rejected, res.Rows, err)
+			}
+			// The reasons of a chunk's 170,000 records at worst, for each decoder, and 16 bytes
+			// for each rejected record when the file to mend is written.
+			if peak > 250<<20 {
+				t.Errorf("%d MiB were in use", peak>>20)
+			}
+		})
+	}
+}
+
+// peakHeap returns how much memory objects took at most, those that are garbage
+// included, while fn ran.
+func peakHeap(fn func()) (most uint64) {
+	runtime.GC()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		fn()
+	}()
+	for {
+		var now runtime.MemStats
+		runtime.ReadMemStats(&now)
+		most = max(most, now.HeapAlloc)
+		select {
+		case <-done:
+			return most
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
 }

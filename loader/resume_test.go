@@ -20,7 +20,7 @@ import (
 )
 
 // long reports whether the tests are to try everything, and often:
-// SHARDLOAD_TEST_CHAOS=1 go test -timeout 30m ./loader -run 'Resume|Runs|Fault|Crash|Model'
+// SHARDLOAD_TEST_CHAOS=1 go test -timeout 30m ./loader -run 'Resume|Runs|Fault|Crash|Stop|Model|Reject|Alone'
 func long() bool { return os.Getenv("SHARDLOAD_TEST_CHAOS") != "" }
 
 // sized returns a size for the normal tests, or that for the long ones.
