@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -164,7 +165,8 @@ func (k *keeper) count(c cause, line int64) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	key := [3]string{c.sqlState, c.column}
-	if len(c.sqlState) > 2 && c.sqlState[:2] == "23" {
+	// Of a shard's constraint the coordinator says XX000.
+	if strings.HasPrefix(c.sqlState, "23") || c.sqlState == "XX000" && strings.Contains(c.reason, " violates ") {
 		key[2] = c.reason // it names the constraint, and no value
 	}
 	r := k.reasons[key]

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -184,10 +185,28 @@ func TestRejects(t *testing.T) {
 					t.Errorf("rows (-want +got):\n%s", diff)
 				}
 				checkRejects(t, res.Rejects, bad, in)
+				checkReasons(t, res.Reasons)
 				mend(t, dsn, conn, filepath.Join(dir, "tested.rejects.csv"), bad)
 			})
 		}
 	})
+}
+
+// checkReasons holds that the summary tells violated constraints apart, even where the
+// coordinator calls them all by one code.
+func checkReasons(t *testing.T, reasons []loader.Reason) {
+	t.Helper()
+	named := map[string]bool{}
+	for _, r := range reasons {
+		if _, constraint, ok := strings.Cut(r.Example, " violates "); ok {
+			named[constraint] = true
+		}
+	}
+	for _, want := range []string{"not-null constraint", "check constraint \"tested_n_check", "unique constraint \"tested_pkey"} {
+		if !slices.ContainsFunc(slices.Collect(maps.Keys(named)), func(s string) bool { return strings.HasPrefix(s, want) }) {
+			t.Errorf("no %s among the reasons %v", want, reasons)
+		}
+	}
 }
 
 // mend mends the rejected records and loads them.
