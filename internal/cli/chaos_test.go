@@ -61,6 +61,14 @@ func TestKilled(t *testing.T) {
 // killedRecords is how many records the input has for each kill.
 const killedRecords = 30_000
 
+const (
+	// shortLife is how long a run that is killed lives at most, or longer if it is too
+	// short to store anything.
+	shortLife = 500 * time.Millisecond
+	// endPatience is how long the last run may take.
+	endPatience = 5 * time.Minute
+)
+
 // survive loads by that route, or by one after the other, with that many kills. With
 // rejects one of a thousand records is bad.
 func survive(t *testing.T, dsn, route string, kills int) {
@@ -87,6 +95,9 @@ func survive(t *testing.T, dsn, route string, kills int) {
 	}
 	routes := []string{"shard", "node", "coordinator"}
 	killed, runs := 0, 0
+	conn := pgtest.Connect(t, dsn)
+	runSQL(t, conn, "TRUNCATE events")
+	fruitful, longest, stored := 0, shortLife, ""
 	for done := false; !done; runs++ {
 		if runs > 20*kills {
 			t.Fatalf("not done after %d runs, %d of them killed", runs, killed)
@@ -107,9 +118,9 @@ func survive(t *testing.T, dsn, route string, kills int) {
 		ended := make(chan error, 1)
 		go func() { ended <- cmd.Wait() }()
 		var alarm <-chan time.Time
-		patience := time.After(time.Minute)
+		patience := time.After(endPatience)
 		if killed < kills {
-			alarm = time.After(time.Duration(50+rand.IntN(500)) * time.Millisecond)
+			alarm = time.After(shortLife/10 + rand.N(longest))
 		}
 		select {
 		case err := <-ended:
@@ -120,17 +131,22 @@ func survive(t *testing.T, dsn, route string, kills int) {
 		case <-patience:
 			_ = cmd.Process.Kill()
 			<-ended
-			t.Fatalf("run %d does not end within a minute:\n%s", runs, stderr.String())
+			t.Fatalf("run %d does not end within %s:\n%s", runs, endPatience, stderr.String())
 		case <-alarm:
 			if err := cmd.Process.Kill(); err != nil {
 				t.Fatal(err)
 			}
 			<-ended
 			killed++
+			if now := row(t, conn, "SELECT count(*) FROM events"); now != stored {
+				stored, longest = now, shortLife
+				fruitful++
+			} else {
+				longest = min(2*longest, 16*shortLife) // it was killed before it had begun
+			}
 		}
 	}
-	t.Logf("%d records, %d runs, %d killed", records, runs, killed)
-	conn := pgtest.Connect(t, dsn)
+	t.Logf("%d records, %d runs, %d killed, %d of them when they had stored rows", records, runs, killed, fruitful)
 	const digest = "SELECT count(*), count(DISTINCT id), sum(hashtextextended(concat_ws('|', id, tenant, what), 0)) FROM "
 	want := row(t, conn, digest+fmt.Sprintf("(SELECT i AS id, i %% 89 AS tenant, repeat(E'what, \\n', 10 + i %% 10) AS what FROM generate_series(0, %d) AS i WHERE %d <> 3 OR i %% 1000 <> 7) AS e", records-1, status))
 	if diff := cmp.Diff(want, row(t, conn, digest+"events")); diff != "" {
