@@ -18,7 +18,8 @@ import (
 //
 //	SHARDLOAD_BENCH_ADS=2000000 go test ./loader -run '^$' -bench Overhead/route=shard -benchtime 10x
 func BenchmarkOverhead(b *testing.B) {
-	path, rows := adsFile(b)
+	ads := adsTable(b)
+	path, rows := adsFile(b, ads), ads.Rows()
 	for _, server := range []struct {
 		route Route
 		dsn   func(testing.TB) string
