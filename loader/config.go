@@ -77,9 +77,18 @@ type Config struct {
 	// all of it.
 	Stage Stage
 
+	// SendCSV sends all rows as the CSV that they are, for whoever measures what the
+	// binary format gains.
+	SendCSV bool
+
 	// Observe, if not nil, is told of each batch that is stored. It is called from
 	// several goroutines at once, and holds up the stream that calls it.
 	Observe func(StoredBatch)
+
+	// Retried, if not nil, is told of each batch that is to be sent again, and of the
+	// server, host:port, that failed or no longer has the shard. It is called as
+	// Observe is.
+	Retried func(node string)
 
 	// Job is the name by which a later run finds this load, to go on with it or to
 	// see that it is complete. "" means the input's: a file's path.

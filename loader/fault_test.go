@@ -122,6 +122,8 @@ func TestFaults(t *testing.T) {
 		cfg.RetryFor = time.Minute
 		cfg.Log = slog.New(slog.NewTextHandler(&said, nil))
 		cfg.Observe = func(loader.StoredBatch) { bad.broken.Store(true) }
+		var retried atomic.Int64
+		cfg.Retried = func(string) { retried.Add(1) }
 		l := open(t, cfg)
 		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 		defer cancel()
@@ -132,6 +134,9 @@ func TestFaults(t *testing.T) {
 		bad.broken.Store(false)
 		if bad.cuts.Load() < 4 || bad.commits.Load() == 0 {
 			t.Errorf("only %d connections were cut, %d at a COMMIT", bad.cuts.Load(), bad.commits.Load())
+		}
+		if retried.Load() == 0 {
+			t.Error("no batch is said to have been sent again")
 		}
 		sameRows(t, pgtest.Connect(t, dsn), "flowing", rows)
 	})

@@ -21,8 +21,8 @@ import (
 type layout struct {
 	table   *catalog.Table
 	columns []*catalog.Column // one for each field
-	// encoders has one for each field. It is nil if a column has no binary
-	// encoding: all rows are then sent as CSV.
+	// encoders has one for each field. It is nil if a column has no binary encoding,
+	// or nobody wants one: all rows are then sent as CSV.
 	encoders []pgcopy.Encoder
 	router   router
 	// sortBy has the fields of the primary key's first columns that make up a sort
@@ -179,8 +179,12 @@ func (lay *layout) shares() string {
 	return "key (" + strings.Join(by, ", ") + ")"
 }
 
-// encoders returns the encoder of each column, or nil if one has none.
+// encoders returns the encoder of each column, or nil if one has none, or all rows
+// are to be sent as CSV.
 func (l *Loader) encoders(columns []*catalog.Column) []pgcopy.Encoder {
+	if l.cfg.SendCSV {
+		return nil
+	}
 	options := pgcopy.Options{UTF8: l.utf8(), ArrayNulls: l.session.arrayNulls == "on"}
 	encoders := make([]pgcopy.Encoder, len(columns))
 	for i, c := range columns {

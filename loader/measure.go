@@ -27,11 +27,12 @@ const (
 
 // A StoredBatch is what Config.Observe is told of a batch.
 type StoredBatch struct {
-	Node    string // the server that took it, host:port
-	Rows    int64
-	Bytes   int64         // of its rows as they were sent
-	Started time.Time     // before BEGIN was sent
-	Elapsed time.Duration // until COMMIT was answered
+	Node     string // the server that took it, host:port
+	Rows     int64
+	Rejected int64         // records that were kept aside
+	Bytes    int64         // of its rows as they were sent, line breaks of CSV apart
+	Started  time.Time     // before BEGIN was sent
+	Elapsed  time.Duration // until COMMIT was answered
 }
 
 // errNotHeld says that StageStore cannot hold the input.
@@ -51,8 +52,16 @@ func (s *stream) discard(ctx context.Context) error {
 // observe tells the Config's observer of a batch that is stored.
 func (s *stream) observe(b *batch, started time.Time) {
 	if s.load.observer != nil {
-		s.load.observer(StoredBatch{Node: s.node.where(), Rows: b.stored(), Bytes: b.bytes, Started: started, Elapsed: time.Since(started)})
+		s.load.observer(StoredBatch{Node: s.node.where(), Rows: b.stored(), Rejected: b.rejects(), Bytes: b.bytes, Started: started, Elapsed: time.Since(started)})
 	}
+}
+
+// again gives b back to its lane, from which it is sent once more, and tells so.
+func (s *stream) again(b *batch) {
+	if retried := s.load.l.cfg.Retried; retried != nil && b.rows > 0 {
+		retried(s.node.where())
+	}
+	s.load.lanes.again(b)
 }
 
 // where returns the node's address: the cluster's name for it where it has one.

@@ -25,17 +25,22 @@ func TestStages(t *testing.T) {
 		}
 		for _, tc := range []struct {
 			stage loader.Stage
+			csv   bool
 			rows  int64
-		}{{loader.StageAll, 20_000}, {loader.StageDecode, 0}, {loader.StageStore, 20_000}} {
+		}{{loader.StageAll, false, 20_000}, {loader.StageAll, true, 20_000}, {loader.StageDecode, false, 0}, {loader.StageStore, false, 20_000}} {
 			exec(t, conn, "TRUNCATE events")
 			rec := &recorder{}
-			l := open(t, loader.Config{Conn: parse(t, dsn), Table: "events", Batch: 64 << 10, Stage: tc.stage, Observe: rec.add})
+			l := open(t, loader.Config{Conn: parse(t, dsn), Table: "events", Batch: 64 << 10, Stage: tc.stage, SendCSV: tc.csv, Observe: rec.add})
 			slow := &lastRead{Reader: strings.NewReader(in.String())}
 			if _, err := l.Load(context.Background(), loader.Reader("events.csv", slow)); err != nil {
 				t.Fatalf("stage %q: %v", tc.stage, err)
 			}
 			if rec.rows != tc.rows {
 				t.Errorf("stage %q: the observer heard of %d rows, want %d", tc.stage, rec.rows, tc.rows)
+			}
+			text := int64(in.Len() - 20_000) // without its line breaks
+			if got := rec.bytes == text; tc.rows > 0 && got != tc.csv {
+				t.Errorf("stage %q, CSV %t: %d bytes were sent, and the input has %d", tc.stage, tc.csv, rec.bytes, text)
 			}
 			if tc.stage == loader.StageStore && rec.first.Before(slow.at) {
 				t.Error("a batch was stored before the input was read")
@@ -63,13 +68,18 @@ func TestStageStoreNeedsMemory(t *testing.T) {
 type recorder struct {
 	mu    sync.Mutex
 	rows  int64
+	bytes int64
 	first time.Time
+
+	rejected int64
 }
 
 func (r *recorder) add(b loader.StoredBatch) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.rows += b.Rows
+	r.bytes += b.Bytes
+	r.rejected += b.Rejected
 	if r.first.IsZero() || b.Started.Before(r.first) {
 		r.first = b.Started
 	}

@@ -167,6 +167,8 @@ func TestRejects(t *testing.T) {
 				dir := t.TempDir()
 				cfg := loader.Config{Conn: parse(t, dsn), Table: "tested", Route: route, MaxErrors: loader.ErrorLimit{Percent: 20}, RejectsDir: dir, Batch: 8 << 10}
 				cfg.NoResume = how == "no progress"
+				rec := &recorder{}
+				cfg.Observe = rec.add
 				input := loader.File(writeInput(t, in))
 				if how == "stream" {
 					input = loader.Reader("in.csv", bytes.NewReader(in))
@@ -180,6 +182,9 @@ func TestRejects(t *testing.T) {
 				}
 				if res.Rejected != int64(len(bad)) || res.Rows != int64(len(good)) || res.Rejects != filepath.Join(dir, "tested.rejects.jsonl") {
 					t.Errorf("Result %+v, want %d and %d rejected", res, len(good), len(bad))
+				}
+				if rec.rows != res.Rows || rec.rejected != res.Rejected {
+					t.Errorf("the observer heard of %d rows and %d rejected", rec.rows, rec.rejected)
 				}
 				if diff := gocmp.Diff(good, goodKeys(t, conn)); diff != "" {
 					t.Errorf("rows (-want +got):\n%s", diff)

@@ -86,7 +86,7 @@ func (s *stream) carry(ctx context.Context, b *batch) error {
 		if err := s.load.dispatch.remap(ctx, b); err != nil {
 			return err
 		}
-		s.load.lanes.again(b)
+		s.again(b)
 		return nil
 	case ctx.Err() == nil && transient(err) && !s.doubtful(err):
 		return s.later(ctx, b, err)
@@ -123,7 +123,7 @@ func (s *stream) later(ctx context.Context, b *batch, err error) error {
 		s.node.drop(s.conn)
 		s.conn = nil
 	}
-	s.load.lanes.again(b)
+	s.again(b)
 	if err := s.node.patience.wait(ctx, s.load.log, err); err != nil {
 		return err
 	}

@@ -203,7 +203,7 @@ type openTable struct {
 func openTables(ctx context.Context, cfg loader.Config, inputs []tableInput, watch *watcher) ([]openTable, error) {
 	var tables []openTable
 	for _, in := range inputs {
-		cfg.Table, cfg.Observe = in.Table, watch.observer(in.Table)
+		cfg.Table, cfg.Observe, cfg.Retried = in.Table, watch.observer(in.Table), watch.retried(in.Table)
 		l, err := loader.Open(ctx, cfg)
 		if err == nil {
 			tables = append(tables, openTable{in, l})

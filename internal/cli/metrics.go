@@ -28,12 +28,21 @@ func (a *app) serveMetrics(addr string) (*watcher, error) {
 	return &watcher{server}, nil
 }
 
-// observer returns what loads into that table are to report to.
+// observer returns what is to be told of the batches that loads into that table
+// store.
 func (w *watcher) observer(table string) func(loader.StoredBatch) {
 	if w == nil {
 		return nil
 	}
 	return w.server.Observer(table)
+}
+
+// retried returns what is to be told of the batches that such loads send again.
+func (w *watcher) retried(table string) func(node string) {
+	if w == nil {
+		return nil
+	}
+	return w.server.Retried(table)
 }
 
 // progress makes known how far l has read.

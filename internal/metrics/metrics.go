@@ -21,9 +21,9 @@ type Server struct {
 	http     *http.Server
 	done     chan struct{}
 
-	rows, bytes, batches *prometheus.CounterVec
-	seconds              *prometheus.HistogramVec
-	registry             *prometheus.Registry
+	rows, rejects, bytes, batches, retries *prometheus.CounterVec
+	seconds                                *prometheus.HistogramVec
+	registry                               *prometheus.Registry
 }
 
 // buckets are the upper bounds of a batch's latency in seconds.
@@ -49,10 +49,12 @@ func Listen(addr string) (*Server, error) {
 	}
 	s.rows = counter("rows_stored_total", "Rows that the server has stored.")
 	s.bytes = counter("bytes_sent_total", "Bytes of these rows as they were sent.")
+	s.rejects = counter("records_rejected_total", "Records that were kept aside, by the batch that counts them.")
 	s.batches = counter("batches_total", "Batches, each a transaction, that the server has stored.")
+	s.retries = counter("retries_total", "Batches that were sent again, because the server failed or no longer had their shard.")
 	s.seconds = prometheus.NewHistogramVec(prometheus.HistogramOpts{Namespace: "shardload", Name: "batch_seconds",
 		Help: "Time from a batch's BEGIN to the answer to its COMMIT.", Buckets: buckets}, labels)
-	s.registry.MustRegister(s.rows, s.bytes, s.batches, s.seconds)
+	s.registry.MustRegister(s.rows, s.rejects, s.bytes, s.batches, s.retries, s.seconds)
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(s.registry, promhttp.HandlerOpts{}))
 	s.http = &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}
@@ -70,10 +72,17 @@ func (s *Server) Addr() string { return s.listener.Addr().String() }
 func (s *Server) Observer(table string) func(loader.StoredBatch) {
 	return func(b loader.StoredBatch) {
 		s.rows.WithLabelValues(table, b.Node).Add(float64(b.Rows))
+		s.rejects.WithLabelValues(table, b.Node).Add(float64(b.Rejected))
+		s.retries.WithLabelValues(table, b.Node).Add(0) // so that it is there before the first
 		s.bytes.WithLabelValues(table, b.Node).Add(float64(b.Bytes))
 		s.batches.WithLabelValues(table, b.Node).Inc()
 		s.seconds.WithLabelValues(table, b.Node).Observe(b.Elapsed.Seconds())
 	}
+}
+
+// Retried returns a function for loader.Config.Retried of loads into that table.
+func (s *Server) Retried(table string) func(node string) {
+	return func(node string) { s.retries.WithLabelValues(table, node).Inc() }
 }
 
 // Watch makes how much of the input has been read, and how much there is, known

@@ -21,8 +21,10 @@ func TestMetrics(t *testing.T) {
 	}
 	observe := s.Observer("ads")
 	for range 2 {
-		observe(loader.StoredBatch{Node: "w:5432", Rows: 10, Bytes: 1000, Elapsed: 30 * time.Millisecond})
+		observe(loader.StoredBatch{Node: "w:5432", Rows: 10, Rejected: 1, Bytes: 1000, Elapsed: 30 * time.Millisecond})
 	}
+	observe(loader.StoredBatch{Node: "v:5432"})
+	s.Retried("ads")("w:5432")
 	if err := s.Watch("ads", func() loader.Progress { return loader.Progress{BytesRead: 5, BytesTotal: 9} }); err != nil {
 		t.Error(err)
 	}
@@ -41,6 +43,9 @@ func TestMetrics(t *testing.T) {
 		`shardload_rows_stored_total{node="w:5432",table="ads"} 20`,
 		`shardload_bytes_sent_total{node="w:5432",table="ads"} 2000`,
 		`shardload_batches_total{node="w:5432",table="ads"} 2`,
+		`shardload_records_rejected_total{node="w:5432",table="ads"} 2`,
+		`shardload_retries_total{node="w:5432",table="ads"} 1`,
+		`shardload_retries_total{node="v:5432",table="ads"} 0`,
 		`shardload_batch_seconds_bucket{node="w:5432",table="ads",le="0.025"} 0`,
 		`shardload_batch_seconds_bucket{node="w:5432",table="ads",le="0.05"} 2`,
 		`shardload_input_read_bytes{table="ads"} 5`,
