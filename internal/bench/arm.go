@@ -43,6 +43,21 @@ type outcome struct {
 // armName returns the name of an arm of that kind at a point.
 func armName(kind string, p Point) string { return kind + ":" + string(p.Route) }
 
+// armNames returns the names of all arms that there can be.
+func armNames(rivals []Rival) []string {
+	var names []string
+	for _, kind := range []string{loaderName, wireLimit} {
+		for _, route := range []loader.Route{loader.RouteShard, loader.RouteNode, loader.RouteCoordinator} {
+			names = append(names, armName(kind, Point{Route: route}))
+		}
+	}
+	names = append(names, nullSink, "psql", "psql-split", "copy-batches", "copy-batches:sequential", "server-file")
+	for _, r := range append(knownRivals(), rivals...) {
+		names = append(names, r.Name)
+	}
+	return names
+}
+
 // wanted reports whether the user asked for arms of that name.
 func (c Config) wanted(name string) bool {
 	family, _, _ := strings.Cut(name, ":")

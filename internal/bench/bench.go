@@ -15,6 +15,7 @@ import (
 	"math"
 	"runtime"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -29,6 +30,15 @@ type Order string
 const (
 	Mixed  Order = "mixed"  // neighbours belong to many tenants, as in an export
 	Sorted Order = "sorted" // by tenant
+)
+
+// A Format is how the loader sends rows.
+type Format string
+
+// The formats.
+const (
+	Binary Format = "binary" // as users' loads do, wherever they can
+	CSV    Format = "csv"    // as they are in the input
 )
 
 // Defaults of the Config's fields.
@@ -56,6 +66,7 @@ type Config struct {
 	Routes  []loader.Route // empty means those that the server allows, the fastest first
 	Streams []int          // connections in all; zero or empty means one per CPU, at least 2
 	Batches []int64        // bytes; empty means 4 MiB, 1 MiB and 16 MiB
+	Formats []Format       // empty means Binary
 	Shards  []int          // of the table on a Citus cluster; empty means 32
 	Rows    []int64        // empty means 1,000,000
 	Orders  []Order        // empty means Mixed
@@ -85,6 +96,8 @@ type Config struct {
 
 	// Observe, if not nil, is told of each batch that the loader stores.
 	Observe func(loader.StoredBatch)
+	// Retried, if not nil, is told of each batch that the loader sends again.
+	Retried func(node string)
 
 	// Note is told what happens, for a user to follow. Nil discards it.
 	Note func(format string, args ...any)
@@ -107,6 +120,9 @@ func (c Config) withDefaults() Config {
 	}
 	if len(c.Batches) == 0 {
 		c.Batches = []int64{loader.DefaultBatch, 1 << 20, 16 << 20}
+	}
+	if len(c.Formats) == 0 {
+		c.Formats = []Format{Binary}
 	}
 	if len(c.Shards) == 0 {
 		c.Shards = []int{DefaultShards}
@@ -132,23 +148,15 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
-// validate reports all mistakes of c, which has its defaults.
-func (c Config) validate() error {
+// Validate reports all mistakes in what c wants to be measured: not that a server or
+// a directory is missing.
+func (c Config) Validate() error {
+	c = c.withDefaults()
 	var errs []error
 	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
-	if c.Conn == nil || c.Dir == "" {
-		bad("a server and a directory are needed")
-	}
-	for _, r := range c.Routes {
-		if !slices.Contains([]loader.Route{loader.RouteShard, loader.RouteNode, loader.RouteCoordinator}, r) {
-			bad("route %q: want shard, node or coordinator", r)
-		}
-	}
-	for _, o := range c.Orders {
-		if o != Mixed && o != Sorted {
-			bad("order %q: want mixed or sorted", o)
-		}
-	}
+	checkWords(bad, "route", c.Routes, loader.RouteShard, loader.RouteNode, loader.RouteCoordinator)
+	checkWords(bad, "format", c.Formats, Binary, CSV)
+	checkWords(bad, "order", c.Orders, Mixed, Sorted)
 	checkList(bad, "streams", c.Streams, 1, loader.MaxStreams)
 	checkList(bad, "batch", c.Batches, 1, 1<<30)
 	checkList(bad, "shards", c.Shards, 1, 64_000)
@@ -156,12 +164,40 @@ func (c Config) validate() error {
 	if c.Repeat < 1 || c.Warmup < 0 {
 		bad("%d measured runs and %d before them; want at least 1 and 0", c.Repeat, c.Warmup)
 	}
+	if c.Slow < 0 || c.Limit < 0 {
+		bad("an arm is slow after %s and given up after %s; want times above 0", c.Slow, c.Limit)
+	}
 	for _, r := range c.Rivals {
 		if r.Name == "" || r.Command == "" {
 			bad("rival %q: want name=command", r.Name)
 		}
 	}
+	c.checkArms(bad)
 	return errors.Join(errs...)
+}
+
+// checkArms complains about names of arms that there never are.
+func (c Config) checkArms(bad func(string, ...any)) {
+	names := armNames(c.Rivals)
+	for _, name := range c.Arms {
+		known := slices.ContainsFunc(names, func(n string) bool { return n == name || strings.HasPrefix(n, name+":") })
+		if !known {
+			bad("no arm is named %q: want some of %s", name, strings.Join(names, ", "))
+		}
+	}
+}
+
+// checkWords complains about words that are none of choices, and about one that is
+// there twice.
+func checkWords[T ~string](bad func(string, ...any), name string, list []T, choices ...T) {
+	for i, v := range list {
+		if !slices.Contains(choices, v) {
+			bad("%s %q: want one of %q", name, v, choices)
+		}
+		if slices.Contains(list[:i], v) {
+			bad("%s %s is there twice", name, v)
+		}
+	}
 }
 
 // checkList complains about values outside of a range, and about a value that is

@@ -21,33 +21,35 @@ import (
 func TestMain(m *testing.M) { pgtest.Main(m) }
 
 func TestPoints(t *testing.T) {
-	cfg := Config{Streams: []int{2, 4}, Batches: []int64{4, 1, 16}, Shards: []int{32}, Rows: []int64{10}, Orders: []Order{Mixed, Sorted}}
+	cfg := Config{Streams: []int{2, 4}, Batches: []int64{4, 1, 16}, Formats: []Format{Binary, CSV}, Shards: []int{32}, Rows: []int64{10}, Orders: []Order{Mixed, Sorted}}
 	text := func(points []Point) (list []string) {
 		for _, p := range points {
-			list = append(list, fmt.Sprintf("%s %d %d %d %d %s", p.Route, p.Streams, p.Batch, p.Shards, p.Rows, p.Order))
+			list = append(list, fmt.Sprintf("%s %d %d %s %d %d %s", p.Route, p.Streams, p.Batch, p.Format, p.Shards, p.Rows, p.Order))
 		}
 		return list
 	}
 	want := []string{
-		"shard 2 4 32 10 mixed", "node 2 4 32 10 mixed", "shard 4 4 32 10 mixed",
-		"shard 2 1 32 10 mixed", "shard 2 16 32 10 mixed", "shard 2 4 32 10 sorted",
+		"shard 2 4 binary 32 10 mixed", "node 2 4 binary 32 10 mixed", "shard 4 4 binary 32 10 mixed",
+		"shard 2 1 binary 32 10 mixed", "shard 2 16 binary 32 10 mixed", "shard 2 4 csv 32 10 mixed", "shard 2 4 binary 32 10 sorted",
 	}
 	routes := []loader.Route{loader.RouteShard, loader.RouteNode}
 	if diff := cmp.Diff(want, text(cfg.points(routes))); diff != "" {
 		t.Errorf("one at a time (-want +got):\n%s", diff)
 	}
 	cfg.Cross = true
-	if got := len(cfg.points(routes)); got != 2*2*3*2 {
-		t.Errorf("combined: %d points, want 24", got)
+	if got := len(cfg.points(routes)); got != 2*2*3*2*2 {
+		t.Errorf("combined: %d points, want 48", got)
 	}
 }
 
 func TestConfigMistakes(t *testing.T) {
-	cfg := Config{Conn: &pgx.ConnConfig{}, Dir: "x", Routes: []loader.Route{"auto"}, Streams: []int{0}, Batches: []int64{1, 1}, Rivals: []Rival{{Name: "x"}}}
-	err := cfg.withDefaults().validate()
-	for _, want := range []string{`route "auto"`, "streams 0: want 1 to", "batch 1 is there twice", `rival "x": want name=command`} {
+	cfg := Config{Conn: &pgx.ConnConfig{}, Dir: "x", Routes: []loader.Route{"auto"}, Streams: []int{0}, Batches: []int64{1, 1}, Rivals: []Rival{{Name: "x"}},
+		Orders: []Order{Mixed, Mixed}, Formats: []Format{"text"}, Slow: -1, Arms: []string{"psql", "copy-batches", "shardload:node", "x", "nothing"}}
+	err := cfg.Validate()
+	for _, want := range []string{`route "auto"`, "streams 0: want 1 to", "batch 1 is there twice", `rival "x": want name=command`,
+		"order mixed is there twice", `format "text": want one of ["binary" "csv"]`, "slow after -1ns", `no arm is named "nothing": want some of shardload:shard, `} {
 		if err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("validate does not say %q: %v", want, err)
+			t.Errorf("Validate does not say %q: %v", want, err)
 		}
 	}
 }

@@ -83,6 +83,9 @@ var sweeps = []sweep{
 	{"batch", "Throughput by batch size", "size of a batch",
 		func(p *Point) string { n := p.Batch; p.Batch = 0; return sizeText(n) },
 		func(a, b *Point) int { return cmp.Compare(a.Batch, b.Batch) }},
+	{"format", "Throughput by format", "how the rows are sent",
+		func(p *Point) string { f := p.Format; p.Format = ""; return string(f) },
+		func(a, b *Point) int { return cmp.Compare(a.Format, b.Format) }},
 	{"shards", "Throughput by shards", "shards of the table",
 		func(p *Point) string { n := p.Shards; p.Shards = 0; return fmt.Sprint(n) },
 		func(a, b *Point) int { return a.Shards - b.Shards }},
@@ -197,7 +200,7 @@ func (r *Report) latencyChart() (chart, bool) {
 // ended, in seconds from the start of its run.
 func (r *Report) batchesOf(arm Result) (batches []Batch, end float64) {
 	for _, b := range r.Batches {
-		if b.Arm == arm.Arm && b.Streams == arm.Streams && b.Size == arm.Batch && b.Shards == arm.Shards && b.Table == arm.Rows && b.Order == arm.Order {
+		if b.Arm == arm.Arm && b.Streams == arm.Streams && b.Size == arm.Batch && b.Format == arm.Format && b.Shards == arm.Shards && b.Table == arm.Rows && b.Order == arm.Order {
 			batches = append(batches, b)
 			end = max(end, b.Started+b.Seconds)
 		}

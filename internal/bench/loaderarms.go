@@ -41,6 +41,13 @@ func (o *observer) span() time.Duration {
 	return last.Sub(first)
 }
 
+// Names of arms. Those of the first two go on with a route.
+const (
+	loaderName = "shardload"
+	wireLimit  = "wire-limit"
+	nullSink   = "null-sink" // stores nothing
+)
+
 // distinct returns points with the streams that there will be, each once: the
 // loader has as many on every node.
 func (b *Bench) distinct(points []Point) (list []Point) {
@@ -62,7 +69,7 @@ func (b *Bench) config(p Point) loader.Config {
 		streams = max(streams/b.nodes, 1) // the loader counts those of each node
 	}
 	return loader.Config{
-		Conn: b.cfg.Conn, Table: b.place.table(p.Shards), Route: p.Route, Header: loader.HeaderYes, Streams: streams,
+		Conn: b.cfg.Conn, Table: b.place.table(p.Shards), Route: p.Route, Header: loader.HeaderYes, Streams: streams, SendCSV: p.Format == CSV,
 		Batch: int(p.Batch), Memory: max(loader.DefaultMemory, 4*int64(streams*max(b.nodes, 1))*p.Batch), NodeMap: b.cfg.NodeMap,
 		Job: rand.Text(), // the same file is loaded again and again
 	}
@@ -70,15 +77,15 @@ func (b *Bench) config(p Point) loader.Config {
 
 // loaderArm is the loader as users run it, at one point.
 func (b *Bench) loaderArm(p Point) *Arm {
-	return &Arm{Name: armName("shardload", p), Kind: KindLoader, Point: p, stores: true,
-		Settings: fmt.Sprintf("shardload load --route %s --streams %d --batch %s", p.Route, b.config(p).Streams, strings.ReplaceAll(sizeText(p.Batch), " ", "")),
+	settings := fmt.Sprintf("shardload load --route %s --streams %d --batch %s", p.Route, b.config(p).Streams, strings.ReplaceAll(sizeText(p.Batch), " ", ""))
+	if p.Format == CSV {
+		settings += ", with the rows sent as the CSV that they are"
+	}
+	return &Arm{Name: armName(loaderName, p), Kind: KindLoader, Point: p, stores: true, Settings: settings,
 		run: func(ctx context.Context) (outcome, error) {
 			return b.load(ctx, b.config(p), p)
 		}}
 }
-
-// nullSink is the name of the arm that stores nothing.
-const nullSink = "null-sink"
 
 // sinkArm reads and encodes, and throws the batches away.
 func (b *Bench) sinkArm(p Point) *Arm {
@@ -93,7 +100,7 @@ func (b *Bench) sinkArm(p Point) *Arm {
 
 // wireArm sends what was encoded before.
 func (b *Bench) wireArm(p Point) *Arm {
-	return &Arm{Name: armName("wire-limit", p), Kind: KindLimit, Point: p, stores: true,
+	return &Arm{Name: armName(wireLimit, p), Kind: KindLimit, Point: p, stores: true,
 		Settings: "sending and storing alone: the same batches over the same streams, read and encoded before the clock starts",
 		run: func(ctx context.Context) (outcome, error) {
 			cfg := b.config(p)
@@ -108,7 +115,7 @@ func (b *Bench) wireArm(p Point) *Arm {
 // load loads the point's file with cfg.
 func (b *Bench) load(ctx context.Context, cfg loader.Config, p Point) (out outcome, err error) {
 	var seen observer
-	cfg.Observe = seen.add
+	cfg.Observe, cfg.Retried = seen.add, b.cfg.Retried
 	if b.cfg.Observe != nil {
 		cfg.Observe = func(batch loader.StoredBatch) {
 			seen.add(batch)
@@ -137,17 +144,17 @@ func (b *Bench) routes(ctx context.Context, shards int) (can []loader.Route, can
 	for _, route := range []loader.Route{loader.RouteShard, loader.RouteNode, loader.RouteCoordinator} {
 		l, err := loader.Open(ctx, b.config(Point{Route: route, Streams: 1, Shards: shards, Batch: 1 << 20}))
 		if err != nil {
-			cannot = append(cannot, Skip{armName("shardload", Point{Route: route}), err.Error()})
+			cannot = append(cannot, Skip{armName(loaderName, Point{Route: route}), err.Error()})
 			continue
 		}
 		if plan := l.Plan(); plan.Route == route {
 			can = append(can, route)
 			b.nodes = max(b.nodes, plan.Nodes)
 		} else {
-			cannot = append(cannot, Skip{armName("shardload", Point{Route: route}), plan.Why})
+			cannot = append(cannot, Skip{armName(loaderName, Point{Route: route}), plan.Why})
 		}
 		if err := l.Close(); err != nil {
-			cannot = append(cannot, Skip{armName("shardload", Point{Route: route}), err.Error()})
+			cannot = append(cannot, Skip{armName(loaderName, Point{Route: route}), err.Error()})
 		}
 	}
 	return can, cannot

@@ -15,20 +15,21 @@ type Point struct {
 	Route   loader.Route `json:"route,omitempty" csv:"route"` // "" for what has none
 	Streams int          `json:"streams" csv:"streams"`       // connections in all; 0 where there are none
 	Batch   int64        `json:"batch_bytes,omitempty" csv:"batch_bytes"`
-	Shards  int          `json:"shards" csv:"shards"` // 0: the table is not distributed
+	Format  Format       `json:"format,omitempty" csv:"format"` // "" for what has none
+	Shards  int          `json:"shards" csv:"shards"`           // 0: the table is not distributed
 	Rows    int64        `json:"rows" csv:"rows"`
 	Order   Order        `json:"order" csv:"order"`
 }
 
 // points returns the points of the loader's arms: the base first.
 func (c Config) points(routes []loader.Route) []Point {
-	lists := []int{len(routes), len(c.Streams), len(c.Batches), len(c.Shards), len(c.Rows), len(c.Orders)}
+	lists := []int{len(routes), len(c.Streams), len(c.Batches), len(c.Formats), len(c.Shards), len(c.Rows), len(c.Orders)}
 	var points []Point
 	index := make([]int, len(lists))
 	for {
 		if c.Cross || changed(index) < 2 {
 			points = append(points, Point{routes[index[0]], c.Streams[index[1]], c.Batches[index[2]],
-				c.Shards[index[3]], c.Rows[index[4]], c.Orders[index[5]]})
+				c.Formats[index[3]], c.Shards[index[4]], c.Rows[index[5]], c.Orders[index[6]]})
 		}
 		at := 0
 		for ; at < len(index); at++ {
@@ -85,6 +86,9 @@ func (p Point) settings(base *Point) string {
 	}
 	if p.Batch > 0 {
 		add(p.Batch != b.Batch, "%s", sizeText(p.Batch))
+	}
+	if p.Format != "" {
+		add(p.Format != b.Format, "%s", p.Format)
 	}
 	if p.Shards > 0 {
 		add(p.Shards != b.Shards, "%d shards", p.Shards)

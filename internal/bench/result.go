@@ -41,6 +41,7 @@ type Batch struct {
 	Arm     string  `json:"arm" csv:"arm"`
 	Streams int     `json:"streams" csv:"streams"`
 	Size    int64   `json:"batch_bytes" csv:"batch_bytes"` // the arm's setting
+	Format  Format  `json:"format" csv:"format"`
 	Shards  int     `json:"shards" csv:"shards"`
 	Table   int64   `json:"table_rows" csv:"table_rows"`
 	Order   Order   `json:"order" csv:"order"`
@@ -84,7 +85,7 @@ func (a *Arm) result(run int, started time.Time, bytes int64, out outcome, used 
 func (a *Arm) batches(run int, started time.Time, list []loader.StoredBatch) []Batch {
 	var batches []Batch
 	for _, b := range list {
-		batches = append(batches, Batch{Arm: a.Name, Streams: a.Streams, Size: a.Batch, Shards: a.Shards, Table: a.Rows, Order: a.Order, Run: run, Node: b.Node, Rows: b.Rows, Bytes: b.Bytes,
+		batches = append(batches, Batch{Arm: a.Name, Streams: a.Streams, Size: a.Batch, Format: a.Format, Shards: a.Shards, Table: a.Rows, Order: a.Order, Run: run, Node: b.Node, Rows: b.Rows, Bytes: b.Bytes,
 			Started: b.Started.Sub(started).Seconds(), Seconds: b.Elapsed.Seconds()})
 	}
 	return batches
@@ -113,11 +114,11 @@ func (r *Result) label(base *Point) string { return labelOf(r.Arm, r.Kind, r.Poi
 
 func (a *Arm) label(base *Point) string { return labelOf(a.Name, a.Kind, a.Point, base) }
 
-// labelOf names an arm. The connections of what is no arm of the loader follow
+// labelOf names an arm. Connections, batches and format of what is no arm of the loader follow
 // from what it is.
 func labelOf(name string, kind Kind, p Point, base *Point) string {
 	if base != nil && kind != KindLoader {
-		p.Streams, p.Batch = base.Streams, base.Batch
+		p.Streams, p.Batch, p.Format = base.Streams, base.Batch, base.Format
 	}
 	if text := p.settings(base); text != "" {
 		return name + ", " + text

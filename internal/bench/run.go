@@ -34,10 +34,10 @@ type Bench struct {
 
 // Open connects, makes tables and input files, and finds out which arms can run.
 func Open(ctx context.Context, cfg Config) (b *Bench, err error) {
-	cfg = cfg.withDefaults()
-	if err := cfg.validate(); err != nil {
+	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
+	cfg = cfg.withDefaults()
 	b = &Bench{cfg: cfg, dsn: withoutPassword(cfg.DSN), files: map[Point]*inputFile{}}
 	if b.conn, err = b.connect(ctx); err != nil {
 		return nil, err

@@ -107,6 +107,9 @@ func readLines(in io.Reader) (*Report, error) {
 		case l.Environment != nil:
 			r.Environment = *l.Environment
 		case l.Result != nil:
+			if l.Result.Kind == KindLoader && l.Result.Format == "" { // of before there was a choice
+				l.Result.Format = Binary
+			}
 			r.Results = append(r.Results, *l.Result)
 		case l.Scale != nil:
 			r.Scale = append(r.Scale, *l.Scale)
@@ -153,7 +156,8 @@ func (r *Result) bench(config []benchfmt.Config) *benchfmt.Result {
 		value any
 		is    bool
 	}{
-		{"streams", r.Streams, r.Streams > 0}, {"batch", r.Batch, r.Batch > 0}, {"shards", r.Shards, r.Shards > 0},
+		{"streams", r.Streams, r.Streams > 0}, {"batch", r.Batch, r.Batch > 0}, {"format", r.Format, r.Format != ""},
+		{"shards", r.Shards, r.Shards > 0},
 		{"rows", r.Rows, true}, {"order", r.Order, true},
 	} {
 		if setting.is {

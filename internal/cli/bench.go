@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -17,8 +18,8 @@ import (
 	"shardload/loader"
 )
 
-const benchHelp = `bench measures how fast rows get into a table: by shardload over its routes, streams
-and batch sizes, beside what bounds it (reading and encoding alone, sending alone) and
+const benchHelp = `bench measures how fast rows get into a table: by shardload over its routes, streams,
+batch sizes and formats, beside what bounds it (reading and encoding alone, sending alone) and
 what people use instead: psql's \copy, once and on a file split beforehand, parallel
 batches through the coordinator, COPY from a file on the server, and, where they are
 on PATH, timescaledb-parallel-copy and pgloader. --rival adds any other command.
@@ -56,7 +57,7 @@ type benchOptions struct {
 
 func newBenchCommand(a *app) *cobra.Command {
 	opt := benchOptions{workers: -1, cfg: bench.Config{
-		Shards: []int{bench.DefaultShards}, Rows: []int64{bench.DefaultRows}, Orders: []bench.Order{bench.Mixed},
+		Shards: []int{bench.DefaultShards}, Rows: []int64{bench.DefaultRows}, Formats: []bench.Format{bench.Binary}, Orders: []bench.Order{bench.Mixed},
 		Repeat: bench.DefaultRepeat, Warmup: 1, Slow: bench.DefaultSlow, Limit: bench.DefaultLimit, Seed: 1,
 	}}
 	cmd := &cobra.Command{
@@ -90,6 +91,7 @@ func addBenchFlags(cmd *cobra.Command, opt *benchOptions) {
 	choicesFlag(cmd, &opt.cfg.Routes, "routes", "routes to measure (default: all that can be taken)", loader.RouteShard, loader.RouteNode, loader.RouteCoordinator)
 	countsFlag(cmd, &opt.cfg.Streams, "streams", "connections over all nodes, the same number on each (default: one per CPU, twice and four times that)")
 	sizesFlag(cmd, &opt.cfg.Batches, "batch", "sizes of batches (default: 4MiB, 1MiB, 16MiB)")
+	choicesFlag(cmd, &opt.cfg.Formats, "format", "how the loader sends rows: in binary wherever it can, or as the CSV that they are", bench.Binary, bench.CSV)
 	countsFlag(cmd, &opt.cfg.Shards, "shards", "shards of the table, on a Citus cluster")
 	countsFlag(cmd, &opt.cfg.Rows, "rows", "rows to load")
 	choicesFlag(cmd, &opt.cfg.Orders, "order", "how the rows follow each other", bench.Mixed, bench.Sorted)
@@ -112,22 +114,22 @@ func addBenchFlags(cmd *cobra.Command, opt *benchOptions) {
 	flags.BoolVar(&opt.yes, "yes", false, "make and drop a schema on --dsn without asking")
 }
 
-// settle checks the flags, and completes what follows from them.
+// settle checks the flags, and completes what follows from them, before a server is
+// started.
 func (opt *benchOptions) settle(cmd *cobra.Command, a *app) error {
-	if a.dsn != "" && cmd.Flags().Changed("workers") {
+	given := cmd.Flags().Changed
+	switch {
+	case a.dsn != "" && given("workers"):
 		return usagef(cmd, "--workers is about a private cluster; --dsn names another")
+	case given("workers") && opt.workers < 0:
+		return usagef(cmd, "--workers must be at least 0")
+	case opt.cfg.Repeat < 1 || opt.cfg.Warmup < 0:
+		return usagef(cmd, "--repeat must be at least 1 and --warmup at least 0")
+	case opt.cfg.Slow <= 0 || opt.cfg.Limit <= 0:
+		return usagef(cmd, "--slow and --limit must be above 0")
 	}
-	if opt.scale && (a.dsn != "" || cmd.Flags().Changed("workers")) {
-		return usagef(cmd, "--scale makes private clusters of its own: without --dsn and --workers")
-	}
-	if opt.scaleCores < 0 {
-		return usagef(cmd, "--scale-cores must be above 0")
-	}
-	if opt.scale && !cmd.Flags().Changed("rows") {
-		opt.cfg.Rows = []int64{defaultScaleRows}
-	}
-	if opt.scale && !cmd.Flags().Changed("repeat") {
-		opt.cfg.Repeat = 3
+	if err := opt.settleScale(cmd, a); err != nil {
+		return err
 	}
 	for _, r := range opt.rivals {
 		name, command, ok := strings.Cut(r, "=")
@@ -136,8 +138,8 @@ func (opt *benchOptions) settle(cmd *cobra.Command, a *app) error {
 		}
 		opt.cfg.Rivals = append(opt.cfg.Rivals, bench.Rival{Name: name, Command: command})
 	}
-	if opt.cfg.Repeat < 1 || opt.cfg.Warmup < 0 {
-		return usagef(cmd, "--repeat must be at least 1 and --warmup at least 0")
+	if err := opt.cfg.Validate(); err != nil {
+		return usageFor(cmd, err)
 	}
 	if opt.out == "" {
 		opt.out = filepath.Join("shardload-bench", time.Now().Format("20060102-150405"))
@@ -145,7 +147,27 @@ func (opt *benchOptions) settle(cmd *cobra.Command, a *app) error {
 	if _, err := os.Stat(filepath.Join(opt.out, bench.LinesFile)); err == nil {
 		return usagef(cmd, "--out %s holds a report already; name another directory", opt.out)
 	}
-	return nil
+	return checkOut(opt.out)
+}
+
+// checkOut finds out before the measuring whether a directory can be made, or files
+// in it. It leaves nothing there.
+func checkOut(dir string) error {
+	at := filepath.Clean(dir)
+	for at != filepath.Dir(at) {
+		if _, err := os.Stat(at); !errors.Is(err, fs.ErrNotExist) {
+			break
+		}
+		at = filepath.Dir(at)
+	}
+	probe, err := os.MkdirTemp(at, ".shardload-")
+	if err != nil {
+		if pathErr, ok := errors.AsType[*fs.PathError](err); ok {
+			err = pathErr.Err
+		}
+		return fmt.Errorf("--out %s: no report can be written there: %w", dir, err)
+	}
+	return os.Remove(probe)
 }
 
 // runBench finds a server, measures there, and cleans up whatever happens.
@@ -155,7 +177,7 @@ func (a *app) runBench(cmd *cobra.Command, opt benchOptions) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, watch.close()) }()
-	opt.cfg.Observe = watch.observer("ads")
+	opt.cfg.Observe, opt.cfg.Retried = watch.observer("ads"), watch.retried("ads")
 	if opt.scale {
 		return a.runScale(cmd.Context(), opt)
 	}

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 
@@ -53,7 +54,9 @@ The exit status is 1 if an arm is slower by more than --threshold.`,
 func (a *app) printComparison(list []bench.Difference, threshold float64) error {
 	var rows [][]string
 	var slower []string
+	common := false
 	for _, d := range list {
+		common = common || d.OldRuns > 0 && d.NewRuns > 0
 		if d.Verdict == bench.Slower && d.Change*100 < -threshold {
 			slower = append(slower, d.Arm)
 		}
@@ -75,7 +78,11 @@ func (a *app) printComparison(list []bench.Difference, threshold float64) error 
 	} else {
 		err = printTable(a.Stdout, []string{"arm", ">old rows/s", ">new rows/s", ">difference", ">p", ""}, rows)
 	}
-	if err == nil && len(slower) > 0 {
+	switch {
+	case err != nil:
+	case !common:
+		err = errors.New("no arm is in both reports: there is nothing to compare")
+	case len(slower) > 0:
 		err = fmt.Errorf("slower than before by more than %g %%: %s", threshold, strings.Join(slower, "; "))
 	}
 	return err

@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/spf13/cobra"
 
 	"shardload/internal/bench"
 	"shardload/internal/localpg"
@@ -13,6 +15,37 @@ import (
 
 // defaultScaleRows is the rows of each worker: few, since the nodes are slow.
 const defaultScaleRows = 100_000
+
+// settleScale checks the flags of a scale-out, and completes them.
+func (opt *benchOptions) settleScale(cmd *cobra.Command, a *app) error {
+	given := cmd.Flags().Changed
+	if !opt.scale {
+		if given("scale-workers") || given("scale-cores") {
+			return usagef(cmd, "--scale-workers and --scale-cores are about --scale")
+		}
+		return nil
+	}
+	if !given("rows") {
+		opt.cfg.Rows = []int64{defaultScaleRows}
+	}
+	if !given("repeat") {
+		opt.cfg.Repeat = 3
+	}
+	sorted := slices.Sorted(slices.Values(opt.scaleWorkers))
+	switch cfg := &opt.cfg; {
+	case a.dsn != "" || given("workers"):
+		return usagef(cmd, "--scale makes private clusters of its own: without --dsn and --workers")
+	case given("streams") || cfg.Cross:
+		return usagef(cmd, "--scale has the same number of streams for each worker: without --streams and --cross")
+	case len(cfg.Batches) > 1 || len(cfg.Formats) > 1 || len(cfg.Shards) > 1 || len(cfg.Rows) > 1 || len(cfg.Orders) > 1:
+		return usagef(cmd, "--scale compares clusters: with one value of --batch, --format, --shards, --rows and --order")
+	case given("scale-cores") && opt.scaleCores <= 0:
+		return usagef(cmd, "--scale-cores must be above 0")
+	case len(slices.Compact(sorted)) < len(opt.scaleWorkers):
+		return usagef(cmd, "--scale-workers has the same number twice")
+	}
+	return nil
+}
 
 // runScale measures on simulated clusters.
 func (a *app) runScale(ctx context.Context, opt benchOptions) (err error) {
