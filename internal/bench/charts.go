@@ -172,7 +172,7 @@ func (r *Report) latencyChart() (chart, bool) {
 		return c, false
 	}
 	c.title = "Batch latency, " + base.Label
-	c.note = fmt.Sprintf("%d batches of %d runs, by when they were stored.", len(batches), len(base.Runs))
+	c.note = fmt.Sprintf("Batches: %d; runs: %d; by when they were stored.", len(batches), len(base.Runs))
 	bins := make([][]float64, latencyBins)
 	for _, b := range batches {
 		at := min(int((b.Started+b.Seconds)/end*latencyBins), latencyBins-1)
@@ -212,7 +212,7 @@ func (r *Report) batchesOf(arm Result) (batches []Batch, end float64) {
 // them.
 func (r *Report) scaleChart() (chart, bool) {
 	c := chart{name: "scale", title: "Simulated scale-out", x: "workers", y: thousandRows,
-		note: "Each node may use the same small share of a core, so that the nodes set the pace and not this machine. There are as many rows for each worker; the loader's time runs from its first BEGIN to its last COMMIT. The dotted line is the first value times the workers."}
+		note: "Each node may use the same small share of a core, so that the nodes set the pace and not this machine. There are as many rows for each worker; the loader's time runs from its first BEGIN to its last COMMIT. The thin dotted line is the first value times the workers."}
 	var names []string
 	byArm := map[string][]ScaleResult{}
 	for _, s := range r.Scale {

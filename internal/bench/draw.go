@@ -162,6 +162,7 @@ func horizontalBars(values plotter.Values, ink color.Color) (*plotter.BarChart, 
 // nameBars puts names beside horizontal bars, the longest of which ends at high.
 func nameBars(p *plot.Plot, names []string, high float64) {
 	p.NominalY(names...)
+	p.Y.Min, p.Y.Max = -0.5, float64(len(names))-0.5 // the grid reaches over whole bars
 	p.Y.LineStyle.Width, p.Y.Tick.LineStyle.Width = 0, 0
 	p.X.Min, p.X.Max = 0, high*1.12 // room for the figures
 }
@@ -240,41 +241,55 @@ func (s barSpread) XError(i int) (low, high float64) {
 // addLines draws lines with marks and their spread, over an axis from zero.
 func (c *chart) addLines(t theme, p *plot.Plot, legend *plot.Legend) error {
 	grid(t, p, false)
-	for i, s := range c.lines {
-		line, points, err := plotter.NewLinePoints(s)
-		if err != nil {
-			return err
-		}
-		ink := t.series[i%len(t.series)]
-		line.Color, line.Width, line.Dashes = ink, vg.Points(1.8), dashes[i%len(dashes)]
+	measured := 0
+	for _, s := range c.lines {
 		if s.ideal {
-			line.Color, line.Width, line.Dashes = t.ink, vg.Points(1), dashes[2]
+			line, err := plotter.NewLine(s)
+			if err != nil {
+				return err
+			}
+			line.Color, line.Width, line.Dashes = t.ink, vg.Points(1), idealDashes
 			p.Add(line)
 			legend.Add(s.name, line)
 			continue
 		}
-		points.Color, points.Shape, points.Radius = ink, marks[i%len(marks)], vg.Points(3.5)
-		p.Add(line, points)
-		legend.Add(s.name, line, points)
-		if !spreads(s.values) {
-			continue
-		}
-		bars, err := plotter.NewYErrorBars(s)
-		if err != nil {
+		if err := t.addLine(p, legend, s, measured); err != nil {
 			return err
 		}
-		bars.Color, bars.Width = ink, vg.Points(1)
-		p.Add(bars)
+		measured++
 	}
 	p.Y.Min = 0
 	p.Y.Max = 1.08 * top(c.lines, func(s series) float64 { return top(s.values, func(v value) float64 { return v.high }) })
 	p.X.Min = 0
 	if c.ticks != nil {
 		p.NominalX(c.ticks...)
-		p.X.Tick.Length = vg.Points(4) // of a tick that is not drawn
+		p.X.Tick.Width, p.X.Tick.Length = vg.Points(0.5), vg.Points(4)
 		p.X.Min, p.X.Max = -0.3, float64(len(c.ticks))-0.7
 		p.X.LineStyle.Width = vg.Points(0.5)
 	}
+	return nil
+}
+
+// addLine draws the i-th line of what was measured.
+func (t theme) addLine(p *plot.Plot, legend *plot.Legend, s series, i int) error {
+	line, points, err := plotter.NewLinePoints(s)
+	if err != nil {
+		return err
+	}
+	ink := t.series[i%len(t.series)]
+	line.Color, line.Width, line.Dashes = ink, vg.Points(1.8), dashes[i%len(dashes)]
+	points.Color, points.Shape, points.Radius = ink, marks[i%len(marks)], vg.Points(3.5)
+	p.Add(line, points)
+	legend.Add(s.name, line, points)
+	if !spreads(s.values) {
+		return nil
+	}
+	bars, err := plotter.NewYErrorBars(s)
+	if err != nil {
+		return err
+	}
+	bars.Color, bars.Width = ink, vg.Points(1)
+	p.Add(bars)
 	return nil
 }
 
