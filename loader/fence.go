@@ -200,6 +200,9 @@ func (f *fence) unlock(ctx context.Context) error {
 // finish makes sure that the table is still the same and that everything is
 // stored, as the marks say, and ends the job. The fence is open afterwards.
 func (f *fence) finish(ctx context.Context, ld *load) error {
+	defer time.AfterFunc(slowEnd, func() {
+		f.l.cfg.Log.Info("all rows are stored; the end of the job waits for a lock, as a shard of its colocation group that is moved or split holds it", "table", f.l.table.SQL())
+	}).Stop()
 	return f.l.persist(ctx, func() error {
 		if f.conn.IsClosed() || f.conn.PgConn().TxStatus() != 'T' {
 			// The answer to its COMMIT may be all that is missing.
@@ -219,6 +222,9 @@ func (f *fence) finish(ctx context.Context, ld *load) error {
 		return f.unlock(ctx)
 	})
 }
+
+// slowEnd is how long the end of a job may take before the user is told why.
+const slowEnd = 5 * time.Second
 
 // pauseLimit is how long the batches in flight may take before the load gives up:
 // one of them may wait for a lock of the very transaction that waits at the fence,
