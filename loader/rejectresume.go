@@ -1,0 +1,161 @@
+package loader
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"shardload/internal/ledger"
+)
+
+// goOn opens the file that earlier runs of j have begun, in the directory that this
+// run is told, and drops what they have not stored. As many entries as rejected must
+// be left; they are given to count.
+func (g *rejectLog) goOn(j *job, rejected int64, count func(cause, int64)) error {
+	path := j.Rejects
+	if path == "" {
+		path = g.own()
+	}
+	if path == "" && rejected == 0 {
+		return nil
+	}
+	marks := map[int32]ledger.Mark{}
+	for _, l := range j.lanes {
+		marks[l.Number] = l.Mark
+	}
+	to, err := g.destination(path)
+	if err != nil {
+		return keepError(err)
+	}
+	kept := int64(0)
+	size, err := filterRejects(path, to, func(e *rejectEntry) bool {
+		mark, ok := marks[e.Lane]
+		if e.Job != g.job || !ok || mark.Before(ledger.Mark{Chunk: e.Mark[0], Rows: e.Mark[1]}) {
+			return false
+		}
+		kept++
+		count(cause{column: e.Column, sqlState: e.SQLState, reason: e.Reason}, e.Line)
+		return true
+	})
+	lost, unread := errors.AsType[*unreadError](err)
+	switch {
+	case err != nil && !unread:
+		return keepError(err)
+	case err != nil && rejected == 0 && errors.Is(err, fs.ErrNotExist):
+		return nil
+	case err != nil:
+		return &JobError{j.Name, fmt.Sprintf("an earlier run has rejected %s, and they cannot be read: %v", plural(rejected, "record"), lost.err), "put the file back where it was, or " + anew}
+	case kept != rejected:
+		return &JobError{j.Name, fmt.Sprintf("an earlier run has rejected %s, but %s has %d of them", plural(rejected, "record"), path, kept), "put the file back as it was, or " + anew}
+	case kept == 0:
+		return errors.Join(removeIfThere(path), removeIfThere(to))
+	}
+	if to != path {
+		if err := g.moved(path, to); err != nil {
+			return keepError(err)
+		}
+	}
+	g.path, g.size = to, size
+	g.f, err = os.OpenFile(to, os.O_RDWR, 0)
+	return err
+}
+
+// destination returns where the entries that earlier runs have left at path belong:
+// there, unless this run is told another directory.
+func (g *rejectLog) destination(path string) (string, error) {
+	dir, err := filepath.Abs(g.dir)
+	if err != nil || g.dir == "" || dir == filepath.Dir(path) {
+		return path, err
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return "", err
+	}
+	for n := 1; ; n++ {
+		jsonl, csv := g.paths(n)
+		job, err := firstJob(jsonl)
+		if errors.Is(err, fs.ErrNotExist) && !isThere(csv) || err == nil && job == g.job {
+			return filepath.Abs(jsonl)
+		}
+	}
+}
+
+// moved notes that the entries are at another place now.
+func (g *rejectLog) moved(from, to string) error {
+	if g.note != nil {
+		if err := g.note(to); err != nil {
+			return err
+		}
+	}
+	return removeIfThere(from)
+}
+
+// own returns the path of a file that this very job has begun without noting it,
+// "" if there is none.
+func (g *rejectLog) own() string {
+	for n := 1; ; n++ {
+		jsonl, csv := g.paths(n)
+		job, err := firstJob(jsonl)
+		if err == nil && job == g.job {
+			return jsonl
+		}
+		if err != nil && !isThere(csv) {
+			return ""
+		}
+	}
+}
+
+// firstJob returns the job of a file's first entry, "" if it has none.
+func firstJob(path string) (string, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close() // only read
+	var e rejectEntry
+	_ = json.NewDecoder(f).Decode(&e) // what is no entry is of no job
+	return e.Job, nil
+}
+
+// An unreadError says that a file of rejected records cannot be read.
+type unreadError struct{ err error }
+
+func (e *unreadError) Error() string { return e.err.Error() }
+
+func (e *unreadError) Unwrap() error { return e.err }
+
+// filterRejects makes the file to of those entries of the file from that keep wants,
+// and returns its size. They may be the same. A last line that was not written to
+// its end is dropped.
+func filterRejects(from, to string, keep func(*rejectEntry) bool) (size int64, err error) {
+	in, err := os.Open(from)
+	if err != nil {
+		return 0, &unreadError{err}
+	}
+	defer in.Close() // only read
+	err = replaceFile(to, func(out io.Writer) error {
+		r := bufio.NewReaderSize(in, 64<<10)
+		for {
+			line, err := r.ReadBytes('\n')
+			if errors.Is(err, io.EOF) {
+				return nil
+			}
+			if err != nil {
+				return &unreadError{err}
+			}
+			var e rejectEntry
+			if json.Unmarshal(line, &e) != nil || !keep(&e) {
+				continue
+			}
+			size += int64(len(line))
+			if _, err := out.Write(line); err != nil {
+				return err
+			}
+		}
+	})
+	return size, err
+}
