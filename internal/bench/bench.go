@@ -4,9 +4,10 @@
 //
 // Everything runs on the same rows, in a schema that the benchmark makes and drops
 // again. The runs of all arms are interleaved, in another order in each round, so
-// that what the machine does meanwhile meets them alike; before each run the table is emptied and the servers
-// write a checkpoint, and after it the rows are counted. What is measured is kept
-// as it is, with what explains it; statistics come afterwards.
+// that what the machine does meanwhile meets them alike; before each run the table
+// is emptied and the servers write a checkpoint, and after it the rows are counted.
+// What is measured is kept as it is, with what explains it; statistics come
+// afterwards.
 package bench
 
 import (

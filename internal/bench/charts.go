@@ -212,7 +212,8 @@ func (r *Report) batchesOf(arm Result) (batches []Batch, end float64) {
 // them.
 func (r *Report) scaleChart() (chart, bool) {
 	c := chart{name: "scale", title: "Simulated scale-out", x: "workers", y: thousandRows,
-		note: "Each node may use the same small share of a core, so that the nodes set the pace and not this machine. There are as many rows for each worker; the loader's time runs from its first BEGIN to its last COMMIT. The thin dotted line is the first value times the workers."}
+		note: "Each node may use the same small share of a core, so that the nodes set the pace and not this machine." +
+			" There are as many rows for each worker; the loader's time runs from its first BEGIN to its last COMMIT. The thin dotted line is the first value times the workers."}
 	var names []string
 	byArm := map[string][]ScaleResult{}
 	for _, s := range r.Scale {

@@ -18,7 +18,7 @@ import (
 )
 
 // An Environment is what explains the results: where they were measured, and with
-// what. Its field Setup holds whatever the caller wants to be known.
+// what. Version and Command are for the caller to fill in.
 type Environment struct {
 	Time    time.Time `json:"time"`
 	Version string    `json:"version"` // of shardload

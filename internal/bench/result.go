@@ -85,8 +85,11 @@ func (a *Arm) result(run int, started time.Time, bytes int64, out outcome, used 
 func (a *Arm) batches(run int, started time.Time, list []loader.StoredBatch) []Batch {
 	var batches []Batch
 	for _, b := range list {
-		batches = append(batches, Batch{Arm: a.Name, Streams: a.Streams, Size: a.Batch, Format: a.Format, Shards: a.Shards, Table: a.Rows, Order: a.Order, Run: run, Node: b.Node, Rows: b.Rows, Bytes: b.Bytes,
-			Started: b.Started.Sub(started).Seconds(), Seconds: b.Elapsed.Seconds()})
+		batches = append(batches, Batch{
+			Arm: a.Name, Streams: a.Streams, Size: a.Batch, Format: a.Format, Shards: a.Shards, Table: a.Rows, Order: a.Order,
+			Run: run, Node: b.Node, Rows: b.Rows, Bytes: b.Bytes,
+			Started: b.Started.Sub(started).Seconds(), Seconds: b.Elapsed.Seconds(),
+		})
 	}
 	return batches
 }

@@ -81,7 +81,8 @@ func (r Rival) missing() string {
 // expand returns the command with everything filled in, each as a word of sh.
 func (r Rival) expand(b *Bench, p Point) string {
 	return strings.NewReplacer(
-		"{dsn}", shellQuote(b.dsn), "{url}", shellQuote(plainURL(b.cfg.Conn)), "{columns}", strings.Join(schema.Lookup("ads").ColumnNames(), ","), "{file}", shellQuote(b.file(p).path), "{table}", b.place.table(p.Shards),
+		"{dsn}", shellQuote(b.dsn), "{url}", shellQuote(plainURL(b.cfg.Conn)), "{file}", shellQuote(b.file(p).path),
+		"{columns}", strings.Join(schema.Lookup("ads").ColumnNames(), ","), "{table}", b.place.table(p.Shards),
 		"{schema}", b.place.schema, "{name}", b.place.name(p.Shards), "{workers}", strconv.Itoa(p.Streams),
 	).Replace(r.Command)
 }

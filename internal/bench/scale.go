@@ -84,7 +84,8 @@ func Scale(ctx context.Context, cfg ScaleConfig) (Report, error) {
 			return report, err
 		}
 	}
-	report.Environment.Simulated = fmt.Sprintf("clusters of %v workers on this machine, each node limited to %g of a core, %d streams and %d rows of each worker; the client is not limited; the loader's time runs from its first BEGIN to its last COMMIT",
+	report.Environment.Simulated = fmt.Sprintf("clusters of %v workers on this machine, each node limited to %g of a core, %d streams and %d rows of each worker;"+
+		" the client is not limited; the loader's time runs from its first BEGIN to its last COMMIT",
 		cfg.Workers, cfg.Cores, scaleStreams, cfg.Rows[0])
 	report.Complete = true
 	return report, nil
@@ -111,15 +112,8 @@ func scaleTo(ctx context.Context, cfg ScaleConfig, workers int) (report Report, 
 		return report, err
 	}
 	defer func() { err = errors.Join(err, cluster.Stop()) }()
-	one := cfg.Config
-	one.DSN = cluster.DSN()
-	if one.Conn, err = cfg.Connect(one.DSN); err != nil {
-		return report, err
-	}
-	one.Streams, one.Batches = []int{scaleStreams * workers}, one.Batches[:1]
-	one.Rows = []int64{cfg.Rows[0] * int64(workers)}
-	one.Dir = filepath.Join(cfg.Dir, fmt.Sprint(workers))
-	if err := os.Mkdir(one.Dir, 0o755); err != nil {
+	one, err := cfg.on(cluster, workers)
+	if err != nil {
 		return report, err
 	}
 	b, err := Open(ctx, one)
@@ -131,6 +125,19 @@ func scaleTo(ctx context.Context, cfg ScaleConfig, workers int) (report Report, 
 		return report, err
 	}
 	return b.Run(ctx)
+}
+
+// on returns what to measure on a cluster of that many workers.
+func (c ScaleConfig) on(cluster *localpg.Cluster, workers int) (one Config, err error) {
+	one = c.Config
+	one.DSN = cluster.DSN()
+	if one.Conn, err = c.Connect(one.DSN); err != nil {
+		return one, err
+	}
+	one.Streams, one.Batches = []int{scaleStreams * workers}, one.Batches[:1]
+	one.Rows = []int64{c.Rows[0] * int64(workers)}
+	one.Dir = filepath.Join(c.Dir, fmt.Sprint(workers))
+	return one, os.Mkdir(one.Dir, 0o755)
 }
 
 // limitNodes puts each node into its group.

@@ -24,10 +24,11 @@ what people use instead: psql's \copy, once and on a file split beforehand, para
 batches through the coordinator, COPY from a file on the server, and, where they are
 on PATH, timescaledb-parallel-copy and pgloader. --rival adds any other command.
 
-All arms load the same rows, and take turns, in another order each time. Before each run the table is emptied and
-the servers write a checkpoint; after it the rows are counted. The first value of each
-list is the base; the others are tried one at a time beside it, or all combined with
---cross. Ctrl-C stops, and reports what there is until then.
+All arms load the same rows, and take turns, in another order each time. Before each
+run the table is emptied and the servers write a checkpoint; after it the rows are
+counted. The first value of each list is the base; the others are tried one at a time
+beside it, or all combined with --cross. Ctrl-C stops, and reports what there is until
+then.
 
 It runs on a private cluster as demo does, or on --dsn, in a schema of its own that it
 drops at the end. DATABASE_URL and PG* variables do not count.
@@ -97,7 +98,7 @@ func addBenchFlags(cmd *cobra.Command, opt *benchOptions) {
 	choicesFlag(cmd, &opt.cfg.Orders, "order", "how the rows follow each other", bench.Mixed, bench.Sorted)
 	flags.BoolVar(&opt.cfg.Cross, "cross", false, "combine all values of the lists, not one at a time")
 	flags.StringSliceVar(&opt.cfg.Arms, "arms", nil, "only these arms: shardload, wire-limit, null-sink, psql, psql-split, copy-batches, server-file, or a rival's name (default: all)")
-	flags.StringArrayVar(&opt.rivals, "rival", nil, "another loader, as name=command with {dsn} {file} {table} {schema} {name} {workers}")
+	flags.StringArrayVar(&opt.rivals, "rival", nil, "another loader, as name=command with {dsn} {url} {file} {table} {schema} {name} {columns} {workers}")
 	flags.IntVar(&opt.cfg.Repeat, "repeat", opt.cfg.Repeat, "measured runs of each arm")
 	flags.IntVar(&opt.cfg.Warmup, "warmup", opt.cfg.Warmup, "runs before them which do not count")
 	flags.DurationVar(&opt.cfg.Slow, "slow", opt.cfg.Slow, "an arm that takes longer, and far longer than others, is run once")
@@ -109,9 +110,9 @@ func addBenchFlags(cmd *cobra.Command, opt *benchOptions) {
 	flags.Lookup("workers").DefValue = "0" // pflag adds no default of its own then
 	metricsFlag(flags, &opt.metrics)
 	flags.BoolVar(&opt.scale, "scale", false, "simulate clusters of more and more workers on this machine instead")
+	flags.BoolVar(&opt.yes, "yes", false, "make and drop a schema on --dsn without asking")
 	countsFlag(cmd, &opt.scaleWorkers, "scale-workers", "with --scale, the clusters' workers (default: 1, 2, 4, 8)")
 	flags.Float64Var(&opt.scaleCores, "scale-cores", 0, "with --scale, the cores of each node (default: 0.2, or less so that all need half of this machine)")
-	flags.BoolVar(&opt.yes, "yes", false, "make and drop a schema on --dsn without asking")
 }
 
 // settle checks the flags, and completes what follows from them, before a server is
