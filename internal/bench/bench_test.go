@@ -54,6 +54,25 @@ func TestConfigMistakes(t *testing.T) {
 	}
 }
 
+// Every arm that a benchmark makes has a name that --arms may have.
+func TestArmNames(t *testing.T) {
+	b := &Bench{cfg: Config{Conn: &pgx.ConnConfig{}}.withDefaults(), citus: true, place: &place{}}
+	p := Point{Route: loader.RouteShard, Streams: 2}
+	arms, skips := b.rivalArms(p, 2)
+	names := []string{b.loaderArm(p).Name, b.wireArm(p).Name, b.sinkArm(p).Name}
+	for _, a := range arms {
+		names = append(names, a.Name)
+	}
+	for _, s := range skips {
+		names = append(names, s.Arm)
+	}
+	for _, name := range names {
+		if err := (Config{Arms: []string{name}}).Validate(); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
 func TestQuantiles(t *testing.T) {
 	list := []float64{}
 	for i := range 100 {

@@ -74,33 +74,34 @@ type sweep struct {
 	name, title, axis string
 	take              func(*Point) string // takes the setting out of a point
 	order             func(a, b *Point) int
+	words             bool // the values are words
 }
 
 var sweeps = []sweep{
 	{"streams", "Throughput by streams", "streams over all nodes",
 		func(p *Point) string { n := p.Streams; p.Streams = 0; return fmt.Sprint(n) },
-		func(a, b *Point) int { return a.Streams - b.Streams }},
+		func(a, b *Point) int { return a.Streams - b.Streams }, false},
 	{"batch", "Throughput by batch size", "size of a batch",
 		func(p *Point) string { n := p.Batch; p.Batch = 0; return sizeText(n) },
-		func(a, b *Point) int { return cmp.Compare(a.Batch, b.Batch) }},
+		func(a, b *Point) int { return cmp.Compare(a.Batch, b.Batch) }, false},
 	{"format", "Throughput by format", "how the rows are sent",
 		func(p *Point) string { f := p.Format; p.Format = ""; return string(f) },
-		func(a, b *Point) int { return cmp.Compare(a.Format, b.Format) }},
+		func(a, b *Point) int { return cmp.Compare(a.Format, b.Format) }, true},
 	{"shards", "Throughput by shards", "shards of the table",
 		func(p *Point) string { n := p.Shards; p.Shards = 0; return fmt.Sprint(n) },
-		func(a, b *Point) int { return a.Shards - b.Shards }},
+		func(a, b *Point) int { return a.Shards - b.Shards }, false},
 	{"rows", "Throughput by rows", "rows",
 		func(p *Point) string { n := p.Rows; p.Rows = 0; return humanize.Comma(n) },
-		func(a, b *Point) int { return cmp.Compare(a.Rows, b.Rows) }},
+		func(a, b *Point) int { return cmp.Compare(a.Rows, b.Rows) }, false},
 	{"order", "Throughput by order of the rows", "rows in the input",
 		func(p *Point) string { o := p.Order; p.Order = ""; return string(o) },
-		func(a, b *Point) int { return cmp.Compare(a.Order, b.Order) }},
+		func(a, b *Point) int { return cmp.Compare(a.Order, b.Order) }, true},
 }
 
 // sweepChart compares the values of one setting: a line for each set of arms of
 // the loader that differ in nothing else.
 func (r *Report) sweepChart(s sweep) (chart, bool) {
-	c := chart{name: s.name, title: s.title, x: s.axis, y: thousandRows,
+	c := chart{name: s.name, title: s.title, x: s.axis, y: thousandRows, words: s.words,
 		note: "The other settings as in the base, or as the line says. Medians, slowest and fastest run."}
 	lines := map[string][]Group{}
 	var names []string

@@ -54,6 +54,7 @@ type chart struct {
 	note  string   // what a reader should know, for the page
 	x, y  string   // labels of the axes
 	ticks []string // of the x axis, at 0, 1, …; nil for numbers
+	words bool     // ticks are words with nothing between them: no line joins their values
 	bars  []bar
 	stack []layer // of bars that stand on each other, the first innermost
 	lines []series
@@ -253,7 +254,7 @@ func (c *chart) addLines(t theme, p *plot.Plot, legend *plot.Legend) error {
 			legend.Add(s.name, line)
 			continue
 		}
-		if err := t.addLine(p, legend, s, measured); err != nil {
+		if err := t.addLine(p, legend, s, measured, !c.words); err != nil {
 			return err
 		}
 		measured++
@@ -270,8 +271,8 @@ func (c *chart) addLines(t theme, p *plot.Plot, legend *plot.Legend) error {
 	return nil
 }
 
-// addLine draws the i-th line of what was measured.
-func (t theme) addLine(p *plot.Plot, legend *plot.Legend, s series, i int) error {
+// addLine draws the i-th line of what was measured, or its marks alone.
+func (t theme) addLine(p *plot.Plot, legend *plot.Legend, s series, i int, joined bool) error {
 	line, points, err := plotter.NewLinePoints(s)
 	if err != nil {
 		return err
@@ -279,8 +280,13 @@ func (t theme) addLine(p *plot.Plot, legend *plot.Legend, s series, i int) error
 	ink := t.series[i%len(t.series)]
 	line.Color, line.Width, line.Dashes = ink, vg.Points(1.8), dashes[i%len(dashes)]
 	points.Color, points.Shape, points.Radius = ink, marks[i%len(marks)], vg.Points(3.5)
-	p.Add(line, points)
-	legend.Add(s.name, line, points)
+	if joined {
+		p.Add(line, points)
+		legend.Add(s.name, line, points)
+	} else {
+		p.Add(points)
+		legend.Add(s.name, points)
+	}
 	if !spreads(s.values) {
 		return nil
 	}

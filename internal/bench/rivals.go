@@ -61,11 +61,14 @@ func (b *Bench) rivalArms(in Point, workers int) (arms []*Arm, skips []Skip) {
 // settings known for this kind of load.
 func knownRivals() []Rival {
 	const parallelCopy = "timescaledb-parallel-copy --connection {dsn} --schema {schema} --table {name} --file {file} --workers {workers} --skip-header"
+	const pgloader = "pgloader --quiet --type csv --field {columns} --with \"fields terminated by ','\" --with 'fields escaped by double-quote' --with 'skip header = 1'" +
+		" --with 'workers = {workers}' --with 'concurrency = {workers}'"
+	const pgloaderInto = " {file} {url}'?tablename={table}'"
 	return []Rival{
 		{"timescaledb-parallel-copy", parallelCopy},
 		{"timescaledb-parallel-copy:best", parallelCopy + " --batch-size 10000000 --batch-byte-size 134217728"},
-		{"pgloader", "pgloader --quiet --type csv --field {columns} --with \"fields terminated by ','\" --with 'fields escaped by double-quote' --with 'skip header = 1'" +
-			" --with 'workers = {workers}' --with 'concurrency = {workers}' {file} {url}'?tablename={table}'"},
+		{"pgloader", pgloader + pgloaderInto},
+		{"pgloader:best", pgloader + " --with 'batch rows = 250000' --with 'batch size = 128MB' --with 'prefetch rows = 250000'" + pgloaderInto},
 	}
 }
 
