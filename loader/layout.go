@@ -176,7 +176,7 @@ func (lay *layout) shares() string {
 	for _, k := range r.keys {
 		by = append(by, k.column+" "+lay.columns[k.field].Type)
 	}
-	return "key (" + strings.Join(by, ", ") + ")"
+	return r.by + " (" + strings.Join(by, ", ") + ")"
 }
 
 // encoders returns the encoder of each column, or nil if one has none, or all rows

@@ -22,6 +22,7 @@ const shares = 16
 type router struct {
 	lanes  int
 	keys   []key
+	by     string        // what keys are, in words
 	finder *citus.Finder // nil if lanes are not shards
 	// together says that rows which may not overtake each other cannot be told: all
 	// are in one lane.
@@ -52,7 +53,10 @@ func (l *Loader) newRouter(columns []*catalog.Column) (router, error) {
 	case citus.Single:
 		return router{lanes: 1}, nil
 	}
-	r := router{lanes: shares}
+	r := router{lanes: shares, by: "primary key"}
+	if l.key != nil && !l.key.Primary {
+		r.by = "key"
+	}
 	for _, name := range l.orderKey() {
 		// A column that only the server can hash is left out, and one whose
 		// collation may find different bytes equal: the others keep equal keys
