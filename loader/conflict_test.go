@@ -115,7 +115,7 @@ func TestOnConflict(t *testing.T) {
 					if kind == "dirty" {
 						cfg.MaxErrors = loader.ErrorLimit{Records: 10_000}
 					}
-					n := 6_000
+					n := 3_000
 					if kind == "whole" {
 						n, cfg.Memory = 3_000, 64<<20
 					}

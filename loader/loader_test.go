@@ -101,9 +101,13 @@ func distribute(t testing.TB, conn *pgx.Conn, table, column string) {
 	}
 }
 
-// routes are those that a server has.
+// routes are those that a server has. With -short the route node is left out, which
+// takes the way of the route shard to the statements of the route coordinator.
 func routes(t *testing.T) []loader.Route {
 	if strings.HasSuffix(t.Name(), "/citus") {
+		if testing.Short() {
+			return []loader.Route{loader.RouteShard, loader.RouteCoordinator}
+		}
 		return []loader.Route{loader.RouteShard, loader.RouteNode, loader.RouteCoordinator}
 	}
 	return []loader.Route{loader.RouteCoordinator}
