@@ -240,17 +240,12 @@ func (a *attempt) try(ctx context.Context, lo, hi int) (*verdict, error) {
 // copy copies n rows, checks what is deferred, and sets the savepoint anew.
 func (a *attempt) copy(ctx context.Context, r io.Reader, n int64) error {
 	lay := a.s.load.lay
-	form := lay.csvForm
-	if a.p.format == formatBinary {
-		form = lay.binaryForm
-	}
-	table, _ := a.s.landing(a.t)
-	tag, err := a.s.conn.CopyFrom(ctx, r, "COPY "+table+form)
+	stored, err := a.s.copyRows(ctx, a.t, a.p.format, r)
 	if err != nil {
-		return a.s.ofTable(err)
+		return err
 	}
-	if tag.RowsAffected() != n {
-		return droppedError(a.s.load.name, a.p, n, tag.RowsAffected(), lay)
+	if stored != n {
+		return droppedError(a.s.load.name, a.p, n, stored, lay)
 	}
 	var merged ledger.Merged
 	clean := ""
@@ -266,8 +261,7 @@ func (a *attempt) copy(ctx context.Context, r io.Reader, n int64) error {
 	if err := exec(ctx, a.s.conn, clean+"SET CONSTRAINTS ALL IMMEDIATE; RELEASE SAVEPOINT "+savepoint+"; SAVEPOINT "+savepoint); err != nil {
 		return err
 	}
-	a.b.merged.Updated += merged.Updated
-	a.b.merged.Skipped += merged.Skipped
+	a.b.merged.Add(merged)
 	return nil
 }
 
@@ -284,16 +278,12 @@ func (a *attempt) refusal(ctx context.Context, err error) (*pgconn.PgError, erro
 	if !ok || ctx.Err() != nil {
 		return nil, a.s.fail(ctx, err)
 	}
-	switch {
-	case a.t.gone(pgErr):
-		return nil, a.s.rollback(ctx, errGone)
-	case betraysChange(pgErr):
+	if betraysChange(pgErr) {
 		a.s.load.log.Warn("rows are no longer what the table wants", "error", refused(pgErr))
 		return nil, a.s.rollback(ctx, &ChangedError{Table: a.s.load.lay.table.SQL()})
-	case transientCode(pgErr):
-		return nil, a.s.fail(ctx, pgErr)
-	case !blamesRow(pgErr):
-		return nil, a.s.fail(ctx, refused(pgErr))
+	}
+	if err := a.s.noRows(ctx, a.t, pgErr); err != nil {
+		return nil, err
 	}
 	if err := exec(ctx, a.s.conn, "ROLLBACK TO SAVEPOINT "+savepoint); err != nil {
 		return nil, a.s.fail(ctx, err)

@@ -69,15 +69,7 @@ func awaitSetting(t *testing.T, dsn, name, want string) {
 // workers do not let in.
 func TestRoles(t *testing.T) {
 	dsn, conn := smallTable(t)
-	schema := query(t, conn, "SELECT current_schema()")[0]
-	t.Cleanup(func() {
-		c := pgtestConn(t, dsn)
-		exec(t, c, "DELETE FROM pg_dist_authinfo WHERE rolename = 'writer'")
-		exec(t, c, "DROP OWNED BY writer; DROP ROLE writer")
-	})
-	exec(t, conn, "CREATE ROLE writer LOGIN PASSWORD 'writer'")
-	exec(t, conn, "INSERT INTO pg_dist_authinfo VALUES (0, 'writer', 'password=writer')")
-	exec(t, conn, fmt.Sprintf("GRANT USAGE ON SCHEMA %s TO writer", schema))
+	makeRole(t, dsn, conn, "writer")
 	exec(t, conn, "GRANT INSERT ON h TO writer")
 	cfg := loader.Config{Conn: parse(t, dsn), Table: "h", NoResume: true}
 	cfg.Conn.User, cfg.Conn.Password = "writer", "writer"
@@ -92,4 +84,18 @@ func TestRoles(t *testing.T) {
 	onWorkers(t, conn, "SET citus.enable_ddl_propagation = off; ALTER ROLE writer PASSWORD 'another'")
 	exec(t, conn, "UPDATE pg_dist_authinfo SET authinfo = 'password=another' WHERE rolename = 'writer'")
 	fallsBack(t, conn, cfg, "cannot be used from here")
+}
+
+// makeRole makes a role that may use the current schema and log in everywhere, with its
+// name for its password, until the test ends.
+func makeRole(t *testing.T, dsn string, conn *pgx.Conn, name string) {
+	t.Helper()
+	t.Cleanup(func() {
+		c := pgtestConn(t, dsn)
+		exec(t, c, fmt.Sprintf("DELETE FROM pg_dist_authinfo WHERE rolename = '%s'", name))
+		exec(t, c, fmt.Sprintf("DROP OWNED BY %[1]s; DROP ROLE %[1]s", name))
+	})
+	exec(t, conn, fmt.Sprintf("CREATE ROLE %[1]s LOGIN PASSWORD '%[1]s'", name))
+	exec(t, conn, fmt.Sprintf("INSERT INTO pg_dist_authinfo VALUES (0, '%[1]s', 'password=%[1]s')", name))
+	exec(t, conn, fmt.Sprintf("GRANT USAGE ON SCHEMA %s TO %s", query(t, conn, "SELECT current_schema()")[0], name))
 }

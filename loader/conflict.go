@@ -34,17 +34,14 @@ func (c Config) validateConflict() error {
 		return fmt.Errorf("conflict %q is unknown; want error, skip or update", c.OnConflict)
 	}
 	if c.OnConflict == ConflictError && len(c.ConflictKey) > 0 {
-		return errors.New("a key for conflicts is of use only where they are skipped or update")
+		return errors.New("a key for conflicts is of use only where they are skipped or updated")
 	}
 	return nil
 }
 
-// merges reports whether rows may meet others of the same key.
-func (c Config) merges() bool { return c.OnConflict != ConflictError }
-
 // chooseKey finds the key by which records conflict.
 func (l *Loader) chooseKey(rights catalog.Rights) error {
-	if !l.cfg.merges() {
+	if l.cfg.OnConflict == ConflictError {
 		return nil
 	}
 	name := l.table.SQL()
@@ -65,7 +62,7 @@ func (l *Loader) chooseKey(rights catalog.Rights) error {
 	}
 	if len(keys) == 0 {
 		return &PreflightError{name + " has no primary key or unique constraint that tells when rows conflict (those that are deferrable, partial or of expressions do not)",
-			"add one, or load without --on-conflict"}
+			l.keyChoice()}
 	}
 	if len(keys) > 1 && !keys[0].Primary && len(l.cfg.ConflictKey) == 0 {
 		return &PreflightError{name + " has several unique constraints and no primary key", l.keyChoice()}
@@ -212,7 +209,7 @@ func (l *Loader) keySQL(columns []*catalog.Column) (key, distinct string, err er
 }
 
 // sql returns the statements that insert the staged rows into table. Each of them
-// gives a row of numbers, for counted: the tag of an INSERT counts otherwise behind
+// gives a row of numbers, which merge reads: the tag of an INSERT counts otherwise behind
 // the coordinator of a cluster.
 func (m *merge) sql(table string) string {
 	insert := "INSERT INTO " + table + m.columns + m.values

@@ -42,8 +42,7 @@ func (j *job) before() (rows int64, merged ledger.Merged) {
 	}
 	for _, l := range j.lanes {
 		rows += l.Rows
-		merged.Updated += l.Updated
-		merged.Skipped += l.Skipped
+		merged.Add(l.Merged)
 	}
 	return rows, merged
 }

@@ -32,12 +32,9 @@ func (s *stream) mergeBatch(ctx context.Context, t target, b *batch) error {
 	case !ok || ctx.Err() != nil:
 		b.merged = merged
 		return err
-	case t.gone(pgErr):
-		return s.rollback(ctx, errGone)
-	case transientCode(pgErr):
-		return s.fail(ctx, pgErr)
-	case !blamesRow(pgErr):
-		return s.fail(ctx, refused(pgErr))
+	}
+	if err := s.noRows(ctx, t, pgErr); err != nil {
+		return err
 	}
 	row := batchError(pgErr, s.load.name, b)
 	row.Keepable = true

@@ -17,20 +17,13 @@ import (
 func TestProgressOfAnOrdinaryRole(t *testing.T) {
 	dsn, conn := smallTable(t)
 	schema := query(t, conn, "SELECT current_schema()")[0]
-	t.Cleanup(func() {
-		c := pgtestConn(t, dsn)
-		exec(t, c, "DELETE FROM pg_dist_authinfo WHERE rolename = 'plainowner'")
-		exec(t, c, "DROP OWNED BY plainowner; DROP ROLE plainowner")
-	})
-	exec(t, conn, "CREATE ROLE plainowner LOGIN PASSWORD 'plain'")
-	exec(t, conn, "INSERT INTO pg_dist_authinfo VALUES (0, 'plainowner', 'password=plain')")
-	exec(t, conn, fmt.Sprintf("GRANT USAGE ON SCHEMA %s TO plainowner", schema))
+	makeRole(t, dsn, conn, "plainowner")
 	exec(t, conn, flowing)
 	distribute(t, conn, "flowing", "tenant")
 	exec(t, conn, "GRANT INSERT, SELECT ON flowing TO plainowner")
 	path, rows := flowFile(t, 4000)
 	cfg := pieces(t, dsn)
-	cfg.Conn.User, cfg.Conn.Password = "plainowner", "plain"
+	cfg.Conn.User, cfg.Conn.Password = "plainowner", "plainowner"
 	cfg.Route = loader.RouteNode // so that the small file is not stored whole
 
 	_, err := run(t, cfg, loader.File(path), 0)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"strconv"
 	"strings"
 	"time"
@@ -209,31 +210,49 @@ func (s *stream) rollback(ctx context.Context, because error) error {
 // copyPart stores p with one COPY statement.
 func (s *stream) copyPart(ctx context.Context, t target, p *part) error {
 	lay := s.load.lay
-	form := lay.csvForm
-	if p.format == formatBinary {
-		form = lay.binaryForm
-	}
 	order := s.sorter.sort(p)
-	table, relation := s.landing(t)
-	tag, err := s.conn.CopyFrom(ctx, newPartReader(p, order), "COPY "+table+form)
-	if pgErr, ok := errors.AsType[*pgconn.PgError](s.ofTable(err)); ok && ctx.Err() == nil {
-		if t.gone(pgErr) {
-			// A split makes Citus itself fail so: what it wrote to is gone.
-			return s.rollback(ctx, errGone)
+	stored, err := s.copyRows(ctx, t, p.format, newPartReader(p, order))
+	if pgErr, ok := errors.AsType[*pgconn.PgError](err); ok && ctx.Err() == nil {
+		if err := s.noRows(ctx, t, pgErr); err != nil {
+			return err
 		}
-		if transientCode(pgErr) {
-			return s.fail(ctx, pgErr)
-		}
-		if !blamesRow(pgErr) {
-			return s.fail(ctx, refused(pgErr))
-		}
+		_, relation := s.landing(t)
 		return locate(pgErr, s.load.name, relation, lay.table, p, order)
 	}
 	if err != nil {
 		return s.fail(ctx, err)
 	}
-	if n := tag.RowsAffected(); n != p.rows {
-		return droppedError(s.load.name, p, p.rows, n, lay)
+	if stored != p.rows {
+		return droppedError(s.load.name, p, p.rows, stored, lay)
+	}
+	return nil
+}
+
+// copyRows copies rows of that format to where they land, and returns how many the
+// server says it has stored.
+func (s *stream) copyRows(ctx context.Context, t target, f format, rows io.Reader) (int64, error) {
+	form := s.load.lay.csvForm
+	if f == formatBinary {
+		form = s.load.lay.binaryForm
+	}
+	table, _ := s.landing(t)
+	tag, err := s.conn.CopyFrom(ctx, rows, "COPY "+table+form)
+	if err != nil {
+		return 0, s.ofTable(err)
+	}
+	return tag.RowsAffected(), nil
+}
+
+// noRows returns what becomes of a batch for an error that is no row's, and nil if it
+// may be one's. A split makes Citus itself fail so that what it wrote to is gone.
+func (s *stream) noRows(ctx context.Context, t target, err *pgconn.PgError) error {
+	switch {
+	case t.gone(err):
+		return s.rollback(ctx, errGone)
+	case transientCode(err):
+		return s.fail(ctx, err)
+	case !blamesRow(err):
+		return s.fail(ctx, refused(err))
 	}
 	return nil
 }

@@ -29,8 +29,7 @@ func Complete(ctx context.Context, conn *pgx.Conn, t Target, j *Job, bytes int64
 	for _, l := range lanes {
 		rows += l.Rows
 		rejected += l.Rejected
-		merged.Updated += l.Updated
-		merged.Skipped += l.Skipped
+		merged.Add(l.Merged)
 	}
 	if err := lock(ctx, conn); err != nil {
 		return fmt.Errorf("end the job: %w", err)

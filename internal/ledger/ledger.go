@@ -64,6 +64,12 @@ type Job struct {
 // key: which took its place, or were left out.
 type Merged struct{ Updated, Skipped int64 }
 
+// Add adds what other counts.
+func (m *Merged) Add(other Merged) {
+	m.Updated += other.Updated
+	m.Skipped += other.Skipped
+}
+
 // Added returns how many rows a complete job has added to the table.
 func (j *Job) Added() int64 { return j.Rows - j.Updated - j.Skipped }
 
