@@ -22,6 +22,10 @@ type faultyNet struct {
 	refuses atomic.Bool // connections altogether
 	cuts    atomic.Int64
 	commits atomic.Int64 // cuts at a COMMIT
+	// If holds is not zero the next COMMIT gets through that much later, whatever the
+	// client does, and nothing else fails. held is called then.
+	holds time.Duration
+	held  func()
 }
 
 func (f *faultyNet) dial(ctx context.Context, network, address string) (net.Conn, error) {
@@ -45,11 +49,18 @@ type faultyConn struct {
 }
 
 func (c *faultyConn) Write(p []byte) (int, error) {
-	if !c.net.broken.Load() {
-		return c.Conn.Write(p)
-	}
 	switch {
-	case c.cut.Load() || c.net.refuses.Load():
+	case c.cut.Load():
+		return 0, c.broken()
+	case !c.net.broken.Load():
+		return c.Conn.Write(p)
+	case c.net.holds > 0 && bytes.Contains(p, []byte("COMMIT\x00")):
+		c.net.broken.Store(false)
+		defer c.net.held()
+		return len(p), c.late(p, c.net.holds)
+	case c.net.holds > 0:
+		return c.Conn.Write(p)
+	case c.net.refuses.Load():
 		return 0, c.broken()
 	case bytes.Contains(p, []byte("COMMIT\x00")) && rand.IntN(6) == 0:
 		c.net.commits.Add(1)
@@ -70,10 +81,15 @@ func (c *faultyConn) commit(p []byte) error {
 		_, _ = c.Conn.Write(p) // the answer is lost, whatever it is
 		return c.broken()
 	}
+	return c.late(p, time.Duration(100+rand.IntN(400))*time.Millisecond)
+}
+
+// late breaks the connection, and lets p get through after a while.
+func (c *faultyConn) late(p []byte, after time.Duration) error {
 	late := bytes.Clone(p)
 	c.held.Store(true)
 	err := c.broken()
-	time.AfterFunc(time.Duration(100+rand.IntN(400))*time.Millisecond, func() {
+	time.AfterFunc(after, func() {
 		_, _ = c.Conn.Write(late)
 		_, _ = c.Conn.Read(make([]byte, 100))
 		_ = c.Conn.Close()

@@ -268,8 +268,14 @@ func (l *Loader) resumeJob(ctx context.Context, conn *pgx.Conn, j *job, has int6
 }
 
 // readLanes reads the job's lanes. Those whose shard was split are divided.
+//
+// A batch that an earlier run was committing when it was killed is awaited first: its
+// rejected records are in their file, and must not be taken for ones that were not
+// stored.
 func (l *Loader) readLanes(ctx context.Context, conn *pgx.Conn, j *job) (err error) {
-	j.lanes, err = ledger.Lanes(ctx, conn, j.Job)
+	if err = ledger.Settle(ctx, conn, j.Job); err == nil {
+		j.lanes, err = ledger.Lanes(ctx, conn, j.Job)
+	}
 	if pgErr, ok := errors.AsType[*pgconn.PgError](err); ok && pgErr.Code == undefinedTable {
 		return &JobError{j.Name, "an earlier run began to load it, and the table of its progress is gone", anew}
 	}
@@ -331,6 +337,20 @@ func (l *Loader) enterJob(ctx context.Context, ld *load) error {
 		return ledger.Create(ctx, conn, j.target, j.Job, j.lanes, j.samples)
 	})
 	j.fresh = err != nil
+	return err
+}
+
+// settle waits for a transaction of an earlier run that is about to store all of the
+// input.
+func (ld *load) settle(ctx context.Context) error {
+	done := false
+	err := ld.l.onControl(ctx, func(conn *pgx.Conn) (err error) {
+		done, err = ledger.SettleDone(ctx, conn, ld.job.target, ld.job.Job)
+		return err
+	})
+	if err == nil && done {
+		return &startOverError{"an earlier run has just stored all of the input"}
+	}
 	return err
 }
 

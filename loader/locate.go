@@ -101,6 +101,8 @@ func refused(err *pgconn.PgError) *RefusedError {
 	return e
 }
 
+const uniqueViolation = "23505"
+
 // isDuplicate reports whether err says that a key is there already. Behind the
 // coordinator of a cluster only its words tell.
 func isDuplicate(err *pgconn.PgError) bool {

@@ -28,7 +28,7 @@ func (g *rejectLog) writeCSV(header []byte, eol pgcsv.EOL) error {
 		return keepError(err)
 	}
 	end := lineBreak(eol)
-	return keepError(replaceFile(csvOf(g.path), func(w io.Writer) error {
+	return keepError(g.replace(csvOf(g.path), func(w io.Writer) error {
 		if _, err := w.Write(header); err != nil {
 			return err
 		}

@@ -43,9 +43,9 @@ func (e *rejectEntry) bytes() []byte {
 type span struct{ start, end int64 }
 
 // A rejectLog is the file of a job's rejected records. It begins to exist with the
-// first of them. What is written of a batch is on disk before the batch is
-// committed; if that then fails, it is cut out again. Its methods may be called
-// from several goroutines.
+// first of them and is never empty: whoever finds it knows whose it is. What is
+// written of a batch is on disk before the batch is committed; if that then fails,
+// it is cut out again. Its methods may be called from several goroutines.
 type rejectLog struct {
 	dir, table, job, input string
 	note                   func(path string) error // called when the path is known; nil for nobody
@@ -94,10 +94,36 @@ func removeIfThere(path string) error {
 	return nil
 }
 
-// replaceFile makes the file at path what write writes, all of it or nothing, and
-// readable for its owner alone.
-func replaceFile(path string, write func(io.Writer) error) (err error) {
-	tmp, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*") // mode 0600
+// removeBoth removes a file of rejected records and the one beside it.
+func removeBoth(jsonl string) error {
+	return errors.Join(removeIfThere(csvOf(jsonl)), removeIfThere(jsonl))
+}
+
+// tempPrefix begins the names of the job's files that have no other name yet.
+func (g *rejectLog) tempPrefix() string { return ".shardload-rejects-" + g.job + "-" }
+
+// tempFile makes such a file, readable for its owner alone.
+func (g *rejectLog) tempFile(dir string) (*os.File, error) {
+	return os.CreateTemp(dir, g.tempPrefix()+"*") // mode 0600
+}
+
+// sweep removes such files that killed runs have left in dir.
+func (g *rejectLog) sweep(dir string) error {
+	files, err := os.ReadDir(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	for _, f := range files {
+		if strings.HasPrefix(f.Name(), g.tempPrefix()) {
+			err = errors.Join(err, removeIfThere(filepath.Join(dir, f.Name())))
+		}
+	}
+	return err
+}
+
+// replace makes the file at path what write writes, all of it or nothing.
+func (g *rejectLog) replace(path string, write func(io.Writer) error) (err error) {
+	tmp, err := g.tempFile(filepath.Dir(path))
 	if err != nil {
 		return err
 	}
@@ -132,11 +158,20 @@ func syncDir(dir string) error {
 	return errors.Join(d.Sync(), d.Close())
 }
 
-// create makes the file, under the first name that is free, and its directory.
-func (g *rejectLog) create() error {
-	if err := os.MkdirAll(cmp.Or(g.dir, "."), 0o700); err != nil {
+// create makes the file, which has no name yet, and its directory.
+func (g *rejectLog) create() (err error) {
+	dir := cmp.Or(g.dir, ".")
+	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
 	}
+	g.f, err = g.tempFile(dir)
+	g.size = 0
+	return err
+}
+
+// publish gives the file the first name that is free, now that there is something in
+// it.
+func (g *rejectLog) publish() error {
 	for n := 1; ; n++ {
 		jsonl, csv := g.paths(n)
 		jsonl, err := filepath.Abs(jsonl)
@@ -146,16 +181,31 @@ func (g *rejectLog) create() error {
 		if isThere(csv) {
 			continue
 		}
-		f, err := os.OpenFile(jsonl, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+		err = os.Link(g.f.Name(), jsonl)
 		if errors.Is(err, fs.ErrExist) {
 			continue
 		}
 		if err != nil {
 			return err
 		}
-		g.path, g.f, g.size = jsonl, f, 0
-		return syncDir(filepath.Dir(jsonl))
+		g.path = jsonl
+		if err := errors.Join(os.Remove(g.f.Name()), syncDir(filepath.Dir(jsonl))); err != nil || g.note == nil {
+			return err
+		}
+		return g.note(jsonl)
 	}
+}
+
+// discard removes the file, and that of original records if it was written.
+func (g *rejectLog) discard() error {
+	err := g.f.Close()
+	if g.path == "" {
+		err = errors.Join(err, removeIfThere(g.f.Name()))
+	} else {
+		err = errors.Join(err, removeBoth(g.path))
+	}
+	g.f, g.path, g.size = nil, "", 0
+	return err
 }
 
 // write writes the entries of a batch, which each gives to the function that it is
@@ -167,7 +217,7 @@ func (g *rejectLog) write(b *batch, lane int32, each func(func(cause, origin, []
 	if err := g.cut(b); err != nil || b.rejects() == 0 {
 		return keepError(err)
 	}
-	first := g.path == ""
+	first := g.f == nil
 	if first {
 		if err := g.create(); err != nil {
 			return keepError(err)
@@ -194,8 +244,8 @@ func (g *rejectLog) write(b *batch, lane int32, each func(func(cause, origin, []
 	if err == nil {
 		err = g.f.Sync()
 	}
-	if err == nil && first && g.note != nil {
-		err = g.note(g.path)
+	if err == nil && first {
+		err = g.publish()
 	}
 	if err != nil {
 		return keepError(errors.Join(err, g.cut(b)))
@@ -244,11 +294,14 @@ func (g *rejectLog) cut(b *batch) error {
 		return nil
 	}
 	delete(g.pending, b)
-	if s.end == g.size {
+	switch {
+	case s.end == g.size && s.start == 0:
+		return g.discard()
+	case s.end == g.size:
 		g.size = s.start
 		return errors.Join(g.f.Truncate(s.start), g.f.Sync())
 	}
-	err := replaceFile(g.path, func(w io.Writer) error {
+	err := g.replace(g.path, func(w io.Writer) error {
 		_, err := io.Copy(w, io.MultiReader(io.NewSectionReader(g.f, 0, s.start), io.NewSectionReader(g.f, s.end, g.size-s.end)))
 		return err
 	})
@@ -270,7 +323,7 @@ func (g *rejectLog) cut(b *batch) error {
 	return old.Close()
 }
 
-// close closes the file. It removes one in which nothing is.
+// close closes the file.
 func (g *rejectLog) close() error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -278,9 +331,6 @@ func (g *rejectLog) close() error {
 		return nil
 	}
 	err := g.f.Close()
-	if g.f = nil; g.size == 0 {
-		err = errors.Join(err, removeIfThere(g.path))
-		g.path = ""
-	}
+	g.f = nil
 	return err
 }

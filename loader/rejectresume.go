@@ -2,6 +2,7 @@ package loader
 
 import (
 	"bufio"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -17,12 +18,12 @@ import (
 // run is told, and drops what they have not stored. As many entries as rejected must
 // be left; they are given to count.
 func (g *rejectLog) goOn(j *job, rejected int64, count func(cause, int64)) error {
-	path := j.Rejects
-	if path == "" {
-		path = g.own()
+	if err := errors.Join(g.sweep(cmp.Or(g.dir, ".")), g.sweep(filepath.Dir(j.Rejects))); err != nil {
+		return keepError(err)
 	}
-	if path == "" && rejected == 0 {
-		return nil
+	path, err := g.begun(j, rejected)
+	if err != nil || path == "" {
+		return err
 	}
 	marks := map[int32]ledger.Mark{}
 	for _, l := range j.lanes {
@@ -33,7 +34,7 @@ func (g *rejectLog) goOn(j *job, rejected int64, count func(cause, int64)) error
 		return keepError(err)
 	}
 	kept := int64(0)
-	size, err := filterRejects(path, to, func(e *rejectEntry) bool {
+	size, err := g.filter(path, to, func(e *rejectEntry) bool {
 		mark, ok := marks[e.Lane]
 		if e.Job != g.job || !ok || mark.Before(ledger.Mark{Chunk: e.Mark[0], Rows: e.Mark[1]}) {
 			return false
@@ -42,18 +43,13 @@ func (g *rejectLog) goOn(j *job, rejected int64, count func(cause, int64)) error
 		count(cause{column: e.Column, sqlState: e.SQLState, reason: e.Reason}, e.Line)
 		return true
 	})
-	lost, unread := errors.AsType[*unreadError](err)
 	switch {
-	case err != nil && !unread:
-		return keepError(err)
-	case err != nil && rejected == 0 && errors.Is(err, fs.ErrNotExist):
-		return nil
 	case err != nil:
-		return &JobError{j.Name, fmt.Sprintf("an earlier run has rejected %s, and they cannot be read: %v", plural(rejected, "record"), lost.err), "put the file back where it was, or " + anew}
+		return keepError(err)
 	case kept != rejected:
 		return &JobError{j.Name, fmt.Sprintf("an earlier run has rejected %s, but %s has %d of them", plural(rejected, "record"), path, kept), "put the file back as it was, or " + anew}
 	case kept == 0:
-		return errors.Join(removeIfThere(path), removeIfThere(to))
+		return errors.Join(removeBoth(path), removeIfThere(to))
 	}
 	if to != path {
 		if err := g.moved(path, to); err != nil {
@@ -91,7 +87,25 @@ func (g *rejectLog) moved(from, to string) error {
 			return err
 		}
 	}
-	return removeIfThere(from)
+	return removeBoth(from)
+}
+
+// begun returns the path of the file that earlier runs of j have begun, "" if there
+// is none.
+func (g *rejectLog) begun(j *job, rejected int64) (string, error) {
+	if j.Rejects == "" && rejected == 0 {
+		return g.own(), nil
+	}
+	owner, err := firstJob(j.Rejects)
+	switch {
+	case err == nil && owner == g.job:
+		return j.Rejects, nil
+	case rejected == 0:
+		return g.own(), nil // it is gone, and its name may be another job's by now
+	case err == nil:
+		return "", &JobError{j.Name, fmt.Sprintf("an earlier run has rejected %s, but %s is not the file that it left", plural(rejected, "record"), j.Rejects), "put the file back where it was, or " + anew}
+	}
+	return "", &JobError{j.Name, fmt.Sprintf("an earlier run has rejected %s, and they cannot be read: %v", plural(rejected, "record"), err), "put the file back where it was, or " + anew}
 }
 
 // own returns the path of a file that this very job has begun without noting it,
@@ -121,23 +135,16 @@ func firstJob(path string) (string, error) {
 	return e.Job, nil
 }
 
-// An unreadError says that a file of rejected records cannot be read.
-type unreadError struct{ err error }
-
-func (e *unreadError) Error() string { return e.err.Error() }
-
-func (e *unreadError) Unwrap() error { return e.err }
-
-// filterRejects makes the file to of those entries of the file from that keep wants,
+// filter makes the file to of those entries of the file from that keep wants,
 // and returns its size. They may be the same. A last line that was not written to
 // its end is dropped.
-func filterRejects(from, to string, keep func(*rejectEntry) bool) (size int64, err error) {
+func (g *rejectLog) filter(from, to string, keep func(*rejectEntry) bool) (size int64, err error) {
 	in, err := os.Open(from)
 	if err != nil {
-		return 0, &unreadError{err}
+		return 0, err
 	}
 	defer in.Close() // only read
-	err = replaceFile(to, func(out io.Writer) error {
+	err = g.replace(to, func(out io.Writer) error {
 		r := bufio.NewReaderSize(in, 64<<10)
 		for {
 			line, err := r.ReadBytes('\n')
@@ -145,7 +152,7 @@ func filterRejects(from, to string, keep func(*rejectEntry) bool) (size int64, e
 				return nil
 			}
 			if err != nil {
-				return &unreadError{err}
+				return err
 			}
 			var e rejectEntry
 			if json.Unmarshal(line, &e) != nil || !keep(&e) {

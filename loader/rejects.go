@@ -115,6 +115,11 @@ func (l *Loader) newKeeper(ctx context.Context, ld *load) (*keeper, error) {
 	}
 	k.log.job = ld.job.ID
 	k.log.note = func(path string) error { return k.setPath(ctx, path) }
+	if ld.whole && k.log.own() != "" {
+		if err := ld.settle(ctx); err != nil {
+			return nil, err
+		}
+	}
 	return k, k.log.goOn(ld.job, rejected, k.count)
 }
 

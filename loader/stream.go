@@ -6,12 +6,12 @@ import (
 	"fmt"
 	"io"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"shardload/internal/citus"
+	"shardload/internal/ledger"
 )
 
 // commitGrace is how long an interrupted load waits for the answer to a COMMIT
@@ -176,15 +176,13 @@ func (s *stream) begin(ctx context.Context, t target, b *batch) error {
 		create = m.create
 	}
 	results, err := s.conn.Exec(ctx, s.load.begin+create+t.guard+mark).ReadAll()
-	if pgErr, ok := errors.AsType[*pgconn.PgError](err); ok {
-		switch {
-		case citus.Gone(pgErr):
-			return s.rollback(ctx, t.lost)
-		case s.load.whole && pgErr.Code == uniqueViolation && strings.HasPrefix(pgErr.ConstraintName, "shardload_jobs_pkey"):
-			return s.rollback(ctx, errMarked)
-		}
-	}
-	if err != nil {
+	pgErr, refused := errors.AsType[*pgconn.PgError](err)
+	switch {
+	case refused && citus.Gone(pgErr):
+		return s.rollback(ctx, t.lost)
+	case s.load.whole && ledger.IsDone(err):
+		return s.rollback(ctx, errMarked)
+	case err != nil:
 		return s.fail(ctx, fmt.Errorf("begin: %w", err))
 	}
 	guard := results[len(results)-1-statements].Rows
@@ -196,8 +194,6 @@ func (s *stream) begin(ctx context.Context, t target, b *batch) error {
 	}
 	return nil
 }
-
-const uniqueViolation = "23505"
 
 // rollback ends the transaction of a batch that cannot be stored for that reason.
 func (s *stream) rollback(ctx context.Context, because error) error {

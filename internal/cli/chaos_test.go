@@ -191,6 +191,9 @@ func keptAside(t *testing.T, dir string) map[string]bool {
 		kept[r.Record] = true
 	}
 	loadable, err := os.ReadFile(filepath.Join(dir, "events.rejects.csv"))
+	if files, err := os.ReadDir(dir); err != nil || len(files) != 2 {
+		t.Errorf("%s has %v, want two files, and none that a killed run has left; %v", dir, files, err)
+	}
 	if err != nil || bytes.Count(loadable, []byte("\n")) != 1+len(kept) {
 		t.Errorf("events.rejects.csv has %d lines, want a header and %d records; %v", bytes.Count(loadable, []byte("\n")), len(kept), err)
 	}

@@ -5,9 +5,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"shardload/internal/citus"
 )
@@ -59,13 +61,22 @@ func finalLanes(ctx context.Context, conn *pgx.Conn, j *Job, check func([]Lane) 
 	if err != nil || check(lanes) == nil {
 		return lanes, err
 	}
-	if _, err := conn.Exec(ctx, "UPDATE "+j.Progress+" SET advanced = advanced"); err != nil {
-		return nil, fmt.Errorf("wait for the marks: %w", err)
+	if err := Settle(ctx, conn, j); err != nil {
+		return nil, err
 	}
 	if lanes, err = Lanes(ctx, conn, j); err != nil {
 		return nil, err
 	}
 	return lanes, check(lanes)
+}
+
+// Settle waits until no transaction has a mark of an unfinished job locked: one whose
+// client was killed at its COMMIT may still be moving it.
+func Settle(ctx context.Context, conn *pgx.Conn, j *Job) error {
+	if _, err := conn.Exec(ctx, "UPDATE "+j.Progress+" SET advanced = advanced"); err != nil {
+		return fmt.Errorf("wait for the marks: %w", err)
+	}
+	return nil
 }
 
 // DoneStatements is how many statements DoneSQL returns.
@@ -88,6 +99,33 @@ func DoneSQL(t Target, j *Job, rows, bytes int64) (string, error) {
 		jobs, name, t.Table.OID, literal(j.Name), literal(j.ID),
 		jobs, literal(j.ID), name, t.Table.OID, t.Table.RelFileNode, literal(string(t.Distribution.Kind)), literal(j.Name),
 		literal(string(fingerprint)), rows, bytes), nil
+}
+
+// SettleDone waits until no transaction is about to enter j as DoneSQL does, and
+// reports whether one has.
+func SettleDone(ctx context.Context, conn *pgx.Conn, t Target, j *Job) (done bool, err error) {
+	sql, err := DoneSQL(t, j, 0, 0)
+	if err != nil {
+		return false, err
+	}
+	tx, err := conn.Begin(ctx)
+	if err != nil {
+		return false, fmt.Errorf("look for the job: %w", err)
+	}
+	_, err = conn.PgConn().Exec(ctx, sql).ReadAll()
+	if IsDone(err) {
+		done, err = true, nil
+	}
+	if err = errors.Join(err, tx.Rollback(ctx)); err != nil {
+		return false, fmt.Errorf("look for the job: %w", err)
+	}
+	return done, nil
+}
+
+// IsDone reports whether err is that of DoneSQL for a job that is entered already.
+func IsDone(err error) bool {
+	pgErr, ok := errors.AsType[*pgconn.PgError](err)
+	return ok && pgErr.Code == "23505" && strings.HasPrefix(pgErr.ConstraintName, jobsTable+"_pkey")
 }
 
 // CorrectDoneSQL returns the statement that corrects what DoneSQL entered. path is
