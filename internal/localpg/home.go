@@ -37,15 +37,16 @@ func (h home) serversPassfile() string {
 	return h.path("pgpass.servers")
 }
 
-// makeHome finds or makes the directory of a cluster and locks it.
-func makeHome(dir string) (home, error) {
+// makeHome finds or makes the directory of a cluster, a temporary one in temp if dir
+// is empty, and locks it.
+func makeHome(dir, temp string) (home, error) {
 	acc, err := serverAccount()
 	if err != nil {
 		return home{}, err
 	}
 	h := home{account: acc}
 	if dir == "" {
-		err = h.makeTemporary()
+		err = h.makeTemporary(temp)
 	} else {
 		err = h.makeAt(dir)
 	}

@@ -34,6 +34,10 @@ type Config struct {
 	// new temporary directory, which Stop removes.
 	Dir string
 
+	// Temp is where the temporary directory is made. Empty, or a directory that the
+	// servers' user cannot enter, means where the system has its temporary files.
+	Temp string
+
 	// Workers is the number of Citus workers beside the coordinator. Zero means
 	// one plain PostgreSQL server; more than zero needs the Citus extension.
 	Workers int

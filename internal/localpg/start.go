@@ -30,7 +30,7 @@ func start(ctx context.Context, cfg Config, detached bool) (*Cluster, error) {
 		return nil, fmt.Errorf("citus: the extension is not installed beside PostgreSQL in %s:"+
 			" install Citus's package for this version, or ask for no workers", inst.BinDir)
 	}
-	h, err := makeHome(cfg.Dir)
+	h, err := makeHome(cfg.Dir, cfg.Temp)
 	if err != nil {
 		return nil, err
 	}

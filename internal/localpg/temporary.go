@@ -1,6 +1,7 @@
 package localpg
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -15,10 +16,10 @@ const (
 	sweepAge = time.Minute
 )
 
-// makeTemporary makes h.dir in the first directory for temporary files that the
-// servers' user can enter: root's own may be closed to others.
-func (h *home) makeTemporary() error {
-	parent, err := h.temporaryParent()
+// makeTemporary makes h.dir in the first directory for temporary files, temp before
+// others, that the servers' user can enter: root's own may be closed to others.
+func (h *home) makeTemporary(temp string) error {
+	parent, err := h.temporaryParent(temp)
 	if err != nil {
 		return err
 	}
@@ -31,8 +32,8 @@ func (h *home) makeTemporary() error {
 	return os.Chmod(dir, h.mode())
 }
 
-func (h *home) temporaryParent() (string, error) {
-	for _, dir := range []string{os.TempDir(), "/tmp", "/var/tmp"} {
+func (h *home) temporaryParent(temp string) (string, error) {
+	for _, dir := range []string{cmp.Or(temp, os.TempDir()), os.TempDir(), "/tmp", "/var/tmp"} {
 		abs, err := filepath.Abs(dir)
 		if err != nil {
 			return "", err

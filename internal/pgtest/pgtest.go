@@ -5,7 +5,7 @@
 //	func TestMain(m *testing.M) { pgtest.Main(m) }
 //
 // The servers do not care for durability, which makes them fast and of no use to
-// measure with. SHARDLOAD_TEST_DSN and SHARDLOAD_TEST_CITUS_DSN, URLs of
+// measure with, and their data are in memory where it has room. SHARDLOAD_TEST_DSN and SHARDLOAD_TEST_CITUS_DSN, URLs of
 // superusers, name other servers to use instead.
 package pgtest
 
@@ -18,6 +18,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -145,14 +146,28 @@ func (s *shared) get(t testing.TB) string {
 func (s *shared) start() {
 	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
 	defer cancel()
-	settings := map[string]string{"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+	settings := map[string]string{"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "max_wal_size": "256MB"}
 	if s.workers > 0 {
 		settings["citus.shard_count"] = "8"
 	}
-	s.cluster, s.err = localpg.Start(ctx, localpg.Config{Workers: s.workers, Settings: settings})
+	s.cluster, s.err = localpg.Start(ctx, localpg.Config{Temp: memoryDir(), Workers: s.workers, Settings: settings})
 	if s.err == nil {
 		s.dsn = s.cluster.DSN()
 	}
+}
+
+// memoryDir returns a directory in memory for the servers of tests, which make and
+// drop thousands of tables, or "" where there is none with room.
+func memoryDir() string {
+	const (
+		dir  = "/dev/shm"
+		room = 4 << 30
+	)
+	var info syscall.Statfs_t
+	if err := syscall.Statfs(dir, &info); err != nil || info.Bavail*uint64(info.Bsize) < room {
+		return ""
+	}
+	return dir
 }
 
 func (s *shared) stop() error {
