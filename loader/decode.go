@@ -277,7 +277,8 @@ func (d *decoder) deliver(ctx context.Context, c *chunk, l *lanes) error {
 	if d.keeper != nil {
 		d.keeper.countRead(l)
 	}
-	l.finish(ledger.Place{Offset: l.place.Offset + c.size, Line: l.place.Line + c.lines})
+	at := l.place
+	l.finish(ledger.Place{Offset: at.Offset + c.size, Line: at.Line + c.lines, Records: at.Records + int64(len(d.records))})
 	return nil
 }
 

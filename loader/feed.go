@@ -140,7 +140,7 @@ func (f *csvFeed) skipTo(ctx context.Context, number int64, place ledger.Place) 
 		}
 		buf = c.data
 	}
-	if f.number != number || f.place != place {
+	if f.number != number || f.place.Offset != place.Offset || f.place.Line != place.Line {
 		return fmt.Errorf("%s: is not the input that an earlier run has begun to load: it ends or is cut elsewhere; "+
 			"give that one, load this one under another --job, or empty the table and begin anew with --replace", f.src.Name)
 	}

@@ -365,8 +365,7 @@ func (ld *load) complete(ctx context.Context, conn *pgx.Conn) error {
 	if j == nil || ld.whole {
 		return nil
 	}
-	end := ledger.Mark{Chunk: ld.lanes.chunk}
-	want := records(j.lanes) + ld.lanes.added
+	end, want := ledger.Mark{Chunk: ld.lanes.chunk}, ld.lanes.place.Records
 	return ledger.Complete(ctx, conn, j.target, j.Job, ld.lanes.place.Offset, func(lanes []ledger.Lane) error {
 		if len(lanes) != len(j.lanes) {
 			return &startOverError{fmt.Sprintf("%s of progress are there, and were %d", plural(len(lanes), "row"), len(j.lanes))}
@@ -377,7 +376,7 @@ func (ld *load) complete(ctx context.Context, conn *pgx.Conn) error {
 			}
 		}
 		if n := records(lanes); n != want {
-			return fmt.Errorf("%s: %s were read, but %d are stored or rejected; compare with shardload verify --deep", j.Name, plural(want, "record"), n)
+			return &JobError{j.Name, fmt.Sprintf("the input has %s, but %d are stored or rejected", plural(want, "record"), n), "shardload verify --deep tells which rows differ; " + anew}
 		}
 		return nil
 	})

@@ -117,7 +117,8 @@ var errNoPages = errors.New("the memory is too small for this many lanes; raise 
 // is passed over. Binary rows are sorted by key if sorted says so. Only one
 // goroutine at a time may call add, finish, seal and end.
 func (l *lanes) add(ctx context.Context, i int, f format, row []byte, at origin, key uint64) error {
-	if l.passed = l.pass(i); l.passed {
+	if l.passed = l.stored(i); l.passed {
+		l.count(i)
 		return nil
 	}
 	if err := l.reserve(ctx, i, f, len(row)); err != nil {
@@ -145,6 +146,7 @@ func (l *lanes) add(ctx context.Context, i int, f format, row []byte, at origin,
 	p.rows++
 	b.rows++
 	l.added++
+	l.count(i)
 	b.bytes += int64(len(row))
 	if b.bytes < l.lanes[i].full {
 		return nil

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+
+	"shardload/internal/ledger"
 )
 
 // drain runs streams that keep what they get, until the lanes end.
@@ -32,8 +34,9 @@ func drain(ctx context.Context, l *lanes, streams int, keep func(*batch)) error 
 }
 
 // TestLanesKeepOrder sends rows of random sizes and formats through few pages, and
-// holds that each lane's rows come out whole, once, and in their order, and that
-// never two batches of a lane are in flight.
+// holds that each lane's rows come out whole, once, and in their order, that each
+// batch's mark stands behind its last row and before the next, and that never two
+// batches of a lane are in flight.
 func TestLanesKeepOrder(t *testing.T) {
 	for _, tt := range []struct {
 		lanes, streams, rows, maxRow, batch int
@@ -50,10 +53,12 @@ func TestLanesKeepOrder(t *testing.T) {
 			var mu sync.Mutex
 			got := make([]bytes.Buffer, tt.lanes)
 			flying := make([]bool, tt.lanes)
+			ends := make([][]end, tt.lanes)
 			keep := func(b *batch) {
 				mu.Lock()
 				twice := flying[b.lane]
 				flying[b.lane] = true
+				ends[b.lane] = append(ends[b.lane], end{b.rows, b.to})
 				mu.Unlock()
 				if twice {
 					t.Error("two batches of a lane are in flight")
@@ -69,8 +74,14 @@ func TestLanesKeepOrder(t *testing.T) {
 			go func() { done <- drain(context.Background(), l, tt.streams, keep) }()
 			r := rand.New(rand.NewPCG(1, 2))
 			want := make([]bytes.Buffer, tt.lanes)
+			rows := make([][]ledger.Mark, tt.lanes) // where each of them begins
 			for line := range tt.rows {
 				i := r.IntN(tt.lanes)
+				at := ledger.Mark{Chunk: int64(line / 50)}
+				if last := len(rows[i]) - 1; last >= 0 && rows[i][last].Chunk == at.Chunk {
+					at.Rows = rows[i][last].Rows + 1
+				}
+				rows[i] = append(rows[i], at)
 				row := bytes.Repeat([]byte{byte('a' + line%26)}, r.IntN(tt.maxRow))
 				f := format(r.IntN(20) / 19)
 				if err := l.add(context.Background(), i, f, row, origin{line: int64(line)}, 0); err != nil {
@@ -79,6 +90,9 @@ func TestLanesKeepOrder(t *testing.T) {
 				want[i].Write(row)
 				if f == formatCSV {
 					want[i].WriteByte('\n')
+				}
+				if line%50 == 49 {
+					l.finish(ledger.Place{})
 				}
 			}
 			l.end()
@@ -89,11 +103,34 @@ func TestLanesKeepOrder(t *testing.T) {
 				if !bytes.Equal(want[i].Bytes(), got[i].Bytes()) {
 					t.Errorf("lane %d: %d bytes went in, others (%d) came out", i, want[i].Len(), got[i].Len())
 				}
+				sameMarks(t, i, rows[i], ends[i])
 			}
 			if back := len(l.free) + l.unmade; back != pages {
 				t.Errorf("%d of %d pages came back", back, pages)
 			}
 		})
+	}
+}
+
+// An end is how many rows a batch has, and up to where it moves its lane's mark.
+type end struct {
+	rows int64
+	to   ledger.Mark
+}
+
+// sameMarks holds that the mark of each of a lane's batches is behind the rows that
+// are stored with it, and not behind the next one.
+func sameMarks(t *testing.T, lane int, rows []ledger.Mark, ends []end) {
+	t.Helper()
+	stored := int64(0)
+	for _, e := range ends {
+		stored += e.rows
+		if last := rows[stored-1]; !last.Before(e.to) {
+			t.Errorf("lane %d: the mark %v is before row %v, which is stored", lane, e.to, last)
+		}
+		if stored < int64(len(rows)) && rows[stored].Before(e.to) {
+			t.Errorf("lane %d: the mark %v is behind row %v, which is not stored", lane, e.to, rows[stored])
+		}
 	}
 }
 

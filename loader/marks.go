@@ -35,31 +35,32 @@ func (l *lanes) resume(job []ledger.Lane) {
 	}
 }
 
-// countShared makes the row that comes next count in all counters of its lane, and
-// its number in the chunk that of the lane's own.
-func (l *lanes) countShared(ln *lane) {
+// stored makes the lane's position that of the row that comes next, and reports
+// whether an earlier run has stored that.
+func (l *lanes) stored(i int) bool {
+	ln := &l.lanes[i]
+	if ln.chunk != l.chunk {
+		ln.chunk, ln.rows = l.chunk, 0
+	}
 	if ln.counted != nil && ln.counted.chunk == l.chunk {
 		ln.rows = ln.counted.rows
+	}
+	return l.chunk <= ln.mark.Chunk && (ledger.Mark{Chunk: l.chunk, Rows: ln.rows}).Before(ln.mark)
+}
+
+// count counts the row that has come: the lane's position is behind it. Not before it
+// is in the lane's batch: a batch that is sealed to make room for it ends before it.
+func (l *lanes) count(i int) {
+	ln := &l.lanes[i]
+	ln.rows++
+	if l.chunk > l.last {
+		return
 	}
 	for _, c := range ln.counts {
 		if c.chunk == l.chunk {
 			c.rows++
 		}
 	}
-}
-
-// pass counts a row of the lane, and reports whether it is stored already.
-func (l *lanes) pass(i int) bool {
-	ln := &l.lanes[i]
-	if ln.chunk != l.chunk {
-		ln.chunk, ln.rows = l.chunk, 0
-	}
-	if l.chunk <= l.last {
-		l.countShared(ln)
-	}
-	stored := l.chunk <= ln.mark.Chunk && (ledger.Mark{Chunk: l.chunk, Rows: ln.rows}).Before(ln.mark)
-	ln.rows++
-	return stored
 }
 
 // markEvery is the number of chunks after which a lane's mark moves, if it has

@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/iotest"
@@ -152,6 +153,27 @@ func TestResume(t *testing.T) {
 				exec(t, conn, "DELETE FROM shardload_jobs WHERE name <> '"+name+"'")
 				complete(t, conn, cfg, in(), rows)
 			})
+		}
+	})
+}
+
+// TestMarksAhead holds that a load whose marks promise rows which are not stored is
+// not called complete: the records of the input are counted apart from the marks.
+func TestMarksAhead(t *testing.T) {
+	path, rows := flowFile(t, 3000)
+	pgtest.Each(t, func(t *testing.T, dsn string) {
+		conn := makeFlowing(t, dsn)
+		cfg := pieces(t, dsn)
+		if _, err := run(t, cfg, loader.File(path), 10); !errors.Is(err, context.Canceled) {
+			t.Fatal(err)
+		}
+		exec(t, conn, "UPDATE "+query(t, conn, "SELECT progress FROM shardload_jobs")[0]+" SET rows_in = rows_in + 5 WHERE chunk = 0 OR rows_in > 0")
+		for range 2 { // it is not called so later either
+			_, err := run(t, cfg, loader.File(path), 0)
+			want := fmt.Sprintf("the input has %d records, but ", rows)
+			if _, ok := errors.AsType[*loader.JobError](err); !ok || !strings.Contains(err.Error(), want) {
+				t.Errorf("error %v\nwant a JobError with %q", err, want)
+			}
 		}
 	})
 }

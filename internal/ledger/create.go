@@ -138,6 +138,7 @@ func createProgress(ctx context.Context, tx pgx.Tx, t Target, name string) error
 		counted_max integer NOT NULL DEFAULT 0,
 		place bigint NOT NULL DEFAULT 0,
 		line bigint NOT NULL DEFAULT 1,
+		records bigint NOT NULL DEFAULT 0,
 		rows bigint NOT NULL DEFAULT 0,
 		rejected bigint NOT NULL DEFAULT 0,
 		updated bigint NOT NULL DEFAULT 0,
@@ -165,10 +166,10 @@ func insertLanes(ctx context.Context, tx pgx.Tx, progress string, lanes []Lane) 
 	for i := range lanes {
 		l := &lanes[i]
 		l.KeyType = keyType
-		values[i] = fmt.Sprintf("(%s, %d, %d, %d, %d, %d, %d, %d, %d, %d, %d)", l.key(), l.Number, l.Min, l.Max,
-			l.Mark.Chunk, l.Mark.Rows, l.Counted.Chunk, l.Counted.Min, l.Counted.Max, l.Place.Offset, l.Place.Line)
+		values[i] = fmt.Sprintf("(%s, %d, %d, %d, %d, %d, %d, %d, %d, %d, %d, %d)", l.key(), l.Number, l.Min, l.Max,
+			l.Mark.Chunk, l.Mark.Rows, l.Counted.Chunk, l.Counted.Min, l.Counted.Max, l.Place.Offset, l.Place.Line, l.Place.Records)
 	}
-	_, err = tx.Exec(ctx, `INSERT INTO `+progress+` (key, lane, min, max, chunk, rows_in, counted_chunk, counted_min, counted_max, place, line)
+	_, err = tx.Exec(ctx, `INSERT INTO `+progress+` (key, lane, min, max, chunk, rows_in, counted_chunk, counted_min, counted_max, place, line, records)
 		VALUES `+strings.Join(values, ", "))
 	return err
 }

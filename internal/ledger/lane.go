@@ -26,8 +26,9 @@ func (m Mark) Before(n Mark) bool { return m.Chunk < n.Chunk || m.Chunk == n.Chu
 
 // A Place is where a chunk begins in the input.
 type Place struct {
-	Offset int64 // in bytes, decompressed
-	Line   int64 // from 1
+	Offset  int64 // in bytes, decompressed
+	Line    int64 // from 1
+	Records int64 // that come before it
 }
 
 // A Lane is an ordered flow of rows into one place, and how far it is stored. If
@@ -77,13 +78,13 @@ func Lanes(ctx context.Context, conn *pgx.Conn, j *Job) ([]Lane, error) {
 		hash = "pg_catalog.worker_hash(key)"
 	}
 	// Citus drops a cast to text of a domain with a collation on its way to the nodes.
-	rows, err := conn.Query(ctx, `SELECT lane, format('%s', key), `+hash+`, min, max, chunk, rows_in, place, line, rows, rejected, updated, skipped, counted_chunk, counted_min, counted_max FROM `+j.Progress+` ORDER BY lane`)
+	rows, err := conn.Query(ctx, `SELECT lane, format('%s', key), `+hash+`, min, max, chunk, rows_in, place, line, records, rows, rejected, updated, skipped, counted_chunk, counted_min, counted_max FROM `+j.Progress+` ORDER BY lane`)
 	if err != nil {
 		return nil, fmt.Errorf("read the marks: %w", err)
 	}
 	lanes, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (l Lane, err error) {
 		l.KeyType = keyType
-		err = row.Scan(&l.Number, &l.Key, &l.KeyHash, &l.Min, &l.Max, &l.Mark.Chunk, &l.Mark.Rows, &l.Place.Offset, &l.Place.Line, &l.Rows, &l.Rejected, &l.Updated, &l.Skipped,
+		err = row.Scan(&l.Number, &l.Key, &l.KeyHash, &l.Min, &l.Max, &l.Mark.Chunk, &l.Mark.Rows, &l.Place.Offset, &l.Place.Line, &l.Place.Records, &l.Rows, &l.Rejected, &l.Updated, &l.Skipped,
 			&l.Counted.Chunk, &l.Counted.Min, &l.Counted.Max)
 		return l, err
 	})
@@ -120,9 +121,9 @@ func whole(lanes []Lane, kind citus.Kind) bool {
 // none if the mark is not where s begins. It waits for another transaction that is
 // moving it, were it one whose COMMIT got no answer.
 func UpdateSQL(table string, l Lane, s Step) string {
-	return fmt.Sprintf(`UPDATE %s SET chunk = %d, rows_in = %d, place = %d, line = %d, rows = rows + %d, rejected = rejected + %d, advanced = now()
+	return fmt.Sprintf(`UPDATE %s SET chunk = %d, rows_in = %d, place = %d, line = %d, records = %d, rows = rows + %d, rejected = rejected + %d, advanced = now()
 		WHERE key = %s AND lane = %d AND chunk = %d AND rows_in = %d`,
-		table, s.To.Chunk, s.To.Rows, s.Place.Offset, s.Place.Line, s.Rows, s.Rejected, l.key(), l.Number, s.From.Chunk, s.From.Rows)
+		table, s.To.Chunk, s.To.Rows, s.Place.Offset, s.Place.Line, s.Place.Records, s.Rows, s.Rejected, l.key(), l.Number, s.From.Chunk, s.From.Rows)
 }
 
 // key returns the lane's key in SQL. Without its type it would not be understood

@@ -4,9 +4,9 @@
 //
 //	func TestMain(m *testing.M) { pgtest.Main(m) }
 //
-// The servers do not care for durability, which makes them fast and of no use to
-// measure with, and their data are in memory where it has room. SHARDLOAD_TEST_DSN and SHARDLOAD_TEST_CITUS_DSN, URLs of
-// superusers, name other servers to use instead.
+// The servers do not care for durability, and their data are in memory where it has
+// room, which makes them fast and of no use to measure with. SHARDLOAD_TEST_DSN and
+// SHARDLOAD_TEST_CITUS_DSN, URLs of superusers, name other servers to use instead.
 package pgtest
 
 import (
