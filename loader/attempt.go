@@ -48,7 +48,7 @@ func joinError(err, other error) error {
 
 // sift copies the rows of b that the server takes.
 func (s *stream) sift(ctx context.Context, t target, b *batch) error {
-	if b.rows == b.rejected {
+	if len(b.parts) == 0 {
 		return nil
 	}
 	if err := exec(ctx, s.conn, "SAVEPOINT "+savepoint); err != nil {
@@ -56,9 +56,6 @@ func (s *stream) sift(ctx context.Context, t target, b *batch) error {
 	}
 	for i := range b.parts {
 		p := &b.parts[i]
-		if p.format == formatRejected {
-			continue
-		}
 		a := &attempt{s: s, t: t, b: b, index: i, p: p, ordered: s.sorter.sort(p)}
 		if err := a.store(ctx); err != nil {
 			return err

@@ -43,10 +43,22 @@ type batch struct {
 	direct   bool         // as its lane was when it was sent
 	lane     int
 	parts    []part
+	aside    part  // what the decoders have rejected, wherever it stood
 	rows     int64 // those that are rejected included
 	bytes    int64
 
-	rejected int64     // by the decoders
-	refused  []refusal // by the server, when it was last tried
-	merged   ledger.Merged
+	refused []refusal // by the server, when it was last tried
+	merged  ledger.Merged
+}
+
+// part returns the part to which a row of format f can be appended, or nil. Records
+// that are rejected have one of their own: each would else end a run of rows.
+func (b *batch) part(f format) *part {
+	if f == formatRejected {
+		return &b.aside
+	}
+	if n := len(b.parts); n > 0 && b.parts[n-1].format == f {
+		return &b.parts[n-1]
+	}
+	return nil
 }

@@ -69,10 +69,10 @@ func (j *job) markSQL(table string, b *batch) (sql string, statements int, err e
 	case j == nil:
 		return "", 0, nil
 	case j.whole():
-		sql, err = ledger.DoneSQL(j.target, j.Job, b.rows-b.rejected, b.place.Offset)
+		sql, err = ledger.DoneSQL(j.target, j.Job, b.rows-b.aside.rows, b.place.Offset)
 		return "; " + sql, ledger.DoneStatements, err
 	}
-	step := ledger.Step{From: b.from, To: b.to, Place: b.place, Rows: b.rows - b.rejected, Rejected: b.rejected}
+	step := ledger.Step{From: b.from, To: b.to, Place: b.place, Rows: b.rows - b.aside.rows, Rejected: b.aside.rows}
 	return "; " + ledger.UpdateSQL(table, j.lanes[b.lane], step), 1, nil
 }
 
@@ -112,9 +112,9 @@ func (e *JobError) Error() string { return fmt.Sprintf("%s: %s; %s", e.Job, e.Pr
 
 const anew = "empty the table and load it anew with --replace"
 
-// errInPieces says that an earlier run has begun to store the input in several
-// transactions.
-var errInPieces = errors.New("the input is being stored in several transactions")
+// errInPieces says that the input is to be stored in several transactions: an earlier
+// run has begun to, or its rows do not fit into the memory at once.
+var errInPieces = errors.New("the input is to be stored in several transactions")
 
 // wholeLimit is the length in bytes of a file that is stored in one transaction.
 const wholeLimit = 16 << 20

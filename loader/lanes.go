@@ -125,15 +125,12 @@ func (l *lanes) add(ctx context.Context, i int, f format, row []byte, at origin,
 		return err
 	}
 	b := l.lanes[i].open
-	p := &b.parts[len(b.parts)-1]
+	p := b.part(f)
 	sent := len(row)
 	p.data.append(row)
-	switch f {
-	case formatCSV:
+	if f == formatCSV {
 		p.data.append(newline)
 		sent++
-	case formatRejected:
-		b.rejected++
 	}
 	if l.sorted && f == formatBinary {
 		p.keys.appendPair(key, uint64(len(row)))
@@ -209,10 +206,13 @@ func (l *lanes) reserve(ctx context.Context, i int, f format, n int) error {
 		if l.held {
 			return errNotHeld
 		}
-		if !l.sealFullest() {
-			if l.waiting+l.flying == 0 {
-				return errNoPages
-			}
+		switch {
+		case l.whole:
+			return errInPieces
+		case l.sealFullest():
+		case l.waiting+l.flying == 0:
+			return errNoPages
+		default:
 			l.changed.Wait()
 		}
 	}
@@ -221,10 +221,10 @@ func (l *lanes) reserve(ctx context.Context, i int, f format, n int) error {
 // part returns the part to which a row of format f can be appended, or nil.
 func (l *lanes) part(i int, f format) *part {
 	b := l.lanes[i].open
-	if b == nil || b.parts[len(b.parts)-1].format != f {
+	if b == nil {
 		return nil
 	}
-	return &b.parts[len(b.parts)-1]
+	return b.part(f)
 }
 
 // needed returns how many pages a row of n bytes needs.
@@ -245,15 +245,15 @@ func (l *lanes) needed(i int, f format, n int) (data, lines, keys int) {
 
 // openPart returns the part for rows of format f, a new one if need be.
 func (l *lanes) openPart(i int, f format) *part {
-	if p := l.part(i, f); p != nil {
-		return p
-	}
 	if l.lanes[i].open == nil {
-		l.lanes[i].open = &batch{lane: i}
+		l.lanes[i].open = &batch{lane: i, aside: part{format: formatRejected, origins: l.origins}}
 	}
 	b := l.lanes[i].open
+	if p := b.part(f); p != nil {
+		return p
+	}
 	b.parts = append(b.parts, part{format: f, origins: l.origins})
-	return &b.parts[len(b.parts)-1]
+	return b.part(f)
 }
 
 // extend moves n free pages to the end of b.
@@ -277,9 +277,6 @@ func (l *lanes) extend(b *buffer, n int) {
 // and reports whether there was one. Batches of one lane follow each other: a node of
 // which one lane has them all can do with those of others.
 func (l *lanes) sealFullest() bool {
-	if l.whole {
-		return false
-	}
 	busy := make([]int, len(l.queues)) // lanes with batches
 	for i := range l.lanes {
 		if !l.lanes[i].idle() {

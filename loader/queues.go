@@ -70,14 +70,20 @@ func (l *lanes) done(b *batch) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for i := range b.parts {
-		for _, pages := range [][][]byte{b.parts[i].data.pages, b.parts[i].lines.pages, b.parts[i].keys.pages} {
-			for _, p := range pages {
-				l.free = append(l.free, p[:0])
-			}
-		}
+		l.takeBack(&b.parts[i])
 	}
+	l.takeBack(&b.aside)
 	l.queues[l.lanes[b.lane].node].load--
 	l.land(b)
+}
+
+// takeBack takes the pages of a part back.
+func (l *lanes) takeBack(p *part) {
+	for _, pages := range [][][]byte{p.data.pages, p.lines.pages, p.keys.pages} {
+		for _, page := range pages {
+			l.free = append(l.free, page[:0])
+		}
+	}
 }
 
 // again takes back a batch that was not stored: it is the lane's next one.

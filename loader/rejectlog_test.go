@@ -19,7 +19,7 @@ func newRejectLog(dir, job string, noted *string) *rejectLog {
 
 // keep writes a batch of one rejected record, which ends at that chunk.
 func keep(g *rejectLog, chunk int64, during func() error) (*batch, error) {
-	b := &batch{to: ledger.Mark{Chunk: chunk}, rows: 1, rejected: 1}
+	b := &batch{to: ledger.Mark{Chunk: chunk}, rows: 1, aside: part{rows: 1}}
 	return b, g.write(b, 0, func(fn func(cause, origin, []byte) error) error {
 		if err := fn(cause{sqlState: badRecord, reason: "test"}, origin{line: chunk, offset: chunk}, []byte("x")); err != nil {
 			return err

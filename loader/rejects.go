@@ -215,17 +215,11 @@ func (k *keeper) takeBack(b *batch) {
 // each calls fn for each record of b that is rejected.
 func (k *keeper) each(b *batch, fn func(c cause, at origin, record []byte) error) error {
 	var buf []byte
-	for i := range b.parts {
-		p := &b.parts[i]
-		if p.format != formatRejected {
-			continue
-		}
-		for _, row := range p.refs() {
-			buf = p.appendRow(buf[:0], row)
-			c, record := decodeRejected(buf)
-			if err := fn(c, row.origin, record); err != nil {
-				return err
-			}
+	for _, row := range b.aside.refs() {
+		buf = b.aside.appendRow(buf[:0], row)
+		c, record := decodeRejected(buf)
+		if err := fn(c, row.origin, record); err != nil {
+			return err
 		}
 	}
 	for _, r := range b.refused {
@@ -266,17 +260,11 @@ func (k *keeper) stored(b *batch) {
 		return
 	}
 	k.log.settle(b)
-	for i := range b.parts {
-		p := &b.parts[i]
-		if p.format != formatRejected {
-			continue
-		}
-		var buf []byte
-		for _, row := range p.refs() {
-			buf = p.appendRow(buf[:0], row)
-			c, _ := decodeRejected(buf)
-			k.count(c, row.line)
-		}
+	var buf []byte
+	for _, row := range b.aside.refs() {
+		buf = b.aside.appendRow(buf[:0], row)
+		c, _ := decodeRejected(buf)
+		k.count(c, row.line)
 	}
 	for _, r := range b.refused {
 		k.count(r.cause, r.row.line)
@@ -284,7 +272,7 @@ func (k *keeper) stored(b *batch) {
 }
 
 // rejects returns how many rows of b are kept aside.
-func (b *batch) rejects() int64 { return b.rejected + int64(len(b.refused)) }
+func (b *batch) rejects() int64 { return b.aside.rows + int64(len(b.refused)) }
 
 // stored returns how many rows of b enter the table.
 func (b *batch) stored() int64 { return b.rows - b.rejects() }

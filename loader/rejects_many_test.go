@@ -2,6 +2,7 @@ package loader_test
 
 import (
 	"context"
+	"fmt"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -9,6 +10,7 @@ import (
 	gocmp "github.com/google/go-cmp/cmp"
 	"github.com/jackc/pgx/v5"
 
+	"shardload/internal/pgtest"
 	"shardload/loader"
 )
 
@@ -44,4 +46,43 @@ func TestManyRejects(t *testing.T) {
 		checkRejects(t, res.Rejects, bad, in)
 		mend(t, dsn, conn, filepath.Join(dir, "tested.rejects.csv"), bad)
 	})
+}
+
+// TestEveryOtherRecord holds that a small file is loaded where its rows end each
+// other's runs: bad records between good ones, and rows that go as CSV between those
+// that go in binary, in chunks of one record.
+func TestEveryOtherRecord(t *testing.T) {
+	dsn := pgtest.Plain(t)
+	conn := pgtest.Connect(t, dsn)
+	exec(t, conn, tested)
+	for _, tt := range []struct {
+		name, record string
+		chunk, bad   int
+	}{
+		{"bad", "%d,1\n", 1 << 20, 1},
+		{"as CSV", "%d,1,x, +1,\n", 8, 0},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			exec(t, conn, "TRUNCATE tested")
+			loader.SetChunkSize(t, tt.chunk)
+			const pairs = 2000
+			var in strings.Builder
+			in.WriteString("id,tenant,name,n,at\n")
+			for i := range pairs {
+				fmt.Fprintf(&in, "%d,1,x,1,\n"+tt.record, 2*i, 2*i+1)
+			}
+			path := writeInput(t, []byte(in.String()))
+			cfg := loader.Config{Conn: parse(t, dsn), Table: "tested", Memory: 16 << 20, MaxRecord: 1 << 20, MaxErrors: loader.ErrorLimit{Percent: 100}, RejectsDir: t.TempDir()}
+			res, err := open(t, cfg).Load(context.Background(), loader.File(path))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if want := int64(pairs * tt.bad); res.Rejected != want || res.Rows != 2*pairs-want {
+				t.Errorf("%d rows and %d rejected, want %d and %d", res.Rows, res.Rejected, 2*pairs-want, want)
+			}
+			if got := query(t, conn, "SELECT count(DISTINCT id) FROM tested")[0]; got != fmt.Sprint(res.Rows) {
+				t.Errorf("%s rows are stored, want %d", got, res.Rows)
+			}
+		})
+	}
 }
