@@ -94,6 +94,7 @@ func survive(t *testing.T, dsn, route string, kills int) {
 		t.Fatal(err)
 	}
 	routes := []string{"shard", "node", "coordinator"}
+	batches := []string{"20kB", "1MB"} // so large that the memory is full before they are
 	killed, runs := 0, 0
 	conn := pgtest.Connect(t, dsn)
 	runSQL(t, conn, "TRUNCATE events")
@@ -109,7 +110,7 @@ func survive(t *testing.T, dsn, route string, kills int) {
 		case by == "rejects" || by == "any":
 			by = routes[runs%3]
 		}
-		cmd := command(dsn, append([]string{"load", "--table", "events", "--route", by, "--batch", "20kB", "--memory", "8MiB", "--no-analyze", path}, args...)...)
+		cmd := command(dsn, append([]string{"load", "--table", "events", "--route", by, "--batch", batches[runs%len(batches)], "--memory", "8MiB", "--no-analyze", path}, args...)...)
 		var stderr bytes.Buffer
 		cmd.Stderr = &stderr
 		if err := cmd.Start(); err != nil {
