@@ -128,8 +128,9 @@ type attempt struct {
 
 // A verdict is the server's refusal of a run of rows.
 type verdict struct {
-	err *pgconn.PgError
-	at  int // the row that it names, -1 if it names none
+	err  *pgconn.PgError
+	rows int // in the run
+	at   int // the row that it names, -1 if it names none
 }
 
 // store copies all rows at once, and if one of them is refused looks for it.
@@ -177,32 +178,36 @@ func (a *attempt) sift(ctx context.Context, v *verdict) error {
 			lo, run = hi, 2*run
 			continue
 		}
-		bad, err := a.narrow(ctx, lo, hi, v)
+		next, err := a.narrow(ctx, lo, hi, v)
 		if err != nil {
 			return err
 		}
-		run = max(2*(bad-lo), 1)
-		lo, v = bad+1, nil
+		run = max(2*(next-1-lo), 1)
+		lo, v = next, nil
 	}
 	return nil
 }
 
 // narrow finds the first row of [lo, hi) that is refused, of which v is the verdict,
-// and stores those before it: directly where the verdict names it, else by halves.
-// The row's index is returned.
+// and stores those before it: directly where the verdict names it, else by halves. The
+// index of the row behind it is returned. No row is refused for what was said of
+// others with it: that may have passed.
 func (a *attempt) narrow(ctx context.Context, lo, hi int, v *verdict) (int, error) {
 	for {
 		middle := lo + (hi-lo)/2
 		if v.at >= 0 {
 			middle, hi = v.at, v.at+1
 		}
-		if hi-lo == 1 {
-			return lo, a.refuse(lo, v)
+		if hi-lo == 1 && (v.at >= 0 || v.rows == 1) {
+			return hi, a.refuse(lo, v)
 		}
+		middle = max(middle, lo+1)
 		before, err := a.try(ctx, lo, middle)
 		switch {
 		case err != nil:
 			return 0, err
+		case before == nil && middle == hi:
+			return hi, nil
 		case before == nil:
 			lo = middle
 		default:
@@ -296,7 +301,7 @@ func betraysChange(err *pgconn.PgError) bool {
 
 // verdict returns what err says about rows [lo, hi).
 func (a *attempt) verdict(err *pgconn.PgError, lo, hi int) *verdict {
-	v := &verdict{err: err, at: -1}
+	v := &verdict{err: err, rows: hi - lo, at: -1}
 	m := copyContext.FindStringSubmatch(err.Where)
 	_, relation := a.s.landing(a.t)
 	if m == nil || m[1] != relation || strings.Contains(err.Where, "while executing command on") {

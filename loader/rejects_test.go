@@ -18,6 +18,7 @@ import (
 	gocmp "github.com/google/go-cmp/cmp"
 	"github.com/jackc/pgx/v5"
 
+	"shardload/internal/pgtest"
 	"shardload/loader"
 )
 
@@ -321,4 +322,24 @@ func TestTooManyRejects(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestPassingError holds that no record is rejected for an error of a run of rows that
+// does not come again.
+func TestPassingError(t *testing.T) {
+	dsn := pgtest.Plain(t)
+	conn := pgtest.Connect(t, dsn)
+	exec(t, conn, tested+`; CREATE SEQUENCE calls;
+		CREATE FUNCTION once() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+			IF nextval('calls') = 1 THEN RAISE EXCEPTION 'a hiccup'; END IF; RETURN NULL; END $$;
+		CREATE TRIGGER once BEFORE INSERT ON tested FOR EACH STATEMENT EXECUTE FUNCTION once()`)
+	var in strings.Builder
+	in.WriteString("id,tenant,name,n,at\n")
+	for i := range 1000 {
+		fmt.Fprintf(&in, "%d,1,x,1,\n", i)
+	}
+	res, err := load(t, dsn, "tested", in.String(), func(c *loader.Config) { c.MaxErrors, c.RejectsDir = loader.ErrorLimit{Records: 5}, t.TempDir() })
+	if err != nil || res.Rows != 1000 || res.Rejected != 0 {
+		t.Errorf("%d rows, %d rejected, %v; want all 1000", res.Rows, res.Rejected, err)
+	}
 }
