@@ -205,12 +205,17 @@ func (f *fence) finish(ctx context.Context, ld *load) error {
 	}).Stop()
 	return f.l.persist(ctx, func() error {
 		if f.conn.IsClosed() || f.conn.PgConn().TxStatus() != 'T' {
-			// The answer to its COMMIT may be all that is missing.
+			// The answer to its COMMIT may be all that is missing, or that may still be
+			// under way: then the lock waits for it.
 			if done, err := ld.isComplete(ctx); err != nil || done {
 				return err
 			}
-			if err := f.lock(ctx); err != nil {
+			lockErr := f.lock(ctx)
+			if done, err := ld.isComplete(ctx); err != nil || done {
 				return err
+			}
+			if lockErr != nil {
+				return lockErr
 			}
 		}
 		if err := f.check(ctx); err != nil {
@@ -219,7 +224,10 @@ func (f *fence) finish(ctx context.Context, ld *load) error {
 		if err := ld.complete(ctx, f.conn); err != nil {
 			return err
 		}
-		return f.unlock(ctx)
+		if err := exec(ctx, f.conn.PgConn(), "COMMIT"); err != nil {
+			return fmt.Errorf("end the load of %s: %w", f.l.table.SQL(), err)
+		}
+		return nil
 	})
 }
 

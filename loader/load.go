@@ -80,7 +80,7 @@ func (l *Loader) Load(ctx context.Context, in Input) (res Result, err error) {
 		if stuck++; c.rows.Load() > rows {
 			stuck = 0
 		}
-		if !c.again(err) || !in.repeats || stuck == startOvers {
+		if !c.again(err) || !in.repeats || l.cfg.NoResume || stuck == startOvers {
 			res = c.result(time.Since(started))
 			res.Resumable = resumable
 			return res, err
@@ -154,8 +154,11 @@ func (l *Loader) run(ctx context.Context, ld *load, first *chunk, ask *asker, fe
 	defer ld.lanes.watch(running)()
 	chunks := make(chan *chunk)
 	g.Go(func() error {
-		defer close(chunks)
-		return ld.chunk(running, first, chunks)
+		if err := ld.chunk(running, first, chunks); err != nil {
+			return err // the decoders see no end of the input
+		}
+		close(chunks)
+		return nil
 	})
 	decoding, decodingCtx := errgroup.WithContext(running)
 	defer ld.lanes.watch(decodingCtx)()
@@ -254,7 +257,11 @@ func (ld *load) inTurn(ctx context.Context, before <-chan struct{}, err error) e
 func (ld *load) decode(ctx context.Context, ask *asker, chunks <-chan *chunk) error {
 	d := newDecoder(ld.lay, ask, ld.name)
 	d.keeper = ld.keeper
-	for c := range chunks {
+	for {
+		c, err := receive(ctx, chunks)
+		if err != nil || c == nil {
+			return err
+		}
 		block := c.block != nil
 		if block {
 			c.fill()
@@ -276,7 +283,6 @@ func (ld *load) decode(ctx context.Context, ask *asker, chunks <-chan *chunk) er
 		close(c.after)
 		ld.buffers <- c.data[:0] // never blocks: it has room for all there are
 	}
-	return nil
 }
 
 // send sends v, or returns why ctx ended.
@@ -286,6 +292,17 @@ func send[T any](ctx context.Context, ch chan<- T, v T) error {
 		return nil
 	case <-ctx.Done():
 		return context.Cause(ctx)
+	}
+}
+
+// receive returns what comes from ch, the zero value once that is closed, or why ctx
+// ended.
+func receive[T any](ctx context.Context, ch <-chan T) (v T, err error) {
+	select {
+	case v = <-ch:
+		return v, nil
+	case <-ctx.Done():
+		return v, context.Cause(ctx)
 	}
 }
 
