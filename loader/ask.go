@@ -156,7 +156,7 @@ func isPgError(err error) bool {
 // query runs one query in a transaction of its own, the settings of which hold
 // behind a connection pooler too.
 func (a *asker) query(ctx context.Context, expr string, values []string) (hashes []int32, err error) {
-	begin := "BEGIN READ ONLY; SET LOCAL statement_timeout = 0; SET LOCAL client_encoding = " + quoteLiteral(a.encoding)
+	begin := "BEGIN READ ONLY; SET LOCAL statement_timeout = 0; " + a.l.session.set(a.encoding)
 	if err := exec(ctx, a.conn, begin); err != nil {
 		return nil, fmt.Errorf("ask the server for hashes: %w", err)
 	}

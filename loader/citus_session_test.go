@@ -1,6 +1,8 @@
 package loader_test
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -98,4 +100,93 @@ func makeRole(t *testing.T, dsn string, conn *pgx.Conn, name string) {
 	exec(t, conn, fmt.Sprintf("CREATE ROLE %[1]s LOGIN PASSWORD '%[1]s'", name))
 	exec(t, conn, fmt.Sprintf("INSERT INTO pg_dist_authinfo VALUES (0, '%[1]s', 'password=%[1]s')", name))
 	exec(t, conn, fmt.Sprintf("GRANT USAGE ON SCHEMA %s TO %s", query(t, conn, "SELECT current_schema()")[0], name))
+}
+
+// dated makes a table that is distributed by a column which only the server can read,
+// and returns n records of it, one in every of which has a date in another style.
+func dated(t *testing.T, conn *pgx.Conn, n, every int) string {
+	t.Helper()
+	exec(t, conn, "CREATE TABLE dated (id int, at timestamptz, what text)")
+	distribute(t, conn, "dated", "at")
+	var in strings.Builder
+	in.WriteString("id,at,what\n")
+	for i := range n {
+		at := fmt.Sprintf("2025-%02d-%02d %02d:00", 1+i%12, 1+i%28, i%24)
+		if every > 0 && i%every == 0 {
+			at = "25/01/2025"
+		}
+		fmt.Fprintf(&in, "%d,%s,%s\n", i, at, strings.Repeat("x", 100))
+	}
+	return in.String()
+}
+
+// TestDefaultsChangeMeanwhile holds that a server's defaults which change behind Open
+// do not make it hash other values than it stores.
+func TestDefaultsChangeMeanwhile(t *testing.T) {
+	dsn := pgtest.Citus(t)
+	conn := pgtest.Connect(t, dsn)
+	in := dated(t, conn, 1000, 0)
+	l := open(t, loader.Config{Conn: parse(t, dsn), Table: "dated", Route: loader.RouteShard})
+	database := pgx.Identifier{query(t, conn, "SELECT current_database()")[0]}.Sanitize()
+	exec(t, conn, "ALTER DATABASE "+database+" SET timezone = 'Asia/Tokyo'")
+	t.Cleanup(func() { exec(t, pgtestConn(t, dsn), "ALTER DATABASE "+database+" RESET timezone") })
+	if _, err := l.Load(context.Background(), loader.Reader("-", strings.NewReader(in))); err != nil {
+		t.Fatal(err)
+	}
+	for _, shard := range query(t, conn, "SELECT shardid, shardminvalue, shardmaxvalue FROM pg_dist_shard WHERE logicalrelid = 'dated'::regclass") {
+		s := strings.Split(shard, "|")
+		astray := query(t, conn, "SELECT result FROM run_command_on_shards('dated', $$SELECT count(*) FROM %s WHERE worker_hash(at) NOT BETWEEN "+s[1]+" AND "+s[2]+"$$) WHERE shardid = "+s[0])[0]
+		if astray != "0" {
+			t.Errorf("%s rows are in shard %s, and belong elsewhere", astray, s[0])
+		}
+	}
+}
+
+// TestOtherSettings holds that a load does not go on under settings by which the server
+// would find other shards for the records than before.
+func TestOtherSettings(t *testing.T) {
+	dsn := pgtest.Citus(t)
+	conn := pgtest.Connect(t, dsn)
+	path := writeInput(t, []byte(dated(t, conn, 6000, 20)))
+	cfg := pieces(t, dsn)
+	cfg.Table, cfg.MaxErrors, cfg.RejectsDir = "dated", loader.ErrorLimit{Percent: 10}, t.TempDir()
+	if _, err := run(t, cfg, loader.File(path), 10); !errors.Is(err, context.Canceled) {
+		t.Fatal(err)
+	}
+	other := cfg
+	other.Conn = parse(t, dsn)
+	other.Conn.RuntimeParams["datestyle"] = "ISO, DMY"
+	_, err := run(t, other, loader.File(path), 0)
+	if _, ok := errors.AsType[*loader.JobError](err); !ok || !strings.Contains(err.Error(), "DateStyle ISO, DMY") {
+		t.Errorf("error %v, want a JobError that tells of the DateStyle", err)
+	}
+	res, err := run(t, cfg, loader.File(path), 0)
+	if err != nil || res.Before+res.Rows != 5700 || res.Rejected != 300 {
+		t.Errorf("%d rows, %d rejected, %v; want 5700 and 300", res.Before+res.Rows, res.Rejected, err)
+	}
+}
+
+// TestNoPlace holds that a load which keeps no progress does not begin anew when the
+// coordinator says for long that a shard is not there: it would store rows again.
+func TestNoPlace(t *testing.T) {
+	loader.SetRemapDelay(t, time.Millisecond)
+	dsn := pgtest.Citus(t)
+	conn := pgtest.Connect(t, dsn)
+	exec(t, conn, `CREATE TABLE homeless (id int); CREATE SEQUENCE refusals;
+		CREATE FUNCTION gone() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+			IF NEW.id = 19999 AND nextval('refusals') <= 90 THEN RAISE EXCEPTION 'could not find valid entry for shard 102008' USING ERRCODE = 'XX000'; END IF;
+			RETURN NEW; END $$;
+		CREATE TRIGGER gone BEFORE INSERT ON homeless FOR EACH ROW EXECUTE FUNCTION gone()`)
+	var in strings.Builder
+	for i := range 20_000 {
+		fmt.Fprintln(&in, i)
+	}
+	cfg := loader.Config{Conn: parse(t, dsn), Table: "homeless", NoResume: true, Batch: 16 << 10, Memory: 8 << 20, MaxRecord: 1 << 20}
+	res, err := open(t, cfg).Load(context.Background(), loader.File(writeInput(t, []byte(in.String()))))
+	if err == nil || !strings.Contains(err.Error(), "finds no place") {
+		t.Errorf("error %v", err)
+	}
+	if got := query(t, conn, "SELECT count(*), count(DISTINCT id) FROM homeless")[0]; got != fmt.Sprintf("%d|%d", res.Rows, res.Rows) || res.Rows == 20_000 {
+		t.Errorf("%s rows and ids, the load says %d rows", got, res.Rows)
+	}
 }

@@ -2,6 +2,7 @@ package loader
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -212,11 +213,10 @@ func relationOf(table string) string {
 }
 
 // Coordinator and workers learn of a move one after the other, so a map read at
-// once may still be the old one.
-const (
-	remapTries = 40
-	remapDelay = 250 * time.Millisecond
-)
+// once may still be the old one. Tests change the delay.
+const remapTries = 40
+
+var remapDelay = 250 * time.Millisecond
 
 // remap finds the shard of a batch that was not where it was sent. If it is not
 // found in ten seconds the coordinator places the lane's rows.
@@ -229,7 +229,11 @@ func (d *dispatch) remap(ctx context.Context, b *batch) error {
 		}
 	}
 	if b.tries > 2*remapTries {
-		return &startOverError{fmt.Sprintf("a batch of %s finds no place", d.l.table.SQL())}
+		homeless := fmt.Sprintf("a batch of %s finds no place", d.l.table.SQL())
+		if d.job == nil {
+			return errors.New(homeless + ": no server has its shard, as far as they say; what was stored before stays")
+		}
+		return &startOverError{homeless}
 	}
 	if b.tries > remapTries {
 		d.mu.Lock()

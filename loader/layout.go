@@ -25,6 +25,7 @@ type layout struct {
 	// or nobody wants one: all rows are then sent as CSV.
 	encoders []pgcopy.Encoder
 	router   router
+	reading  string // under which settings the server reads what decides a row's shard; "" if it need not
 	// sortBy has the fields of the primary key's first columns that make up a sort
 	// key: integers of at most eight bytes together.
 	sortBy    []int
@@ -143,6 +144,9 @@ func (l *Loader) newLayout(columns []*catalog.Column) (*layout, error) {
 	if lay.router, err = l.newRouter(columns); err != nil {
 		return nil, err
 	}
+	if r := &lay.router; r.finder != nil && r.keys[0].hash == nil {
+		lay.reading = l.session.reading()
+	}
 	lay.encoders = l.encoders(columns)
 	if lay.merge, err = l.newMerge(columns); err != nil {
 		return nil, err
@@ -161,10 +165,13 @@ func (l *Loader) newLayout(columns []*catalog.Column) (*layout, error) {
 	return lay, nil
 }
 
-// shares says in words what decides a row's lane, "" if its shard does.
+// shares says in words what decides a row's lane, "" if its shard does and no setting
+// of the server decides which that is.
 func (lay *layout) shares() string {
 	r := &lay.router
 	switch {
+	case lay.reading != "":
+		return r.keys[0].column + " as the server reads it (" + lay.reading + ")"
 	case r.finder != nil || r.lanes == 1:
 		return ""
 	case r.together:

@@ -44,14 +44,24 @@ func (l *Loader) readSession(ctx context.Context) error {
 // refuse it. CSV rows name their encoding in the COPY, and binary rows hold text
 // only where the encodings agree on it.
 func (s session) begin() string {
+	return "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; " +
+		"SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0; " + s.set(s.encoding)
+}
+
+// set returns the statements that make text of that encoding mean what it means in
+// batches, until the end of the transaction.
+func (s session) set(encoding string) string {
 	var b strings.Builder
-	b.WriteString("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; " +
-		"SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0; ")
 	for _, v := range [][2]string{{"TimeZone", s.timeZone}, {"DateStyle", s.dateStyle}, {"IntervalStyle", s.intervalStyle},
-		{"lc_monetary", s.monetary}, {"array_nulls", s.arrayNulls}, {"client_encoding", s.encoding}} {
+		{"lc_monetary", s.monetary}, {"array_nulls", s.arrayNulls}, {"client_encoding", encoding}} {
 		if v[1] != "" {
 			b.WriteString("SET LOCAL " + v[0] + " = " + quoteLiteral(v[1]) + "; ")
 		}
 	}
 	return b.String()
+}
+
+// reading says in words what may decide how the server reads a value.
+func (s session) reading() string {
+	return fmt.Sprintf("TimeZone %s, DateStyle %s, IntervalStyle %s", s.timeZone, s.dateStyle, s.intervalStyle)
 }
