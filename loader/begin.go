@@ -49,7 +49,7 @@ func (l *Loader) fill(ctx context.Context, ld *load, route Route, first *chunk, 
 		prepare = func() error { return nil }
 	}
 	if err := l.run(ctx, ld, first, ask, fence, prepare); err != nil {
-		return err
+		return overtaken(err)
 	}
 	if ld.keeper != nil && !ld.whole {
 		if err := ld.keeper.finish(); err != nil {

@@ -98,6 +98,11 @@ type Config struct {
 	// later, and a batch whose COMMIT got no answer stays in doubt.
 	NoResume bool
 
+	// Rewritten says that a table which was rewritten since its load began, as by VACUUM
+	// FULL, still has the rows that were stored in it. Without it the load does not go
+	// on: after TRUNCATE there may be others.
+	Rewritten bool
+
 	// RetryFor is how long a server may fail, without any success between, before
 	// the load gives up. Zero means 5 minutes, less than zero no second attempt.
 	RetryFor time.Duration

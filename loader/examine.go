@@ -52,8 +52,11 @@ func (l *Loader) checkStored(ctx context.Context, conn *pgx.Conn, j *job) error 
 		return nil
 	}
 	has, err := l.countRows(ctx, conn, stored)
-	if err != nil || has >= stored {
+	if err != nil {
 		return err
+	}
+	if has >= stored {
+		return l.checkFile(ctx, conn, j, stored)
 	}
 	now := fmt.Sprintf("it has %d now", has)
 	switch {
@@ -63,6 +66,21 @@ func (l *Loader) checkStored(ctx context.Context, conn *pgx.Conn, j *job) error 
 		now = fmt.Sprintf("it was emptied or rewritten since, and has %d now", has)
 	}
 	return &JobError{j.Name, fmt.Sprintf("an earlier run stored %s in the table, and %s", plural(stored, "row"), now), anew}
+}
+
+// checkFile makes sure that the table's file is the one into which j has stored that
+// many rows: in another one there may be other rows, as many. The file of a
+// partitioned table is always 0.
+func (l *Loader) checkFile(ctx context.Context, conn *pgx.Conn, j *job, stored int64) error {
+	if j.FileNode == l.table.RelFileNode || stored == 0 {
+		return nil
+	}
+	if !l.cfg.Rewritten {
+		return &JobError{j.Name, fmt.Sprintf("an earlier run stored %s, and the table was rewritten since: emptied and filled, or by VACUUM FULL, CLUSTER or ALTER TABLE", plural(stored, "row")),
+			"go on with --rewritten if it has these rows still (shardload verify --deep tells), or " + anew}
+	}
+	j.FileNode = l.table.RelFileNode
+	return ledger.SetFileNode(ctx, conn, j.target, j.Job)
 }
 
 // compareLength reads a stream to its end, to see whether it is as long as the one

@@ -135,6 +135,19 @@ func (l *Loader) fitsWhole(size int64) bool {
 		(l.cfg.Route == RouteAuto || l.cfg.Route == RouteCoordinator)
 }
 
+// refreshFileNode reads which file the table has now. It may have been emptied since
+// Open, and stays as it is behind the fence.
+func (l *Loader) refreshFileNode(ctx context.Context, conn *pgx.Conn) error {
+	err := conn.QueryRow(ctx, "SELECT relfilenode FROM pg_catalog.pg_class WHERE oid = $1::oid", l.table.OID).Scan(&l.table.RelFileNode)
+	if errors.Is(err, pgx.ErrNoRows) { // the fence has fallen
+		return &ChangedError{Table: l.table.SQL()}
+	}
+	if err != nil {
+		return fmt.Errorf("look at %s: %w", l.table.SQL(), err)
+	}
+	return nil
+}
+
 // openJob finds the job of the input, or makes a new one, which enterJob enters. ld
 // has its layout.
 func (l *Loader) openJob(ctx context.Context, ld *load, name string, first *chunk) (j *job, err error) {
@@ -148,18 +161,31 @@ func (l *Loader) openJob(ctx context.Context, ld *load, name string, first *chun
 	}
 	print.Form, print.Lanes = ld.form, ld.shares
 	err = l.onControl(ctx, func(conn *pgx.Conn) (err error) {
-		if j.Job, err = ledger.Find(ctx, conn, j.target, name); err != nil {
+		if err := l.refreshFileNode(ctx, conn); err != nil {
 			return err
 		}
-		goOn, err := l.examine(ctx, conn, ld, j, print)
-		if err != nil || goOn {
+		found, err := ledger.Find(ctx, conn, j.target, name)
+		if err != nil {
 			return err
 		}
-		id := ledger.NewID()
+		entry := &ledger.Job{ID: ledger.NewID(), Name: name, Fingerprint: print}
+		if len(found) > 0 {
+			j.Job = found[0]
+			goOn, err := l.examine(ctx, conn, ld, j, print)
+			if err != nil || goOn {
+				return err
+			}
+		}
+		for _, was := range found {
+			if ld.whole && !was.Complete() {
+				return errInPieces // its table of progress goes with it
+			}
+			entry.Replaces = append(entry.Replaces, was.ID)
+		}
 		if ld.whole {
-			id = l.wholeID(name, print)
+			entry.ID = l.wholeID(name, print)
 		}
-		l.newJob(ld, j, &ledger.Job{ID: id, Name: name, Fingerprint: print}, first)
+		l.newJob(ld, j, entry, first)
 		return nil
 	})
 	if done, ok := errors.AsType[*CompleteError](err); ok && print.Size < 0 {
@@ -172,11 +198,10 @@ func (l *Loader) openJob(ctx context.Context, ld *load, name string, first *chun
 }
 
 // wholeID returns the name of a job that is stored in one transaction: the same one
-// whenever that is tried, so that a later attempt knows what an earlier one has
-// left in the file of rejected records.
+// whenever that is tried, and by whatever address the server is reached, so that a
+// later attempt knows what an earlier one has left in the file of rejected records.
 func (l *Loader) wholeID(name string, print ledger.Fingerprint) string {
-	c := l.cfg.Conn
-	return hashOf(fmt.Appendf(nil, "%q %d %q %d %d %q %v", c.Host, c.Port, c.Database, l.table.OID, l.table.RelFileNode, name, print))[:16]
+	return hashOf(fmt.Appendf(nil, "%q %d %d %q %v", l.cfg.Conn.Database, l.table.OID, l.table.RelFileNode, name, print))[:16]
 }
 
 // target returns the table as the ledger wants to know it.
@@ -188,9 +213,6 @@ func (l *Loader) target() ledger.Target {
 // if there is nothing to do, or if going on would lose or double rows.
 func (l *Loader) examine(ctx context.Context, conn *pgx.Conn, ld *load, j *job, now ledger.Fingerprint) (goOn bool, err error) {
 	was := j.Job
-	if was == nil {
-		return false, nil
-	}
 	changed := was.Fingerprint.Changed(now)
 	if was.Complete() && was.Fingerprint.Content(now) != "" {
 		return false, nil // another input of the same name
@@ -210,6 +232,9 @@ func (l *Loader) examine(ctx context.Context, conn *pgx.Conn, ld *load, j *job, 
 	case was.Complete() && was.Fingerprint.Form != now.Form:
 		return false, &JobError{was.Name, "it was loaded completely, and " + changed, "if it is to be loaded once more name another --job, or " + anew}
 	case was.Complete():
+		if err := l.checkFile(ctx, conn, j, was.Added()); err != nil {
+			return false, err
+		}
 		return false, &CompleteError{Job: was.Name, Rows: was.Rows, When: was.Finished.Local().Format("2006-01-02 15:04"), Rejected: was.Rejected, Rejects: was.Rejects,
 			Updated: was.Updated, Skipped: was.Skipped}
 	case changed != "":
@@ -325,18 +350,36 @@ func (l *Loader) enterJob(ctx context.Context, ld *load) error {
 			return ledger.Prepare(ctx, conn, j.target)
 		}
 		if tried { // the answer to the COMMIT may be all that was lost
-			now, err := ledger.Find(ctx, conn, j.target, j.Name)
-			if err != nil || now != nil && now.ID == j.ID {
+			entered, err := j.entered(ctx, conn)
+			if err != nil || entered != nil {
 				return err
-			}
-			if now != nil {
-				return &startOverError{"another process has begun to load the input"}
 			}
 		}
 		tried = true
 		return ledger.Create(ctx, conn, j.target, j.Job, j.lanes, j.samples)
 	})
 	j.fresh = err != nil
+	return overtaken(err)
+}
+
+// entered returns j as it is in the ledger, nil if it is not there.
+func (j *job) entered(ctx context.Context, conn *pgx.Conn) (*ledger.Job, error) {
+	found, err := ledger.Find(ctx, conn, j.target, j.Name)
+	for _, now := range found {
+		if now.ID == j.ID {
+			return now, nil
+		}
+	}
+	return nil, err
+}
+
+// overtaken returns err, or, if it says that there is a job of the name which was not
+// there when the load looked, that the load must begin anew: a run that was killed may
+// have stored all of the input after all.
+func overtaken(err error) error {
+	if ledger.IsTaken(err) {
+		return &startOverError{"an earlier run's job has come up meanwhile"}
+	}
 	return err
 }
 
@@ -351,7 +394,7 @@ func (ld *load) settle(ctx context.Context) error {
 	if err == nil && done {
 		return &startOverError{"an earlier run has just stored all of the input"}
 	}
-	return err
+	return overtaken(err)
 }
 
 // maxSamples is how many of the input's distribution values may become keys of the
@@ -389,8 +432,8 @@ func (ld *load) isComplete(ctx context.Context) (done bool, err error) {
 		return false, nil
 	}
 	err = ld.l.onControl(ctx, func(conn *pgx.Conn) error {
-		now, err := ledger.Find(ctx, conn, j.target, j.Name)
-		done = now != nil && now.ID == j.ID && now.Complete()
+		now, err := j.entered(ctx, conn)
+		done = now != nil && now.Complete()
 		return err
 	})
 	return done, err

@@ -60,6 +60,7 @@ func rebuilt(t *testing.T, dsn string, conn *pgx.Conn, path string) {
 
 const (
 	firstShard = "(SELECT shardid FROM pg_dist_shard WHERE logicalrelid = 'flowing'::regclass ORDER BY shardid LIMIT 1)"
+	others     = "INSERT INTO flowing (id, tenant) SELECT g, g % 50 FROM generate_series(1000001, 1005000) AS g"
 	someRows   = "DELETE FROM flowing WHERE tenant = (SELECT tenant FROM flowing LIMIT 1)"
 )
 
@@ -72,12 +73,14 @@ var meanwhiles = []meanwhile{
 	{name: "delete all", do: sql("DELETE FROM flowing"), want: emptied},
 	{name: "delete some", on: "both", do: sql(someRows), want: emptied},
 	{name: "made anew with rows", do: rebuilt, want: "the table was rebuilt"},
+	{name: "truncate and refill", on: "both", do: sql("TRUNCATE flowing; " + others), want: "was rewritten since"},
+	{name: "vacuum full", do: sql("VACUUM FULL flowing"), want: "go on with --rewritten"},
 	{name: "other null", cfg: func(c *loader.Config) { c.Null = "NULL" }, want: `null "NULL"`},
 	{name: "alter_distributed_table", on: "citus", do: sql("SELECT alter_distributed_table('flowing', shard_count := 4, cascade_to_colocated := true)"), want: "the table was rebuilt"},
 	{name: "undistribute_table", on: "citus", do: sql("SELECT undistribute_table('flowing')"), want: "the table was rebuilt"},
 
 	{name: "nothing"},
-	{name: "vacuum full", do: sql("VACUUM FULL flowing")},
+	{name: "vacuum full and said so", do: sql("VACUUM FULL flowing"), cfg: func(c *loader.Config) { c.Rewritten = true }},
 	{name: "add column", do: sql("ALTER TABLE flowing ADD COLUMN extra int")},
 	{name: "made anew", on: "both", do: madeAnew},
 	{name: "replace", do: func(t *testing.T, dsn string, _ *pgx.Conn, _ string) {

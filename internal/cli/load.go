@@ -95,6 +95,7 @@ func newLoadCommand(a *app) *cobra.Command {
 	flags.BoolVar(&opt.replace, "replace", false, "empty the tables first (one TRUNCATE), and begin anew")
 	flags.StringVar(&opt.cfg.Job, "job", "", "the name by which a later run knows this load (default: each file's path)")
 	flags.BoolVar(&opt.cfg.NoResume, "no-resume", false, "keep no progress: a load that stops must begin anew")
+	flags.BoolVar(&opt.cfg.Rewritten, "rewritten", false, "go on although the table was rewritten (VACUUM FULL, CLUSTER, ALTER TABLE): it has the rows still")
 	flags.DurationVar(&opt.cfg.RetryFor, "retry-for", loader.DefaultRetryFor, "how long a server may fail before the load gives up; 0 for no second attempt")
 	flags.Var(limitValue{&opt.cfg.MaxErrors}, "max-errors", "records that may be rejected and kept aside: a number, or a share such as 0.1%")
 	choiceFlag(cmd, &opt.cfg.OnConflict, "on-conflict", "what becomes of a record whose key a row has already", loader.ConflictError, loader.ConflictSkip, loader.ConflictUpdate)

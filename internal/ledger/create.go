@@ -58,9 +58,9 @@ const jobsDDL = ` (
 func NewID() string { return strings.ToLower(rand.Text()[:16]) }
 
 // Create makes the job j of the target: its row, its progress table, and a row for
-// each lane, all or nothing. A job of the same name that was there before is
-// forgotten. samples are values of the distribution column, as text, which the
-// input holds. It fills in what of j and lanes is up to it.
+// each lane, all or nothing. The jobs that it replaces are forgotten; if there is yet
+// another one of its name the error IsTaken. samples are values of the distribution
+// column, as text, which the input holds. It fills in what of j and lanes is up to it.
 func Create(ctx context.Context, conn *pgx.Conn, t Target, j *Job, lanes []Lane, samples []string) error {
 	j.Progress = pgx.Identifier{t.Table.Schema, "shardload_progress_" + j.ID}.Sanitize()
 	j.TableOID, j.FileNode, j.Kind = t.Table.OID, t.Table.RelFileNode, t.Distribution.Kind
@@ -68,7 +68,7 @@ func Create(ctx context.Context, conn *pgx.Conn, t Target, j *Job, lanes []Lane,
 		if err := prepare(ctx, tx, t); err != nil {
 			return err
 		}
-		if err := forget(ctx, tx, t, "name = $1::text AND (target_oid = $2::oid OR target = $3::text)", j.Name, t.Table.OID, t.Table.Name); err != nil {
+		if err := forget(ctx, tx, t, "id = ANY ($1::text[])", j.Replaces); err != nil {
 			return err
 		}
 		if err := createProgress(ctx, tx, t, j.Progress); err != nil {

@@ -83,20 +83,25 @@ func Settle(ctx context.Context, conn *pgx.Conn, j *Job) error {
 const DoneStatements = 3
 
 // DoneSQL returns the statements that enter j as a complete job, in the
-// transaction that stores all of it. The last one inserts one row. They fail with a unique violation if that was done before, and wait
-// for another transaction that is about to: so rows are stored once, whoever tries
-// again after a COMMIT without an answer. An unfinished job of the name stays, and
-// makes them fail too.
+// transaction that stores all of it. The last one inserts one row. They fail with an
+// error that IsDone if that was done before, and wait for another transaction that is
+// about to: so rows are stored once, whoever tries again after a COMMIT without an
+// answer. A job of the name that is unfinished, or that j does not replace, stays, and
+// makes them fail with an error that IsTaken.
 func DoneSQL(t Target, j *Job, rows, bytes int64) (string, error) {
 	fingerprint, err := json.Marshal(j.Fingerprint)
 	if err != nil {
 		return "", fmt.Errorf("the input's fingerprint: %w", err)
 	}
 	jobs, name := t.Jobs(), literal(t.Table.Name)
-	return durableSQL + fmt.Sprintf(`; DELETE FROM %s WHERE (target = %s OR target_oid = %d) AND name = %s AND finished IS NOT NULL AND id <> %s;
+	replaced := []string{"NULL"} // a list must not be empty
+	for _, id := range j.Replaces {
+		replaced = append(replaced, literal(id))
+	}
+	return durableSQL + fmt.Sprintf(`; DELETE FROM %s WHERE id IN (%s) AND finished IS NOT NULL;
 		INSERT INTO %s (id, target, target_oid, file_node, kind, name, fingerprint, finished, rows, bytes)
 		VALUES (%s, %s, %d, %d, %s, %s, %s, now(), %d, %d)`,
-		jobs, name, t.Table.OID, literal(j.Name), literal(j.ID),
+		jobs, strings.Join(replaced, ", "),
 		jobs, literal(j.ID), name, t.Table.OID, t.Table.RelFileNode, literal(string(t.Distribution.Kind)), literal(j.Name),
 		literal(string(fingerprint)), rows, bytes), nil
 }
@@ -123,9 +128,17 @@ func SettleDone(ctx context.Context, conn *pgx.Conn, t Target, j *Job) (done boo
 }
 
 // IsDone reports whether err is that of DoneSQL for a job that is entered already.
-func IsDone(err error) bool {
+func IsDone(err error) bool { return violates(err, "_pkey") }
+
+// IsTaken reports whether err is that of Create or DoneSQL for a name that a job has
+// which is not to be replaced. It was made since the jobs were looked at.
+func IsTaken(err error) bool { return violates(err, "_target_name_key") }
+
+// violates reports whether err is of the constraint of the table of jobs that the
+// server has given a name of that end. A shard's has its number behind it.
+func violates(err error, constraint string) bool {
 	pgErr, ok := errors.AsType[*pgconn.PgError](err)
-	return ok && pgErr.Code == "23505" && strings.HasPrefix(pgErr.ConstraintName, jobsTable+"_pkey")
+	return ok && pgErr.Code == "23505" && strings.HasPrefix(pgErr.ConstraintName, jobsTable+constraint)
 }
 
 // CorrectDoneSQL returns the statement that corrects what DoneSQL entered. path is
@@ -145,6 +158,14 @@ func SetRejects(ctx context.Context, conn *pgx.Conn, t Target, j *Job, path stri
 		return fmt.Errorf("note where the rejected records are: %w", err)
 	}
 	j.Rejects = path
+	return nil
+}
+
+// SetFileNode notes j.FileNode: the file in which the rows of the job are now.
+func SetFileNode(ctx context.Context, conn *pgx.Conn, t Target, j *Job) error {
+	if _, err := conn.Exec(ctx, `UPDATE `+t.Jobs()+` SET file_node = $2::oid WHERE id = $1::text`, j.ID, j.FileNode); err != nil {
+		return fmt.Errorf("note the table's file: %w", err)
+	}
 	return nil
 }
 
@@ -184,7 +205,7 @@ func ForgetTable(ctx context.Context, tx pgx.Tx, t Target) error {
 	if err := tx.QueryRow(ctx, `SELECT to_regclass($1::text) IS NOT NULL`, t.Jobs()).Scan(&there); err != nil || !there {
 		return err
 	}
-	return forget(ctx, tx, t, "target = $1::text", t.Table.Name)
+	return forget(ctx, tx, t, "target_oid = $2::oid OR target = $1::text", t.Table.Name, t.Table.OID)
 }
 
 // forget removes the jobs that where names.

@@ -64,7 +64,7 @@ func TestKeys(t *testing.T) {
 			pgtest.Exec(t, conn, "CREATE TABLE t (k "+c.typ+")", "SELECT create_distributed_table('t', 'k', shard_count => 4, colocate_with => 'none')")
 			defer pgtest.Exec(t, conn, "DROP TABLE t")
 			target := targetOf(t, conn, "t")
-			j := &ledger.Job{ID: ledger.NewID(), Name: "in", Fingerprint: print}
+			j := newJob(t, conn, target, "in")
 			if err := ledger.Create(context.Background(), conn, target, j, newLanes(target), c.samples); err != nil {
 				t.Fatal(err)
 			}
@@ -122,7 +122,7 @@ func TestUnevenRanges(t *testing.T) {
 		samples []string
 		home    int
 	}{{nil, shards - 2}, {[]string{"other", "only"}, shards - 1}} {
-		j := &ledger.Job{ID: ledger.NewID(), Name: "in", Fingerprint: print}
+		j := newJob(t, conn, target, "in")
 		if err := ledger.Create(ctx, conn, target, j, newLanes(target), c.samples); err != nil {
 			t.Fatal(err)
 		}
@@ -225,9 +225,8 @@ func TestSingleShard(t *testing.T) {
 			t.Errorf("%s: target and progress are not colocated", table)
 		}
 		finish(t, conn, target, j, lanes)
-		found, err := ledger.Find(context.Background(), conn, target, "in")
-		if err != nil || found == nil || !found.Complete() {
-			t.Errorf("%s: %+v, %v; want a complete job", table, found, err)
+		if found := find(t, conn, target, "in"); found == nil || !found.Complete() {
+			t.Errorf("%s: %+v; want a complete job", table, found)
 		}
 		entries, err := ledger.List(context.Background(), conn)
 		if err != nil || len(entries) == 0 {

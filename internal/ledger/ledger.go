@@ -49,7 +49,7 @@ type Job struct {
 	Name        string // by which a later run finds it, with the table's name
 	Fingerprint Fingerprint
 	TableOID    uint32
-	FileNode    uint32 // of the table when the job began; TRUNCATE changes it
+	FileNode    uint32 // of the table that has the job's rows; TRUNCATE changes it
 	Kind        citus.Kind
 	Progress    string // the progress table, quoted; "" if the job has none
 	Rejects     string // path of its rejected records, "" if there are none so far
@@ -58,6 +58,9 @@ type Job struct {
 	// Of a finished job. An unfinished one's are the sums of its lanes'.
 	Rows, Rejected, Bytes int64
 	Merged
+	// Replaces has the IDs of the jobs that go when this one is made. Those that were
+	// not seen before stay, and keep it from being made: they may have stored the input.
+	Replaces []string
 }
 
 // Merged counts, among the rows that are stored, those that met a row of the same
@@ -123,23 +126,23 @@ func (f Fingerprint) Content(now Fingerprint) string {
 	return ""
 }
 
-// Find returns the job of that name that loads the target, or else the one that was to
-// load another table of the target's name. It returns nil if there is none.
-func Find(ctx context.Context, conn *pgx.Conn, t Target, name string) (*Job, error) {
+// Find returns the jobs of that name: the one that loads the target first, and then
+// the one that was to load another table of the target's name.
+func Find(ctx context.Context, conn *pgx.Conn, t Target, name string) ([]*Job, error) {
 	// A table that was renamed is still the same.
 	rows, err := conn.Query(ctx, `SELECT `+jobColumns+` FROM `+t.Jobs()+` WHERE name = $1::text AND (target_oid = $2::oid OR target = $3::text)
-		ORDER BY target_oid = $2::oid DESC LIMIT 1`, name, t.Table.OID, t.Table.Name)
+		ORDER BY target_oid = $2::oid DESC`, name, t.Table.OID, t.Table.Name)
+	var jobs []*Job
 	if err == nil {
-		var job *Job
-		job, err = pgx.CollectExactlyOneRow(rows, func(row pgx.CollectableRow) (*Job, error) { return scanJob(row) })
-		if err == nil {
-			return job, nil
-		}
+		jobs, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (*Job, error) { return scanJob(row) })
 	}
-	if pgErr, ok := errors.AsType[*pgconn.PgError](err); errors.Is(err, pgx.ErrNoRows) || ok && pgErr.Code == "42P01" {
+	if pgErr, ok := errors.AsType[*pgconn.PgError](err); ok && pgErr.Code == "42P01" {
 		return nil, nil
 	}
-	return nil, explain(err, t, "look for an earlier run")
+	if err != nil {
+		return nil, explain(err, t, "look for an earlier run")
+	}
+	return jobs, nil
 }
 
 const jobColumns = `id, name, fingerprint::text, target_oid, file_node, kind, coalesce(progress, ''), coalesce(rejects, ''),

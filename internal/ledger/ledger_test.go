@@ -13,7 +13,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 
 	"shardload/internal/catalog"
 	"shardload/internal/citus"
@@ -67,14 +66,41 @@ func newLanes(target ledger.Target) []ledger.Lane {
 
 var print = ledger.Fingerprint{Size: 1000, Head: "h", Tail: "t", Form: `null "\\N"`, Unit: ledger.Bytes}
 
+// newJob returns a job of that name, which replaces those that there are.
+func newJob(t *testing.T, conn *pgx.Conn, target ledger.Target, name string) *ledger.Job {
+	t.Helper()
+	j := &ledger.Job{ID: ledger.NewID(), Name: name, Fingerprint: print}
+	found, err := ledger.Find(context.Background(), conn, target, name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, was := range found {
+		j.Replaces = append(j.Replaces, was.ID)
+	}
+	return j
+}
+
 // create makes a job of that name, and returns it with its lanes.
 func create(t *testing.T, conn *pgx.Conn, target ledger.Target, name string) (*ledger.Job, []ledger.Lane) {
 	t.Helper()
-	j := &ledger.Job{ID: ledger.NewID(), Name: name, Fingerprint: print}
+	j := newJob(t, conn, target, name)
 	if err := ledger.Create(context.Background(), conn, target, j, newLanes(target), nil); err != nil {
 		t.Fatal(err)
 	}
 	return j, readLanes(t, conn, j)
+}
+
+// find returns the first job that Find finds, nil for none.
+func find(t *testing.T, conn *pgx.Conn, target ledger.Target, name string) *ledger.Job {
+	t.Helper()
+	found, err := ledger.Find(context.Background(), conn, target, name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(found) == 0 {
+		return nil
+	}
+	return found[0]
 }
 
 func readLanes(t *testing.T, conn *pgx.Conn, j *ledger.Job) []ledger.Lane {
@@ -137,15 +163,12 @@ func TestJobFromBeginningToEnd(t *testing.T) {
 			pgtest.Exec(t, conn, "SELECT create_distributed_table('"+strings.ReplaceAll(table, "'", "''")+"', 'k', shard_count => 4, colocate_with => 'none')")
 		}
 		target := targetOf(t, conn, table)
-		if j, err := ledger.Find(ctx, conn, target, awkward); j != nil || err != nil {
-			t.Fatalf("before there is a table of jobs: %v, %v", j, err)
+		if j := find(t, conn, target, awkward); j != nil {
+			t.Fatalf("before there is a table of jobs: %v", j)
 		}
 		made, lanes := create(t, conn, target, awkward)
-		found, err := ledger.Find(ctx, conn, target, awkward)
-		if err != nil || found == nil {
-			t.Fatalf("%v, %v", found, err)
-		}
-		if diff := cmp.Diff(made, found, cmpopts.IgnoreFields(ledger.Job{}, "Begun")); diff != "" {
+		found := find(t, conn, target, awkward)
+		if diff := cmp.Diff(made, found, cmpopts.IgnoreFields(ledger.Job{}, "Begun", "Replaces")); diff != "" {
 			t.Errorf("found another job than was made (-made +found):\n%s", diff)
 		}
 		for i, l := range lanes {
@@ -157,9 +180,9 @@ func TestJobFromBeginningToEnd(t *testing.T) {
 			t.Fatal(err)
 		}
 		finish(t, conn, target, made, lanes)
-		done, err := ledger.Find(ctx, conn, target, awkward)
-		if err != nil || !done.Complete() || done.Progress != "" || done.Rejects != awkward {
-			t.Fatalf("%+v, %v; want a complete job without progress", done, err)
+		done := find(t, conn, target, awkward)
+		if done == nil || !done.Complete() || done.Progress != "" || done.Rejects != awkward {
+			t.Fatalf("%+v; want a complete job without progress", done)
 		}
 		if n := int64(len(lanes)); done.Rows != 10*n || done.Rejected != n || done.Bytes != 500 {
 			t.Errorf("%d rows, %d rejected, %d bytes; want %d, %d, 500", done.Rows, done.Rejected, done.Bytes, 10*n, n)
@@ -263,7 +286,7 @@ func TestCompleteAsksTheMarks(t *testing.T) {
 }
 
 // Several processes that begin jobs at once make one table of jobs, and each its
-// own progress. Of the same name only one job stays.
+// own progress. Of the same name only one job is made.
 func TestConcurrentCreators(t *testing.T) {
 	pgtest.Each(t, func(t *testing.T, dsn string) {
 		conn, target := newTable(t, dsn)
@@ -278,8 +301,9 @@ func TestConcurrentCreators(t *testing.T) {
 			})
 		}
 		wg.Wait()
-		if err := errors.Join(errs...); err != nil {
-			t.Fatal(err)
+		taken := slices.DeleteFunc(errs, func(err error) bool { return err == nil })
+		if len(taken) != 1 || !ledger.IsTaken(taken[0]) {
+			t.Fatalf("errors %v, want one that IsTaken", taken)
 		}
 		list, err := ledger.List(context.Background(), conn)
 		if err != nil || len(list) != creators-1 {
@@ -299,8 +323,8 @@ func TestDone(t *testing.T) {
 		if err := ledger.Prepare(ctx, conn, target); err != nil {
 			t.Fatal(err)
 		}
-		enter := func(id string) error {
-			sql, err := ledger.DoneSQL(target, &ledger.Job{ID: id, Name: awkward, Fingerprint: print}, 5, 50)
+		enter := func(id string, replaces ...string) error {
+			sql, err := ledger.DoneSQL(target, &ledger.Job{ID: id, Name: awkward, Fingerprint: print, Replaces: replaces}, 5, 50)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -310,30 +334,35 @@ func TestDone(t *testing.T) {
 		if err := enter("a"); err != nil {
 			t.Fatal(err)
 		}
-		if err := enter("a"); !isUnique(err) {
-			t.Errorf("a second time: error %v, want a unique violation", err)
+		if err := enter("a"); !ledger.IsDone(err) || ledger.IsTaken(err) {
+			t.Errorf("a second time: error %v, want one that IsDone", err)
 		}
-		if err := enter("b"); err != nil {
+		if err := enter("b", "another"); !ledger.IsTaken(err) || ledger.IsDone(err) {
+			t.Errorf("a job of the name that did not see the one before: error %v, want one that IsTaken", err)
+		}
+		if err := enter("b", "a"); err != nil {
 			t.Errorf("a later job of the name: %v", err)
 		}
-		j, err := ledger.Find(ctx, conn, target, awkward)
-		if err != nil || j == nil || j.ID != "b" || !j.Complete() || j.Rows != 5 || j.Bytes != 50 || j.Fingerprint != print {
-			t.Fatalf("%+v, %v", j, err)
+		j := find(t, conn, target, awkward)
+		if j == nil || j.ID != "b" || !j.Complete() || j.Rows != 5 || j.Bytes != 50 || j.Fingerprint != print {
+			t.Fatalf("%+v", j)
 		}
 		pgtest.Exec(t, conn, ledger.CorrectDoneSQL(target, j, 3, 2, ledger.Merged{Updated: 1, Skipped: 1}, "t.rejects.jsonl"))
-		if j, err = ledger.Find(ctx, conn, target, awkward); err != nil || j.Rows != 3 || j.Rejected != 2 || j.Added() != 1 || j.Rejects != "t.rejects.jsonl" {
-			t.Errorf("corrected: %+v, %v", j, err)
+		if j = find(t, conn, target, awkward); j.Rows != 3 || j.Rejected != 2 || j.Added() != 1 || j.Rejects != "t.rejects.jsonl" {
+			t.Errorf("corrected: %+v", j)
 		}
-		create(t, conn, target, awkward)
-		if err := enter("c"); !isUnique(err) {
-			t.Errorf("over an unfinished job: error %v, want a unique violation", err)
+		unfinished := &ledger.Job{ID: ledger.NewID(), Name: awkward, Fingerprint: print, Replaces: []string{"a"}}
+		if err := ledger.Create(ctx, conn, target, unfinished, newLanes(target), nil); !ledger.IsTaken(err) {
+			t.Errorf("over a job that it did not see: error %v, want one that IsTaken", err)
+		}
+		unfinished.Replaces = []string{"b"}
+		if err := ledger.Create(ctx, conn, target, unfinished, newLanes(target), nil); err != nil {
+			t.Fatal(err)
+		}
+		if err := enter("c", unfinished.ID); !ledger.IsTaken(err) {
+			t.Errorf("over an unfinished job: error %v, want one that IsTaken", err)
 		}
 	})
-}
-
-func isUnique(err error) bool {
-	pgErr, ok := errors.AsType[*pgconn.PgError](err)
-	return ok && pgErr.Code == "23505"
 }
 
 // A crash empties unlogged tables. What is left of the marks is no progress.
