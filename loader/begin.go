@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 
+	"shardload/internal/ledger"
 	"shardload/internal/pgcsv"
 )
 
@@ -126,7 +127,7 @@ func (ld *load) goOn(ctx context.Context, first *chunk) (*chunk, error) {
 	if err := ld.feed.skipTo(ctx, from.Mark.Chunk, from.Place); err != nil {
 		return nil, err
 	}
-	ld.lanes.chunk, ld.lanes.place = from.Mark.Chunk, from.Place
+	ld.lanes.at, ld.lanes.place = ledger.Mark{Chunk: from.Mark.Chunk}, from.Place
 	ld.read.Store(from.Place.Offset)
 	c, err := ld.next(ctx, nil)
 	if errors.Is(err, io.EOF) {

@@ -326,7 +326,7 @@ func (l *Loader) newJob(ld *load, j *job, entry *ledger.Job, first *chunk) {
 	}
 	j.lanes = j.lanes[:0]
 	for i := range ld.lay.router.lanes {
-		lane := ledger.Lane{Number: int32(i), Counted: ledger.Counted{Chunk: -1}, Place: ledger.Place{Line: 1}}
+		lane := ledger.Lane{Number: int32(i), Place: ledger.Place{Line: 1}}
 		if l.distribution.Kind == citus.Hash {
 			lane.Min, lane.Max = l.distribution.Shards[i].Min, l.distribution.Shards[i].Max
 		}
@@ -408,7 +408,7 @@ func (ld *load) complete(ctx context.Context, conn *pgx.Conn) error {
 	if j == nil || ld.whole {
 		return nil
 	}
-	end, want := ledger.Mark{Chunk: ld.lanes.chunk}, ld.lanes.place.Records
+	end, want := ld.lanes.at, ld.lanes.place.Records
 	return ledger.Complete(ctx, conn, j.target, j.Job, ld.lanes.place.Offset, func(lanes []ledger.Lane) error {
 		if len(lanes) != len(j.lanes) {
 			return &startOverError{fmt.Sprintf("%s of progress are there, and were %d", plural(len(lanes), "row"), len(j.lanes))}

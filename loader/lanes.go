@@ -19,14 +19,9 @@ const (
 // at a time, and batches are stored in the order in which they were sealed.
 type lane struct {
 	// Only the decoder whose turn it is touches these.
-	open  *batch
-	full  int64       // bytes at which it is sealed
-	chunk int64       // of its last row
-	rows  int64       // of that chunk so far, with those that are stored already
-	mark  ledger.Mark // up to which its rows are sealed, or were stored when the load began
-
-	counts  []*counter // those that count its rows
-	counted *counter   // the one by which its mark counts, nil for its own rows
+	open *batch
+	full int64       // bytes at which it is sealed
+	mark ledger.Mark // up to which its rows are sealed, or were stored when the load began
 
 	sealed   []*batch // waiting, the oldest first
 	inFlight bool
@@ -57,9 +52,8 @@ type lanes struct {
 	streams  int   // of a node
 
 	// Only the decoder whose turn it is touches these.
-	chunk  int64        // whose rows come
-	place  ledger.Place // of that chunk
-	last   int64        // chunk of a counter, -1 for none
+	at     ledger.Mark  // up to where the rows have come
+	place  ledger.Place // of its chunk
 	added  int64        // rows that were not passed over
 	passed bool         // the last row was
 
@@ -94,7 +88,6 @@ func newLanes(n int, memory int64, batch, nodes, streams int) *lanes {
 		queues:   make([]queue, nodes),
 		unmade:   int(memory / int64(page)),
 		place:    ledger.Place{Line: 1},
-		last:     -1,
 	}
 	l.queues[0].lanes = n
 	for i := range l.lanes {
@@ -117,8 +110,8 @@ var errNoPages = errors.New("the memory is too small for this many lanes; raise 
 // is passed over. Binary rows are sorted by key if sorted says so. Only one
 // goroutine at a time may call add, finish, seal and end.
 func (l *lanes) add(ctx context.Context, i int, f format, row []byte, at origin, key uint64) error {
-	if l.passed = l.stored(i); l.passed {
-		l.count(i)
+	if l.passed = l.at.Before(l.lanes[i].mark); l.passed {
+		l.at.Records++
 		return nil
 	}
 	if err := l.reserve(ctx, i, f, len(row)); err != nil {
@@ -143,7 +136,7 @@ func (l *lanes) add(ctx context.Context, i int, f format, row []byte, at origin,
 	p.rows++
 	b.rows++
 	l.added++
-	l.count(i)
+	l.at.Records++ // not before: a batch that is sealed to make room for the row ends before it
 	b.bytes += int64(len(row))
 	if b.bytes < l.lanes[i].full {
 		return nil
@@ -305,10 +298,7 @@ func (l *lanes) seal(i int) {
 		return
 	}
 	b := ln.open
-	b.from, b.to, b.place = ln.mark, ledger.Mark{Chunk: l.chunk}, l.place
-	if ln.chunk == l.chunk {
-		b.to.Rows = ln.rows
-	}
+	b.from, b.to, b.place = ln.mark, l.at, l.place
 	ln.mark = b.to
 	ln.sealed = append(ln.sealed, b)
 	ln.open, ln.full = nil, l.batch

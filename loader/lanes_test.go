@@ -77,11 +77,7 @@ func TestLanesKeepOrder(t *testing.T) {
 			rows := make([][]ledger.Mark, tt.lanes) // where each of them begins
 			for line := range tt.rows {
 				i := r.IntN(tt.lanes)
-				at := ledger.Mark{Chunk: int64(line / 50)}
-				if last := len(rows[i]) - 1; last >= 0 && rows[i][last].Chunk == at.Chunk {
-					at.Rows = rows[i][last].Rows + 1
-				}
-				rows[i] = append(rows[i], at)
+				rows[i] = append(rows[i], ledger.Mark{Chunk: int64(line / 50), Records: int64(line % 50)})
 				row := bytes.Repeat([]byte{byte('a' + line%26)}, r.IntN(tt.maxRow))
 				f := format(r.IntN(20) / 19)
 				if err := l.add(context.Background(), i, f, row, origin{line: int64(line)}, 0); err != nil {

@@ -20,7 +20,7 @@ import (
 type rejectEntry struct {
 	Job      string   `json:"job"`
 	Lane     int32    `json:"lane"`
-	Mark     [2]int64 `json:"mark"` // chunk, and rows of the lane in it
+	Mark     [2]int64 `json:"mark"` // chunk, and records in it
 	Input    string   `json:"input"`
 	Line     int64    `json:"line"`
 	Offset   int64    `json:"offset"` // in bytes, decompressed
@@ -228,7 +228,7 @@ func (g *rejectLog) write(b *batch, lane int32, each func(func(cause, origin, []
 	out := json.NewEncoder(&byteCounter{&g.size, w})
 	out.SetEscapeHTML(false)
 	err = each(func(c cause, at origin, record []byte) error {
-		e := rejectEntry{Job: g.job, Lane: lane, Mark: [2]int64{b.to.Chunk, b.to.Rows}, Input: g.input, Line: at.line, Offset: at.offset,
+		e := rejectEntry{Job: g.job, Lane: lane, Mark: [2]int64{b.to.Chunk, b.to.Records}, Input: g.input, Line: at.line, Offset: at.offset,
 			Column: c.column, SQLState: c.sqlState, Reason: c.reason}
 		if text := string(record); utf8.ValidString(text) {
 			e.Record = &text

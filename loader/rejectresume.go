@@ -36,7 +36,7 @@ func (g *rejectLog) goOn(j *job, rejected int64, count func(cause, int64)) error
 	kept := int64(0)
 	size, err := g.filter(path, to, func(e *rejectEntry) bool {
 		mark, ok := marks[e.Lane]
-		if e.Job != g.job || !ok || mark.Before(ledger.Mark{Chunk: e.Mark[0], Rows: e.Mark[1]}) {
+		if e.Job != g.job || !ok || mark.Before(ledger.Mark{Chunk: e.Mark[0], Records: e.Mark[1]}) {
 			return false
 		}
 		kept++

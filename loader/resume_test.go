@@ -167,7 +167,7 @@ func TestMarksAhead(t *testing.T) {
 		if _, err := run(t, cfg, loader.File(path), 10); !errors.Is(err, context.Canceled) {
 			t.Fatal(err)
 		}
-		exec(t, conn, "UPDATE "+query(t, conn, "SELECT progress FROM shardload_jobs")[0]+" SET rows_in = rows_in + 5 WHERE chunk = 0 OR rows_in > 0")
+		exec(t, conn, "UPDATE "+query(t, conn, "SELECT progress FROM shardload_jobs")[0]+" SET in_chunk = in_chunk + 50 WHERE chunk = 0 OR in_chunk > 0")
 		for range 2 { // it is not called so later either
 			_, err := run(t, cfg, loader.File(path), 0)
 			want := fmt.Sprintf("the input has %d records, but ", rows)

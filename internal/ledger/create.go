@@ -132,10 +132,7 @@ func createProgress(ctx context.Context, tx pgx.Tx, t Target, name string) error
 		min integer NOT NULL,
 		max integer NOT NULL,
 		chunk bigint NOT NULL DEFAULT 0,
-		rows_in bigint NOT NULL DEFAULT 0,
-		counted_chunk bigint NOT NULL DEFAULT -1,
-		counted_min integer NOT NULL DEFAULT 0,
-		counted_max integer NOT NULL DEFAULT 0,
+		in_chunk bigint NOT NULL DEFAULT 0,
 		place bigint NOT NULL DEFAULT 0,
 		line bigint NOT NULL DEFAULT 1,
 		records bigint NOT NULL DEFAULT 0,
@@ -166,10 +163,10 @@ func insertLanes(ctx context.Context, tx pgx.Tx, progress string, lanes []Lane) 
 	for i := range lanes {
 		l := &lanes[i]
 		l.KeyType = keyType
-		values[i] = fmt.Sprintf("(%s, %d, %d, %d, %d, %d, %d, %d, %d, %d, %d, %d)", l.key(), l.Number, l.Min, l.Max,
-			l.Mark.Chunk, l.Mark.Rows, l.Counted.Chunk, l.Counted.Min, l.Counted.Max, l.Place.Offset, l.Place.Line, l.Place.Records)
+		values[i] = fmt.Sprintf("(%s, %d, %d, %d, %d, %d, %d, %d, %d)", l.key(), l.Number, l.Min, l.Max,
+			l.Mark.Chunk, l.Mark.Records, l.Place.Offset, l.Place.Line, l.Place.Records)
 	}
-	_, err = tx.Exec(ctx, `INSERT INTO `+progress+` (key, lane, min, max, chunk, rows_in, counted_chunk, counted_min, counted_max, place, line, records)
+	_, err = tx.Exec(ctx, `INSERT INTO `+progress+` (key, lane, min, max, chunk, in_chunk, place, line, records)
 		VALUES `+strings.Join(values, ", "))
 	return err
 }

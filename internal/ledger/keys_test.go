@@ -139,7 +139,7 @@ func TestSplit(t *testing.T) {
 	before := targetOf(t, conn, "t")
 	j, lanes := create(t, conn, before, "in")
 	for i := range lanes {
-		s := ledger.Step{To: ledger.Mark{Chunk: int64(i) + 1, Rows: 5}, Place: ledger.Place{Offset: 100, Line: 10}, Rows: 20}
+		s := ledger.Step{To: ledger.Mark{Chunk: int64(i) + 1, Records: 5}, Place: ledger.Place{Offset: 100, Line: 10}, Rows: 20}
 		if n := update(t, conn, ledger.UpdateSQL(j.Progress, lanes[i], s)); n != 1 {
 			t.Fatal(n)
 		}
@@ -162,8 +162,7 @@ func TestSplit(t *testing.T) {
 		if l.Min >= lanes[1].Min {
 			parent = lanes[1]
 		}
-		counted := ledger.Counted{Chunk: parent.Mark.Chunk, Min: parent.Min, Max: parent.Max}
-		if l.Mark != parent.Mark || l.Place != parent.Place || l.Counted != counted {
+		if l.Mark != parent.Mark || l.Place != parent.Place {
 			t.Errorf("lane %+v is not a part of %+v", l, parent)
 		}
 	}

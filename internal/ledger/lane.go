@@ -14,15 +14,19 @@ import (
 	"shardload/internal/citus"
 )
 
-// A Mark says how much of a lane is stored: its rows in all chunks before Chunk,
-// and the first Rows of its rows in that one. Rejected records count as rows.
+// A Mark says how much of the input is stored as far as it belongs to a lane: all
+// chunks before Chunk, and the first Records of that one, whichever lanes they belong
+// to. So a mark holds for the parts of a lane as for the lane. Rejected records count
+// as stored.
 type Mark struct {
-	Chunk int64
-	Rows  int64
+	Chunk   int64
+	Records int64
 }
 
 // Before reports whether m is behind n.
-func (m Mark) Before(n Mark) bool { return m.Chunk < n.Chunk || m.Chunk == n.Chunk && m.Rows < n.Rows }
+func (m Mark) Before(n Mark) bool {
+	return m.Chunk < n.Chunk || m.Chunk == n.Chunk && m.Records < n.Records
+}
 
 // A Place is where a chunk begins in the input.
 type Place struct {
@@ -40,18 +44,10 @@ type Lane struct {
 	KeyHash  int32  // of Key, where lanes are ranges of hashes
 	Min, Max int32
 	Mark     Mark
-	Counted  Counted
 	Place    Place // of the mark's chunk
 	Rows     int64 // stored
 	Rejected int64
 	Merged
-}
-
-// Counted is the range of hashes whose rows a mark counts while it is in a certain
-// chunk. After a lane was divided it is that of the whole.
-type Counted struct {
-	Chunk    int64 // -1 for none
-	Min, Max int32
 }
 
 // Home reports whether the lane's row lies in the lane's own shard, so that both
@@ -78,14 +74,13 @@ func Lanes(ctx context.Context, conn *pgx.Conn, j *Job) ([]Lane, error) {
 		hash = "pg_catalog.worker_hash(key)"
 	}
 	// Citus drops a cast to text of a domain with a collation on its way to the nodes.
-	rows, err := conn.Query(ctx, `SELECT lane, format('%s', key), `+hash+`, min, max, chunk, rows_in, place, line, records, rows, rejected, updated, skipped, counted_chunk, counted_min, counted_max FROM `+j.Progress+` ORDER BY lane`)
+	rows, err := conn.Query(ctx, `SELECT lane, format('%s', key), `+hash+`, min, max, chunk, in_chunk, place, line, records, rows, rejected, updated, skipped FROM `+j.Progress+` ORDER BY lane`)
 	if err != nil {
 		return nil, fmt.Errorf("read the marks: %w", err)
 	}
 	lanes, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (l Lane, err error) {
 		l.KeyType = keyType
-		err = row.Scan(&l.Number, &l.Key, &l.KeyHash, &l.Min, &l.Max, &l.Mark.Chunk, &l.Mark.Rows, &l.Place.Offset, &l.Place.Line, &l.Place.Records, &l.Rows, &l.Rejected, &l.Updated, &l.Skipped,
-			&l.Counted.Chunk, &l.Counted.Min, &l.Counted.Max)
+		err = row.Scan(&l.Number, &l.Key, &l.KeyHash, &l.Min, &l.Max, &l.Mark.Chunk, &l.Mark.Records, &l.Place.Offset, &l.Place.Line, &l.Place.Records, &l.Rows, &l.Rejected, &l.Updated, &l.Skipped)
 		return l, err
 	})
 	if err != nil {
@@ -121,9 +116,9 @@ func whole(lanes []Lane, kind citus.Kind) bool {
 // none if the mark is not where s begins. It waits for another transaction that is
 // moving it, were it one whose COMMIT got no answer.
 func UpdateSQL(table string, l Lane, s Step) string {
-	return fmt.Sprintf(`UPDATE %s SET chunk = %d, rows_in = %d, place = %d, line = %d, records = %d, rows = rows + %d, rejected = rejected + %d, advanced = now()
-		WHERE key = %s AND lane = %d AND chunk = %d AND rows_in = %d`,
-		table, s.To.Chunk, s.To.Rows, s.Place.Offset, s.Place.Line, s.Place.Records, s.Rows, s.Rejected, l.key(), l.Number, s.From.Chunk, s.From.Rows)
+	return fmt.Sprintf(`UPDATE %s SET chunk = %d, in_chunk = %d, place = %d, line = %d, records = %d, rows = rows + %d, rejected = rejected + %d, advanced = now()
+		WHERE key = %s AND lane = %d AND chunk = %d AND in_chunk = %d`,
+		table, s.To.Chunk, s.To.Records, s.Place.Offset, s.Place.Line, s.Place.Records, s.Rows, s.Rejected, l.key(), l.Number, s.From.Chunk, s.From.Records)
 }
 
 // key returns the lane's key in SQL. Without its type it would not be understood
@@ -149,8 +144,8 @@ type querier interface {
 // that were merged. at is where it has moved the mark of l.
 func CorrectSQL(table string, l Lane, at Mark, rejected int64, m Merged) string {
 	return fmt.Sprintf(`UPDATE %s SET rows = rows - %d, rejected = rejected + %d, updated = updated + %d, skipped = skipped + %d
-		WHERE key = %s AND lane = %d AND chunk = %d AND rows_in = %d`,
-		table, rejected, rejected, m.Updated, m.Skipped, l.key(), l.Number, at.Chunk, at.Rows)
+		WHERE key = %s AND lane = %d AND chunk = %d AND in_chunk = %d`,
+		table, rejected, rejected, m.Updated, m.Skipped, l.key(), l.Number, at.Chunk, at.Records)
 }
 
 // literal returns s as an SQL string, whatever standard_conforming_strings says.

@@ -220,7 +220,7 @@ func TestMarksMoveByComparison(t *testing.T) {
 	pgtest.Each(t, func(t *testing.T, dsn string) {
 		conn, target := newTable(t, dsn)
 		j, lanes := create(t, conn, target, "in")
-		first := ledger.Step{To: ledger.Mark{Chunk: 1, Rows: 2}, Place: ledger.Place{Offset: 100, Line: 9}, Rows: 3, Rejected: 4}
+		first := ledger.Step{To: ledger.Mark{Chunk: 1, Records: 2}, Place: ledger.Place{Offset: 100, Line: 9}, Rows: 3, Rejected: 4}
 		second := ledger.Step{From: first.To, To: ledger.Mark{Chunk: 5}, Place: ledger.Place{Offset: 200, Line: 19}, Rows: 5, Rejected: 6}
 		for _, try := range []struct {
 			step ledger.Step
@@ -466,7 +466,7 @@ func TestChanged(t *testing.T) {
 }
 
 func TestMarkOrder(t *testing.T) {
-	marks := []ledger.Mark{{}, {Rows: 1}, {Chunk: 1}, {Chunk: 1, Rows: 1}, {Chunk: math.MaxInt64}}
+	marks := []ledger.Mark{{}, {Records: 1}, {Chunk: 1}, {Chunk: 1, Records: 1}, {Chunk: math.MaxInt64}}
 	for i, a := range marks {
 		for j, b := range marks {
 			if a.Before(b) != (i < j) {

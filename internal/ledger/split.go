@@ -55,9 +55,9 @@ func partsOf(l Lane, shards []citus.Shard) []Lane {
 			return parts[:1]
 		}
 		next = int64(s.Max) + 1
-		part := Lane{Min: s.Min, Max: s.Max, Mark: l.Mark, Counted: l.counted(), Place: l.Place}
+		part := Lane{Min: s.Min, Max: s.Max, Mark: l.Mark, Place: l.Place}
 		if keeps := s.Min <= l.KeyHash && l.KeyHash <= s.Max; keeps {
-			parts[0].Min, parts[0].Max, parts[0].Counted = s.Min, s.Max, l.counted()
+			parts[0].Min, parts[0].Max = s.Min, s.Max
 		} else {
 			parts = append(parts, part)
 		}
@@ -66,14 +66,6 @@ func partsOf(l Lane, shards []citus.Shard) []Lane {
 		return []Lane{l} // one shard, or a key that was borrowed
 	}
 	return parts
-}
-
-// counted returns whose rows l's mark counts.
-func (l Lane) counted() Counted {
-	if l.Counted.Chunk == l.Mark.Chunk {
-		return l.Counted // it was divided before, in the same chunk
-	}
-	return Counted{Chunk: l.Mark.Chunk, Min: l.Min, Max: l.Max}
 }
 
 // split stores what became of a lane. The rows of the new parts come first: in
@@ -86,8 +78,8 @@ func split(ctx context.Context, tx pgx.Tx, t Target, j *Job, parts []Lane) error
 		return err
 	}
 	kept := parts[0]
-	tag, err := tx.Exec(ctx, fmt.Sprintf("UPDATE %s SET min = %d, max = %d, counted_chunk = %d, counted_min = %d, counted_max = %d WHERE key = %s AND lane = %d AND chunk = %d AND rows_in = %d",
-		j.Progress, kept.Min, kept.Max, kept.Counted.Chunk, kept.Counted.Min, kept.Counted.Max, kept.key(), kept.Number, kept.Mark.Chunk, kept.Mark.Rows))
+	tag, err := tx.Exec(ctx, fmt.Sprintf("UPDATE %s SET min = %d, max = %d WHERE key = %s AND lane = %d AND chunk = %d AND in_chunk = %d",
+		j.Progress, kept.Min, kept.Max, kept.key(), kept.Number, kept.Mark.Chunk, kept.Mark.Records))
 	if err == nil && tag.RowsAffected() != 1 {
 		err = fmt.Errorf("the mark of lane %d is not where it was", kept.Number)
 	}
