@@ -169,18 +169,18 @@ func (l *Loader) openJob(ctx context.Context, ld *load, name string, first *chun
 			return err
 		}
 		entry := &ledger.Job{ID: ledger.NewID(), Name: name, Fingerprint: print}
+		for _, was := range found {
+			if ld.whole && !was.Complete() {
+				return errInPieces // it goes on, or its table of progress goes with it
+			}
+			entry.Replaces = append(entry.Replaces, was.ID)
+		}
 		if len(found) > 0 {
 			j.Job = found[0]
-			goOn, err := l.examine(ctx, conn, ld, j, print)
+			goOn, err := l.examine(ctx, conn, j, print)
 			if err != nil || goOn {
 				return err
 			}
-		}
-		for _, was := range found {
-			if ld.whole && !was.Complete() {
-				return errInPieces // its table of progress goes with it
-			}
-			entry.Replaces = append(entry.Replaces, was.ID)
 		}
 		if ld.whole {
 			entry.ID = l.wholeID(name, print)
@@ -211,7 +211,7 @@ func (l *Loader) target() ledger.Target {
 
 // examine reports whether the job that was found is to go on. It returns an error
 // if there is nothing to do, or if going on would lose or double rows.
-func (l *Loader) examine(ctx context.Context, conn *pgx.Conn, ld *load, j *job, now ledger.Fingerprint) (goOn bool, err error) {
+func (l *Loader) examine(ctx context.Context, conn *pgx.Conn, j *job, now ledger.Fingerprint) (goOn bool, err error) {
 	was := j.Job
 	changed := was.Fingerprint.Changed(now)
 	if was.Complete() && was.Fingerprint.Content(now) != "" {
@@ -221,8 +221,6 @@ func (l *Loader) examine(ctx context.Context, conn *pgx.Conn, ld *load, j *job, 
 	switch {
 	case err != nil:
 		return false, err
-	case ld.whole && was.Progress != "":
-		return false, errInPieces
 	case was.TableOID != l.table.OID && has == 0:
 		return false, nil // dropped and made anew
 	case was.TableOID != l.table.OID:

@@ -5,11 +5,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
+	"shardload/internal/ledger"
 	"shardload/internal/pgtest"
 	"shardload/loader"
 )
@@ -22,11 +23,17 @@ func numbered(t *testing.T, from, rows int) string {
 	for i := range rows {
 		fmt.Fprintf(&b, "%d,%d,name of %d,1,2020-01-01\n", from+i, i%50, i)
 	}
-	path := filepath.Join(t.TempDir(), "numbered.csv")
-	if err := os.WriteFile(path, b.Bytes(), 0o600); err != nil {
-		t.Fatal(err)
+	return writeInput(t, b.Bytes())
+}
+
+// awaitRow waits until the query has a row.
+func awaitRow(t *testing.T, conn *pgx.Conn, sql string) {
+	t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); len(query(t, conn, sql)) == 0; time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("no row yet: %s", sql)
+		}
 	}
-	return path
 }
 
 // TestLateWhole holds that a file is stored once which a run that was killed at its
@@ -78,7 +85,7 @@ func wholeLate(t *testing.T, dsn string, replace bool, second func(*loader.Confi
 	}
 
 	other := pgtest.Connect(t, dsn) // makes its progress table just now
-	exec(t, other, "BEGIN; SELECT pg_advisory_xact_lock(7310868735421903216)")
+	exec(t, other, "BEGIN; "+ledger.TablesLockSQL)
 	second(&cfg)
 	l = open(t, cfg)
 	done := make(chan error, 1)
@@ -86,11 +93,7 @@ func wholeLate(t *testing.T, dsn string, replace bool, second func(*loader.Confi
 		_, err := l.Load(context.Background(), loader.File(path))
 		done <- err
 	}()
-	for begun := time.Now(); query(t, conn, "SELECT count(*) FROM shardload_jobs WHERE finished IS NOT NULL")[0] == "0"; time.Sleep(20 * time.Millisecond) {
-		if time.Since(begun) > 20*time.Second {
-			t.Fatal("the COMMIT has not come through")
-		}
-	}
+	awaitRow(t, conn, "SELECT 1 FROM shardload_jobs WHERE finished IS NOT NULL")
 	exec(t, other, "COMMIT")
 	err := <-done
 	_, complete := errors.AsType[*loader.CompleteError](err)
@@ -151,11 +154,7 @@ func TestJobNotMadeAtOnce(t *testing.T) {
 		done <- err
 	}()
 	const waiting = "FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE 'DELETE FROM%shardload_jobs%'"
-	for begun := time.Now(); query(t, conn, "SELECT count(*) "+waiting)[0] == "0"; time.Sleep(20 * time.Millisecond) {
-		if time.Since(begun) > 20*time.Second {
-			t.Fatal("the load does not wait for the table of jobs")
-		}
-	}
+	awaitRow(t, conn, "SELECT 1 "+waiting)
 	exec(t, conn, "SELECT pg_terminate_backend(pid) "+waiting)
 	exec(t, other, "COMMIT")
 	if err := <-done; err != nil {

@@ -13,9 +13,9 @@ import (
 	"shardload/internal/citus"
 )
 
-// lockSQL lets one process at a time make or drop tables of ours: two that make
+// TablesLockSQL lets one process at a time make or drop tables of ours: two that make
 // the same table at once would disturb each other. The number is arbitrary.
-const lockSQL = `SELECT pg_catalog.pg_advisory_xact_lock(7310868735421903216)`
+const TablesLockSQL = `SELECT pg_catalog.pg_advisory_xact_lock(7310868735421903216)`
 
 // durableSQL makes the transaction's COMMIT wait until it is on disk where the
 // session's would not: rows that outlive the job which stored them would be stored
@@ -26,7 +26,7 @@ const durableSQL = `SELECT pg_catalog.set_config('synchronous_commit', 'local', 
 func lock(ctx context.Context, conn interface {
 	Exec(ctx context.Context, sql string, args ...any) (pgconn.CommandTag, error)
 }) error {
-	for _, sql := range []string{citus.FewConnectionsSQL, durableSQL, lockSQL} {
+	for _, sql := range []string{citus.FewConnectionsSQL, durableSQL, TablesLockSQL} {
 		if _, err := conn.Exec(ctx, sql); err != nil {
 			return err
 		}

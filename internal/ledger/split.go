@@ -55,11 +55,10 @@ func partsOf(l Lane, shards []citus.Shard) []Lane {
 			return parts[:1]
 		}
 		next = int64(s.Max) + 1
-		part := Lane{Min: s.Min, Max: s.Max, Mark: l.Mark, Place: l.Place}
 		if keeps := s.Min <= l.KeyHash && l.KeyHash <= s.Max; keeps {
 			parts[0].Min, parts[0].Max = s.Min, s.Max
 		} else {
-			parts = append(parts, part)
+			parts = append(parts, Lane{Min: s.Min, Max: s.Max, Mark: l.Mark, Place: l.Place})
 		}
 	}
 	if next != int64(l.Max)+1 || parts[0].Min == l.Min && parts[0].Max == l.Max {
