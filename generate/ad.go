@@ -27,19 +27,19 @@ type adRow struct {
 }
 
 func (d *Dataset) adRow(c *cursor) adRow {
-	name := dice(d.cell(ads, c.row, adName))
+	name := dice(d.seeds.cell(ads, c.row, adName))
 	r := adRow{
 		id:        c.id(),
 		company:   c.company + 1,
 		adjective: name.roll(len(adjectives)),
 		product:   name.roll(len(products)),
 		offer:     name.roll(offersInAll),
-		image:     d.cell(ads, c.row, adImage),
+		image:     d.seeds.cell(ads, c.row, adImage),
 	}
-	r.campaign = campaignOf(r.id, c.campaigns, d.cell(ads, c.row, adCampaign))
-	r.impressions, r.clicks = counts(d.cell(ads, c.row, adCounts))
-	r.created = d.campaignBorn(c.born, c.campaign+r.campaign-1) + below(d.cell(ads, c.row, adCreated), adDays*day)
-	r.updated = updated(r.created, d.cell(ads, c.row, adUpdated))
+	r.campaign = campaignOf(r.id, c.campaigns, d.seeds.cell(ads, c.row, adCampaign))
+	r.impressions, r.clicks = counts(d.seeds.cell(ads, c.row, adCounts))
+	r.created = d.campaignBorn(c.born, c.campaign+r.campaign-1) + below(d.seeds.cell(ads, c.row, adCreated), adDays*day)
+	r.updated = updated(r.created, d.seeds.cell(ads, c.row, adUpdated))
 	return r
 }
 
@@ -78,9 +78,9 @@ func (r *adRow) append(dst []byte, d *Dataset, f *dialect) []byte {
 	dst = append(dst, f.delimiter)
 	dst = f.appendInt(dst, r.impressions)
 	dst = f.appendInt(dst, r.clicks)
-	dst = d.appendTime(dst, r.created)
+	dst = d.calendar.appendTime(dst, r.created)
 	dst = append(dst, f.delimiter)
-	dst = d.appendTime(dst, r.updated)
+	dst = d.calendar.appendTime(dst, r.updated)
 	return append(dst, '\n')
 }
 

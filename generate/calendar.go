@@ -32,9 +32,11 @@ type date struct {
 // calendarYears is how many years a calendar is of.
 const calendarYears = (calendarDays + 364) / 365
 
-// newCalendar returns all days that a row can be created or updated on.
-func newCalendar() []date {
-	calendar := make([]date, calendarDays)
+// A calendar has all days that a row can be created or updated on.
+type calendar []date
+
+func newCalendar() calendar {
+	calendar := make(calendar, calendarDays)
 	for i := range calendar {
 		on := epoch().AddDate(0, 0, i)
 		copy(calendar[i].text[:], on.Format("2006-01-02 "))
@@ -45,9 +47,9 @@ func newCalendar() []date {
 
 // appendTime appends a time as 2015-01-01 00:00:00. Its clock is eight bytes, two
 // for each number and a colon between, and made like digits8 does.
-func (d *Dataset) appendTime(dst []byte, seconds int64) []byte {
+func (c calendar) appendTime(dst []byte, seconds int64) []byte {
 	s := uint32(seconds)
-	dst = append(dst, d.calendar[s/day].text[:]...)
+	dst = append(dst, c[s/day].text[:]...)
 	s %= day
 	v := uint64(s/3600) | uint64(s/60%60)<<24 | uint64(s%60)<<48
 	tens := v * 103 >> 10 & 0x000F_00000F_00000F
@@ -55,7 +57,7 @@ func (d *Dataset) appendTime(dst []byte, seconds int64) []byte {
 }
 
 // year returns the year of a time, counted from the first.
-func (d *Dataset) year(seconds int64) uint8 { return d.calendar[seconds/day].year }
+func (c calendar) year(seconds int64) uint8 { return c[seconds/day].year }
 
 // years returns the years' numbers.
 func years() []string {

@@ -27,19 +27,19 @@ type campaignRow struct {
 }
 
 func (d *Dataset) campaignRow(c *cursor) campaignRow {
-	terms := dice(d.cell(campaigns, c.row, campaignTerms))
+	terms := dice(d.seeds.cell(campaigns, c.row, campaignTerms))
 	created := d.campaignBorn(c.born, c.row)
 	r := campaignRow{
 		id:      c.id(),
 		company: c.company + 1,
-		name:    dice(d.cell(campaigns, c.row, campaignName)),
-		year:    d.year(created),
+		name:    dice(d.seeds.cell(campaigns, c.row, campaignName)),
+		year:    d.calendar.year(created),
 		cost:    terms.roll(len(costModels)),
 		state:   terms.roll(len(states)),
 		budget:  budget(&terms),
-		sites:   newSiteList(d.cell(campaigns, c.row, campaignSites)),
+		sites:   newSiteList(d.seeds.cell(campaigns, c.row, campaignSites)),
 		created: created,
-		updated: updated(created, d.cell(campaigns, c.row, campaignUpdated)),
+		updated: updated(created, d.seeds.cell(campaigns, c.row, campaignUpdated)),
 	}
 	if r.id == 1 {
 		r.state = running
@@ -51,7 +51,7 @@ func (d *Dataset) campaignRow(c *cursor) campaignRow {
 // campaignBorn returns when the campaign of a row was created, by a company that
 // is from born.
 func (d *Dataset) campaignBorn(born, row int64) int64 {
-	return born + below(d.cell(campaigns, row, campaignCreated), campaignDays*day)
+	return born + below(d.seeds.cell(campaigns, row, campaignCreated), campaignDays*day)
 }
 
 const budgetStep = 50
@@ -87,9 +87,9 @@ func (r campaignRow) append(dst []byte, d *Dataset, f *dialect) []byte {
 		dst = r.sites.append(dst, f)
 	}
 	dst = append(dst, f.delimiter)
-	dst = d.appendTime(dst, r.created)
+	dst = d.calendar.appendTime(dst, r.created)
 	dst = append(dst, f.delimiter)
-	dst = d.appendTime(dst, r.updated)
+	dst = d.calendar.appendTime(dst, r.updated)
 	return append(dst, '\n')
 }
 

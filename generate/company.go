@@ -26,16 +26,16 @@ type companyRow struct {
 func (d *Dataset) companyRow(c *cursor) companyRow {
 	return companyRow{
 		id:      c.company + 1,
-		name:    dice(d.cell(companies, c.company, companyName)),
-		image:   d.cell(companies, c.company, companyImage),
+		name:    dice(d.seeds.cell(companies, c.company, companyName)),
+		image:   d.seeds.cell(companies, c.company, companyImage),
 		created: c.born,
-		updated: updated(c.born, d.cell(companies, c.company, companyUpdated)),
+		updated: updated(c.born, d.seeds.cell(companies, c.company, companyUpdated)),
 	}
 }
 
 // companyBorn returns when a company was created.
 func (d *Dataset) companyBorn(company int64) int64 {
-	return below(d.cell(companies, company, companyCreated), companyDays*day)
+	return below(d.seeds.cell(companies, company, companyCreated), companyDays*day)
 }
 
 func (r companyRow) append(dst []byte, d *Dataset, f *dialect) []byte {
@@ -44,9 +44,9 @@ func (r companyRow) append(dst []byte, d *Dataset, f *dialect) []byte {
 	dst = append(dst, f.delimiter)
 	dst = r.appendImageURL(dst)
 	dst = append(dst, f.delimiter)
-	dst = d.appendTime(dst, r.created)
+	dst = d.calendar.appendTime(dst, r.created)
 	dst = append(dst, f.delimiter)
-	dst = d.appendTime(dst, r.updated)
+	dst = d.calendar.appendTime(dst, r.updated)
 	return append(dst, '\n')
 }
 

@@ -113,10 +113,10 @@ func TestTimes(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := string(d.appendTime(nil, seconds)); got != want {
+		if got := string(d.calendar.appendTime(nil, seconds)); got != want {
 			t.Errorf("second %d is written as %s, want %s", seconds, got, want)
 		}
-		if got, want := years()[d.year(seconds)], strconv.Itoa(timestamp(seconds).Year()); got != want {
+		if got, want := years()[d.calendar.year(seconds)], strconv.Itoa(timestamp(seconds).Year()); got != want {
 			t.Errorf("second %d is in %s, want %s", seconds, got, want)
 		}
 	}

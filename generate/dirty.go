@@ -68,21 +68,31 @@ func newFlaws(k kind) (list [len(damages)][]flaw) {
 // damageCell is the random number that says what is wrong with a row.
 const damageCell = cells - 1
 
-// hit reports whether a row may be damaged, and returns random bits to say how.
-func (d *Dataset) hit(k kind, row int64) (random uint32, ok bool) {
-	cell := d.cell(k, row, damageCell)
-	return uint32(cell), cell>>32 < d.dirty
+// flaws says which rows of a dataset have a flaw, and which.
+type flaws struct {
+	seeds     seeds
+	share     uint64 // of 2^32 records
+	companies int64  // that exist
+	lists     [kinds][len(damages)][]flaw
 }
 
-// flaw returns what is wrong with the row of c, or nil.
-func (d *Dataset) flaw(k kind, c *cursor) *flaw {
-	random, ok := d.hit(k, c.row)
+func (f *flaws) any() bool { return f.share > 0 }
+
+// hit reports whether a row may be damaged, and returns random bits to say how.
+func (f *flaws) hit(k kind, row int64) (random uint32, ok bool) {
+	cell := f.seeds.cell(k, row, damageCell)
+	return uint32(cell), cell>>32 < f.share
+}
+
+// of returns what is wrong with the row of c, or nil.
+func (f *flaws) of(k kind, c *cursor) *flaw {
+	random, ok := f.hit(k, c.row)
 	if !ok || spared(k, c) {
 		return nil
 	}
-	list := d.flaws[k][random>>16*uint32(len(damages))>>16]
-	if len(list) == 0 || !d.possible(&list[0], k, c) {
-		list = d.flaws[k][0]
+	list := f.lists[k][random>>16*uint32(len(damages))>>16]
+	if len(list) == 0 || !f.possible(&list[0], k, c) {
+		list = f.lists[k][0]
 	}
 	return &list[int(random&0xFFFF)*len(list)>>16]
 }
@@ -99,40 +109,40 @@ func spared(k kind, c *cursor) bool {
 // possible reports whether the row of c can have a flaw. To repeat a key there must
 // be a row before it that is in order, and in the same run, so that it comes first
 // in any file.
-func (d *Dataset) possible(f *flaw, k kind, c *cursor) bool {
+func (f *flaws) possible(one *flaw, k kind, c *cursor) bool {
 	switch {
-	case f.damage == DuplicateKey:
-		_, hit := d.hit(k, c.row-1)
+	case one.damage == DuplicateKey:
+		_, hit := f.hit(k, c.row-1)
 		return c.row%runRows != 0 && !hit
-	case f.damage == Orphan && k == campaigns:
-		return d.noCompany(c) <= maxID
+	case one.damage == Orphan && k == campaigns:
+		return f.noCompany(c) <= maxID
 	}
 	return true
 }
 
 // noCompany returns the number of a company that does not exist, a different one
 // for each company, so that no two orphans have one key.
-func (d *Dataset) noCompany(c *cursor) int64 { return d.cfg.Companies + c.company + 1 }
+func (f *flaws) noCompany(c *cursor) int64 { return f.companies + c.company + 1 }
 
-// damage does f to the record at dst[start:], which is the row of c.
-func (d *Dataset) damage(dst []byte, start int, f *flaw, k kind, c *cursor, form *dialect) []byte {
-	from, to := form.field(dst[start:], f.column)
+// damage does one to the record at dst[start:], which is the row of c.
+func (f *flaws) damage(dst []byte, start int, one *flaw, k kind, c *cursor, form *dialect) []byte {
+	from, to := form.field(dst[start:], one.column)
 	from, to = start+from, start+to
-	text := f.text
+	text := one.text
 	switch {
-	case f.damage == MissingField:
+	case one.damage == MissingField:
 		return append(dst[:from-1], '\n')
-	case f.damage == BadEncoding:
+	case one.damage == BadEncoding:
 		if dst[from] == '"' {
 			from++
 		}
 		return slices.Insert(dst, from, []byte(text)...)
-	case f.damage == DuplicateKey && k == companies:
+	case one.damage == DuplicateKey && k == companies:
 		text = strconv.FormatInt(c.company, 10)
-	case f.damage == DuplicateKey:
+	case one.damage == DuplicateKey:
 		text = strconv.FormatInt(c.id()-1, 10)
-	case f.damage == Orphan && k == campaigns:
-		text = strconv.FormatInt(d.noCompany(c), 10)
+	case one.damage == Orphan && k == campaigns:
+		text = strconv.FormatInt(f.noCompany(c), 10)
 	}
 	word := form.newWord(text)
 	return slices.Replace(dst, from, to, form.appendWords(nil, &word, &nothing, &nothing)...)

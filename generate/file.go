@@ -1,6 +1,7 @@
 package generate
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -12,20 +13,30 @@ import (
 	"os"
 	"path/filepath"
 	"syscall"
+
+	"shardload/internal/regular"
 )
 
 // writeFile makes the file of that name from what fill writes. The file appears
-// whole or not at all, also if the machine fails; one that stood there before stays
-// until then. Errors name the file, not the temporary one beside it.
-func writeFile(name string, fill func(io.Writer) error) (err error) {
+// whole or not at all, also if the machine fails. One that stands there already stays:
+// with other bytes it is an error. Errors name the file, not the temporary one beside
+// it.
+func writeFile(name string, fill func(io.Writer) error) error { return putFile(name, fill, publish) }
+
+// replaceFile is writeFile of a file that may stand there, and is replaced then.
+func replaceFile(name string, fill func(io.Writer) error) error {
+	return putFile(name, fill, os.Rename)
+}
+
+func putFile(name string, fill func(io.Writer) error, publish func(part, name string) error) (err error) {
 	f, err := createPart(name)
 	if err != nil {
 		return fileError(name, err)
 	}
 	defer func() {
 		if err != nil {
-			f.Close() // the first error matters; this one does not
-			os.Remove(f.Name())
+			_ = f.Close() // the first error matters; this one does not
+			_ = os.Remove(f.Name())
 			err = fileError(name, err)
 		}
 	}()
@@ -35,10 +46,56 @@ func writeFile(name string, fill func(io.Writer) error) (err error) {
 	if err := errors.Join(f.Sync(), f.Close()); err != nil {
 		return err
 	}
-	if err := os.Rename(f.Name(), name); err != nil {
+	if err := publish(f.Name(), name); err != nil {
 		return err
 	}
-	return syncDir(filepath.Dir(name))
+	return regular.SyncDir(filepath.Dir(name))
+}
+
+// errOthers is why a file is not written.
+var errOthers = errors.New("another file stands there, which is not of this dataset or has been changed since: " +
+	"it is left alone; remove it, or write to another folder")
+
+// publish gives the part file its name, which no other file must have: one with the
+// same bytes is as good.
+func publish(part, name string) error {
+	err := os.Link(part, name)
+	if err != nil && !errors.Is(err, fs.ErrExist) { // some file systems have no links
+		if _, there := os.Lstat(name); errors.Is(there, fs.ErrNotExist) {
+			return os.Rename(part, name)
+		}
+	}
+	if err != nil && !sameBytes(part, name) {
+		return errOthers
+	}
+	return os.Remove(part)
+}
+
+// sameBytes reports whether two regular files hold the same.
+func sameBytes(one, other string) bool {
+	var files [2]*os.File
+	for i, name := range []string{one, other} {
+		info, err := os.Lstat(name)
+		if err != nil || !info.Mode().IsRegular() {
+			return false
+		}
+		if files[i], err = regular.Open(name); err != nil {
+			return false
+		}
+		defer func() { _ = files[i].Close() }() // only read
+	}
+	a, b := make([]byte, 1<<16), make([]byte, 1<<16)
+	for {
+		n, err1 := io.ReadFull(files[0], a)
+		m, err2 := io.ReadFull(files[1], b)
+		switch {
+		case !bytes.Equal(a[:n], b[:m]):
+			return false
+		case err1 != nil || err2 != nil: // of a regular file nearly always the end
+			ended := func(err error) bool { return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) }
+			return ended(err1) && ended(err2)
+		}
+	}
 }
 
 // A steadyWriter keeps the disk busy while a file is written, which would otherwise
@@ -59,19 +116,6 @@ func (w *steadyWriter) Write(p []byte) (int, error) {
 		w.begun = w.written
 	}
 	return n, err
-}
-
-// syncDir makes the names of files in dir as lasting as the files.
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	if err := d.Sync(); err != nil && !errors.Is(err, errors.ErrUnsupported) && !errors.Is(err, syscall.EINVAL) {
-		return err
-	}
-	return nil
 }
 
 // fileError says what went wrong with the file of that name.

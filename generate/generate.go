@@ -102,12 +102,11 @@ type Dataset struct {
 	cfg      Config
 	buckets  []int64    // of the companies' ranks
 	sizes    [kinds]law // how many rows of each table a company has
-	seeds    [kinds]uint64
-	calendar []date
+	seeds    seeds
+	calendar calendar
 	dialects [2]dialect // by Format
 	plain    dialect
-	dirty    uint64 // of 2^32 records
-	flaws    [kinds][len(damages)][]flaw
+	flaws    flaws
 }
 
 // New returns the dataset that cfg describes, or everything that is wrong with
@@ -125,13 +124,13 @@ func New(cfg Config) (*Dataset, error) {
 		calendar: newCalendar(),
 		dialects: [2]dialect{CSV: csvDialect(), Text: textDialect()},
 		plain:    plainDialect(),
-		dirty:    uint64(cfg.Dirty * (1 << 32)),
+		flaws:    flaws{share: uint64(cfg.Dirty * (1 << 32)), companies: cfg.Companies},
 	}
 	weights := weigh(d.buckets, cfg.Skew)
 	var errs []error
 	for k, rows := range d.counts() {
 		d.sizes[k] = newLaw(d.buckets, weights, rows)
-		d.flaws[k] = newFlaws(kind(k))
+		d.flaws.lists[k] = newFlaws(kind(k))
 		d.seeds[k] = mix(cfg.Seed + uint64(k+1)*golden)
 		if largest := d.sizes[k].largest(); largest > maxID {
 			errs = append(errs, tooLarge(kind(k), largest, cfg))
@@ -140,6 +139,7 @@ func New(cfg Config) (*Dataset, error) {
 	if len(errs) > 0 {
 		return nil, errors.Join(errs...)
 	}
+	d.flaws.seeds = d.seeds
 	return d, nil
 }
 

@@ -16,7 +16,7 @@ import (
 	"strconv"
 	"strings"
 
-	"shardload/internal/checksum"
+	"shardload/internal/regular"
 	"shardload/schema"
 )
 
@@ -49,15 +49,15 @@ type Manifest struct {
 
 // A File is one file of a dataset.
 type File struct {
-	Name      string          `json:"name"` // within the folder
-	Table     string          `json:"table"`
-	Rows      int64           `json:"rows"` // without the header
-	Bytes     int64           `json:"bytes"`
-	Unpacked  int64           `json:"unpacked_bytes,omitempty"` // of a compressed file
-	CRC32C    string          `json:"crc32c"`                   // of its bytes, hexadecimal, like SHA256
-	SHA256    string          `json:"sha256,omitempty"`
-	Checksums *checksum.Table `json:"checksums,omitempty"` // of the rows that a server stores
-	Dirty     *Dirty          `json:"dirty,omitempty"`
+	Name      string     `json:"name"` // within the folder
+	Table     string     `json:"table"`
+	Rows      int64      `json:"rows"` // without the header
+	Bytes     int64      `json:"bytes"`
+	Unpacked  int64      `json:"unpacked_bytes,omitempty"` // of a compressed file
+	CRC32C    string     `json:"crc32c"`                   // of its bytes, hexadecimal, like SHA256
+	SHA256    string     `json:"sha256,omitempty"`
+	Checksums *Checksums `json:"checksums,omitempty"` // of the rows that a server stores
+	Dirty     *Dirty     `json:"dirty,omitempty"`
 }
 
 // Dirty says which records of a file are damaged.
@@ -226,7 +226,7 @@ func isJournalName(name string) bool {
 // readManifest reads the manifest of that path.
 func readManifest(name string) (Manifest, error) {
 	var m Manifest
-	text, err := os.ReadFile(name)
+	text, err := regular.ReadFile(name)
 	if err != nil {
 		return m, err
 	}

@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"regexp"
 	"strconv"
+
+	"shardload/internal/regular"
 )
 
 // Until a file is whole it is a part file, hidden beside its place: .ads.csv.X.part,
@@ -36,14 +38,14 @@ func removeLeftovers(dir string, entries []os.DirEntry, ours func(name string) b
 			continue
 		}
 		path := filepath.Join(dir, e.Name())
-		f, err := os.OpenFile(path, os.O_RDWR, 0)
+		f, err := regular.OpenFile(path, os.O_RDWR, 0)
 		if err != nil {
 			continue // it went in between, or is not ours after all
 		}
 		if tryLock(f) {
 			err = os.Remove(path)
 		}
-		f.Close() // nothing was written
+		_ = f.Close() // nothing was written
 		if err != nil {
 			return fileError(path, err)
 		}

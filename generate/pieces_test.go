@@ -126,7 +126,7 @@ func TestStream(t *testing.T) {
 		t.Fatal(err)
 	}
 	f.Name = "ads.csv.zst"
-	if diff := cmp.Diff(m.Files[2], f, sums); diff != "" || !bytes.Equal(b.Bytes(), read(t, dir, f.Name)) {
+	if diff := cmp.Diff(m.Files[2], f); diff != "" || !bytes.Equal(b.Bytes(), read(t, dir, f.Name)) {
 		t.Errorf("the stream is not the file; (-file +stream):\n%s", diff)
 	}
 }
@@ -188,9 +188,6 @@ func TestGoOn(t *testing.T) {
 	}{
 		{"nothing to do", func(*testing.T, string) {}, []string{"manifest.json"}},
 		{"one missing", func(t *testing.T, dir string) { remove(t, dir, "ads.2.csv") }, []string{"ads.2.csv", "manifest.json"}},
-		{"one changed", func(t *testing.T, dir string) { change(t, dir, "ads.3.csv") }, []string{"ads.3.csv", "manifest.json"}},
-		{"one cut", func(t *testing.T, dir string) { cut(t, dir, "companies.csv") }, []string{"companies.csv", "manifest.json"}},
-		{"manifest missing", func(t *testing.T, dir string) { remove(t, dir, "manifest.json") }, nil},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			dir, _ := write(t, pieces, out)
@@ -200,15 +197,11 @@ func TestGoOn(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			want := test.want
-			if want == nil {
-				want = names(t, dir)
-			}
-			if diff := cmp.Diff(want, rewritten(t, dir)); diff != "" {
+			if diff := cmp.Diff(test.want, rewritten(t, dir)); diff != "" {
 				t.Errorf("files that were written (-want +got):\n%s", diff)
 			}
 			_, fresh := write(t, pieces, out)
-			if diff := cmp.Diff(fresh, m, sums); diff != "" {
+			if diff := cmp.Diff(fresh, m); diff != "" {
 				t.Errorf("manifest (-of a new folder +got):\n%s", diff)
 			}
 		})
@@ -292,7 +285,7 @@ func TestGoOnAfterAnInterrupt(t *testing.T) {
 		t.Error("the journal stays")
 	}
 	_, want := write(t, longer, out)
-	if diff := cmp.Diff(want, got, sums); diff != "" {
+	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("manifest (-of one run +of two):\n%s", diff)
 	}
 }
@@ -308,7 +301,7 @@ func TestTablesOneByOne(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if diff := cmp.Diff(want, got, sums); diff != "" {
+	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("manifest (-at once +one by one):\n%s", diff)
 	}
 }

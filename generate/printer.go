@@ -37,12 +37,12 @@ func (p *printer) appendBlock(dst []byte, i int64) []byte {
 		}
 		start := len(dst)
 		dst = d.appendRow(dst, k, c, p.form)
-		if d.dirty == 0 && p.sums == nil {
+		if !d.flaws.any() && p.sums == nil {
 			continue
 		}
-		f := d.flaw(k, c)
+		f := d.flaws.of(k, c)
 		if f != nil {
-			dst = d.damage(dst, start, f, k, c, p.form)
+			dst = d.flaws.damage(dst, start, f, k, c, p.form)
 			p.damaged = append(p.damaged, damaged{record, f})
 		}
 		if p.sums != nil && (f == nil || !f.damage.Refused()) {
@@ -56,7 +56,7 @@ func (p *printer) sum(c *cursor, f *flaw) {
 	d := p.t.d
 	p.row = d.appendRow(p.row[:0], p.t.kind, c, &d.plain)
 	if f != nil {
-		p.row = d.damage(p.row, 0, f, p.t.kind, c, &d.plain)
+		p.row = d.flaws.damage(p.row, 0, f, p.t.kind, c, &d.plain)
 	}
 	p.row[len(p.row)-1] = d.plain.delimiter // in place of the line's end
 	for rest := p.row; len(rest) > 0; {

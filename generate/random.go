@@ -17,10 +17,13 @@ func mix(x uint64) uint64 {
 // cells is how many random numbers a row has. It is a part of the law.
 const cells = 8
 
+// seeds are those of the tables.
+type seeds [kinds]uint64
+
 // cell returns the n-th random number of a row: SplitMix64's sequence for the
 // table's seed, of which each row of the sorted table owns eight in a row.
-func (d *Dataset) cell(k kind, row int64, n uint64) uint64 {
-	return mix(d.seeds[k] + (uint64(row)*cells+n)*golden)
+func (s *seeds) cell(k kind, row int64, n uint64) uint64 {
+	return mix(s[k] + (uint64(row)*cells+n)*golden)
 }
 
 // A dice is a random number that is used up bit by bit from the top.

@@ -146,7 +146,7 @@ func newSink(t *Table, w, list io.Writer, out Output) *sink {
 	if s.progress == nil {
 		s.progress = new(Progress)
 	}
-	if t.d.dirty > 0 {
+	if t.d.flaws.any() {
 		s.list = newDamageList(list, t.Header())
 	}
 	return s
@@ -221,8 +221,7 @@ func (s *sink) file(makers []maker) File {
 		for i := range makers {
 			sums.Merge(makers[i].sums)
 		}
-		table := sums.Table()
-		f.Checksums = &table
+		f.Checksums = checksumsOf(sums.Table())
 	}
 	return f
 }

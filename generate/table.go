@@ -79,11 +79,11 @@ func (t *Table) Rows() int64 { return t.order.rowsBefore(t.hi) - t.order.rowsBef
 // at every row.
 func (t *Table) Stored() int64 {
 	rows := t.Rows()
-	if t.d.dirty == 0 {
+	if !t.d.flaws.any() {
 		return rows
 	}
 	t.each(func(c *cursor) bool {
-		if f := t.d.flaw(t.kind, c); f != nil && f.damage.Refused() {
+		if f := t.d.flaws.of(t.kind, c); f != nil && f.damage.Refused() {
 			rows--
 		}
 		return true

@@ -22,7 +22,8 @@ import (
 // it does not describe. If dir has files of another dataset, Write does nothing. If ctx ends, Write does so within a
 // block, with its error. Called again for the same dataset, it keeps the files that
 // are finished, by what a journal beside them says of their bytes, and removes the
-// unfinished ones of a run that was killed.
+// unfinished ones of a run that was killed. A file that is not the dataset's, or no
+// longer, is never replaced.
 func (d *Dataset) Write(ctx context.Context, dir string, out Output) (Manifest, error) {
 	w := &writing{d: d, dir: dir, out: out, progress: out.Progress}
 	if w.progress == nil {
@@ -99,15 +100,15 @@ func (w *writing) begin() error {
 				"remove it, or write to another folder", w.dir, name)
 		}
 	}
-	if err := removeLeftovers(w.dir, entries, w.makes); err != nil {
-		return err
-	}
-	if w.journal, err = openJournal(w.dir, w.head); err != nil {
+	if w.journal, err = openJournal(w.dir, w.head, entries, w.makes); err != nil {
 		return err
 	}
 	manifest := filepath.Join(w.dir, w.head.name())
 	if err := os.Remove(manifest); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return errors.Join(fileError(manifest, err), w.journal.close())
+	}
+	if err := removeLeftovers(w.dir, entries, w.makes); err != nil {
+		return errors.Join(err, w.journal.close())
 	}
 	return nil
 }
@@ -182,6 +183,9 @@ func (w *writing) file(ctx context.Context, v division, i int64) (File, error) {
 		w.progress.Kept.Add(f.Rows)
 		return f, nil
 	}
+	if err := w.journal.begin(name, listName(name)); err != nil {
+		return f, err
+	}
 	if f, err = t.write(ctx, w.dir, name, w.out); err != nil {
 		return f, err
 	}
@@ -202,6 +206,11 @@ func (w *writing) end(m Manifest) error {
 // listSuffix ends the name of the list of a file's damaged records.
 const listSuffix = ".dirty.jsonl"
 
+func listName(name string) string {
+	table, _, _ := strings.Cut(name, ".csv")
+	return table + listSuffix
+}
+
 // write writes the table to a file of that name in dir, and beside it the list of
 // damaged records, if there can be any.
 func (t *Table) write(ctx context.Context, dir, name string, out Output) (f File, err error) {
@@ -212,13 +221,12 @@ func (t *Table) write(ctx context.Context, dir, name string, out Output) (f File
 			return err
 		})
 	}
-	if t.d.dirty == 0 {
+	if !t.d.flaws.any() {
 		err = fill(nil)
 		f.Name = name
 		return f, err
 	}
-	table, _, _ := strings.Cut(name, ".csv")
-	list := table + listSuffix
+	list := listName(name)
 	err = writeFile(filepath.Join(dir, list), func(w io.Writer) error {
 		b := bufio.NewWriter(w)
 		if err := fill(b); err != nil {

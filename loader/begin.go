@@ -1,28 +1,44 @@
 package loader
 
 import (
-	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 
+	"shardload/internal/fault"
+	"shardload/internal/input"
 	"shardload/internal/ledger"
-	"shardload/internal/pgcsv"
+	"shardload/internal/term"
+	"shardload/loader/internal/decode"
+	"shardload/loader/internal/job"
+	"shardload/loader/internal/lane"
+	"shardload/loader/internal/route"
 )
 
 // openJobBehindFence raises the fence, and then finds the input's job, or says what
 // a new one is to be.
-func (l *Loader) openJobBehindFence(ctx context.Context, ld *load, in Input, route Route, first *chunk) (f *fence, err error) {
+func (ld *load) openJobBehindFence(ctx context.Context, in Input, by Route, first *input.Chunk) (f *route.Fence, err error) {
+	l := ld.l
 	name, err := l.jobName(in)
 	if err != nil {
 		return nil, err
 	}
-	if f, err = l.raiseFence(ctx, ld.lay, route, name); err != nil {
+	of := name
+	if l.cfg.NoResume {
+		of = ""
+	}
+	if f, err = route.Raise(ctx, l.target, l.nodes, ld.Layout.Columns, by.way(), l.ledgerTarget(), of); err != nil {
 		return nil, err
 	}
-	if ld.job, err = l.openJob(ctx, ld, name, first); err != nil {
-		f.close()
+	ld.opening = job.NewOpening(l.target, ld.jobInput(), l.jobOptions())
+	if l.cfg.NoResume {
+		ld.Job = job.None(ld.opening)
+		return f, nil
+	}
+	if ld.Job, err = ld.opening.Open(ctx, name, first); err != nil {
+		f.Close()
 		return nil, err
 	}
 	return f, nil
@@ -30,105 +46,107 @@ func (l *Loader) openJobBehindFence(ctx context.Context, ld *load, in Input, rou
 
 // fill makes the lanes, goes to where the job stands, runs the pipeline, and ends
 // the job.
-func (l *Loader) fill(ctx context.Context, ld *load, route Route, first *chunk, ask *asker, fence *fence) (err error) {
-	l.newLanes(ld)
-	ld.recount(ld.job)
-	if ld.keeper, err = l.newKeeper(ctx, ld); err != nil {
+func (ld *load) fill(ctx context.Context, by Route, first *input.Chunk, ask *decode.Asker, fence *route.Fence) (err error) {
+	ld.newLanes()
+	ld.recount(ld.Job)
+	if ld.Keeper, err = ld.newKeeper(ctx); err != nil {
 		return err
 	}
-	if ld.keeper != nil {
-		defer func() { err = joinError(err, ld.keeper.close()) }()
+	if ld.Keeper != nil {
+		defer func() {
+			err = errors.Join(err, ld.Keeper.Close())
+			ld.Rejects, ld.Reasons = ld.Keeper.File(), ld.Keeper.Summary()
+		}()
 	}
 	if first, err = ld.goOn(ctx, first); err != nil {
 		return err
 	}
-	prepare := func() error { return l.prepareStreams(ctx, ld, route, fence) }
-	if ld.keeper != nil { // a decoder may note a record in the job
+	prepare := func() error { return ld.prepareStreams(ctx, by, fence) }
+	if ld.Keeper != nil { // a decoder may note a record in the job
 		if err := prepare(); err != nil {
 			return err
 		}
 		prepare = func() error { return nil }
 	}
-	if err := l.run(ctx, ld, first, ask, fence, prepare); err != nil {
-		return overtaken(err)
+	if err := ld.run(ctx, first, ask, fence, prepare); err != nil {
+		return job.Overtaken(err)
 	}
-	if ld.keeper != nil && !ld.whole {
-		if err := ld.keeper.finish(); err != nil {
+	if ld.Keeper != nil && !ld.whole {
+		if err := ld.Keeper.Finish(ld.Header, ld.EOL); err != nil {
 			return err
 		}
 	}
-	return fence.finish(ctx, ld)
+	return fence.Finish(ctx, route.End{Input: ld.Input, Job: ld.Job, Lanes: ld.Lanes, Added: func() int64 {
+		return ld.Before.Load() + ld.Rows.Load() - ld.Updated.Load() - ld.Skipped.Load()
+	}})
 }
 
 // prepareStreams does what must be done before the first batch is stored: it enters
 // a new job, keeps its marks behind the fence, and finds out where batches go. That
 // takes a cluster as long as it takes to decode the first batches.
-func (l *Loader) prepareStreams(ctx context.Context, ld *load, route Route, fence *fence) (err error) {
-	if err := l.enterJob(ctx, ld); err != nil {
+func (ld *load) prepareStreams(ctx context.Context, by Route, fence *route.Fence) (err error) {
+	l := ld.l
+	if by == RouteCoordinator {
+		defer l.nodes.First().Warm(ctx)()
+	}
+	if err := ld.Job.Enter(ctx); err != nil {
 		return err
 	}
-	if ld.job != nil && !ld.whole {
-		if err := fence.add(ctx, ld.job.Progress); err != nil {
+	if ld.Job.InPieces() {
+		if err := fence.AddProgress(ctx, ld.Job); err != nil {
 			return err
 		}
 	}
-	if ld.dispatch, err = l.newDispatch(ctx, ld, route); err != nil {
+	ld.Dispatch, err = route.NewDispatch(ctx, l.target, l.nodes, route.Options{
+		Columns: ld.Layout.Columns, Lanes: ld.Lanes, Job: ld.Job, Way: by.way(), Delay: cmp.Or(l.cfg.paces.remap, fault.RemapDelay),
+	})
+	if err != nil {
 		return err
 	}
-	ld.lanes.begin()
+	ld.Lanes.Begin()
 	return nil
 }
 
 // recount takes what the marks say is stored for what earlier runs have stored, or,
 // if this is not the first attempt, this one.
-func (ld *load) recount(j *job) {
-	stored, merged := j.before()
-	ld.updated.Store(merged.Updated)
-	ld.skipped.Store(merged.Skipped)
-	if ld.attempts++; ld.attempts == 1 {
-		ld.before.Store(stored)
+func (ld *load) recount(j *job.Job) {
+	stored, merged := j.Before()
+	ld.Updated.Store(merged.Updated)
+	ld.Skipped.Store(merged.Skipped)
+	if ld.Attempts++; ld.Attempts == 1 {
+		ld.Before.Store(stored)
 		return
 	}
-	ld.rows.Store(max(stored-ld.before.Load(), 0))
-}
-
-// newLanes makes the lanes of ld, with the marks of its job.
-func (l *Loader) newLanes(ld *load) {
-	batch := l.cfg.Batch
-	if ld.whole {
-		batch = 1 << 30
-	}
-	if j := ld.job; j != nil && !ld.whole {
-		ld.lay.router.setRanges(j.lanes)
-	}
-	ld.lanes = newLanes(ld.lay.router.lanes, l.cfg.Memory, batch, len(l.nodes), l.plan.Streams)
-	ld.lanes.sorted = len(ld.lay.sortBy) > 0
-	ld.lanes.whole = ld.whole
-	ld.lanes.origins = !l.cfg.MaxErrors.none()
-	ld.lanes.held = ld.stage == StageStore
-	if ld.job != nil && !ld.whole {
-		ld.lanes.resume(ld.job.lanes)
-	}
+	before := min(ld.Before.Load(), stored) // a crash may have emptied an unlogged table
+	ld.Before.Store(before)
+	ld.Rows.Store(stored - before)
 }
 
 // goOn returns the chunk with which the load begins: the first one, or the one
 // behind which a lane's mark stands. It is nil if everything is stored.
-func (ld *load) goOn(ctx context.Context, first *chunk) (*chunk, error) {
-	if ld.job == nil || ld.whole {
+func (ld *load) goOn(ctx context.Context, first *input.Chunk) (*input.Chunk, error) {
+	if ld.Job.Sums() {
+		ld.Lanes.Front().SetSum(ledger.SumOf(ld.Header))
+	}
+	if !ld.Job.InPieces() {
 		return first, nil
 	}
-	if stored, _ := ld.job.before(); stored > 0 {
-		ld.log.Info(fmt.Sprintf("%s: %s are stored already; going on from there", ld.name, plural(stored, "row")))
+	if stored, _ := ld.Job.Before(); stored > 0 {
+		ld.log.Info(fmt.Sprintf("%s: %s are stored already; going on from there", ld.Input, term.Plural(stored, "row")))
 	}
-	from := ld.job.behind()
-	if from.Mark.Chunk == 0 {
+	from := ld.Job.Behind()
+	if from.Mark.Chunk == 0 && ld.Job.Fingerprint.From == nil {
 		return first, nil
 	}
-	if err := ld.feed.skipTo(ctx, from.Mark.Chunk, from.Place); err != nil {
+	sum := ledger.Join(ld.Lanes.Front().Place().Sum, ledger.SumOf(first.Data))
+	if err := ld.feed.SkipTo(ctx, from.Mark.Chunk, from.Place, func(c *input.Chunk) { sum = ledger.Join(sum, ledger.SumOf(c.Data)) }); err != nil {
 		return nil, err
 	}
-	ld.lanes.at, ld.lanes.place = ledger.Mark{Chunk: from.Mark.Chunk}, from.Place
-	ld.read.Store(from.Place.Offset)
+	if ld.Job.Sums() && !input.IsPlain(ld.feed) && sum != from.Place.Sum && from.Place.Sum != 0 {
+		return nil, ld.Job.Named(&lane.OtherInputError{Stored: from.Place.Offset})
+	}
+	ld.Lanes.Front().Skip(ledger.Mark{Chunk: from.Mark.Chunk}, from.Place)
+	ld.Read.Store(from.Place.Offset)
 	c, err := ld.next(ctx, nil)
 	if errors.Is(err, io.EOF) {
 		return nil, nil
@@ -136,66 +154,14 @@ func (ld *load) goOn(ctx context.Context, first *chunk) (*chunk, error) {
 	return c, err
 }
 
-// first reads the first chunk and finds the layout in it. It returns nil if the
-// input has no rows and no header that says so.
-func (l *Loader) first(ctx context.Context, ld *load, in Input) (*chunk, error) {
-	c, err := ld.next(ctx, nil)
-	switch {
-	case errors.Is(err, io.EOF) && l.cfg.Header == HeaderNo:
-		return nil, nil
-	case errors.Is(err, io.EOF):
-		return nil, fmt.Errorf("%s: %w", ld.name, ErrEmpty)
-	case err != nil:
-		return nil, err
+// jobName returns by what name later runs find the job of in.
+func (l *Loader) jobName(in Input) (string, error) {
+	if name := cmp.Or(l.cfg.Job, in.job); name != "" || in.path == "" {
+		return cmp.Or(name, in.name), nil
 	}
-	columns := tableColumns(l.table)
-	names := ld.feed.header()
-	hasHeader := false
-	if names == nil {
-		s := c.scanner()
-		s.Next()
-		names = parseHeader(s.Record(), l.cfg.Delimiter)
-		if hasHeader = l.cfg.Header == HeaderYes || l.cfg.Header == HeaderAuto && isHeader(l.table, names); hasHeader {
-			ld.header = bytes.Clone(c.data[:s.Size()])
-			c.behind(s.Size())
-		}
+	names, err := job.NamesOf(in.path)
+	if err != nil {
+		return "", err
 	}
-	ld.eol = c.eol
-	if names := ld.feed.header(); names != nil {
-		ld.header = headerLine(names, l.cfg.Delimiter)
-	}
-	if hasHeader || ld.feed.header() != nil {
-		if columns, err = headerColumns(l.table, names); err != nil {
-			return nil, &RowError{File: ld.name, Line: 1, Err: err}
-		}
-	}
-	ld.form = l.form(hasHeader)
-	if ld.lay, err = l.newLayout(columns); err != nil {
-		return nil, &RowError{File: ld.name, Line: 1, Err: err}
-	}
-	if !l.cfg.MaxErrors.none() && !ld.isPlain() {
-		ld.lay.encoders = nil // a row must tell what its record was
-	}
-	ld.shares = ld.lay.shares()
-	if _, size := ld.feed.far(); in.path != "" && !ld.pieces && ld.isPlain() && l.fitsWhole(size) {
-		ld.whole = true
-		ld.lay.router.one()
-	}
-	return c, nil
-}
-
-// isPlain reports whether the input is a file that is not compressed.
-func (ld *load) isPlain() bool {
-	f, ok := ld.feed.(*csvFeed)
-	return ok && f.src.Plain()
-}
-
-// form says in words what decides how the input is cut and read. A job that is
-// resumed must have the same.
-func (l *Loader) form(header bool) string {
-	with := "without a header"
-	if header {
-		with = "with a header"
-	}
-	return fmt.Sprintf("delimiter %q, null %q, encoding %s, %s, chunks of %d", l.cfg.Delimiter, l.cfg.Null, l.cfg.Encoding, with, pgcsv.ChunkSize)
+	return names[0], nil
 }

@@ -6,10 +6,13 @@ import (
 	"errors"
 	"io"
 	"os"
-	osexec "os/exec"
 	"path/filepath"
 	"strconv"
 	"testing"
+
+	"shardload/loader/internal/lane"
+
+	osexec "os/exec"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -97,7 +100,7 @@ func cutBatches(r io.Reader, send func([]byte) error) error {
 	for batch := []byte(nil); ; {
 		chunk, err := chunker.Next(nil)
 		if header {
-			_, chunk, _ = bytes.Cut(chunk, newline)
+			_, chunk, _ = bytes.Cut(chunk, lane.Newline)
 			header = false
 		}
 		batch = append(batch, chunk...)

@@ -9,49 +9,56 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"shardload/internal/input"
 	"shardload/internal/pgtest"
+	"shardload/loader/internal/decode"
+	"shardload/loader/internal/lane"
+	"shardload/loader/internal/route"
+	"shardload/loader/internal/store"
 	"shardload/schema"
 )
 
 // setUp makes a load of the file, as Load does, up to where its first chunk is to
 // be decoded. The lanes stop the decoders when every stream has that many batches
 // to go on with.
-func setUp(b *testing.B, l *Loader, path string, route Route, ahead int) (ld *load, first *chunk) {
+func setUp(b *testing.B, l *Loader, path string, by Route, ahead int) (ld *load, first *input.Chunk) {
 	b.Helper()
 	ctx := b.Context()
-	ld = &load{l: l, name: path, log: l.cfg.Log, begin: l.session.begin(), counts: &counts{}}
+	ld = l.newLoad(Input{name: path}, &store.Counts{})
 	var err error
-	if ld.feed, err = File(path).open(ctx, l.cfg.MaxRecord); err != nil {
+	if ld.feed, err = File(path).open(ctx, l.cfg.reading()); err != nil {
 		b.Fatal(err)
 	}
-	if first, err = l.first(ctx, ld, Input{}); err != nil {
+	if first, err = ld.first(ctx, Input{}); err != nil {
 		b.Fatal(err)
 	}
-	ld.lanes = newLanes(ld.lay.router.lanes, l.cfg.Memory, l.cfg.Batch, len(l.nodes), ahead)
-	ld.lanes.sorted = len(ld.lay.sortBy) > 0
-	if ld.dispatch, err = l.newDispatch(ctx, ld, route); err != nil {
+	ld.Lanes = lane.New(lane.Options{
+		Lanes: ld.Layout.Router.Lanes, Memory: l.cfg.Memory, Batch: l.cfg.Batch, Nodes: l.nodes.Len(), Streams: ahead, Sorted: len(ld.Layout.SortBy) > 0,
+	})
+	if ld.Dispatch, err = route.NewDispatch(ctx, l.target, l.nodes, route.Options{Columns: ld.Layout.Columns, Lanes: ld.Lanes, Way: by.way()}); err != nil {
 		b.Fatal(err)
 	}
-	ld.lanes.begin()
+	ld.Lanes.Begin()
 	return ld, first
 }
 
 // decodeAll takes all chunks through one decoder.
-func decodeAll(ctx context.Context, ld *load, first *chunk, deliver bool) error {
-	d := newDecoder(ld.lay, nil, ld.name)
+func decodeAll(ctx context.Context, ld *load, first *input.Chunk, deliver bool) error {
+	d := decode.New(ld.Layout, nil, ld.Input)
+	d.Sums = true
 	for c := first; ; {
-		if err := d.decode(ctx, c); err != nil {
+		if err := d.Decode(ctx, c); err != nil {
 			return err
 		}
 		if deliver {
-			if err := d.deliver(ctx, c, ld.lanes); err != nil {
+			if err := d.Deliver(ctx, c, ld.Lanes); err != nil {
 				return err
 			}
 		}
-		next, err := ld.feed.next(ctx, c.data)
+		next, err := ld.feed.Next(ctx, c.Data)
 		if errors.Is(err, io.EOF) {
-			ld.lanes.end()
-			return ld.feed.close()
+			ld.Lanes.End()
+			return ld.feed.Close()
 		}
 		if err != nil {
 			return err
@@ -69,7 +76,7 @@ func wireLimit(b *testing.B, dsn, path string, route Route) func(*testing.B) {
 		b.Fatal(err)
 	}
 	return func(b *testing.B) {
-		if err := l.runStreams(b.Context(), ld); err != nil {
+		if err := ld.runStreams(b.Context()); err != nil {
 			b.Fatal(err)
 		}
 		closeLoader(b, l)
@@ -100,7 +107,7 @@ func BenchmarkClient(b *testing.B) {
 			for b.Loop() {
 				ld, first := setUp(b, l, path, RouteCoordinator, 1)
 				g, ctx := errgroup.WithContext(b.Context())
-				g.Go(func() error { return swallow(ctx, ld.lanes, stage.read) })
+				g.Go(func() error { return swallow(ctx, ld.Lanes, stage.read) })
 				if err := errors.Join(decodeAll(ctx, ld, first, stage.deliver), g.Wait()); err != nil {
 					b.Fatal(err)
 				}
@@ -112,21 +119,21 @@ func BenchmarkClient(b *testing.B) {
 }
 
 // swallow is a stream without a server.
-func swallow(ctx context.Context, l *lanes, read bool) error {
-	var s sorter
-	buf := make([]byte, maxPage)
+func swallow(ctx context.Context, l *lane.Lanes, read bool) error {
+	var s lane.Sorter
+	buf := make([]byte, lane.MaxPage)
 	for {
-		batch, err := l.next(ctx, 0)
+		batch, err := l.Next(ctx, 0)
 		if err != nil || batch == nil {
 			return err
 		}
-		for i := range batch.parts {
-			if p := &batch.parts[i]; read {
-				if _, err := io.CopyBuffer(struct{ io.Writer }{io.Discard}, newPartReader(p, s.sort(p)), buf); err != nil {
+		for i := range batch.Parts {
+			if p := &batch.Parts[i]; read {
+				if _, err := io.CopyBuffer(struct{ io.Writer }{io.Discard}, lane.NewReader(p, s.Sort(p)), buf); err != nil {
 					return err
 				}
 			}
 		}
-		l.done(batch)
+		l.Done(batch)
 	}
 }

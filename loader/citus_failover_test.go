@@ -4,15 +4,27 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
 	"shardload/loader"
+)
+
+// A fate is what becomes of a connection through a relay that sends something.
+type fate int
+
+const (
+	passes     fate = iota
+	lost            // it is cut, and the server hears nothing of what was sent
+	unanswered      // it is cut, and the server gets that all the same
+	late            // likewise, after a while in which the server believes that it lasts
 )
 
 // A relay passes bytes to a server and back, until it is cut.
@@ -20,6 +32,7 @@ type relay struct {
 	listener net.Listener
 	trap     atomic.Pointer[string] // a connection that sends this is cut, once
 	trapped  atomic.Bool
+	judge    atomic.Pointer[func(sent []byte) fate] // decides about all that is sent
 	mu       sync.Mutex
 	conns    []net.Conn
 	passing  sync.WaitGroup
@@ -71,9 +84,27 @@ func (r *relay) send(to, from net.Conn) {
 			from.Close()
 			return
 		}
+		if judge := r.judge.Load(); judge != nil {
+			if fate := (*judge)(buf[:n]); fate != passes {
+				meet(fate, to, from, buf[:n])
+				return
+			}
+		}
 		if _, err := to.Write(buf[:n]); err != nil {
 			return
 		}
+	}
+}
+
+// meet cuts the connection of from to to, as what it has sent is fated.
+func meet(f fate, to, from net.Conn, sent []byte) {
+	if f == unanswered {
+		_, _ = to.Write(sent) // who wrote does not learn of it
+	}
+	from.Close()
+	if f == late {
+		time.Sleep(time.Duration(100+rand.IntN(900)) * time.Millisecond)
+		_, _ = to.Write(sent)
 	}
 }
 

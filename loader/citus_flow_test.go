@@ -139,10 +139,10 @@ func (r *running) finish() (loader.Result, error) {
 	r.stop()
 	select {
 	case <-r.done:
-	case <-time.After(30 * time.Second):
+	case <-time.After(2 * time.Minute):
 		r.cancel()
 		<-r.done
-		r.t.Fatalf("the load did not end within 30 seconds of its input: %v", r.err)
+		r.t.Fatalf("the load did not end within two minutes of its input: %v", r.err)
 	}
 	return r.res, r.err
 }

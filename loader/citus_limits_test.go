@@ -37,7 +37,7 @@ func asOwner(t *testing.T, dsn string, conn *pgx.Conn) loader.Config {
 
 // TestRolesSettings holds that settings of the role break nothing: timeouts while
 // another holds a shard, and what new tables would be.
-func TestRolesSettings(t *testing.T) {
+func TestRolesSettings(t *testing.T) { // alone: its role is another test's, too
 	dsn, conn := flowTable(t)
 	cfg := asOwner(t, dsn, conn)
 	exec(t, conn, "CREATE EXTENSION IF NOT EXISTS citus_columnar")
@@ -63,7 +63,7 @@ func TestRolesSettings(t *testing.T) {
 
 // TestFewConnections holds that a load goes on with fewer streams where a node has no
 // connections for all of them, and leaves those that the coordinator needs.
-func TestFewConnections(t *testing.T) {
+func TestFewConnections(t *testing.T) { // alone: its role is another test's, too
 	dsn, conn := flowTable(t)
 	cfg := asOwner(t, dsn, conn)
 	onWorkers(t, conn, "SET citus.enable_ddl_propagation = off; ALTER ROLE owner CONNECTION LIMIT 4")
@@ -96,6 +96,7 @@ func (e *ear) Write(p []byte) (int, error) {
 // TestMoveWhileJobBegins holds that a load waits for the end of a move before it
 // makes its progress table, which Citus holds up or refuses meanwhile.
 func TestMoveWhileJobBegins(t *testing.T) {
+	t.Parallel()
 	dsn, conn := flowTable(t)
 	path, rows := flowFile(t, 2000)
 	mover := pgtest.Connect(t, dsn)
@@ -152,6 +153,7 @@ func (d *damaged) Read(p []byte) (int, error) {
 // TestRejectsWhileShardsMove holds that the lock on a shard stays when the rows that
 // the server refuses are taken back.
 func TestRejectsWhileShardsMove(t *testing.T) {
+	t.Parallel()
 	dsn, conn := flowTable(t)
 	f := newFlow(0)
 	in := &damaged{flow: f}
@@ -185,6 +187,7 @@ func TestRejectsWhileShardsMove(t *testing.T) {
 
 // TestNodeMap holds that nodes are reached where the node map says.
 func TestNodeMap(t *testing.T) {
+	t.Parallel()
 	dsn, conn := smallTable(t)
 	cfg := loader.Config{Conn: parse(t, dsn), Table: "h", NodeMap: map[string]string{}}
 	var relays []*relay

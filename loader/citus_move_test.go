@@ -22,10 +22,8 @@ var direct = []loader.Route{loader.RouteShard, loader.RouteNode}
 // TestShardsMove holds that shards which move to and fro under a load, with their
 // writers held up and online, lose and double nothing.
 func TestShardsMove(t *testing.T) {
-	for i, route := range direct {
-		if testing.Short() && i > 0 {
-			continue
-		}
+	t.Parallel()
+	for _, route := range inTurn(0, direct) {
 		t.Run(string(route), func(t *testing.T) {
 			dsn, conn := flowTable(t)
 			r := start(t, loader.Config{Conn: parse(t, dsn), Table: "flowing", Route: route}, newFlow(0))
@@ -48,10 +46,8 @@ func TestShardsMove(t *testing.T) {
 // TestShardsSplit holds the same of shards that are split, of a tenant that gets a
 // shard of its own, and of a rebalance.
 func TestShardsSplit(t *testing.T) {
-	for i, route := range direct {
-		if testing.Short() && i > 0 {
-			continue
-		}
+	t.Parallel()
+	for _, route := range inTurn(1, direct) {
 		t.Run(string(route), func(t *testing.T) {
 			dsn, conn := flowTable(t)
 			r := start(t, loader.Config{Conn: parse(t, dsn), Table: "flowing", Route: route}, newFlow(0))
@@ -106,11 +102,14 @@ func TestRebalanceInBackground(t *testing.T) {
 // TestSplitOfAFile holds that a load of a file goes on with a lane for each part of
 // a shard that was split, straight to the shards.
 func TestSplitOfAFile(t *testing.T) {
+	t.Parallel()
 	dsn, conn := flowTable(t)
 	path, rows := flowFile(t, 120_000)
 	var said strings.Builder
-	l := open(t, loader.Config{Conn: parse(t, dsn), Table: "flowing", Batch: 32 << 10, Memory: 8 << 20, MaxRecord: 1 << 20,
-		Log: logTo(&said)})
+	l := open(t, loader.Config{
+		Conn: parse(t, dsn), Table: "flowing", Batch: 32 << 10, Memory: 8 << 20, MaxRecord: 1 << 20,
+		Log: logTo(&said),
+	})
 	var splitting sync.WaitGroup
 	splitting.Go(func() {
 		await(t, l)
@@ -158,12 +157,13 @@ func flowFile(t *testing.T, rows int) (path string, n int) {
 // TestColocationChanges holds that a load does not go on under the locks of a
 // colocation group that its table has left.
 func TestColocationChanges(t *testing.T) {
+	t.Parallel()
 	for _, route := range direct {
 		t.Run(string(route), func(t *testing.T) {
 			dsn, conn := flowTable(t)
 			exec(t, conn, "CREATE TABLE other (tenant int); SELECT create_distributed_table('other', 'tenant', colocate_with => 'flowing')")
 			r := start(t, loader.Config{Conn: parse(t, dsn), Table: "flowing", Route: route}, newFlow(0))
-			within(t, dsn, "SELECT update_distributed_table_colocation('flowing', colocate_with => 'none')", 30*time.Second)
+			within(t, dsn, "SELECT update_distributed_table_colocation('flowing', colocate_with => 'none')", 2*time.Minute)
 			move(t, conn, dsn, shards(t, conn, "flowing")[0], "block_writes")
 			if _, err := r.finish(); err != nil && !changed(err) {
 				t.Errorf("error %v", err)

@@ -29,7 +29,7 @@ func holdsSmall(t *testing.T, conn *pgx.Conn, cfg loader.Config, route loader.Ro
 	if p := l.Plan(); p.Route != route || !strings.Contains(p.Why, why) {
 		t.Errorf("route %s: %s\nwant %s: %s", p.Route, p.Why, route, why)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
 	res, err := l.Load(ctx, loader.Reader("small", strings.NewReader(small)))
 	if err != nil || res.Rows != 10 {
@@ -48,6 +48,7 @@ func holdsSmall(t *testing.T, conn *pgx.Conn, cfg loader.Config, route loader.Ro
 
 // TestTables holds that tables of all kinds and names are loaded, and how.
 func TestTables(t *testing.T) {
+	t.Parallel()
 	const public = "citus_route_test_in_public"
 	long := strings.Repeat("long", 15)
 	for _, tt := range []struct {
@@ -55,27 +56,36 @@ func TestTables(t *testing.T) {
 		route            loader.Route
 		why              string
 	}{
-		{"hash", "h", "CREATE TABLE h (k int, v text); SELECT create_distributed_table('h', 'k')", loader.RouteShard, "8 shards"},
-		{"text key", "h", "CREATE TABLE h (k text, v text); SELECT create_distributed_table('h', 'k')", loader.RouteShard, ""},
-		{"key that only the server can hash", "h", "CREATE TABLE h (k numeric, v text); SELECT create_distributed_table('h', 'k')", loader.RouteShard, ""},
-		{"columnar", "h", "CREATE EXTENSION IF NOT EXISTS citus_columnar; CREATE TABLE h (k int, v text) USING columnar; SELECT create_distributed_table('h', 'k')", loader.RouteShard, ""},
-		{"foreign key", "h", "CREATE TABLE r (v text PRIMARY KEY); SELECT create_reference_table('r'); INSERT INTO r SELECT chr(96 + i) FROM generate_series(1, 10) AS i; CREATE TABLE h (k int, v text REFERENCES r); SELECT create_distributed_table('h', 'k')",
-			loader.RouteShard, ""},
+		{"hash", "h", "CREATE TABLE h (k int, v text); SELECT create_distributed_table('h', 'k', colocate_with => 'none')", loader.RouteShard, "8 shards"},
+		{"text key", "h", "CREATE TABLE h (k text, v text); SELECT create_distributed_table('h', 'k', colocate_with => 'none')", loader.RouteShard, ""},
+		{"key that only the server can hash", "h", "CREATE TABLE h (k numeric, v text); SELECT create_distributed_table('h', 'k', colocate_with => 'none')", loader.RouteShard, ""},
+		{"columnar", "h", "CREATE EXTENSION IF NOT EXISTS citus_columnar; CREATE TABLE h (k int, v text) USING columnar; SELECT create_distributed_table('h', 'k', colocate_with => 'none')", loader.RouteShard, ""},
+		{
+			"foreign key", "h", "CREATE TABLE r (v text PRIMARY KEY); SELECT create_reference_table('r'); INSERT INTO r SELECT chr(96 + i) FROM generate_series(1, 10) AS i; CREATE TABLE h (k int, v text REFERENCES r); SELECT create_distributed_table('h', 'k', colocate_with => 'none')",
+			loader.RouteShard, "",
+		},
 		{"reference", "r", "CREATE TABLE r (k int, v text); SELECT create_reference_table('r')", loader.RouteCoordinator, "reference table"},
 		{"managed", "m", "CREATE TABLE m (k int, v text); SELECT citus_add_local_table_to_metadata('m')", loader.RouteCoordinator, ""},
 		{"local", "m", "CREATE TABLE m (k int, v text)", loader.RouteCoordinator, "not distributed"},
-		{"replicated", "h", "SET citus.shard_replication_factor = 2; CREATE TABLE h (k int, v text); SELECT create_distributed_table('h', 'k', colocate_with => 'none'); RESET citus.shard_replication_factor",
-			loader.RouteCoordinator, "replicated"},
-		{"single shard", "s", "CREATE TABLE s (k int, v text); SELECT create_distributed_table('s', NULL)", loader.RouteShard, "a single shard"},
-		{"quotes", `"A ""b"".c"`, `CREATE TABLE "A ""b"".c" (k int, v text); SELECT create_distributed_table('"A ""b"".c"', 'k')`, loader.RouteShard, ""},
-		{"long name", long, "CREATE TABLE " + long + " (k int, v text); SELECT create_distributed_table('" + long + "', 'k')", loader.RouteShard, ""},
-		{"partitioned", "p", "CREATE TABLE p (k int, v text) PARTITION BY LIST (v); CREATE TABLE p1 PARTITION OF p FOR VALUES IN ('a', 'b', 'c'); CREATE TABLE p2 PARTITION OF p DEFAULT; SELECT create_distributed_table('p', 'k')",
-			loader.RouteShard, ""},
-		{"public", "public." + public, "DROP TABLE IF EXISTS public." + public + "; CREATE TABLE public." + public + " (k int, v text); SELECT create_distributed_table('public." + public + "', 'k')", loader.RouteShard, ""},
+		{
+			"replicated", "h", "SET citus.shard_replication_factor = 2; CREATE TABLE h (k int, v text); SELECT create_distributed_table('h', 'k', colocate_with => 'none'); RESET citus.shard_replication_factor",
+			loader.RouteCoordinator, "replicated",
+		},
+		{"single shard", "s", "CREATE TABLE s (k int, v text); SELECT create_distributed_table('s', NULL, colocate_with => 'none')", loader.RouteShard, "a single shard"},
+		{"quotes", `"A ""b"".c"`, `CREATE TABLE "A ""b"".c" (k int, v text); SELECT create_distributed_table('"A ""b"".c"', 'k', colocate_with => 'none')`, loader.RouteShard, ""},
+		{"long name", long, "CREATE TABLE " + long + " (k int, v text); SELECT create_distributed_table('" + long + "', 'k', colocate_with => 'none')", loader.RouteShard, ""},
+		{
+			"partitioned", "p", "CREATE TABLE p (k int, v text) PARTITION BY LIST (v); CREATE TABLE p1 PARTITION OF p FOR VALUES IN ('a', 'b', 'c'); CREATE TABLE p2 PARTITION OF p DEFAULT; SELECT create_distributed_table('p', 'k', colocate_with => 'none')",
+			loader.RouteShard, "",
+		},
+		{"public", "public." + public, "DROP TABLE IF EXISTS public." + public + "; CREATE TABLE public." + public + " (k int, v text); SELECT create_distributed_table('public." + public + "', 'k', colocate_with => 'none')", loader.RouteShard, ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			dsn := pgtest.Citus(t)
 			conn := pgtest.Connect(t, dsn)
+			if tt.name == "single shard" {
+				pgtest.NeedsCitus(t, conn, pgtest.SingleShard)
+			}
 			for sql := range strings.SplitSeq(tt.sql, "; ") {
 				exec(t, conn, sql)
 			}
@@ -132,6 +142,7 @@ func fallsBack(t *testing.T, conn *pgx.Conn, cfg loader.Config, why string) {
 }
 
 func TestNodeIsUnreachable(t *testing.T) {
+	t.Parallel()
 	dsn, conn := smallTable(t)
 	silent, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -164,6 +175,19 @@ func TestNodeIsUnreachable(t *testing.T) {
 			fallsBack(t, conn, cfg, tt.why)
 		})
 	}
+	for name, wrong := range map[string]string{"nosuch:5432": "no node", first: "port"} {
+		cfg := loader.Config{Conn: parse(t, dsn), Table: "h", NodeMap: map[string]string{name: "127.0.0.1:x", second: second}}
+		l, err := loader.Open(t.Context(), cfg)
+		if refused, ok := errors.AsType[*loader.PreflightError](err); !ok || !strings.Contains(refused.Error(), wrong) {
+			t.Errorf("a node map of %s: %v", name, err)
+		}
+		if name == "nosuch:5432" && !strings.Contains(fmt.Sprint(err), first) {
+			t.Errorf("it does not say which nodes there are: %v", err)
+		}
+		if l != nil {
+			t.Error("it was opened", l.Close())
+		}
+	}
 }
 
 func TestNodeLacksMetadata(t *testing.T) {
@@ -193,6 +217,7 @@ func TestNodeLosesMetadata(t *testing.T) {
 
 // TestSequence holds that a column which only the coordinator can fill is filled.
 func TestSequence(t *testing.T) {
+	t.Parallel()
 	for _, column := range []string{"s bigserial", "s bigint GENERATED BY DEFAULT AS IDENTITY", "s bigint GENERATED ALWAYS AS IDENTITY"} {
 		t.Run(column, func(t *testing.T) {
 			dsn := pgtest.Citus(t)
@@ -216,8 +241,10 @@ func TestSequence(t *testing.T) {
 
 // TestSchemaBasedSharding loads a table of a schema that is itself a tenant.
 func TestSchemaBasedSharding(t *testing.T) {
+	t.Parallel()
 	dsn := pgtest.Citus(t)
 	conn := pgtest.Connect(t, dsn)
+	pgtest.NeedsCitus(t, conn, pgtest.SingleShard)
 	schema := query(t, conn, "SELECT current_schema()")[0] + "x"
 	t.Cleanup(func() { exec(t, pgtestConn(t, dsn), "DROP SCHEMA IF EXISTS "+schema+" CASCADE") })
 	exec(t, conn, "SET citus.enable_schema_based_sharding = on")
@@ -249,7 +276,7 @@ func TestCoordinatorHoldsShards(t *testing.T) {
 		r := start(t, loader.Config{Conn: parse(t, dsn), Table: "flowing", Route: route}, newFlow(0))
 		if route == loader.RouteShard {
 			move(t, conn, dsn, local[0], "block_writes")
-			within(t, dsn, "ALTER TABLE flowing ADD COLUMN extra int", 20*time.Second)
+			within(t, dsn, "ALTER TABLE flowing ADD COLUMN extra int", 2*time.Minute)
 		}
 		if _, err := r.finish(); err != nil {
 			t.Fatal(err)
@@ -260,6 +287,7 @@ func TestCoordinatorHoldsShards(t *testing.T) {
 
 // TestOneNode loads into a cluster that has no workers.
 func TestOneNode(t *testing.T) {
+	t.Parallel()
 	if !localpg.HasCitus() {
 		t.Skip("the Citus extension is not installed")
 	}

@@ -70,6 +70,7 @@ func awaitSetting(t *testing.T, dsn, name, want string) {
 // TestRoles holds which route roles take that do not own the table or that the
 // workers do not let in.
 func TestRoles(t *testing.T) {
+	t.Parallel()
 	dsn, conn := smallTable(t)
 	makeRole(t, dsn, conn, "writer")
 	exec(t, conn, "GRANT INSERT ON h TO writer")
@@ -145,6 +146,7 @@ func TestDefaultsChangeMeanwhile(t *testing.T) {
 // TestOtherSettings holds that a load does not go on under settings by which the server
 // would find other shards for the records than before.
 func TestOtherSettings(t *testing.T) {
+	t.Parallel()
 	dsn := pgtest.Citus(t)
 	conn := pgtest.Connect(t, dsn)
 	path := writeInput(t, []byte(dated(t, conn, 6000, 20)))
@@ -169,7 +171,7 @@ func TestOtherSettings(t *testing.T) {
 // TestNoPlace holds that a load which keeps no progress does not begin anew when the
 // coordinator says for long that a shard is not there: it would store rows again.
 func TestNoPlace(t *testing.T) {
-	loader.SetRemapDelay(t, time.Millisecond)
+	t.Parallel()
 	dsn := pgtest.Citus(t)
 	conn := pgtest.Connect(t, dsn)
 	exec(t, conn, `CREATE TABLE homeless (id int); CREATE SEQUENCE refusals;
@@ -182,7 +184,7 @@ func TestNoPlace(t *testing.T) {
 		fmt.Fprintln(&in, i)
 	}
 	cfg := loader.Config{Conn: parse(t, dsn), Table: "homeless", NoResume: true, Batch: 16 << 10, Memory: 8 << 20, MaxRecord: 1 << 20}
-	res, err := open(t, cfg).Load(context.Background(), loader.File(writeInput(t, []byte(in.String()))))
+	res, err := open(t, cfg.WithRemapDelay(time.Millisecond)).Load(context.Background(), loader.File(writeInput(t, []byte(in.String()))))
 	if err == nil || !strings.Contains(err.Error(), "finds no place") {
 		t.Errorf("error %v", err)
 	}

@@ -9,6 +9,11 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"shardload/internal/fault"
+	"shardload/internal/pgcsv"
+	"shardload/internal/server"
+	"shardload/loader/failure"
 )
 
 // MaxStreams is the largest number of streams that a Config may ask for.
@@ -19,7 +24,7 @@ const (
 	DefaultMemory    = 256 << 20
 	DefaultBatch     = 4 << 20
 	DefaultMaxRecord = 16 << 20
-	DefaultRetryFor  = 5 * time.Minute
+	DefaultRetryFor  = fault.RetryFor
 )
 
 // A Config says where and how to load. The zero value of each field but Conn and
@@ -40,11 +45,15 @@ type Config struct {
 	// HeaderAuto.
 	Header Header
 
-	// Null is the unquoted string that stands for NULL, as COPY's NULL option.
-	// The default is the empty string.
+	// Format is how the input is written. Zero means FormatCSV. Blocks and Records are
+	// always CSV.
+	Format Format
+
+	// Null is the string that stands for NULL, as COPY's NULL option: in CSV the
+	// empty string by default, and only unquoted; in text \N by default.
 	Null string
 
-	// Delimiter is the byte between fields. Zero means a comma.
+	// Delimiter is the byte between fields. Zero means a comma, in text a tab.
 	Delimiter byte
 
 	// Encoding is PostgreSQL's name of the input's encoding. "" means UTF8. Of
@@ -103,6 +112,10 @@ type Config struct {
 	// on: after TRUNCATE there may be others.
 	Rewritten bool
 
+	// Appended loads what was appended to a file since it was loaded completely. The file
+	// must begin with all that was loaded. Without it such a file is refused.
+	Appended bool
+
 	// RetryFor is how long a server may fail, without any success between, before
 	// the load gives up. Zero means 5 minutes, less than zero no second attempt.
 	RetryFor time.Duration
@@ -120,14 +133,28 @@ type Config struct {
 	// the end, as they were in the input, to TABLE.rejects.csv. The zero value stops
 	// the load at the first one. An input that is no plain file is sent as CSV then,
 	// which costs the server a little more.
-	MaxErrors ErrorLimit
+	MaxErrors failure.ErrorLimit
 
 	// RejectsDir is the directory of these files, which is made if it is not there. ""
 	// means that where an earlier run has begun them, else the current one.
 	RejectsDir string
 
+	// NoDetail leaves out what a server adds to its refusal of a record, such as the
+	// values of a key: from errors, and from the list of rejected records. A message
+	// itself may quote a value all the same.
+	NoDetail bool
+
 	// Log receives what is worth knowing but no error. Nil discards it.
 	Log *slog.Logger
+
+	paces paces
+}
+
+// paces has what only tests change. Zero means the usual.
+type paces struct {
+	chunk  int           // length of a chunk in bytes
+	answer time.Duration // after which a server that does not answer is asked what it does
+	remap  time.Duration // for which a batch that has no place waits
 }
 
 // A Route is a way for rows to reach their shard.
@@ -148,13 +175,32 @@ const (
 	RouteCoordinator Route = "coordinator"
 )
 
+// A Format is how an input is written.
+type Format string
+
+// The formats.
+const (
+	// FormatCSV is COPY's FORMAT csv.
+	FormatCSV Format = "csv"
+	// FormatText is COPY's FORMAT text: tabs between fields, backslashes, \N for NULL.
+	FormatText Format = "text"
+)
+
+// dialect returns the format as the package that reads it has it.
+func (f Format) dialect() pgcsv.Dialect {
+	if f == FormatText {
+		return pgcsv.Text
+	}
+	return pgcsv.CSV
+}
+
 // Header says whether the first record names the columns.
 type Header string
 
 // The ways to treat the first record.
 const (
 	// HeaderAuto takes the first record for a header if one of its fields is
-	// the name of a column.
+	// the name of a column; in the text format, which hardly ever has one, if all are.
 	HeaderAuto Header = "auto"
 	HeaderYes  Header = "yes"
 	HeaderNo   Header = "no"
@@ -168,8 +214,14 @@ func (c Config) withDefaults() Config {
 	if c.Header == "" {
 		c.Header = HeaderAuto
 	}
+	if c.Format == "" {
+		c.Format = FormatCSV
+	}
 	if c.Delimiter == 0 {
-		c.Delimiter = ','
+		c.Delimiter = c.Format.dialect().Delimiter()
+	}
+	if c.Null == "" {
+		c.Null = c.Format.dialect().Null()
 	}
 	if c.Encoding == "" {
 		c.Encoding = "UTF8"
@@ -247,19 +299,67 @@ func (c Config) validate() error {
 	return errors.Join(errs...)
 }
 
-// validateFormat reports the mistakes in what describes the CSV. COPY has the
+// validateFormat reports the mistakes in what describes the records. COPY has the
 // same rules.
 func (c Config) validateFormat() error {
 	var errs []error
 	switch c.Delimiter {
-	case '"', '\n', '\r', 0:
+	case '\n', '\r', 0:
 		errs = append(errs, fmt.Errorf("delimiter %q cannot separate fields", c.Delimiter))
+	}
+	switch c.Format {
+	case FormatCSV:
+		if c.Delimiter == '"' {
+			errs = append(errs, fmt.Errorf("delimiter %q cannot separate fields", c.Delimiter))
+		}
+		if strings.Contains(c.Null, `"`) {
+			errs = append(errs, errors.New("the null string cannot contain a quote"))
+		}
+	case FormatText:
+		if strings.IndexByte(`\.abcdefghijklmnopqrstuvwxyz0123456789`, c.Delimiter) >= 0 {
+			errs = append(errs, fmt.Errorf("delimiter %q cannot separate fields of the text format", c.Delimiter))
+		}
+	default:
+		errs = append(errs, fmt.Errorf("format %q is unknown; want csv or text", c.Format))
 	}
 	if c.Delimiter >= 0x80 {
 		errs = append(errs, errors.New("the delimiter must be one ASCII character"))
 	}
-	if strings.ContainsAny(c.Null, "\r\n\"\x00") || strings.IndexByte(c.Null, c.Delimiter) >= 0 {
-		errs = append(errs, errors.New("the null string cannot contain the delimiter, a quote, a line break or a zero byte"))
+	if strings.ContainsAny(c.Null, "\r\n\x00") || strings.IndexByte(c.Null, c.Delimiter) >= 0 {
+		errs = append(errs, errors.New("the null string cannot contain the delimiter, a line break or a zero byte"))
 	}
 	return errors.Join(errs...)
+}
+
+// watch returns what is done about servers that do not answer, on each connection of a
+// load. A batch whose connection is given up is sent again, and the marks decide
+// whether it was stored.
+func (c *Config) watch() server.Watch {
+	return server.Watch{Log: c.Log, Limit: c.RetryFor, Delay: c.paces.answer}
+}
+
+// A Stage is a part of the pipeline that can be run by itself, to measure it.
+type Stage string
+
+// The stages.
+const (
+	// StageAll is the whole pipeline: the zero value.
+	StageAll Stage = ""
+	// StageDecode reads, decodes and makes batches, and throws them away. Nothing
+	// is stored.
+	StageDecode Stage = "decode"
+	// StageStore makes every batch before it stores the first, so that the time
+	// between a Load's first and last batch is that of storing alone. The whole
+	// input must fit into Memory.
+	StageStore Stage = "store"
+)
+
+// A StoredBatch is what Config.Observe is told of a batch.
+type StoredBatch struct {
+	Node     string // the server that took it, host:port
+	Rows     int64
+	Rejected int64         // records that were kept aside
+	Bytes    int64         // of its rows as they were sent, line breaks of CSV apart
+	Started  time.Time     // before BEGIN was sent
+	Elapsed  time.Duration // until COMMIT was answered
 }

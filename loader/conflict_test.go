@@ -99,12 +99,19 @@ func (m *mergeModel) check(t *testing.T, conn *pgx.Conn, res loader.Result, mode
 // that are there with a model of what must come of it: stopped again and again, with
 // and without bad records, and in one transaction.
 func TestOnConflict(t *testing.T) {
+	t.Parallel()
 	eachRoute(t, func(t *testing.T, dsn string, conn *pgx.Conn, route loader.Route) {
+		if route == loader.RouteNode && !long() {
+			return // it merges as the route shard does
+		}
 		exec(t, conn, "DROP TABLE IF EXISTS merged; "+mergedTable)
 		distribute(t, conn, "merged", "tenant")
 		before := map[string]string{"1|1": "old|1|old", "2|1": "old|2|old", "3|5": "old|3|old", "999999|1": "old|4|old"}
 		for _, mode := range []loader.Conflict{loader.ConflictSkip, loader.ConflictUpdate} {
 			kinds := []string{"stopped", "dirty"}
+			if testing.Short() && strings.Contains(t.Name(), "/citus/") {
+				kinds = inTurn(len(mode), kinds)
+			}
 			if route == loader.RouteCoordinator { // as one transaction goes
 				kinds = append(kinds, "whole")
 			}
@@ -121,7 +128,7 @@ func TestOnConflict(t *testing.T) {
 					}
 					model := newMergeModel(n, before, mode, kind == "dirty")
 					in := loader.File(writeInput(t, model.in))
-					for stops := int64(5); ; stops += 7 {
+					for stops := int64(5); ; stops += 15 {
 						if kind == "whole" || stops > 40 {
 							stops = 0
 						}
@@ -147,26 +154,41 @@ func TestOnConflict(t *testing.T) {
 // TestConflictKeys holds which keys decide, and that rows with a NULL in them
 // conflict with none.
 func TestConflictKeys(t *testing.T) {
+	t.Parallel()
 	cases := []struct {
 		name, table, in string
 		key             []string
 		mode            loader.Conflict
 		want            []string
 	}{
-		{name: "unique constraint with NULLs", table: "(tenant int, code text, v int, UNIQUE (tenant, code))", mode: loader.ConflictUpdate,
-			in: "tenant,code,v\n1,a,1\n1,,2\n1,,3\n1,a,4\n2,a,5\n", want: []string{"1|NULL|2", "1|NULL|3", "1|a|4", "2|a|5"}},
-		{name: "one of several keys", table: "(tenant int, id int, code text, v int, PRIMARY KEY (tenant, id), UNIQUE (tenant, code))", mode: loader.ConflictUpdate, key: []string{"code", "tenant"},
-			in: "tenant,id,code,v\n1,2,a,1\n1,1,a,2\n", want: []string{"1|1|a|2"}},
-		{name: "the first record is kept by another key than that of the order", table: "(tenant int, id int, code text, v int, PRIMARY KEY (tenant, id), UNIQUE (tenant, code))", mode: loader.ConflictSkip, key: []string{"tenant", "code"},
-			in: "tenant,id,code,v\n1,2,a,1\n1,1,a,2\n", want: []string{"1|2|a|1"}},
-		{name: "a key alone has nothing to update", table: "(tenant int, id int, PRIMARY KEY (tenant, id))", mode: loader.ConflictUpdate,
-			in: "tenant,id\n1,1\n1,1\n1,2\n", want: []string{"1|1", "1|2"}},
-		{name: "partitioned", table: "(tenant int, id int, v int, PRIMARY KEY (tenant, id)) PARTITION BY RANGE (id)", mode: loader.ConflictUpdate,
-			in: "tenant,id,v\n1,1,1\n1,1,2\n1,2,3\n", want: []string{"1|1|2", "1|2|3"}},
-		{name: "identity and generated columns", table: "(tenant int, id int GENERATED ALWAYS AS IDENTITY, v int, twice int GENERATED ALWAYS AS (v * 2) STORED, PRIMARY KEY (tenant, id))", mode: loader.ConflictUpdate,
-			in: "tenant,id,v\n1,1,1\n1,1,2\n", want: []string{"1|1|2|4"}},
-		{name: "a text key with a collation", table: `(code text COLLATE "C", tenant int, v int, PRIMARY KEY (code, tenant))`, mode: loader.ConflictUpdate,
-			in: "code,tenant,v\na,1,1\na,1,2\nb,1,3\na,1,4\n", want: []string{"a|1|4", "b|1|3"}},
+		{
+			name: "unique constraint with NULLs", table: "(tenant int, code text, v int, UNIQUE (tenant, code))", mode: loader.ConflictUpdate,
+			in: "tenant,code,v\n1,a,1\n1,,2\n1,,3\n1,a,4\n2,a,5\n", want: []string{"1|NULL|2", "1|NULL|3", "1|a|4", "2|a|5"},
+		},
+		{
+			name: "one of several keys", table: "(tenant int, id int, code text, v int, PRIMARY KEY (tenant, id), UNIQUE (tenant, code))", mode: loader.ConflictUpdate, key: []string{"code", "tenant"},
+			in: "tenant,id,code,v\n1,2,a,1\n1,1,a,2\n", want: []string{"1|1|a|2"},
+		},
+		{
+			name: "the first record is kept by another key than that of the order", table: "(tenant int, id int, code text, v int, PRIMARY KEY (tenant, id), UNIQUE (tenant, code))", mode: loader.ConflictSkip, key: []string{"tenant", "code"},
+			in: "tenant,id,code,v\n1,2,a,1\n1,1,a,2\n", want: []string{"1|2|a|1"},
+		},
+		{
+			name: "a key alone has nothing to update", table: "(tenant int, id int, PRIMARY KEY (tenant, id))", mode: loader.ConflictUpdate,
+			in: "tenant,id\n1,1\n1,1\n1,2\n", want: []string{"1|1", "1|2"},
+		},
+		{
+			name: "partitioned", table: "(tenant int, id int, v int, PRIMARY KEY (tenant, id)) PARTITION BY RANGE (id)", mode: loader.ConflictUpdate,
+			in: "tenant,id,v\n1,1,1\n1,1,2\n1,2,3\n", want: []string{"1|1|2", "1|2|3"},
+		},
+		{
+			name: "identity and generated columns", table: "(tenant int, id bigint GENERATED ALWAYS AS IDENTITY, v int, twice int GENERATED ALWAYS AS (v * 2) STORED, PRIMARY KEY (tenant, id))", mode: loader.ConflictUpdate,
+			in: "tenant,id,v\n1,1,1\n1,1,2\n", want: []string{"1|1|2|4"},
+		},
+		{
+			name: "a text key with a collation", table: `(code text COLLATE "C", tenant int, v int, PRIMARY KEY (code, tenant))`, mode: loader.ConflictUpdate,
+			in: "code,tenant,v\na,1,1\na,1,2\nb,1,3\na,1,4\n", want: []string{"a|1|4", "b|1|3"},
+		},
 	}
 	pgtest.Each(t, func(t *testing.T, dsn string) {
 		conn := pgtest.Connect(t, dsn)
@@ -192,8 +214,35 @@ func TestConflictKeys(t *testing.T) {
 	})
 }
 
+// TestConflictChecks holds that a check means in the staging table what it means in the
+// table, whatever the role's settings make of its text, and that one of the whole row is in
+// nobody's way.
+func TestConflictChecks(t *testing.T) {
+	t.Parallel()
+	dsn := pgtest.Plain(t)
+	conn := pgtest.Connect(t, dsn)
+	exec(t, conn, `CREATE TABLE checked (id int PRIMARY KEY, name text CHECK (name ~ '^\w+$' AND name <> '\'), far float8 CHECK (far <= '0.30000000000000004'::float8),
+		CHECK (checked IS DISTINCT FROM ROW(7, 'x'::text, 0::float8)))`)
+	for _, options := range []string{"", "-cstandard_conforming_strings=off", "-cextra_float_digits=-15"} {
+		cfg := loader.Config{Conn: parse(t, dsn), Table: "checked", OnConflict: loader.ConflictUpdate, Job: "by" + options}
+		cfg.Conn.RuntimeParams["options"] = options
+		res, err := run(t, cfg, loader.Reader("in.csv", strings.NewReader("id,name,far\n1,a,0.3\n1,w,0.30000000000000004\n2,b,0\n")), 0)
+		if got := query(t, conn, "SELECT id, name FROM checked ORDER BY id"); err != nil || res.Rows != 3 || !slices.Equal(got, []string{"1|w", "2|b"}) {
+			t.Errorf("%s: %d rows, %v, error %v", options, res.Rows, got, err)
+		}
+		for _, bad := range []string{"3,a b,0", `3,\,0`, "3,a,0.31", "7,x,0"} {
+			cfg.Job = "bad" + bad
+			if _, err := run(t, cfg, loader.Reader("in.csv", strings.NewReader("id,name,far\n"+bad+"\n")), 0); err == nil || !strings.Contains(err.Error(), "check constraint") {
+				t.Errorf("%s: %s: error %v", options, bad, err)
+			}
+		}
+		exec(t, conn, "TRUNCATE checked")
+	}
+}
+
 // TestConflictErrors holds what is said where conflicts cannot be decided.
 func TestConflictErrors(t *testing.T) {
+	t.Parallel()
 	dsn := pgtest.Plain(t)
 	conn := pgtest.Connect(t, dsn)
 	exec(t, conn, `CREATE TABLE keyless (id int); CREATE TABLE two (id int UNIQUE, code int UNIQUE);
@@ -206,10 +255,10 @@ func TestConflictErrors(t *testing.T) {
 	}{
 		{table: "keyless", want: "has no primary key or unique constraint"},
 		{table: "late", want: "deferrable"},
-		{table: "two", want: "several unique constraints and no primary key; name one of (id), (code) with --conflict-key"},
+		{table: "two", want: "several unique constraints and no primary key; name one of (id), (code) in Config.ConflictKey"},
 		{table: "two", key: []string{"id", "code"}, want: `has no primary key or unique constraint of (id, code); name one of`},
 		{table: "couple", in: "code\n1\n", want: `column "id": is missing from the header`},
-		{table: "couple", in: "id,code\n1,1\n2,1\n", want: `in.csv:2-3: duplicate key value violates unique constraint "couple_code_key" (conflicts are decided by (id); --conflict-key names another key); --max-errors N keeps such records aside`},
+		{table: "couple", in: "id,code\n1,1\n2,1\n", want: `in.csv:2-3: duplicate key value violates unique constraint "couple_code_key": Key (code)=(1) already exists (conflicts are decided by (id); Config.ConflictKey names another key); Config.MaxErrors keeps such records aside`},
 		{table: "dropping", in: "id,v\n1,1\n", want: "in.csv:2: the server has dropped rows"},
 	} {
 		cfg := loader.Config{Conn: parse(t, dsn), Table: c.table, OnConflict: loader.ConflictUpdate, ConflictKey: c.key, NoResume: true}
@@ -221,5 +270,18 @@ func TestConflictErrors(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: error %v, want %s", c.table, err, c.want)
 		}
+	}
+}
+
+// TestGeneratedKey holds that a key which the server computes is refused for that.
+func TestGeneratedKey(t *testing.T) {
+	t.Parallel()
+	dsn := pgtest.Plain(t)
+	conn := pgtest.Connect(t, dsn)
+	exec(t, conn, "CREATE TABLE computed (a int, k int GENERATED ALWAYS AS (a * 2) STORED PRIMARY KEY)")
+	cfg := loader.Config{Conn: parse(t, dsn), Table: "computed", OnConflict: loader.ConflictSkip, Header: loader.HeaderNo}
+	_, err := run(t, cfg, loader.Reader("in", strings.NewReader("1\n")), 0)
+	if err == nil || !strings.Contains(err.Error(), `column "k": is computed by the server`) || strings.Contains(err.Error(), "header") {
+		t.Errorf("error %v", err)
 	}
 }

@@ -49,6 +49,7 @@ func (c *endingConn) Write(p []byte) (int, error) {
 // TestLastCommitIsLost holds that a job is complete when its load says so, though the
 // connection that was to end it broke.
 func TestLastCommitIsLost(t *testing.T) {
+	t.Parallel()
 	pgtest.Each(t, func(t *testing.T, dsn string) {
 		conn := makeFlowing(t, dsn)
 		path, rows := flowFile(t, 3000)
@@ -66,6 +67,7 @@ func TestLastCommitIsLost(t *testing.T) {
 
 // TestReadError holds that nothing of a small file is stored if its end cannot be read.
 func TestReadError(t *testing.T) {
+	t.Parallel()
 	dsn := pgtest.Plain(t)
 	conn := makeFlowing(t, dsn)
 	path, _ := flowFile(t, 30_000)

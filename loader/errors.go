@@ -1,71 +1,52 @@
 package loader
 
-import (
-	"errors"
-	"fmt"
-	"strconv"
+import "shardload/loader/failure"
+
+// The errors that Open and Load end with, by their short names; package failure has their
+// fields and what they say. errors.As finds them in whatever Load returns.
+type (
+	// A RowError names the input record that could not be stored.
+	RowError = failure.RowError
+	// A RefusedError is the server's reason for not taking a row.
+	RefusedError = failure.RefusedError
+	// A TooManyError reports that more records would have to be rejected than
+	// Config.MaxErrors allows.
+	TooManyError = failure.TooManyError
+	// A PreflightError reports what would stop every load into the table, found before it
+	// began.
+	PreflightError = failure.PreflightError
+	// A CompleteError reports that all of an input was loaded by an earlier run.
+	CompleteError = failure.CompleteError
+	// A JobError reports why the load of an input cannot go on.
+	JobError = failure.JobError
+	// A ChangedInputError reports that an input is not what it was.
+	ChangedInputError = failure.ChangedInputError
+	// A ChangedError reports that somebody changed what the table is while it was being
+	// loaded.
+	ChangedError = failure.ChangedError
+	// A GaveUpError reports that a server has failed for longer than Config.RetryFor.
+	GaveUpError = failure.GaveUpError
+	// An UnsettledError reports that transactions are left prepared on nodes of a cluster.
+	UnsettledError = failure.UnsettledError
+	// An InheritedError says that other tables inherit from the one that is to be emptied.
+	InheritedError = failure.InheritedError
+
+	// A Change is when an input became another one.
+	Change = failure.Change
+	// An ErrorLimit says how many records of a job may be rejected.
+	ErrorLimit = failure.ErrorLimit
+	// A Reason is why records of a job were rejected, and how often.
+	Reason = failure.Reason
 )
 
-// A RowError names the input record that could not be stored.
-type RowError struct {
-	File     string // as the caller gave it; "-" for standard input
-	Line     int64  // 1-based physical line on which the record starts
-	LastLine int64  // if not 0 the record is one of those from Line to LastLine
-	Column   string // "" if the whole record is at fault
-	Err      error
-	Keepable bool // Config.MaxErrors would have kept the record aside
-}
+// The changes of an input that is known already.
+const (
+	ChangedBegun     = failure.ChangedBegun
+	ChangedComplete  = failure.ChangedComplete
+	ChangedGrown     = failure.ChangedGrown
+	ChangedMeanwhile = failure.ChangedMeanwhile
+	ChangedName      = failure.ChangedName
+)
 
-func (e *RowError) Error() string {
-	text := e.where() + ": " + e.Err.Error()
-	if e.Keepable {
-		text += "; --max-errors N keeps such records aside"
-	}
-	return text
-}
-
-// where returns the record's place in the input.
-func (e *RowError) where() string {
-	at := fmt.Sprintf("%s:%d", e.File, e.Line)
-	if e.LastLine > e.Line {
-		at += fmt.Sprintf("-%d", e.LastLine)
-	}
-	if e.Column != "" {
-		at += ": column " + strconv.Quote(e.Column)
-	}
-	return at
-}
-
-func (e *RowError) Unwrap() error { return e.Err }
-
-// A RefusedError is the server's reason for not taking a row. It has no
-// detail: that would be the row's content.
-type RefusedError struct {
-	SQLState string
-	Message  string
-	Hint     string // what to do, "" if there is nothing to say
-}
-
-func (e *RefusedError) Error() string {
-	if e.Hint != "" {
-		return e.Message + " (" + e.Hint + ")"
-	}
-	return e.Message
-}
-
-// ErrEmpty reports an input without a single byte.
-var ErrEmpty = errors.New("is empty, without even a header")
-
-// A PreflightError reports what would stop every load into the table, found
-// before it began.
-type PreflightError struct {
-	Problem string
-	Do      string // what to do next
-}
-
-func (e *PreflightError) Error() string { return e.Problem + "; " + e.Do }
-
-// tooLongError says that a record is longer than limit bytes.
-func tooLongError(limit int) error {
-	return fmt.Errorf("the record is longer than --max-record (%d bytes); if it is one, raise that, if not, look for a quote that is left open", limit)
-}
+// ParseErrorLimit reads a limit as "100" or "0.5%".
+func ParseErrorLimit(s string) (ErrorLimit, error) { return failure.ParseErrorLimit(s) }

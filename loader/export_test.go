@@ -1,20 +1,22 @@
 package loader
 
-import (
-	"testing"
-	"time"
-)
+import "time"
 
-// SetChunkSize changes the usual length of a chunk until t is over.
-func SetChunkSize(t testing.TB, size int) {
-	old := chunkSize
-	chunkSize = size
-	t.Cleanup(func() { chunkSize = old })
+// WithChunkSize returns cfg with another usual length of a chunk.
+func (c Config) WithChunkSize(size int) Config {
+	c.paces.chunk = size
+	return c
 }
 
-// SetRemapDelay changes how long a batch that has no place waits, until t is over.
-func SetRemapDelay(t testing.TB, d time.Duration) {
-	old := remapDelay
-	remapDelay = d
-	t.Cleanup(func() { remapDelay = old })
+// WithAnswerDelay returns cfg with another time after which a server that does not answer
+// is asked what it is doing.
+func (c Config) WithAnswerDelay(d time.Duration) Config {
+	c.paces.answer = d
+	return c
+}
+
+// WithRemapDelay returns cfg with another time for which a batch that has no place waits.
+func (c Config) WithRemapDelay(d time.Duration) Config {
+	c.paces.remap = d
+	return c
 }

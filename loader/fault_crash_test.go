@@ -27,7 +27,7 @@ func crash(t *testing.T, dsn string) {
 // TestServersCrash holds that a load goes on by itself when a server crashes under
 // it, and stores every row once. The servers of the tests acknowledge a COMMIT before it is
 // on disk, so that a crash makes them forget some.
-func TestServersCrash(t *testing.T) {
+func TestServersCrash(t *testing.T) { // alone: all tests share the servers
 	eachFlow(t, func(t *testing.T, dsn string, cfg loader.Config) {
 		conn := pgtest.Connect(t, dsn)
 		servers := map[string]string{"coordinator": dsn}
@@ -80,7 +80,7 @@ func checkpoint(t *testing.T, dsn string) {
 
 // TestUnloggedAfterCrash holds that a crash, which empties unlogged tables, does not
 // leave marks of rows that are gone.
-func TestUnloggedAfterCrash(t *testing.T) {
+func TestUnloggedAfterCrash(t *testing.T) { // alone: all tests share the servers
 	pgtest.Each(t, func(t *testing.T, dsn string) {
 		conn := pgtest.Connect(t, dsn)
 		exec(t, conn, strings.Replace(flowing, "CREATE TABLE", "CREATE UNLOGGED TABLE", 1))
@@ -106,6 +106,44 @@ func TestUnloggedAfterCrash(t *testing.T) {
 		}
 		if err != nil {
 			t.Fatal(err)
+		}
+		sameRows(t, conn, "flowing", rows)
+	})
+}
+
+// TestUnloggedCrash holds that a load during which a crash empties an unlogged table begins
+// anew by itself where nothing is left, and else says that the table is to be emptied.
+func TestUnloggedCrash(t *testing.T) { // alone: all tests share the servers
+	pgtest.Each(t, func(t *testing.T, dsn string) {
+		conn := pgtest.Connect(t, dsn)
+		exec(t, conn, strings.Replace(flowing, "CREATE TABLE", "CREATE UNLOGGED TABLE", 1))
+		distribute(t, conn, "flowing", "tenant")
+		path, rows := flowFile(t, 3000)
+		cfg := pieces(t, dsn)
+		crashed, cluster := dsn, strings.HasSuffix(t.Name(), "/citus")
+		if cluster {
+			crashed = workers(t, conn)[0].at(t, dsn)
+		}
+		if _, err := run(t, cfg, loader.File(path), 10); !errors.Is(err, context.Canceled) {
+			t.Fatal(err)
+		}
+		checkpoint(t, dsn)
+		var once sync.Once
+		cfg.RetryFor = time.Minute
+		cfg.Observe = func(loader.StoredBatch) { once.Do(func() { crash(t, crashed) }) }
+		res, err := open(t, cfg).Load(context.Background(), loader.File(path))
+		conn = pgtest.Connect(t, dsn)
+		if _, refused := errors.AsType[*loader.JobError](err); refused && cluster {
+			if !strings.Contains(err.Error(), emptied) || res.Resumable {
+				t.Errorf("%v; resumable: %v", err, res.Resumable)
+			}
+			return
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if res.Rows != int64(rows) || res.Before != 0 {
+			t.Errorf("%d rows after %d, want %d after none", res.Rows, res.Before, rows)
 		}
 		sameRows(t, conn, "flowing", rows)
 	})

@@ -1,6 +1,7 @@
 package loader
 
 import (
+	"cmp"
 	"context"
 	"encoding/csv"
 	"errors"
@@ -12,27 +13,35 @@ import (
 	"github.com/gocarina/gocsv"
 
 	"shardload/internal/input"
+	"shardload/internal/pgcsv"
 )
 
-// An Input is something to load: CSV in PostgreSQL's dialect. File, Reader,
-// Blocks and Records make one.
+// An Input is something to load. File, Reader, Blocks and Records make one.
 type Input struct {
 	name string
 	path string // of a file, "" for others
 	job  string // by which a later run finds its load, "" for path or name
 	// repeats says that it can be opened again.
 	repeats bool
-	open    func(ctx context.Context, maxRecord int) (feed, error)
+	open    func(ctx context.Context, how input.Reading) (input.Feed, error)
 }
 
-// csvInput returns the Input of the CSV that open opens.
-func csvInput(name string, open func(context.Context) (*input.Source, error)) Input {
-	return Input{name: name, open: func(ctx context.Context, maxRecord int) (feed, error) {
+// reading says how the Loader reads inputs.
+func (c *Config) reading() input.Reading {
+	return input.Reading{
+		MaxRecord: c.MaxRecord, Dialect: c.Format.dialect(),
+		Chunk: cmp.Or(c.paces.chunk, pgcsv.ChunkSize),
+	}
+}
+
+// streamInput returns the Input of the bytes that open opens.
+func streamInput(name string, open func(context.Context) (*input.Source, error)) Input {
+	return Input{name: name, open: func(ctx context.Context, how input.Reading) (input.Feed, error) {
 		src, err := open(ctx)
 		if err != nil {
 			return nil, err
 		}
-		return newCSVFeed(src, maxRecord), nil
+		return input.NewFeed(src, how), nil
 	}}
 }
 
@@ -48,7 +57,7 @@ func (in Input) WithJob(name string) Input {
 
 // File returns the input in the file at path, decompressed by its content.
 func File(path string) Input {
-	in := csvInput(path, func(context.Context) (*input.Source, error) { return input.Open(path) })
+	in := streamInput(path, func(context.Context) (*input.Source, error) { return input.Open(path) })
 	in.path = path
 	info, err := os.Stat(path)
 	in.repeats = err == nil && info.Mode().IsRegular()
@@ -58,22 +67,30 @@ func File(path string) Input {
 // Reader returns the input that r holds, decompressed by its content. Errors call
 // it name. It can be loaded once.
 func Reader(name string, r io.Reader) Input {
-	return csvInput(name, func(context.Context) (*input.Source, error) { return input.New(name, r) })
+	return streamInput(name, func(context.Context) (*input.Source, error) { return input.New(name, r) })
 }
 
 // Records returns the input made of typed rows, whose csv tags name the columns.
 // The first error of seq stops the load. gocsv writes the rows, so this is for
 // transforms, not for speed.
 func Records[T any](name string, seq iter.Seq2[T, error]) Input {
-	return csvInput(name, func(ctx context.Context) (*input.Source, error) {
+	in := streamInput(name, func(ctx context.Context) (*input.Source, error) {
 		r, w := io.Pipe()
-		stop := context.AfterFunc(ctx, func() { r.CloseWithError(context.Cause(ctx)) })
+		stop := context.AfterFunc(ctx, func() { _ = r.CloseWithError(context.Cause(ctx)) })
 		go func() {
 			w.CloseWithError(writeRecords(w, seq))
 			stop()
 		}()
 		return input.NewCloser(name, r)
 	})
+	open := in.open
+	in.open = func(ctx context.Context, how input.Reading) (input.Feed, error) {
+		if how.Dialect != pgcsv.CSV {
+			return nil, input.ErrNotCSV
+		}
+		return open(ctx, how)
+	}
+	return in
 }
 
 // writeRecords writes seq as CSV with a header.
@@ -125,4 +142,23 @@ func Read[T any](r io.Reader) iter.Seq2[T, error] {
 			}
 		}
 	}
+}
+
+// A BlockSource makes its input itself, block by block. A block is whole CSV
+// records in PostgreSQL's default dialect, each ended by a newline, and always the
+// same bytes. Blocks may be asked for in any order and by several goroutines at
+// once; they should be of about 1 MiB or less.
+type BlockSource interface {
+	// Header returns the names of the columns. Blocks do not repeat them.
+	Header() []string
+	// Len returns the number of blocks.
+	Len() int64
+	// AppendBlock appends block i to dst and returns the result.
+	AppendBlock(dst []byte, i int64) []byte
+}
+
+// Blocks returns the input that b makes. Errors call it name, and count its lines
+// from 1 in the first block. Blocks are made by the goroutines that decode them.
+func Blocks(name string, b BlockSource) Input {
+	return Input{name: name, repeats: true, open: func(_ context.Context, how input.Reading) (input.Feed, error) { return input.NewBlocks(b, how) }}
 }

@@ -43,6 +43,7 @@ func await(t *testing.T, l *loader.Loader) {
 // TestInterrupt holds that a load whose input waits for more ends with its
 // context, and tells how many rows are stored.
 func TestInterrupt(t *testing.T) {
+	t.Parallel()
 	pgtest.Each(t, func(t *testing.T, dsn string) {
 		conn := pgtest.Connect(t, dsn)
 		exec(t, conn, things)
@@ -70,6 +71,7 @@ func TestInterrupt(t *testing.T) {
 // TestServerEndsConnections holds that a load the connections of which are ended again
 // and again completes by itself, and stores every row once.
 func TestServerEndsConnections(t *testing.T) {
+	t.Parallel()
 	eachFlow(t, func(t *testing.T, dsn string, cfg loader.Config) {
 		conn := pgtest.Connect(t, dsn)
 		kill := "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE application_name = 'victim'"

@@ -3,59 +3,50 @@ package loader
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"runtime"
-	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 
-	"shardload/internal/pgcsv"
+	"shardload/internal/input"
+	"shardload/internal/ledger"
+	"shardload/loader/failure"
+	"shardload/loader/internal/decode"
+	"shardload/loader/internal/job"
+	"shardload/loader/internal/lane"
+	"shardload/loader/internal/route"
+	"shardload/loader/internal/store"
 )
 
 // A load is one run of the pipeline: the feed, the decoders and the streams, and
 // what they count.
 type load struct {
-	l        *Loader
-	name     string // of the input
-	repeats  bool   // the input can be opened again
-	feed     feed
-	form     string // how the input is read, in words
-	shares   string // what decides a row's lane, in words; "" if its shard does
-	whole    bool   // everything is stored in one transaction
-	lay      *layout
-	job      *job // nil if no progress is kept
-	lanes    *lanes
-	dispatch *dispatch
-	log      *slog.Logger
-	stage    Stage
-	observer func(StoredBatch)
-	begin    string // opens a batch's transaction
-	buffers  chan []byte
-	keeper   *keeper   // of rejected records, nil if there may be none
-	header   []byte    // the header with its line break, nil if there is none
-	eol      pgcsv.EOL // of the input
-
-	*counts
+	*store.Store
+	l       *Loader
+	in      Input
+	feed    input.Feed
+	form    ledger.Form   // how the input is read
+	shares  ledger.Shares // what decides a row's lane
+	whole   bool          // everything is stored in one transaction
+	opening *job.Opening
+	log     *slog.Logger
+	stage   Stage
+	buffers chan []byte
+	guessed bool // nobody has said that there is no header
 }
 
-// counts are what a load has done so far.
-type counts struct {
-	attempts int
-	pieces   bool         // the input must not be stored in one transaction
-	read     atomic.Int64 // input, decompressed
-	before   atomic.Int64 // rows stored by earlier runs
-	rows     atomic.Int64
-	rejected atomic.Int64 // by this and earlier runs
-	updated  atomic.Int64 // likewise
-	skipped  atomic.Int64 // likewise
-	batches  atomic.Int64
-	copying  atomic.Int64 // nanoseconds
-	inDoubt  atomic.Int64
-
-	rejects string // the file of rejected records
-	reasons []Reason
+// newLoad returns the load of in.
+func (l *Loader) newLoad(in Input, c *store.Counts) *load {
+	s := &store.Store{Target: l.target, Nodes: l.nodes, Source: store.Source{Input: in.name, Repeats: in.repeats}, Triggers: &l.triggers, Counts: c, Tell: store.Tell{Retried: l.cfg.Retried}}
+	if observe := l.cfg.Observe; observe != nil {
+		s.Tell.Stored = func(node string, b *lane.Batch, started time.Time) {
+			observe(StoredBatch{Node: node, Rows: b.Stored(), Rejected: b.Rejects(), Bytes: b.Bytes, Started: started, Elapsed: time.Since(started)})
+		}
+	}
+	return &load{Store: s, l: l, in: in, log: l.cfg.Log, stage: l.cfg.Stage}
 }
 
 // startOvers is how often a load begins anew from the marks, with nothing stored
@@ -69,19 +60,22 @@ const startOvers = 5
 // called from two goroutines at once.
 func (l *Loader) Load(ctx context.Context, in Input) (res Result, err error) {
 	started := time.Now()
-	c := &counts{}
+	c := &store.Counts{}
 	defer func() {
 		l.current.Store(nil)
 		l.past.add(res)
 	}()
 	for stuck := 0; ; {
-		rows := c.rows.Load()
+		rows, batch := c.Rows.Load(), c.Batch.Load()
 		resumable, err := l.attempt(ctx, in, c)
-		if stuck++; c.rows.Load() > rows {
+		if stuck++; c.Rows.Load() > rows || c.Batch.Load() != batch {
 			stuck = 0
 		}
-		if !c.again(err) || !in.repeats || l.cfg.NoResume || stuck == startOvers {
-			res = c.result(time.Since(started))
+		if !again(c, err) || !in.repeats || l.cfg.NoResume || stuck == startOvers {
+			if stuck == startOvers && again(c, err) && in.repeats {
+				err = fmt.Errorf("began anew %d times, with nothing stored between; the last time because %w", startOvers, err)
+			}
+			res = resultOf(c, time.Since(started))
 			res.Resumable = resumable
 			return res, err
 		}
@@ -91,68 +85,68 @@ func (l *Loader) Load(ctx context.Context, in Input) (res Result, err error) {
 
 // again reports whether another attempt may end better than one that ended with
 // err.
-func (c *counts) again(err error) bool {
-	if errors.Is(err, errInPieces) {
-		c.pieces = true
+func again(c *store.Counts, err error) bool {
+	if errors.Is(err, lane.ErrInPieces) {
+		c.Pieces = true
 		return true
 	}
-	_, ok := errors.AsType[*startOverError](err)
-	return ok
-}
-
-// A startOverError says that what the load remembers is not what the database has:
-// it must go on from the marks there.
-type startOverError struct{ why string }
-
-func (e *startOverError) Error() string {
-	return e.why + "; run the same command again to go on from there"
+	// Another attempt finds an unlogged table empty after a crash, or says that it must be
+	// emptied.
+	_, ok := errors.AsType[*job.StartOverError](err)
+	return ok || errors.Is(err, ledger.ErrMarksGone)
 }
 
 // attempt loads what of in is not stored yet. It reports whether a later run can go
 // on.
-func (l *Loader) attempt(ctx context.Context, in Input, c *counts) (resumable bool, err error) {
-	ld := &load{l: l, name: in.name, repeats: in.repeats, log: l.cfg.Log, stage: l.cfg.Stage, observer: l.cfg.Observe, begin: l.session.begin(), counts: c}
-	if ld.feed, err = in.open(ctx, l.cfg.MaxRecord); err != nil {
+func (l *Loader) attempt(ctx context.Context, in Input, c *store.Counts) (resumable bool, err error) {
+	ld := l.newLoad(in, c)
+	if ld.feed, err = l.open(ctx, in); err != nil {
 		return false, err
 	}
-	if f, ok := ld.feed.(*csvFeed); ok {
-		f.keepOpen = !l.cfg.MaxErrors.none()
-	}
-	defer func() { err = errors.Join(err, ld.feed.close()) }()
+	defer func() { err = errors.Join(err, ld.feed.Close()) }()
 	l.current.Store(ld)
 
-	first, err := l.first(ctx, ld, in)
+	first, err := ld.first(ctx, in)
+	if err == nil && first == nil {
+		err = ld.loadNothing(ctx, in)
+	}
 	if err != nil || first == nil {
 		return false, err
 	}
-	ask := &asker{l: l, encoding: l.cfg.Encoding}
-	defer ask.close()
-	route, err := l.chooseFor(ctx, ld, first, ask)
+	ask := decode.NewAsker(l.target, l.nodes.First().Connect, l.cfg.Encoding)
+	defer ask.Close()
+	route, err := ld.chooseFor(ctx, first, ask)
 	if err != nil {
 		return false, err
 	}
-	fence, err := l.openJobBehindFence(ctx, ld, in, route, first)
+	fence, err := ld.openJobBehindFence(ctx, in, route, first)
 	if err != nil {
 		return false, err
 	}
-	defer fence.close()
-	if err := l.fill(ctx, ld, route, first, ask, fence); err != nil {
-		return ld.job != nil && !ld.job.fresh && !ld.whole, err
+	defer fence.Close()
+	ld.Fence = fence
+	if err := ld.CountTruly(ctx, route.way(), l.plan.Route.way(), ld.whole); err != nil {
+		return false, err
+	}
+	if err := ld.doubtHeader(ld.fill(ctx, route, first, ask, fence)); err != nil {
+		_, stuck := errors.AsType[*failure.JobError](err)
+		stuck = stuck || errors.Is(err, ledger.ErrMarksGone)
+		return ld.Job.InPieces() && !ld.Job.Fresh && !stuck, err
 	}
 	return false, nil
 }
 
 // run moves the chunks from first on through decoders and lanes to the streams, which
 // wait for prepare.
-func (l *Loader) run(ctx context.Context, ld *load, first *chunk, ask *asker, fence *fence, prepare func() error) error {
+func (ld *load) run(ctx context.Context, first *input.Chunk, ask *decode.Asker, fence *route.Fence, prepare func() error) error {
 	decoders := runtime.GOMAXPROCS(0)
 	ld.buffers = make(chan []byte, decoders+1)
 	for range decoders + 1 {
 		ld.buffers <- nil
 	}
 	g, running := errgroup.WithContext(ctx)
-	defer ld.lanes.watch(running)()
-	chunks := make(chan *chunk)
+	defer ld.Lanes.Watch(running)()
+	chunks := make(chan *input.Chunk)
 	g.Go(func() error {
 		if err := ld.chunk(running, first, chunks); err != nil {
 			return err // the decoders see no end of the input
@@ -161,7 +155,7 @@ func (l *Loader) run(ctx context.Context, ld *load, first *chunk, ask *asker, fe
 		return nil
 	})
 	decoding, decodingCtx := errgroup.WithContext(running)
-	defer ld.lanes.watch(decodingCtx)()
+	defer ld.Lanes.Watch(decodingCtx)()
 	for range decoders {
 		decoding.Go(func() error { return ld.decode(decodingCtx, ask, chunks) })
 	}
@@ -170,7 +164,10 @@ func (l *Loader) run(ctx context.Context, ld *load, first *chunk, ask *asker, fe
 		if err := decoding.Wait(); err != nil {
 			return err
 		}
-		ld.lanes.end()
+		if err := ld.opening.CheckInput(running, ld.Lanes, ld.Job); err != nil {
+			return err
+		}
+		ld.Lanes.End()
 		close(decoded)
 		return nil
 	})
@@ -179,36 +176,41 @@ func (l *Loader) run(ctx context.Context, ld *load, first *chunk, ask *asker, fe
 			return err
 		}
 		stored := make(chan struct{})
-		g.Go(func() error { return fence.watch(running, ld.lanes, stored) })
+		g.Go(func() error { return fence.Watch(running, ld.Lanes, stored) })
 		defer close(stored)
 		if err := ld.whenDecoded(running, decoded); err != nil {
 			return err
 		}
-		return l.runStreams(running, ld)
+		return ld.runStreams(running)
 	})
 	return g.Wait()
 }
 
 // runStreams runs all streams of all nodes until they have stored everything.
-func (l *Loader) runStreams(ctx context.Context, ld *load) error {
+func (ld *load) runStreams(ctx context.Context) error {
+	l := ld.l
 	g, ctx := errgroup.WithContext(ctx)
-	defer ld.lanes.watch(ctx)()
-	for _, n := range l.nodes {
+	defer ld.Lanes.Watch(ctx)()
+	for _, n := range l.nodes.All() {
 		for range l.plan.Streams {
-			s := &stream{load: ld, node: n}
-			g.Go(func() error { return s.run(ctx) })
+			s := store.NewStream(ld.Store, n)
+			if ld.stage == StageDecode {
+				g.Go(func() error { return s.Discard(ctx) })
+				continue
+			}
+			g.Go(func() error { return s.Run(ctx) })
 		}
 	}
 	return g.Wait()
 }
 
 // chunk hands out the chunks of the input, from c on.
-func (ld *load) chunk(ctx context.Context, c *chunk, chunks chan<- *chunk) error {
+func (ld *load) chunk(ctx context.Context, c *input.Chunk, chunks chan<- *input.Chunk) error {
 	before := make(chan struct{})
 	close(before)
 	for c != nil {
 		after := make(chan struct{}) // the decoder owns c once it is sent
-		c.before, c.after = before, after
+		c.Before, c.After = before, after
 		if err := send(ctx, chunks, c); err != nil {
 			return err
 		}
@@ -225,63 +227,60 @@ func (ld *load) chunk(ctx context.Context, c *chunk, chunks chan<- *chunk) error
 			return nil
 		}
 		if err != nil {
-			return ld.inTurn(ctx, before, err)
+			return inTurn(ctx, before, err)
 		}
 	}
 	return nil
 }
 
 // next returns the feed's next chunk.
-func (ld *load) next(ctx context.Context, buf []byte) (*chunk, error) {
-	c, err := ld.feed.next(ctx, buf)
+func (ld *load) next(ctx context.Context, buf []byte) (*input.Chunk, error) {
+	c, err := ld.feed.Next(ctx, buf)
 	if err != nil {
 		return nil, err
 	}
-	ld.read.Add(c.size)
+	ld.Read.Add(c.Size)
 	return c, nil
 }
 
 // inTurn returns err once the chunks before it are in the lanes, so that a bad
 // record among them is named first.
-func (ld *load) inTurn(ctx context.Context, before <-chan struct{}, err error) error {
-	select {
-	case <-before:
-		return err
-	case <-ctx.Done():
-		return context.Cause(ctx)
+func inTurn(ctx context.Context, before <-chan struct{}, err error) error {
+	if _, ended := receive(ctx, before); ended != nil {
+		return ended
 	}
+	return err
 }
 
 // decode decodes chunks until there are no more. Chunks enter the lanes in the
 // order of their numbers.
-func (ld *load) decode(ctx context.Context, ask *asker, chunks <-chan *chunk) error {
-	d := newDecoder(ld.lay, ask, ld.name)
-	d.keeper = ld.keeper
+func (ld *load) decode(ctx context.Context, ask *decode.Asker, chunks <-chan *input.Chunk) error {
+	d := decode.New(ld.Layout, ask, ld.Input)
+	d.Keeper, d.Sums = ld.Keeper, ld.Job.Sums()
 	for {
 		c, err := receive(ctx, chunks)
 		if err != nil || c == nil {
 			return err
 		}
-		block := c.block != nil
+		block := c.Fill()
 		if block {
-			c.fill()
-			ld.read.Add(c.size)
+			ld.Read.Add(c.Size)
 		}
-		bad := d.decode(ctx, c)
-		if err := ld.inTurn(ctx, c.before, nil); err != nil {
+		bad := d.Decode(ctx, c)
+		if err := inTurn(ctx, c.Before, nil); err != nil {
 			return err
 		}
 		if block {
-			bad = c.settle(ld.lanes.place, bad)
+			bad = c.Settle(ld.Lanes.Front().Place(), bad)
 		}
 		if bad != nil {
 			return bad
 		}
-		if err := d.deliver(ctx, c, ld.lanes); err != nil {
-			return err
+		if err := d.Deliver(ctx, c, ld.Lanes); err != nil {
+			return ld.Job.Named(err)
 		}
-		close(c.after)
-		ld.buffers <- c.data[:0] // never blocks: it has room for all there are
+		close(c.After)
+		ld.buffers <- c.Data[:0] // never blocks: it has room for all there are
 	}
 }
 
@@ -306,20 +305,45 @@ func receive[T any](ctx context.Context, ch <-chan T) (v T, err error) {
 	}
 }
 
-func (c *counts) result(elapsed time.Duration) Result {
+func resultOf(c *store.Counts, elapsed time.Duration) Result {
 	return Result{
-		Before:  c.before.Load(),
-		Rows:    c.rows.Load(),
-		Batches: c.batches.Load(),
-		Bytes:   c.read.Load(),
+		Before:  c.Before.Load(),
+		Rows:    c.Rows.Load(),
+		Batches: c.Batches.Load(),
+		Bytes:   c.Read.Load(),
 		Elapsed: elapsed,
-		Copying: time.Duration(c.copying.Load()),
-		InDoubt: c.inDoubt.Load(),
+		Copying: time.Duration(c.Copying.Load()),
+		InDoubt: c.InDoubt.Load(),
 
-		Updated:  c.updated.Load(),
-		Skipped:  c.skipped.Load(),
-		Rejected: c.rejected.Load(),
-		Rejects:  c.rejects,
-		Reasons:  c.reasons,
+		Updated:  c.Updated.Load(),
+		Skipped:  c.Skipped.Load(),
+		Rejected: c.Rejected.Load(),
+		Rejects:  c.Rejects,
+		Reasons:  c.Reasons,
 	}
+}
+
+// loadNothing is the load of an input without a single byte.
+func (ld *load) loadNothing(ctx context.Context, in Input) error {
+	l := ld.l
+	if !l.cfg.NoResume {
+		name, err := l.jobName(in)
+		if err == nil {
+			err = job.CheckEmpty(ctx, l.target, l.ledgerTarget(), name)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	ld.log.Info(ld.Input + " is empty: there is nothing to load")
+	return nil
+}
+
+// whenDecoded waits, for StageStore, until decoded is closed.
+func (ld *load) whenDecoded(ctx context.Context, decoded <-chan struct{}) error {
+	if ld.stage != StageStore {
+		return nil
+	}
+	_, err := receive(ctx, decoded)
+	return err
 }

@@ -15,32 +15,22 @@ package loader
 import (
 	"context"
 	"errors"
-	"fmt"
-	"strings"
-	"sync"
 	"sync/atomic"
 	"time"
 
-	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
-
-	"shardload/internal/catalog"
-	"shardload/internal/citus"
-	"shardload/internal/ledger"
+	"shardload/loader/internal/route"
+	"shardload/loader/internal/store"
+	"shardload/loader/internal/target"
 )
 
 // A Loader loads inputs into one table, one after the other.
 type Loader struct {
-	cfg          Config
-	controlMu    sync.Mutex // while a load runs
-	control      *pgx.Conn  // for the catalog
-	table        *catalog.Table
-	server       catalog.ServerInfo
-	distribution *citus.Distribution
-	key          *catalog.Key // by which records conflict; nil if conflicts are errors
-	plan         Plan
-	session      session
-	nodes        []*node
+	target    *target.Target
+	cfg       Config
+	triggers  store.Triggers
+	plan      Plan
+	nodes     *route.Nodes
+	replacing string // the load that has emptied the table for its inputs, "" for none
 
 	current atomic.Pointer[load]
 	past    totals
@@ -119,22 +109,29 @@ func Open(ctx context.Context, cfg Config) (l *Loader, err error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
-	l = &Loader{cfg: cfg}
-	if l.control, err = pgx.ConnectConfig(ctx, controlConfig(cfg.Conn)); err != nil {
+	control, err := target.NewControl(ctx, cfg.Conn, cfg.watch(), cfg.Log, cfg.RetryFor)
+	if err != nil {
 		return nil, err
 	}
-	if err := l.prepare(ctx); err != nil {
+	cfg.Conn = control.Cfg
+	l = &Loader{cfg: cfg, target: &target.Target{Control: control}}
+	control.Spare = l.closeIdle
+	if err := l.prepareWaiting(ctx); err != nil {
 		return nil, errors.Join(err, l.Close())
 	}
 	return l, nil
 }
 
-// controlConfig returns conn's copy without named prepared statements, which a
-// connection pooler may not carry from one transaction to the next.
-func controlConfig(conn *pgx.ConnConfig) *pgx.ConnConfig {
-	c := conn.Copy()
-	c.DefaultQueryExecMode = pgx.QueryExecModeExec
-	return c
+// prepareWaiting prepares, and waits for what passes: an answer or a connection that was
+// lost, a node that restarts.
+func (l *Loader) prepareWaiting(ctx context.Context) error {
+	return l.target.Persist(ctx, func() error {
+		if err := l.target.Reconnect(ctx); err != nil {
+			return err
+		}
+		l.closeIdle()
+		return (&planner{Loader: l}).prepare(ctx)
+	})
 }
 
 // Plan returns what Load will do.
@@ -144,102 +141,26 @@ func (l *Loader) Plan() Plan { return l.plan }
 func (l *Loader) Progress() Progress {
 	p := Progress{BytesTotal: -1, Rows: l.past.rows.Load(), Bytes: l.past.bytes.Load()}
 	if ld := l.current.Load(); ld != nil {
-		p.BytesRead, p.BytesTotal = ld.feed.far()
-		p.Rows += ld.before.Load() + ld.rows.Load()
-		p.Bytes += ld.read.Load()
+		p.BytesRead, p.BytesTotal = ld.feed.Far()
+		p.Rows += ld.Before.Load() + ld.Rows.Load()
+		p.Bytes += ld.Read.Load()
 	}
 	return p
 }
 
-// onControl calls fn with the connection for the catalog, made anew if it was
-// lost, until fn succeeds or fails for good.
-func (l *Loader) onControl(ctx context.Context, fn func(*pgx.Conn) error) error {
-	l.controlMu.Lock()
-	defer l.controlMu.Unlock()
-	return l.persist(ctx, func() (err error) {
-		if l.control.IsClosed() {
-			if l.control, err = connect(ctx, l.cfg.Conn, l.control); err != nil {
-				return err
-			}
-		}
-		return fn(l.control)
-	})
-}
-
-// connect returns a new connection, or the old one with an error.
-func connect(ctx context.Context, conn *pgx.ConnConfig, old *pgx.Conn) (*pgx.Conn, error) {
-	c, err := pgx.ConnectConfig(ctx, controlConfig(conn))
-	if err != nil {
-		return old, err
-	}
-	return c, nil
-}
-
 // Analyze refreshes the table's statistics.
-func (l *Loader) Analyze(ctx context.Context) error {
-	err := l.onControl(ctx, func(conn *pgx.Conn) error {
-		_, err := conn.Exec(ctx, "ANALYZE "+l.table.SQL())
-		return err
-	})
-	if err != nil {
-		return fmt.Errorf("analyze %s: %w", l.table.SQL(), err)
-	}
-	return nil
-}
+func (l *Loader) Analyze(ctx context.Context) error { return l.target.Analyze(ctx) }
 
-// closeGrace is how long to wait for a server that may not answer any more.
-const closeGrace = time.Second
+// closeIdle closes the connections that no stream has.
+func (l *Loader) closeIdle() {
+	if l.nodes != nil { // else it was not found out which there are
+		l.nodes.CloseIdle()
+	}
+}
 
 // Close ends the Loader's connections.
 func (l *Loader) Close() error {
-	for _, n := range l.nodes {
-		n.close()
-	}
-	closeSoon(l.control.PgConn())
-	return nil
-}
-
-// Truncate empties tables, and forgets the jobs that filled them, in one
-// transaction. Their names are written as in SQL. Tables that refer to them must be
-// among them.
-func Truncate(ctx context.Context, conn *pgx.ConnConfig, tables ...string) (err error) {
-	c, err := pgx.ConnectConfig(ctx, controlConfig(conn))
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, c.Close(context.WithoutCancel(ctx))) }()
-	var targets []ledger.Target
-	var names []string
-	for _, name := range tables {
-		t, err := catalog.Lookup(ctx, c, name)
-		if err != nil {
-			return err
-		}
-		if err := t.Loadable(); err != nil {
-			return err
-		}
-		targets = append(targets, ledger.Target{Table: t})
-		names = append(names, t.SQL())
-	}
-	err = pgx.BeginFunc(ctx, c, func(tx pgx.Tx) error {
-		if _, err := tx.Exec(ctx, citus.FewConnectionsSQL); err != nil {
-			return err
-		}
-		if _, err := tx.Exec(ctx, "TRUNCATE "+strings.Join(names, ", ")); err != nil {
-			return err
-		}
-		for _, t := range targets {
-			if err := ledger.ForgetTable(ctx, tx, t); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-	if pgErr, ok := errors.AsType[*pgconn.PgError](err); ok && pgErr.Code == "0A000" {
-		return fmt.Errorf("empty the tables: %s; empty those that refer to them first, or load with them", pgErr.Message)
-	}
-	if err != nil {
-		return fmt.Errorf("empty the tables: %w", err)
-	}
+	l.closeIdle()
+	l.target.Control.Close()
 	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -18,7 +19,25 @@ import (
 	"shardload/loader"
 )
 
-func TestMain(m *testing.M) { pgtest.Main(m) }
+func TestMain(m *testing.M) {
+	limitChecks()
+	pgtest.Main(m)
+}
+
+// limitChecks makes the normal tests try fewer random inputs than rapid's default, unless
+// the command line says how many.
+func limitChecks() {
+	const checks = "rapid.checks"
+	flag.Parse()
+	asked := long()
+	flag.Visit(func(f *flag.Flag) { asked = asked || f.Name == checks })
+	if asked {
+		return
+	}
+	if err := flag.Set(checks, map[bool]string{true: "5", false: "10"}[testing.Short()]); err != nil {
+		panic(err)
+	}
+}
 
 // parse returns the connection settings of dsn.
 func parse(t testing.TB, dsn string) *pgx.ConnConfig {
@@ -32,35 +51,12 @@ func parse(t testing.TB, dsn string) *pgx.ConnConfig {
 
 func exec(t testing.TB, conn *pgx.Conn, sql string) {
 	t.Helper()
-	if _, err := conn.Exec(context.Background(), sql, pgx.QueryExecModeSimpleProtocol); err != nil {
-		t.Fatalf("%s: %v", sql, err)
-	}
+	pgtest.Exec(t, conn, sql)
 }
 
-// query returns the rows of sql, each as its columns' text joined by a bar.
 func query(t testing.TB, conn *pgx.Conn, sql string) []string {
 	t.Helper()
-	rows, err := conn.Query(context.Background(), sql, pgx.QueryExecModeSimpleProtocol)
-	if err != nil {
-		t.Fatalf("%s: %v", sql, err)
-	}
-	defer rows.Close()
-	got := []string{}
-	for rows.Next() {
-		var cells []string
-		for _, raw := range rows.RawValues() {
-			if raw == nil {
-				cells = append(cells, "NULL")
-			} else {
-				cells = append(cells, string(raw))
-			}
-		}
-		got = append(got, strings.Join(cells, "|"))
-	}
-	if err := rows.Err(); err != nil {
-		t.Fatalf("%s: %v", sql, err)
-	}
-	return got
+	return pgtest.Query(t, conn, sql)
 }
 
 // open opens a Loader that is closed after t.
@@ -101,17 +97,21 @@ func distribute(t testing.TB, conn *pgx.Conn, table, column string) {
 	}
 }
 
-// routes are those that a server has. With -short the route node is left out, which
-// takes the way of the route shard to the statements of the route coordinator.
+// routes are those that a server has. With -short each test takes one of a cluster's, and
+// the route node is left out, which takes the way of the route shard to the statements of
+// the route coordinator.
 func routes(t *testing.T) []loader.Route {
 	if strings.HasSuffix(t.Name(), "/citus") {
 		if testing.Short() {
-			return []loader.Route{loader.RouteShard, loader.RouteCoordinator}
+			return inTurn(len(t.Name()), differentRoutes)
 		}
 		return []loader.Route{loader.RouteShard, loader.RouteNode, loader.RouteCoordinator}
 	}
 	return []loader.Route{loader.RouteCoordinator}
 }
+
+// differentRoutes have no statement in common.
+var differentRoutes = []loader.Route{loader.RouteShard, loader.RouteCoordinator}
 
 // eachRoute runs fn for every route of every server, with a table things.
 func eachRoute(t *testing.T, fn func(t *testing.T, dsn string, conn *pgx.Conn, route loader.Route)) {
@@ -128,33 +128,52 @@ func eachRoute(t *testing.T, fn func(t *testing.T, dsn string, conn *pgx.Conn, r
 const things = `CREATE TABLE things (id int, tenant int, name text NOT NULL, note text, n bigint DEFAULT 7, at timestamp, tags varchar[], PRIMARY KEY (id, tenant))`
 
 func TestLoad(t *testing.T) {
+	t.Parallel()
 	cases := []struct {
 		name, in string
 		change   func(*loader.Config)
 		want     []string
 	}{
-		{name: "header in another order", in: "name,tenant,id\nx,2,1\n\"y,\"\"z\"\"\",3,2\n",
-			want: []string{`1|2|x|NULL|7|NULL|NULL`, `2|3|y,"z"|NULL|7|NULL|NULL`}},
-		{name: "no header", in: "1,2,x,,5,2020-01-02 03:04:05,\"{a,\"\"b c\"\"}\"\n",
-			want: []string{`1|2|x|NULL|5|2020-01-02 03:04:05|{a,"b c"}`}},
+		{
+			name: "header in another order", in: "name,tenant,id\nx,2,1\n\"y,\"\"z\"\"\",3,2\n",
+			want: []string{`1|2|x|NULL|7|NULL|NULL`, `2|3|y,"z"|NULL|7|NULL|NULL`},
+		},
+		{
+			name: "no header", in: "1,2,x,,5,2020-01-02 03:04:05,\"{a,\"\"b c\"\"}\"\n",
+			want: []string{`1|2|x|NULL|5|2020-01-02 03:04:05|{a,"b c"}`},
+		},
 		{name: "header only", in: "id,tenant,name\n", want: []string{}},
-		{name: "NULL and the empty string", in: "id,tenant,name,note\n1,1,\"\",\n2,1,\"\",\"\"\n",
-			want: []string{`1|1||NULL|7|NULL|NULL`, `2|1|||7|NULL|NULL`}},
-		{name: "quoted newlines, CRLF, byte order mark, no final newline", in: "\xef\xbb\xbfid,tenant,name\r\n1,1,\"a\r\nb\"\r\n2,1,c",
-			want: []string{"1|1|a\r\nb|NULL|7|NULL|NULL", `2|1|c|NULL|7|NULL|NULL`}},
-		{name: "CR", in: "id,tenant,name\r1,1,\"a\nb\"\r2,1,c\r",
-			want: []string{"1|1|a\nb|NULL|7|NULL|NULL", `2|1|c|NULL|7|NULL|NULL`}},
-		{name: "values that only the server knows", in: "id,tenant,name,at\n 1 , 007,a,yesterday 04:05\n+2,7,b,2020-02-03\n3,7,c,Jan 5 2020\n",
-			want: []string{"1|7|a|NULL|7|*|NULL", "2|7|b|NULL|7|2020-02-03 00:00:00|NULL", "3|7|c|NULL|7|2020-01-05 00:00:00|NULL"}},
-		{name: "delimiter and null", in: "id;tenant;name;note\n1;1;a,b;-\n2;1;\"-\";x\n",
+		{
+			name: "NULL and the empty string", in: "id,tenant,name,note\n1,1,\"\",\n2,1,\"\",\"\"\n",
+			want: []string{`1|1||NULL|7|NULL|NULL`, `2|1|||7|NULL|NULL`},
+		},
+		{
+			name: "quoted newlines, CRLF, byte order mark, no final newline", in: "\xef\xbb\xbfid,tenant,name\r\n1,1,\"a\r\nb\"\r\n2,1,c",
+			want: []string{"1|1|a\r\nb|NULL|7|NULL|NULL", `2|1|c|NULL|7|NULL|NULL`},
+		},
+		{
+			name: "CR", in: "id,tenant,name\r1,1,\"a\nb\"\r2,1,c\r",
+			want: []string{"1|1|a\nb|NULL|7|NULL|NULL", `2|1|c|NULL|7|NULL|NULL`},
+		},
+		{
+			name: "values that only the server knows", in: "id,tenant,name,at\n 1 , 007,a,yesterday 04:05\n+2,7,b,2020-02-03\n3,7,c,Jan 5 2020\n",
+			want: []string{"1|7|a|NULL|7|*|NULL", "2|7|b|NULL|7|2020-02-03 00:00:00|NULL", "3|7|c|NULL|7|2020-01-05 00:00:00|NULL"},
+		},
+		{
+			name: "delimiter and null", in: "id;tenant;name;note\n1;1;a,b;-\n2;1;\"-\";x\n",
 			change: func(c *loader.Config) { c.Delimiter, c.Null = ';', "-" },
-			want:   []string{`1|1|a,b|NULL|7|NULL|NULL`, `2|1|-|x|7|NULL|NULL`}},
-		{name: "backslash as null", in: "1\t1\tx\t\\N\t1\t\\N\t\\N\n",
+			want:   []string{`1|1|a,b|NULL|7|NULL|NULL`, `2|1|-|x|7|NULL|NULL`},
+		},
+		{
+			name: "backslash as null", in: "1\t1\tx\t\\N\t1\t\\N\t\\N\n",
 			change: func(c *loader.Config) { c.Delimiter, c.Null, c.Header = '\t', `\N`, loader.HeaderNo },
-			want:   []string{`1|1|x|NULL|1|NULL|NULL`}},
-		{name: "latin1", in: "id,tenant,name\n1,1,caf\xe9\n",
+			want:   []string{`1|1|x|NULL|1|NULL|NULL`},
+		},
+		{
+			name: "latin1", in: "id,tenant,name\n1,1,caf\xe9\n",
 			change: func(c *loader.Config) { c.Encoding = "LATIN1" },
-			want:   []string{`1|1|café|NULL|7|NULL|NULL`}},
+			want:   []string{`1|1|café|NULL|7|NULL|NULL`},
+		},
 		{name: "empty input without a header", in: "", change: func(c *loader.Config) { c.Header = loader.HeaderNo }, want: []string{}},
 	}
 	eachRoute(t, func(t *testing.T, dsn string, conn *pgx.Conn, route loader.Route) {
@@ -186,6 +205,7 @@ func TestLoad(t *testing.T) {
 // stored. The server names the line, except for a constraint on a shard that the
 // coordinator wrote.
 func TestBadInput(t *testing.T) {
+	t.Parallel()
 	const head = "id,tenant,name,note,n,at\n"
 	cases := []struct {
 		name, in string
@@ -194,7 +214,6 @@ func TestBadInput(t *testing.T) {
 		citus    string // on Citus, if it differs
 		hidden   string // on Citus where Citus places the row, if it differs
 	}{
-		{name: "empty", in: "", want: "in.csv: is empty, without even a header"},
 		{name: "unknown column", in: "id,tenant,name,nmae\n", want: `in.csv:1: column "nmae": is not in table`},
 		{name: "nearly a column", in: "id,tenant,Name\n", want: `did you mean "name"?`},
 		{name: "repeated column", in: "id,tenant,name,id\n", want: `in.csv:1: column "id": is named twice in the header`},
@@ -210,21 +229,32 @@ func TestBadInput(t *testing.T) {
 		{name: "wrong type, distribution column", in: head + "1,1,a,,1,\n2,x,a,,1,\n", want: `in.csv:3: column "tenant": invalid input syntax for type integer: "x"`},
 		{name: "out of range", in: head + "1,1,a,,1,\n2,99999999999,a,,1,\n", want: `in.csv:3: column "tenant": value "99999999999" is out of range for type integer`},
 		{name: "not a date", in: head + "1,1,a,,1,2020-02-30 00:00:00\n", want: `in.csv:2: column "at": date/time field value out of range: "2020-02-30 00:00:00"`},
-		{name: "NULL in a NOT NULL column", in: head + "1,1,a,,1,\n2,1,,,1,\n", want: `in.csv:3: column "name": null value in column "name" of relation "things" violates not-null constraint`,
+		{
+			name: "NULL in a NOT NULL column", in: head + "1,1,a,,1,\n2,1,,,1,\n", want: `in.csv:3: column "name": null value in column "name" of relation "things" violates not-null constraint`,
 			citus:  `in.csv:3: column "name": null value in column "name" of relation "things`,
-			hidden: `in.csv:2-3`},
-		{name: "duplicate key", in: head + "1,1,a,,1,\n2,1,a,,1,\n1,1,b,,1,\n", want: `in.csv:4: duplicate key value violates unique constraint "things_pkey"`,
+			hidden: `in.csv:2-3`,
+		},
+		{
+			name: "duplicate key", in: head + "1,1,a,,1,\n2,1,a,,1,\n1,1,b,,1,\n", want: `in.csv:4: duplicate key value violates unique constraint "things_pkey"`,
 			citus:  `in.csv:4: duplicate key value violates unique constraint "things_pkey"`,
-			hidden: `in.csv:2-4: duplicate key value violates unique constraint "things_pkey`},
+			hidden: `in.csv:2-4: duplicate key value violates unique constraint "things_pkey`,
+		},
+		{name: "a record with a column's name", in: "1,name,a,,1,\n", want: "; if it is no header but a record say so with Config.Header no"},
 		{name: "a wrong file's header", in: "id,a1,a2,a3,a4,a5\n", want: "and 2 more unknown columns"},
 		{name: "NUL byte", in: head + "1,1,a,,1,\n2,1,\"a\x00\",,1,\n", want: `in.csv:3: `, citus: "in.csv:3: "},
-		{name: "invalid UTF-8", in: head + "1,1,a,,1,\n2,1,\xff,,1,\n", want: `in.csv:3: invalid byte sequence for encoding "UTF8": 0xff (name the input's encoding with --encoding, or convert the input)`},
-		{name: "record too long", in: head + "1,1," + strings.Repeat("a", 2000) + ",,1,\n", change: func(c *loader.Config) { c.MaxRecord = 1000 },
-			want: "in.csv:2: the record is longer than --max-record (1000 bytes); if it is one, raise that, if not, look for a quote that is left open"},
-		{name: "record longer than a chunk and too long", in: head + "1,1," + strings.Repeat("a", 3<<20) + ",,1,\n", change: func(c *loader.Config) { c.MaxRecord = 2 << 20 },
-			want: "in.csv:2: the record is longer than --max-record (2097152 bytes); if it is one, raise that, if not, look for a quote that is left open"},
-		{name: "NULL distribution value", in: head + "1,1,a,,1,\n2,,a,,1,\n", want: `in.csv:3: column "tenant": null value in column "tenant" of relation "things" violates not-null constraint`,
-			citus: `in.csv:3: column "tenant": is NULL, but its value decides the row's shard`},
+		{name: "invalid UTF-8", in: head + "1,1,a,,1,\n2,1,\xff,,1,\n", want: `in.csv:3: invalid byte sequence for encoding "UTF8": 0xff (name the input's encoding in Config.Encoding, or convert the input)`},
+		{
+			name: "record too long", in: head + "1,1," + strings.Repeat("a", 2000) + ",,1,\n", change: func(c *loader.Config) { c.MaxRecord = 1000 },
+			want: "in.csv:2: the record is longer than Config.MaxRecord (1000 bytes); if it is one, raise that, if not, look for a quote that is left open",
+		},
+		{
+			name: "record longer than a chunk and too long", in: head + "1,1," + strings.Repeat("a", 3<<20) + ",,1,\n", change: func(c *loader.Config) { c.MaxRecord = 2 << 20 },
+			want: "in.csv:2: the record is longer than Config.MaxRecord (2097152 bytes); if it is one, raise that, if not, look for a quote that is left open",
+		},
+		{
+			name: "NULL distribution value", in: head + "1,1,a,,1,\n2,,a,,1,\n", want: `in.csv:3: column "tenant": null value in column "tenant" of relation "things" violates not-null constraint`,
+			citus: `in.csv:3: column "tenant": is NULL, but its value decides the row's shard`,
+		},
 	}
 	eachRoute(t, func(t *testing.T, dsn string, conn *pgx.Conn, route loader.Route) {
 		for _, tt := range cases {
@@ -258,6 +288,7 @@ func TestBadInput(t *testing.T) {
 }
 
 func TestOpenErrors(t *testing.T) {
+	t.Parallel()
 	pgtest.Each(t, func(t *testing.T, dsn string) {
 		conn := pgtest.Connect(t, dsn)
 		exec(t, conn, `CREATE TABLE plain (id int); CREATE VIEW looks AS SELECT * FROM plain; CREATE SEQUENCE counts`)
@@ -287,6 +318,7 @@ func TestOpenErrors(t *testing.T) {
 }
 
 func TestRights(t *testing.T) {
+	t.Parallel()
 	dsn := pgtest.Plain(t)
 	conn := pgtest.Connect(t, dsn)
 	exec(t, conn, `CREATE TABLE guarded (id int); DROP ROLE IF EXISTS guest; CREATE ROLE guest LOGIN PASSWORD 'guest'`)
@@ -294,7 +326,7 @@ func TestRights(t *testing.T) {
 	cfg := loader.Config{Conn: parse(t, dsn), Table: "guarded", NoResume: true}
 	cfg.Conn.User, cfg.Conn.Password = "guest", "guest"
 	_, err := loader.Open(context.Background(), cfg)
-	if err == nil || !strings.Contains(err.Error(), `GRANT INSERT ON "public"."guarded" TO guest`) {
+	if err == nil || !strings.Contains(err.Error(), `GRANT INSERT ON "public"."guarded" TO "guest"`) {
 		t.Errorf("error %v", err)
 	}
 	exec(t, conn, `GRANT INSERT ON guarded TO guest`)
@@ -315,6 +347,7 @@ func TestRights(t *testing.T) {
 }
 
 func TestMissingFile(t *testing.T) {
+	t.Parallel()
 	dsn := pgtest.Plain(t)
 	exec(t, pgtest.Connect(t, dsn), `CREATE TABLE t (id int)`)
 	l := open(t, loader.Config{Conn: parse(t, dsn), Table: "t"})
@@ -326,6 +359,7 @@ func TestMissingFile(t *testing.T) {
 
 // TestTriggerDropsRows holds that a row which a trigger drops is missed.
 func TestTriggerDropsRows(t *testing.T) {
+	t.Parallel()
 	dsn := pgtest.Plain(t)
 	conn := pgtest.Connect(t, dsn)
 	exec(t, conn, `CREATE TABLE t (id int);
@@ -341,6 +375,7 @@ func TestTriggerDropsRows(t *testing.T) {
 // TestTruncateReferred holds that tables which refer to each other are emptied
 // together.
 func TestTruncateReferred(t *testing.T) {
+	t.Parallel()
 	dsn := pgtest.Plain(t)
 	exec(t, pgtest.Connect(t, dsn), `CREATE TABLE parent (id int PRIMARY KEY); CREATE TABLE child (id int REFERENCES parent)`)
 	if err := loader.Truncate(context.Background(), parse(t, dsn), "parent"); err == nil || !strings.Contains(err.Error(), "empty those that refer to them first") {

@@ -13,6 +13,7 @@ import (
 )
 
 func TestStages(t *testing.T) {
+	t.Parallel()
 	var in strings.Builder
 	for i := range 20_000 {
 		fmt.Fprintf(&in, "%d,%s\n", i, strings.Repeat("x", 100))
@@ -21,7 +22,7 @@ func TestStages(t *testing.T) {
 		conn := pgtest.Connect(t, dsn)
 		exec(t, conn, "CREATE TABLE events (id int PRIMARY KEY, v text)")
 		if strings.Contains(t.Name(), "citus") {
-			exec(t, conn, "SELECT create_distributed_table('events', 'id')")
+			exec(t, conn, "SELECT create_distributed_table('events', 'id', colocate_with => 'none')")
 		}
 		for _, tc := range []struct {
 			stage loader.Stage
@@ -54,6 +55,7 @@ func TestStages(t *testing.T) {
 
 // What does not fit into the memory is refused, and does not wait for ever.
 func TestStageStoreNeedsMemory(t *testing.T) {
+	t.Parallel()
 	dsn := pgtest.Plain(t)
 	exec(t, pgtest.Connect(t, dsn), "CREATE TABLE events (id int, v text)")
 	l := open(t, loader.Config{Conn: parse(t, dsn), Table: "events", Stage: loader.StageStore, Memory: 8 << 20, MaxRecord: 1 << 20})

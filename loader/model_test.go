@@ -4,7 +4,6 @@ import (
 	"context"
 	cryptorand "crypto/rand"
 	"errors"
-	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -127,23 +126,6 @@ func rejectedLines(t *testing.T, dir string, first int64) map[int64]string {
 	return lines
 }
 
-// limitChecks makes the normal tests try fewer inputs than rapid's default, unless the
-// command line says how many.
-func limitChecks(t *testing.T) {
-	t.Helper()
-	const checks = "rapid.checks"
-	asked := long()
-	flag.Visit(func(f *flag.Flag) { asked = asked || f.Name == checks })
-	if asked {
-		return
-	}
-	old := flag.Lookup(checks).Value.String()
-	if err := flag.Set(checks, map[bool]string{true: "5", false: "20"}[testing.Short()]); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = flag.Set(checks, old) })
-}
-
 // modelBlocks are the blocks of a modelInput.
 type modelBlocks [][]byte
 
@@ -156,19 +138,24 @@ func (b modelBlocks) AppendBlock(dst []byte, i int64) []byte { return append(dst
 //
 //	go test ./loader -run TestModel -rapid.checks 1000
 func TestModel(t *testing.T) {
-	limitChecks(t)
+	t.Parallel()
 	pgtest.Each(t, func(t *testing.T, dsn string) {
 		conn, ways := pgtest.Connect(t, dsn), routes(t)
+		if strings.HasSuffix(t.Name(), "/citus") {
+			ways = differentRoutes
+		}
 		exec(t, conn, tested)
 		distribute(t, conn, "tested", "tenant")
 		dir := t.TempDir()
 		rapid.Check(t, func(rt *rapid.T) {
 			m := drawInput(rt)
 			exec(t, conn, "TRUNCATE tested")
-			loader.SetChunkSize(t, 1<<rapid.IntRange(6, 14).Draw(rt, "chunk"))
+			chunk := 1 << rapid.IntRange(6, 14).Draw(rt, "chunk")
 			in, first := m.input(rt, filepath.Join(dir, "in.csv"))
-			cfg := loader.Config{Conn: parse(t, dsn), Table: "tested", Job: cryptorand.Text(), RejectsDir: filepath.Join(dir, cryptorand.Text()),
-				MaxErrors: loader.ErrorLimit{Percent: 100}, Memory: 8 << 20, MaxRecord: 1 << 20}
+			cfg := loader.Config{
+				Conn: parse(t, dsn), Table: "tested", Job: cryptorand.Text(), RejectsDir: filepath.Join(dir, cryptorand.Text()),
+				MaxErrors: loader.ErrorLimit{Percent: 100}, Memory: 8 << 20, MaxRecord: 1 << 20,
+			}
 			err := context.Canceled
 			for runs := 0; errors.Is(err, context.Canceled); runs++ {
 				cfg.Route = rapid.SampledFrom(ways).Draw(rt, "route")
@@ -178,7 +165,7 @@ func TestModel(t *testing.T) {
 				if runs < 4 {
 					stop = rapid.Int64Range(0, 30).Draw(rt, "stop")
 				}
-				_, err = run(t, cfg, in(), stop)
+				_, err = run(t, cfg.WithChunkSize(chunk), in(), stop)
 			}
 			if _, done := errors.AsType[*loader.CompleteError](err); err != nil && !done {
 				rt.Fatal(err)

@@ -16,6 +16,7 @@ import (
 // TestOddNames holds that a load with progress and rejects, which is stopped and goes on,
 // quotes every name: of schema, table, columns, job, input and the file of rejects.
 func TestOddNames(t *testing.T) {
+	t.Parallel()
 	pgtest.Each(t, func(t *testing.T, dsn string) {
 		conn := pgtest.Connect(t, dsn)
 		const schema = `"we""ird'; DROP TABLE victim; --"`

@@ -11,6 +11,11 @@ import (
 
 	"shardload/internal/catalog"
 	"shardload/internal/citus"
+	"shardload/internal/fault"
+	"shardload/internal/server"
+	"shardload/internal/term"
+	"shardload/loader/failure"
+	"shardload/loader/internal/decode"
 )
 
 // The oldest servers that shardload is made for.
@@ -23,40 +28,79 @@ const (
 // quote, a delimiter or a line break. The server cannot use them itself either.
 const unsafeEncodings = " SJIS SHIFTJIS2004 BIG5 GBK UHC GB18030 JOHAB "
 
+// A planner finds out what server and table are, and plans the loads of a Loader.
+type planner struct {
+	*Loader
+	plan Plan
+}
+
 // prepare reads what the table is, makes the plan, and checks what would stop a
 // load.
-func (l *Loader) prepare(ctx context.Context) (err error) {
-	if l.server, err = catalog.Server(ctx, l.control); err != nil {
+func (pl *planner) prepare(ctx context.Context) (err error) {
+	if pl.target.Session, err = server.ReadSession(ctx, pl.target.Conn); err != nil {
 		return err
 	}
-	if err := l.checkServer(); err != nil {
-		return err
-	}
-	if l.table, err = catalog.Lookup(ctx, l.control, l.cfg.Table); err != nil {
-		return err
-	}
-	if err := l.readSession(ctx); err != nil {
-		return err
-	}
-	rights, err := l.checkTable(ctx)
+	batch := &pgx.Batch{}
+	info := catalog.QueueServer(batch)
+	err = server.TxFrom(ctx, pl.target.Conn, server.Read, batch, func() error {
+		pl.target.Server = *info
+		return pl.survey(ctx)
+	})
 	if err != nil {
 		return err
 	}
-	if err := l.chooseKey(rights); err != nil {
+	if pl.target.Table.BeforeInsert {
+		pl.triggers.Drop.Store(true)
+	}
+	pl.target.DropLocale()
+	if err := pl.makePlan(ctx); err != nil {
 		return err
 	}
-	l.distribution = &citus.Distribution{Kind: citus.Local}
-	if l.server.Citus != "" {
-		if l.distribution, err = citus.Distribute(ctx, l.control, l.table.OID); err != nil {
+	pl.Loader.plan = pl.plan
+	return nil
+}
+
+// survey reads what the table is, and whether it can be loaded into the server.
+func (pl *planner) survey(ctx context.Context) (err error) {
+	if err := pl.checkServer(); err != nil {
+		return err
+	}
+	if err := pl.target.CheckEncoding(ctx, pl.cfg.Encoding); err != nil {
+		return err
+	}
+	if pl.target.Table, err = catalog.Lookup(ctx, pl.target.Conn, pl.cfg.Table); err != nil {
+		return err
+	}
+	if err := pl.checkTable(ctx); err != nil {
+		return err
+	}
+	if err := pl.chooseKey(); err != nil {
+		return err
+	}
+	pl.target.Distribution = &citus.Distribution{Kind: citus.Local}
+	if pl.target.Server.Citus != "" {
+		if err := pl.surveyCluster(ctx); err != nil {
 			return err
 		}
 	}
-	return l.makePlan(ctx, rights)
+	return pl.target.ReadClocks(ctx)
+}
+
+// surveyCluster reads how the table is distributed, what it calls, and which nodes there are.
+func (pl *planner) surveyCluster(ctx context.Context) error {
+	batch := &pgx.Batch{}
+	d, cluster := citus.Queue(batch, pl.target.Table.OID)
+	catalog.QueueCode(batch, pl.target.Table.OID, &pl.target.Code)
+	if err := server.Ask(ctx, pl.target.Conn, batch); err != nil {
+		return err
+	}
+	pl.target.Distribution, pl.target.Cluster = d, *cluster
+	return nil
 }
 
 // checkServer checks version, writability and encoding.
-func (l *Loader) checkServer() error {
-	s := l.server
+func (pl *planner) checkServer() error {
+	s := pl.target.Server
 	major := 0
 	if s.Citus != "" {
 		if _, err := fmt.Sscanf(s.Citus, "%d", &major); err != nil {
@@ -65,124 +109,128 @@ func (l *Loader) checkServer() error {
 	}
 	switch {
 	case s.Version < oldestPostgres:
-		return &PreflightError{fmt.Sprintf("the server is PostgreSQL %s", s.VersionText), "shardload needs 13 or later"}
+		return &failure.PreflightError{Problem: fmt.Sprintf("the server is PostgreSQL %s", s.VersionText), Do: "shardload needs 13 or later"}
 	case s.Citus != "" && major < oldestCitus:
-		return &PreflightError{fmt.Sprintf("the cluster runs Citus %s", s.Citus), "shardload needs 11 or later"}
+		return &failure.PreflightError{Problem: fmt.Sprintf("the cluster runs Citus %s", s.Citus), Do: "shardload needs 11 or later"}
 	case s.InRecovery:
-		return &PreflightError{"the server is a standby and takes no writes", "connect to the primary; target_session_attrs=read-write finds it among several hosts"}
+		return &failure.PreflightError{Problem: "the server is a standby and takes no writes", Do: "connect to the primary; target_session_attrs=read-write finds it among several hosts"}
 	}
-	name := strings.ToUpper(strings.NewReplacer("-", "", "_", "", " ", "").Replace(l.cfg.Encoding))
+	name := strings.ToUpper(strings.NewReplacer("-", "", "_", "", " ", "").Replace(pl.cfg.Encoding))
 	if strings.Contains(unsafeEncodings, " "+name+" ") {
-		return &PreflightError{fmt.Sprintf("in encoding %s a part of a character may look like a quote or a comma", l.cfg.Encoding),
-			"convert the input first: iconv -f " + l.cfg.Encoding + " -t UTF-8"}
+		return &failure.PreflightError{
+			Problem: fmt.Sprintf("in encoding %s a part of a character may look like a quote or a comma", pl.cfg.Encoding),
+			Do:      "convert the input first: iconv -f " + pl.cfg.Encoding + " -t UTF-8",
+		}
 	}
 	return nil
 }
 
 // checkTable checks the kind of the table and the rights on it.
-func (l *Loader) checkTable(ctx context.Context) (rights catalog.Rights, err error) {
-	if err := l.table.Loadable(); err != nil {
-		return rights, err
+func (pl *planner) checkTable(ctx context.Context) (err error) {
+	if err := pl.target.Table.Loadable(); err != nil {
+		return err
 	}
-	if l.table.Schema == "pg_catalog" || l.table.Schema == "information_schema" {
-		return rights, &PreflightError{l.table.SQL() + " belongs to the server itself", "name a table of your own"}
+	if pl.target.Table.Schema == "pg_catalog" || pl.target.Table.Schema == "information_schema" {
+		return &failure.PreflightError{Problem: pl.target.Table.SQL() + " belongs to the server itself", Do: "name a table of your own"}
 	}
-	if rights, err = catalog.Privileges(ctx, l.control, l.table); err != nil {
-		return rights, err
+	if pl.target.Rights, err = catalog.Privileges(ctx, pl.target.Conn, pl.target.Table); err != nil {
+		return err
 	}
-	name := l.table.SQL()
+	name := pl.target.Table.SQL()
 	switch {
-	case !rights.Insert:
-		return rights, &PreflightError{fmt.Sprintf("role %s may not insert into %s", rights.Role, name),
-			fmt.Sprintf("its owner can allow it: GRANT INSERT ON %s TO %s", name, rights.Role)}
-	case l.table.RowSecurity:
-		return rights, &PreflightError{fmt.Sprintf("row-level security is in force on %s for role %s, and COPY cannot load such a table", name, rights.Role),
-			"load as the table's owner or as a role with BYPASSRLS"}
+	case !pl.target.Rights.Insert && len(pl.target.Rights.InsertInto) == 0:
+		return &failure.PreflightError{
+			Problem: fmt.Sprintf("role %s may not insert into %s", pl.target.Rights.Role, name),
+			Do:      fmt.Sprintf("its owner can allow it: GRANT INSERT ON %s TO %s", name, server.Name(pl.target.Rights.Role)),
+		}
+	case pl.target.Table.RowSecurity:
+		return &failure.PreflightError{
+			Problem: fmt.Sprintf("row-level security is in force on %s for role %s, and COPY cannot load such a table", name, pl.target.Rights.Role),
+			Do:      "load as the table's owner or as a role with BYPASSRLS",
+		}
 	}
-	if rights.Select {
-		l.plan.HasRows, err = hasRows(ctx, l.control, name)
-		if pgErr, ok := errors.AsType[*pgconn.PgError](err); ok && strings.HasPrefix(pgErr.Code, "08") {
-			return rights, &PreflightError{"a node of the cluster does not answer: " + strings.Join(strings.Fields(pgErr.Message), " "),
-				"start it, and run the same command again"}
+	if pl.target.Rights.Select {
+		pl.plan.HasRows, err = hasRows(ctx, pl.target.Conn, name)
+		if pgErr, ok := errors.AsType[*pgconn.PgError](err); ok && fault.Lost(pgErr) {
+			return &fault.PassingError{
+				Err: &failure.PreflightError{
+					Problem: "a node of the cluster does not answer: " + strings.Join(strings.Fields(pgErr.Message), " "),
+					Do:      "start it, and run the same command again",
+				},
+				Awaits: fault.Awaits(pgErr),
+			}
 		}
 		if err != nil {
-			return rights, fmt.Errorf("look for rows in %s: %w", name, err)
+			return fmt.Errorf("look for rows in %s: %w", name, err)
 		}
 	}
-	return rights, nil
+	return nil
 }
 
 // hasRows reports whether the table has a row.
 func hasRows(ctx context.Context, conn *pgx.Conn, table string) (has bool, err error) {
-	err = pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
-		if _, err := tx.Exec(ctx, citus.FewConnectionsSQL); err != nil {
-			return err
-		}
+	batch := &pgx.Batch{}
+	batch.Queue(citus.FewConnectionsSQL)
+	batch.Queue("SELECT 1 FROM " + table + " LIMIT 1").QueryRow(func(row pgx.Row) error {
 		var one int
-		err := tx.QueryRow(ctx, "SELECT 1 FROM "+table+" LIMIT 1").Scan(&one)
+		err := row.Scan(&one)
 		if has = err == nil; errors.Is(err, pgx.ErrNoRows) {
 			return nil
 		}
 		return err
 	})
+	err = server.Ask(ctx, conn, batch)
 	return has, err
 }
 
 // makePlan chooses the route and the number of streams.
-func (l *Loader) makePlan(ctx context.Context, rights catalog.Rights) error {
-	p := &l.plan
-	p.Table, p.Batch, p.Memory = l.table.SQL(), l.cfg.Batch, l.cfg.Memory
+func (pl *planner) makePlan(ctx context.Context) error {
+	p := &pl.plan
+	p.Table, p.Batch, p.Memory = pl.target.Table.SQL(), pl.cfg.Batch, pl.cfg.Memory
 	p.Route = RouteCoordinator
-	p.Server = "PostgreSQL " + strings.Fields(l.server.VersionText + " ")[0]
-	lay, err := l.newRouter(tableColumns(l.table))
+	p.Server = "PostgreSQL " + strings.Fields(pl.target.Server.VersionText + " ")[0]
+	lay, err := decode.NewRouter(pl.target, pl.target.Table.CopyColumns(), false)
 	if err != nil {
 		return err
 	}
-	p.Lanes, p.Shards = lay.lanes, l.distribution.Kind == citus.Hash || l.distribution.Kind == citus.Single
+	p.Lanes, p.Shards = lay.Lanes, pl.target.Distribution.Kind == citus.Hash || pl.target.Distribution.Kind == citus.Single
 	p.Why = "the server is plain PostgreSQL"
-	if l.server.Citus != "" {
-		if err := l.planCitus(ctx); err != nil {
+	if pl.target.Server.Citus != "" {
+		if err := pl.planCitus(); err != nil {
 			return err
 		}
 	}
-	if err := l.chooseRoute(ctx, rights); err != nil {
+	if err := pl.chooseRoute(ctx); err != nil {
 		return err
 	}
-	return l.planStreams()
+	return pl.planStreams()
 }
 
 // planCitus says why rows take the coordinator, and refuses what cannot be loaded
 // through it.
-func (l *Loader) planCitus(ctx context.Context) error {
-	nodes, err := citus.Nodes(ctx, l.control)
-	if err != nil {
-		return err
-	}
-	group, err := citus.LocalGroup(ctx, l.control)
-	if err != nil {
-		return err
-	}
+func (pl *planner) planCitus() error {
+	nodes := pl.target.Cluster.Nodes
 	workers := 0
 	for _, n := range nodes {
 		if n.Group != 0 && n.Role == "primary" {
 			workers++
 		}
 	}
-	l.plan.Server += fmt.Sprintf(", Citus %s, %s", l.server.Citus, plural(workers, "worker"))
-	if group != 0 {
-		return &PreflightError{"the server is a worker of a Citus cluster", "connect to the coordinator" + coordinatorOf(nodes)}
+	pl.plan.Server += fmt.Sprintf(", Citus %s, %s", pl.target.Server.Citus, term.Plural(workers, "worker"))
+	if pl.target.Cluster.Group != 0 {
+		return &failure.PreflightError{Problem: "the server is a worker of a Citus cluster", Do: "connect to the coordinator" + coordinatorOf(nodes)}
 	}
-	switch l.distribution.Kind {
+	switch pl.target.Distribution.Kind {
 	case citus.Append:
-		return &PreflightError{l.table.SQL() + " is append-distributed", "distribute it by hash; shardload loads no other shards"}
+		return &failure.PreflightError{Problem: pl.target.Table.SQL() + " is append-distributed", Do: "distribute it by hash: no other shards can be loaded"}
 	case citus.Hash:
-		l.plan.Why = fmt.Sprintf("the table is distributed by %s over %s; a batch holds rows of one of them", l.distribution.Column, plural(len(l.distribution.Shards), "shard"))
+		pl.plan.Why = fmt.Sprintf("the table is distributed by %s over %s; a batch holds rows of one of them", pl.target.Distribution.Column, term.Plural(len(pl.target.Distribution.Shards), "shard"))
 	case citus.Single:
-		l.plan.Why = "the table has a single shard"
+		pl.plan.Why = "the table has a single shard"
 	case citus.Reference:
-		l.plan.Why = "the table is a reference table, which the coordinator writes to all nodes"
+		pl.plan.Why = "the table is a reference table, which the coordinator writes to all nodes"
 	default:
-		l.plan.Why = "the table is not distributed"
+		pl.plan.Why = "the table is not distributed"
 	}
 	return nil
 }
@@ -207,24 +255,26 @@ const spareConnections = 3
 
 // planStreams fits the streams into the connections that are left. Those of other
 // nodes are not counted beforehand: where there are too few, fewer streams run.
-func (l *Loader) planStreams() error {
-	free := l.server.Free() - otherConnections
-	l.plan.Nodes = max(len(l.nodes)-1, 1)
-	want := l.cfg.Streams
+func (pl *planner) planStreams() error {
+	free := pl.target.Server.Free() - otherConnections
+	pl.plan.Nodes = max(pl.nodes.Len()-1, 1)
+	want := pl.cfg.Streams
 	if want == 0 {
-		want = (defaultStreams() + l.plan.Nodes - 1) / l.plan.Nodes
+		want = (defaultStreams() + pl.plan.Nodes - 1) / pl.plan.Nodes
 		want = min(want, max(free-spareConnections, 1))
 	}
 	// A reference table's replicas are written under a lock that only one
 	// transaction can hold.
-	if l.cfg.Streams == 0 && l.distribution.Kind == citus.Reference {
+	if pl.cfg.Streams == 0 && pl.target.Distribution.Kind == citus.Reference {
 		want = 1
 	}
 	if want > free {
-		return &PreflightError{fmt.Sprintf("%s wanted, but the server has %s left for this role, and %d more are needed",
-			plural(want, "stream"), plural(max(l.server.Free(), 0), "connection"), otherConnections),
-			"ask for fewer with --streams, close other sessions, or raise max_connections (and the role's or the database's CONNECTION LIMIT)"}
+		return &failure.PreflightError{
+			Problem: fmt.Sprintf("%s wanted, but the server has %s left for this role, and %d more are needed",
+				term.Plural(want, "stream"), term.Plural(max(pl.target.Server.Free(), 0), "connection"), otherConnections),
+			Do: "ask for fewer with Config.Streams, close other sessions, or raise max_connections (and the role's or the database's CONNECTION LIMIT)",
+		}
 	}
-	l.plan.Streams = want
+	pl.plan.Streams = want
 	return nil
 }

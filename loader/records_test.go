@@ -37,6 +37,7 @@ func mended(seq iter.Seq2[thing, error]) iter.Seq2[thing, error] {
 var errNameless = errors.New("a thing without a name")
 
 func TestRecords(t *testing.T) {
+	t.Parallel()
 	pgtest.Each(t, func(t *testing.T, dsn string) {
 		conn := pgtest.Connect(t, dsn)
 		exec(t, conn, things)
@@ -62,6 +63,7 @@ func TestRecords(t *testing.T) {
 // TestReadStops holds that a consumer may stop early and that an error is the
 // last thing it sees.
 func TestReadStops(t *testing.T) {
+	t.Parallel()
 	n := 0
 	for range loader.Read[thing](strings.NewReader("id,tenant,name\n1,1,a\n2,2,b\n")) {
 		n++

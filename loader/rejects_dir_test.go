@@ -14,6 +14,7 @@ import (
 // TestRejectsDir holds that a load which cannot keep its rejected records says so at
 // once, and that the next one goes on with them in another directory, which it makes.
 func TestRejectsDir(t *testing.T) {
+	t.Parallel()
 	dsn := pgtest.Plain(t)
 	conn := pgtest.Connect(t, dsn)
 	exec(t, conn, tested)
@@ -32,7 +33,7 @@ func TestRejectsDir(t *testing.T) {
 	file := writeInput(t, nil)
 	cfg.RejectsDir = file
 	res, err = open(t, cfg).Load(context.Background(), loader.File(path))
-	if err == nil || !strings.Contains(err.Error(), "--rejects names another directory") || time.Since(began) > cfg.RetryFor {
+	if err == nil || !strings.Contains(err.Error(), "Config.RejectsDir names another directory") || time.Since(began) > cfg.RetryFor {
 		t.Errorf("into a file: %+v, error %v", res, err)
 	}
 	cfg.RejectsDir = other

@@ -16,7 +16,11 @@ import (
 // TestRejectsOfLateCommit holds that the rejected records of a batch are kept once,
 // and not dropped, when its COMMIT takes effect after the next run has begun.
 func TestRejectsOfLateCommit(t *testing.T) {
+	t.Parallel()
 	eachRoute(t, func(t *testing.T, dsn string, conn *pgx.Conn, route loader.Route) {
+		if route == loader.RouteNode && !long() {
+			return // it commits as the route shard does
+		}
 		exec(t, conn, "DROP TABLE IF EXISTS tested; "+tested)
 		distribute(t, conn, "tested", "tenant")
 		if route == loader.RouteCoordinator {

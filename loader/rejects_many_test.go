@@ -19,6 +19,7 @@ import (
 // and loading them completes the table. The long form is of a million records, a
 // thousand of them bad.
 func TestManyRejects(t *testing.T) {
+	t.Parallel()
 	if testing.Short() {
 		t.Skip("TestRejects tries a smaller file")
 	}
@@ -52,6 +53,7 @@ func TestManyRejects(t *testing.T) {
 // other's runs: bad records between good ones, and rows that go as CSV between those
 // that go in binary, in chunks of one record.
 func TestEveryOtherRecord(t *testing.T) {
+	t.Parallel()
 	dsn := pgtest.Plain(t)
 	conn := pgtest.Connect(t, dsn)
 	exec(t, conn, tested)
@@ -64,7 +66,6 @@ func TestEveryOtherRecord(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			exec(t, conn, "TRUNCATE tested")
-			loader.SetChunkSize(t, tt.chunk)
 			const pairs = 2000
 			var in strings.Builder
 			in.WriteString("id,tenant,name,n,at\n")
@@ -73,7 +74,7 @@ func TestEveryOtherRecord(t *testing.T) {
 			}
 			path := writeInput(t, []byte(in.String()))
 			cfg := loader.Config{Conn: parse(t, dsn), Table: "tested", Memory: 16 << 20, MaxRecord: 1 << 20, MaxErrors: loader.ErrorLimit{Percent: 100}, RejectsDir: t.TempDir()}
-			res, err := open(t, cfg).Load(context.Background(), loader.File(path))
+			res, err := open(t, cfg.WithChunkSize(tt.chunk)).Load(context.Background(), loader.File(path))
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -61,11 +61,13 @@ func rebuilt(t *testing.T, dsn string, conn *pgx.Conn, path string) {
 const (
 	firstShard = "(SELECT shardid FROM pg_dist_shard WHERE logicalrelid = 'flowing'::regclass ORDER BY shardid LIMIT 1)"
 	others     = "INSERT INTO flowing (id, tenant) SELECT g, g % 50 FROM generate_series(1000001, 1005000) AS g"
-	someRows   = "DELETE FROM flowing WHERE tenant = (SELECT tenant FROM flowing LIMIT 1)"
+	// changedPlaces lets two columns change names.
+	changedPlaces = "DO $$ BEGIN ALTER TABLE flowing RENAME id TO other; ALTER TABLE flowing RENAME tenant TO id; ALTER TABLE flowing RENAME other TO tenant; END $$"
+	someRows      = "DELETE FROM flowing WHERE tenant = (SELECT tenant FROM flowing LIMIT 1)"
 )
 
 // emptied is what is said of a table that has lost its rows.
-const emptied = "empty the table and load it anew with --replace"
+const emptied = "load it anew"
 
 // meanwhiles are the same for unfinished and for complete jobs.
 var meanwhiles = []meanwhile{
@@ -74,7 +76,7 @@ var meanwhiles = []meanwhile{
 	{name: "delete some", on: "both", do: sql(someRows), want: emptied},
 	{name: "made anew with rows", do: rebuilt, want: "the table was rebuilt"},
 	{name: "truncate and refill", on: "both", do: sql("TRUNCATE flowing; " + others), want: "was rewritten since"},
-	{name: "vacuum full", do: sql("VACUUM FULL flowing"), want: "go on with --rewritten"},
+	{name: "vacuum full", do: sql("VACUUM FULL flowing"), want: "go on with Config.Rewritten"},
 	{name: "other null", cfg: func(c *loader.Config) { c.Null = "NULL" }, want: `null "NULL"`},
 	{name: "alter_distributed_table", on: "citus", do: sql("SELECT alter_distributed_table('flowing', shard_count := 4, cascade_to_colocated := true)"), want: "the table was rebuilt"},
 	{name: "undistribute_table", on: "citus", do: sql("SELECT undistribute_table('flowing')"), want: "the table was rebuilt"},
@@ -98,11 +100,12 @@ var meanwhiles = []meanwhile{
 // TestBetweenRuns holds that what happens between two runs of a load is either of no
 // consequence or noticed: then the error says what to do, and that helps.
 func TestBetweenRuns(t *testing.T) {
+	t.Parallel()
 	unfinished := append([]meanwhile{
-		{name: "longer input", do: edit(func(d []byte) []byte { return append(d, "9,9,more,9,2020-01-01\n"...) }), want: "since then it had"},
-		{name: "other beginning", do: edit(func(d []byte) []byte { d[30] = '9'; return d }), want: "since then its beginning is another"},
-		{name: "other end", do: edit(func(d []byte) []byte { d[len(d)-2] = '0'; return d }), want: "since then its end is another"},
 		{name: "other delimiter", cfg: func(c *loader.Config) { c.Delimiter = ';' }, do: edit(func(d []byte) []byte { return bytes.ReplaceAll(d, []byte(","), []byte(";")) }), want: `delimiter ','`},
+		{name: "columns change places", on: "both", do: sql(changedPlaces), want: "its fields went into the columns"},
+		{name: "column made anew", do: sql("ALTER TABLE flowing DROP COLUMN name; ALTER TABLE flowing ADD COLUMN name text"), want: "name (number 6)"},
+		{name: "other time zone", cfg: func(c *loader.Config) { c.Conn.RuntimeParams["timezone"] = "Asia/Tokyo" }, want: "TimeZone Asia/Tokyo"},
 		{name: "primary key", do: sql("ALTER TABLE flowing ADD PRIMARY KEY (id)"), want: "primary key"},
 		{name: "progress dropped", do: sql(`DO $$ DECLARE p text; BEGIN SELECT progress INTO p FROM shardload_jobs; EXECUTE 'DROP TABLE ' || p; END $$`), want: emptied},
 		{name: "progress emptied", on: "both", do: sql(`DO $$ DECLARE p text; BEGIN SELECT progress INTO p FROM shardload_jobs; EXECUTE 'DELETE FROM ' || p || ' WHERE lane = 3'; END $$`), want: emptied},
@@ -129,8 +132,11 @@ func (m meanwhile) test(t *testing.T, server, job string, batches int64) {
 	if server == "citus" {
 		start = pgtest.Citus
 	}
-	if server == "citus" && (testing.Short() || job == "complete" && !long()) {
+	if job == "complete" && (server == "citus" && !long() || testing.Short() && m.want == "") {
 		return
+	}
+	if testing.Short() && server == "citus" && len(m.name)%2 == 0 {
+		return // the others' turn
 	}
 	if on := cmp.Or(m.on, "postgres"); on == server || on == "both" {
 		t.Run(job+"/"+m.name, func(t *testing.T) { m.try(t, start(t), batches) })
@@ -166,7 +172,7 @@ func (m meanwhile) try(t *testing.T, dsn string, batches int64) {
 		}
 		rows = strings.Count(string(read(t, path)), "\n") - 1
 		_, err = run(t, cfg, loader.File(path), 0)
-		if m.name == "longer input" || strings.HasPrefix(m.name, "other ") {
+		if strings.HasPrefix(m.name, "other ") {
 			if got := query(t, conn, "SELECT count(*) FROM flowing")[0]; err != nil || got != fmt.Sprint(rows) {
 				t.Errorf("after --replace: %s rows, want %d; %v", got, rows, err)
 			}

@@ -18,6 +18,7 @@ import (
 // TestInputChangesMeanwhile holds that a file which grows or shrinks while it is read is
 // no complete input.
 func TestInputChangesMeanwhile(t *testing.T) {
+	t.Parallel()
 	dsn := pgtest.Plain(t)
 	makeFlowing(t, dsn)
 	for name, change := range map[string]func(f *os.File, size int64) error{
@@ -55,6 +56,7 @@ func TestInputChangesMeanwhile(t *testing.T) {
 
 // TestTwoAtOnce holds that a second process is refused while one works on a job.
 func TestTwoAtOnce(t *testing.T) {
+	t.Parallel()
 	pgtest.Each(t, func(t *testing.T, dsn string) {
 		conn := makeFlowing(t, dsn)
 		r := start(t, pieces(t, dsn), newFlow(0))
@@ -81,8 +83,8 @@ func TestBounds(t *testing.T) {
 		in   loader.Input
 		want string
 	}{
-		{"a field of 200 MiB", loader.Reader("in", io.MultiReader(strings.NewReader("id,what\n1,\""), io.LimitReader(endlessLine{}, 200<<20), strings.NewReader("\"\n"))), "in:2: the record is longer than --max-record"},
-		{"a line without end", loader.Reader("in", endlessLine{}), "in:1: the record is longer than --max-record"},
+		{"a field of 200 MiB", loader.Reader("in", io.MultiReader(strings.NewReader("id,what\n1,\""), io.LimitReader(endlessLine{}, 200<<20), strings.NewReader("\"\n"))), "in:2: the record is longer than Config.MaxRecord"},
+		{"a line without end", loader.Reader("in", endlessLine{}), "in:1: the record is longer than Config.MaxRecord"},
 		{"10,000 fields", loader.Reader("in", strings.NewReader("id,what\n"+fields)), "in:2: 10000 fields, want 2"},
 		{"a header of 10,000 columns", loader.Reader("in", strings.NewReader("id,"+fields)), "and 9997 more unknown columns"},
 		{"NUL bytes", loader.Reader("in", strings.NewReader("id,what\n1,a\x00b\n")), "in:2: "},
@@ -120,6 +122,7 @@ func (endlessLine) Read(p []byte) (int, error) {
 // early. The long form is of a million records, and of fewer where the server refuses
 // each by itself, which takes it half a millisecond.
 func TestBadRecordsAlone(t *testing.T) {
+	t.Parallel()
 	dsn := pgtest.Plain(t)
 	conn := pgtest.Connect(t, dsn)
 	exec(t, conn, tested)

@@ -39,6 +39,7 @@ func awaitRow(t *testing.T, conn *pgx.Conn, sql string) {
 // TestLateWhole holds that a file is stored once which a run that was killed at its
 // COMMIT stores whole after all, when the next run has looked for its job already.
 func TestLateWhole(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name, server string
 		replace      bool // the first run empties the table, as load --replace does
@@ -85,7 +86,7 @@ func wholeLate(t *testing.T, dsn string, replace bool, second func(*loader.Confi
 	}
 
 	other := pgtest.Connect(t, dsn) // makes its progress table just now
-	exec(t, other, "BEGIN; "+ledger.TablesLockSQL)
+	exec(t, other, "BEGIN; "+ledger.TablesLockSQL(query(t, conn, "SELECT current_schema()")[0]))
 	second(&cfg)
 	l = open(t, cfg)
 	done := make(chan error, 1)
@@ -93,7 +94,7 @@ func wholeLate(t *testing.T, dsn string, replace bool, second func(*loader.Confi
 		_, err := l.Load(context.Background(), loader.File(path))
 		done <- err
 	}()
-	awaitRow(t, conn, "SELECT 1 FROM shardload_jobs WHERE finished IS NOT NULL")
+	awaitRow(t, conn, "SELECT 1 FROM shardload_jobs")
 	exec(t, other, "COMMIT")
 	err := <-done
 	_, complete := errors.AsType[*loader.CompleteError](err)
@@ -112,6 +113,7 @@ func wholeLate(t *testing.T, dsn string, replace bool, second func(*loader.Confi
 // TestRenamedAndEmptied holds that --replace forgets the jobs of a table under the name
 // that it had.
 func TestRenamedAndEmptied(t *testing.T) {
+	t.Parallel()
 	dsn := pgtest.Plain(t)
 	conn := makeFlowing(t, dsn)
 	a, b := numbered(t, 0, 300), numbered(t, 1000, 200)
@@ -138,6 +140,7 @@ func TestRenamedAndEmptied(t *testing.T) {
 // makes it at the next, and does not take the complete job that it replaces for
 // another process's.
 func TestJobNotMadeAtOnce(t *testing.T) {
+	t.Parallel()
 	dsn := pgtest.Plain(t)
 	conn := makeFlowing(t, dsn)
 	cfg := pieces(t, dsn)
@@ -153,7 +156,7 @@ func TestJobNotMadeAtOnce(t *testing.T) {
 		_, err := run(t, cfg, loader.File(path), 0)
 		done <- err
 	}()
-	const waiting = "FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE 'DELETE FROM%shardload_jobs%'"
+	const waiting = "FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE 'LOCK TABLE%shardload_jobs%'"
 	awaitRow(t, conn, "SELECT 1 "+waiting)
 	exec(t, conn, "SELECT pg_terminate_backend(pid) "+waiting)
 	exec(t, other, "COMMIT")

@@ -8,11 +8,15 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"shardload/internal/pgtest"
+	"shardload/loader/failure"
+	"shardload/loader/internal/decode"
+	"shardload/loader/internal/store"
 )
 
 // TestHashIsAnother holds that rows go through the coordinator where the server hashes
 // the input's own values in another way than shardload does.
 func TestHashIsAnother(t *testing.T) {
+	t.Parallel()
 	dsn := pgtest.Citus(t)
 	conn := pgtest.Connect(t, dsn)
 	for _, sql := range []string{"CREATE TABLE h (k int, v text)", "SELECT create_distributed_table('h', 'k', colocate_with => 'none')"} {
@@ -31,28 +35,28 @@ func TestHashIsAnother(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer l.Close()
-			ld := &load{l: l, name: "in", log: l.cfg.Log, counts: &counts{}}
+			ld := l.newLoad(Input{name: "in"}, &store.Counts{})
 			in := Reader("in", strings.NewReader("k,v\n1,a\n2,b\n"))
-			if ld.feed, err = in.open(t.Context(), l.cfg.MaxRecord); err != nil {
+			if ld.feed, err = in.open(t.Context(), l.cfg.reading()); err != nil {
 				t.Fatal(err)
 			}
-			defer ld.feed.close()
-			first, err := l.first(t.Context(), ld, in)
+			defer ld.feed.Close()
+			first, err := ld.first(t.Context(), in)
 			if err != nil {
 				t.Fatal(err)
 			}
-			ask := &asker{l: l, encoding: l.cfg.Encoding}
-			defer ask.close()
+			ask := decode.NewAsker(l.target, l.nodes.First().Connect, l.cfg.Encoding)
+			defer ask.Close()
 			for _, right := range []bool{true, false} {
 				if !right {
-					ours := ld.lay.router.keys[0].hash
-					ld.lay.router.keys[0].hash = func(v []byte) (int32, bool) {
+					ours := ld.Layout.Router.Keys[0].Hash
+					ld.Layout.Router.Keys[0].Hash = func(v []byte) (int32, bool) {
 						h, sure := ours(v)
 						return h + 1, sure
 					}
 				}
-				route, err := l.chooseFor(t.Context(), ld, first, ask)
-				_, refused := errors.AsType[*PreflightError](err)
+				route, err := ld.chooseFor(t.Context(), first, ask)
+				_, refused := errors.AsType[*failure.PreflightError](err)
 				switch {
 				case right && (err != nil || route != RouteShard):
 					t.Errorf("the same hash: route %s, %v", route, err)

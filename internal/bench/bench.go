@@ -11,205 +11,171 @@
 package bench
 
 import (
+	"context"
 	"errors"
 	"fmt"
-	"math"
-	"runtime"
 	"slices"
-	"strings"
 	"time"
 
-	"github.com/jackc/pgx/v5"
-
+	"shardload/internal/bench/meter"
+	"shardload/internal/citus"
+	"shardload/internal/server"
 	"shardload/loader"
 )
 
-// An Order is how the rows of the input follow each other.
-type Order string
+// A Bench is a benchmark that is set up: the caller must Close it.
+type Bench struct {
+	site
+	loaders loaders
+	rivals  rivals
+	meter   *meter.Meter
+	all     []*Arm // in the order of the report
+	arms    []*Arm // that are still run
 
-// The orders.
-const (
-	Mixed  Order = "mixed"  // neighbours belong to many tenants, as in an export
-	Sorted Order = "sorted" // by tenant
-)
-
-// A Format is how the loader sends rows.
-type Format string
-
-// The formats.
-const (
-	Binary Format = "binary" // as users' loads do, wherever they can
-	CSV    Format = "csv"    // as they are in the input
-)
-
-// Defaults of the Config's fields.
-const (
-	DefaultRows   = 1_000_000
-	DefaultShards = 32
-	DefaultRepeat = 5
-	DefaultLimit  = 5 * time.Minute
-	DefaultSlow   = 15 * time.Second
-)
-
-// A Config says what to measure, and where. The first value of each list is the
-// base; the others are tried one at a time beside the base, unless Cross says that
-// all are to be combined. The zero value of each field but Conn and Dir is usable.
-type Config struct {
-	// Conn names the server; DSN is the same for programs that speak libpq's
-	// language. Both are required.
-	Conn *pgx.ConnConfig
-	DSN  string
-
-	// Dir is an empty directory for the input files, which the caller removes. The
-	// server may read them if it runs on this machine and can enter the directory.
-	Dir string
-
-	Routes  []loader.Route // empty means those that the server allows, the fastest first
-	Streams []int          // connections in all; zero or empty means one per CPU, at least 2
-	Batches []int64        // bytes; empty means 4 MiB, 1 MiB and 16 MiB
-	Formats []Format       // empty means Binary
-	Shards  []int          // of the table on a Citus cluster; empty means 32
-	Rows    []int64        // empty means 1,000,000
-	Orders  []Order        // empty means Mixed
-	Cross   bool
-
-	// Arms names the arms to run, by their names or the part of it before a colon;
-	// empty means all that can run.
-	Arms []string
-	// Rivals are commands that load a file, too.
-	Rivals []Rival
-
-	// Repeat is the number of measured runs of each arm, Warmup that of runs before
-	// them which do not count. Repeat zero means 5.
-	Repeat, Warmup int
-	// Slow is how long a run may take for its arm to be run again, unless the
-	// fastest arm is not much faster. Zero means 15 s.
-	Slow time.Duration
-	// Limit ends a run, and its arm with it. Zero means 5 minutes.
-	Limit time.Duration
-
-	// steady says that the loader's time is that between its first BEGIN and its
-	// last COMMIT, without what starting and ending a job costs.
-	steady bool
-
-	Seed    uint64
-	NodeMap map[string]string // as the loader's
-
-	// Observe, if not nil, is told of each batch that the loader stores.
-	Observe func(loader.StoredBatch)
-	// Retried, if not nil, is told of each batch that the loader sends again.
-	Retried func(node string)
-
-	// Note is told what happens, for a user to follow. Nil discards it.
-	Note func(format string, args ...any)
+	fastest time.Duration // of the runs that stored rows
+	report  Report
 }
 
-// A Rival is a command that loads a CSV file into a table. sh runs it, with
-// these replaced: {dsn} without its password, which is in PGPASSWORD, {url}, the
-// same as a URL of user, host, port and database alone, {file}, {table}, which is
-// {schema}.{name}, {columns} with commas between them, and {workers}.
-type Rival struct {
-	Name    string
-	Command string
+// Open connects, makes tables and input files, and finds out which arms can run.
+func Open(ctx context.Context, cfg Config) (b *Bench, err error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	cfg = cfg.withDefaults()
+	b = &Bench{site: site{cfg: cfg, files: map[Point]*inputFile{}}}
+	if b.conn, err = b.connect(ctx); err != nil {
+		return nil, err
+	}
+	b.cfg.Conn = server.LinkOf(b.conn.PgConn()).Keep(cfg.Conn)
+	b.loaders = loaders{site: &b.site}
+	if b.rivals, err = newRivals(&b.site); err != nil {
+		return nil, errors.Join(err, b.Close(ctx))
+	}
+	if err := b.prepare(ctx); err != nil {
+		return nil, errors.Join(err, b.Close(ctx))
+	}
+	return b, nil
 }
 
-// withDefaults returns c with its zero fields filled in.
-func (c Config) withDefaults() Config {
-	if len(c.Streams) == 0 {
-		n := max(runtime.NumCPU(), 2)
-		c.Streams = []int{n, 2 * n, 4 * n}
+// prepare makes everything that the runs need.
+func (b *Bench) prepare(ctx context.Context) error {
+	version, err := citus.Version(ctx, b.conn)
+	if err != nil {
+		return err
 	}
-	if len(c.Batches) == 0 {
-		c.Batches = []int64{loader.DefaultBatch, 1 << 20, 16 << 20}
+	if b.citus = version != ""; !b.citus {
+		b.cfg.Shards = []int{0}
 	}
-	if len(c.Formats) == 0 {
-		c.Formats = []Format{Binary}
+	if b.meter, err = meter.New(ctx, b.conn, b.citus); err != nil {
+		return err
 	}
-	if len(c.Shards) == 0 {
-		c.Shards = []int{DefaultShards}
+	if b.report.Environment, err = describe(ctx, b.conn, b.meter); err != nil {
+		return err
 	}
-	if len(c.Rows) == 0 {
-		c.Rows = []int64{DefaultRows}
+	if b.place, err = newPlace(ctx, b.conn, b.citus); err != nil {
+		return err
 	}
-	if len(c.Orders) == 0 {
-		c.Orders = []Order{Mixed}
-	}
-	if c.Repeat == 0 {
-		c.Repeat = DefaultRepeat
-	}
-	if c.Slow == 0 {
-		c.Slow = DefaultSlow
-	}
-	if c.Limit == 0 {
-		c.Limit = DefaultLimit
-	}
-	if c.Note == nil {
-		c.Note = func(string, ...any) {}
-	}
-	return c
-}
-
-// Validate reports all mistakes in what c wants to be measured: not that a server or
-// a directory is missing.
-func (c Config) Validate() error {
-	c = c.withDefaults()
-	var errs []error
-	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
-	checkWords(bad, "route", c.Routes, loader.RouteShard, loader.RouteNode, loader.RouteCoordinator)
-	checkWords(bad, "format", c.Formats, Binary, CSV)
-	checkWords(bad, "order", c.Orders, Mixed, Sorted)
-	checkList(bad, "streams", c.Streams, 1, loader.MaxStreams)
-	checkList(bad, "batch", c.Batches, 1, 1<<30)
-	checkList(bad, "shards", c.Shards, 1, 64_000)
-	checkList(bad, "rows", c.Rows, 1, math.MaxInt32)
-	if c.Repeat < 1 || c.Warmup < 0 {
-		bad("%d measured runs and %d before them; want at least 1 and 0", c.Repeat, c.Warmup)
-	}
-	if c.Slow < 0 || c.Limit < 0 {
-		bad("an arm is slow after %s and given up after %s; want times above 0", c.Slow, c.Limit)
-	}
-	for _, r := range c.Rivals {
-		if r.Name == "" || r.Command == "" {
-			bad("rival %q: want name=command", r.Name)
+	for _, shards := range b.cfg.Shards {
+		if err := b.place.makeTable(ctx, shards); err != nil {
+			return err
 		}
 	}
-	c.checkArms(bad)
-	return errors.Join(errs...)
+	if err := b.chooseArms(ctx); err != nil {
+		return err
+	}
+	for _, a := range b.arms {
+		if err := b.makeFile(ctx, a.Point); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
-// checkArms complains about names of arms that there never are.
-func (c Config) checkArms(bad func(string, ...any)) {
-	names := armNames(c.Rivals)
-	for _, name := range c.Arms {
-		known := slices.ContainsFunc(names, func(n string) bool { return n == name || strings.HasPrefix(n, name+":") })
-		if !known {
-			bad("no arm is named %q: want some of %s", name, strings.Join(names, ", "))
+// chooseArms makes the list of arms.
+func (b *Bench) chooseArms(ctx context.Context) error {
+	routes, err := b.chooseRoutes(ctx)
+	if err != nil {
+		return err
+	}
+	points := b.loaders.distinct(b.cfg.points(routes))
+	for i, p := range points {
+		b.add(b.loaders.arm(p))
+		if i == 0 || p.Route != points[0].Route && p.settings(&points[0]) == "" {
+			b.add(b.loaders.wireArm(p))
 		}
+	}
+	for _, in := range inputs(points) {
+		p := points[0]
+		p.Shards, p.Rows, p.Order = in.Shards, in.Rows, in.Order
+		b.add(b.loaders.sinkArm(p))
+		others, missing := b.rivals.arms(in, points[0].Streams)
+		for _, a := range others {
+			b.add(a)
+		}
+		for _, s := range missing {
+			if b.cfg.wanted(s.Arm) {
+				b.skip(s.Arm, s.Why)
+			}
+		}
+	}
+	b.all = slices.Clone(b.arms)
+	if len(b.arms) == 0 {
+		return errors.New("no arm of that name can run here")
+	}
+	return nil
+}
+
+// chooseRoutes returns the routes to measure.
+func (b *Bench) chooseRoutes(ctx context.Context) ([]loader.Route, error) {
+	routes, cannot := b.loaders.routes(ctx, b.cfg.Shards[0])
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	if len(b.cfg.Routes) > 0 {
+		can := routes
+		routes = slices.DeleteFunc(slices.Clone(b.cfg.Routes), func(r loader.Route) bool { return !slices.Contains(can, r) })
+	}
+	for _, s := range cannot {
+		if b.citus || len(b.cfg.Routes) > 0 { // without Citus nobody misses the other routes
+			b.skip(s.Arm, s.Why)
+		}
+	}
+	if len(routes) == 0 {
+		return nil, fmt.Errorf("none of the routes can be measured here: %s", cannot[0].Why)
+	}
+	return routes, nil
+}
+
+// add adds an arm if it is wanted.
+func (b *Bench) add(a *Arm) {
+	if b.cfg.wanted(a.Name) {
+		b.arms = append(b.arms, a)
 	}
 }
 
-// checkWords complains about words that are none of choices, and about one that is
-// there twice.
-func checkWords[T ~string](bad func(string, ...any), name string, list []T, choices ...T) {
-	for i, v := range list {
-		if !slices.Contains(choices, v) {
-			bad("%s %q: want one of %q", name, v, choices)
-		}
-		if slices.Contains(list[:i], v) {
-			bad("%s %s is there twice", name, v)
-		}
+func (b *Bench) skip(arm, why string) {
+	s := Skip{arm, why}
+	if !slices.Contains(b.report.Skipped, s) {
+		b.report.Skipped = append(b.report.Skipped, s)
 	}
 }
 
-// checkList complains about values outside of a range, and about a value that is
-// there twice.
-func checkList[T int | int64](bad func(string, ...any), name string, list []T, low, high T) {
-	for i, v := range list {
-		if v < low || v > high {
-			bad("%s %d: want %d to %d", name, v, low, high)
-		}
-		if slices.Contains(list[:i], v) {
-			bad("%s %d is there twice", name, v)
-		}
+// Arms returns what will be measured.
+func (b *Bench) Arms() []Arm {
+	arms := make([]Arm, len(b.arms))
+	for i, a := range b.arms {
+		arms[i] = *a
 	}
+	return arms
+}
+
+// Close drops the schema and closes the connection. It does so after ctx has
+// ended, too.
+func (b *Bench) Close(ctx context.Context) error {
+	var err error
+	if b.place != nil {
+		err = b.place.drop(ctx, b.connect)
+	}
+	server.CloseSoon(b.conn.PgConn())
+	return err
 }

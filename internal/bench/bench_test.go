@@ -21,7 +21,7 @@ import (
 func TestMain(m *testing.M) { pgtest.Main(m) }
 
 func TestPoints(t *testing.T) {
-	cfg := Config{Streams: []int{2, 4}, Batches: []int64{4, 1, 16}, Formats: []Format{Binary, CSV}, Shards: []int{32}, Rows: []int64{10}, Orders: []Order{Mixed, Sorted}}
+	grid := Grid{Streams: []int{2, 4}, Batches: []int64{4, 1, 16}, Formats: []Format{Binary, CSV}, Shards: []int{32}, Rows: []int64{10}, Orders: []Order{Mixed, Sorted}}
 	text := func(points []Point) (list []string) {
 		for _, p := range points {
 			list = append(list, fmt.Sprintf("%s %d %d %s %d %d %s", p.Route, p.Streams, p.Batch, p.Format, p.Shards, p.Rows, p.Order))
@@ -33,21 +33,26 @@ func TestPoints(t *testing.T) {
 		"shard 2 1 binary 32 10 mixed", "shard 2 16 binary 32 10 mixed", "shard 2 4 csv 32 10 mixed", "shard 2 4 binary 32 10 sorted",
 	}
 	routes := []loader.Route{loader.RouteShard, loader.RouteNode}
-	if diff := cmp.Diff(want, text(cfg.points(routes))); diff != "" {
+	if diff := cmp.Diff(want, text(grid.points(routes))); diff != "" {
 		t.Errorf("one at a time (-want +got):\n%s", diff)
 	}
-	cfg.Cross = true
-	if got := len(cfg.points(routes)); got != 2*2*3*2*2 {
+	grid.Cross = true
+	if got := len(grid.points(routes)); got != 2*2*3*2*2 {
 		t.Errorf("combined: %d points, want 48", got)
 	}
 }
 
 func TestConfigMistakes(t *testing.T) {
-	cfg := Config{Conn: &pgx.ConnConfig{}, Dir: "x", Routes: []loader.Route{"auto"}, Streams: []int{0}, Batches: []int64{1, 1}, Rivals: []Rival{{Name: "x"}},
-		Orders: []Order{Mixed, Mixed}, Formats: []Format{"text"}, Slow: -1, Arms: []string{"psql", "copy-batches", "shardload:node", "x", "nothing"}}
+	cfg := Config{
+		Conn: &pgx.ConnConfig{}, Dir: "x", Rivals: []Rival{{Name: "x"}}, Rounds: Rounds{Slow: -1},
+		Grid: Grid{Routes: []loader.Route{"auto"}, Streams: []int{0}, Batches: []int64{1, 1}, Orders: []Order{Mixed, Mixed}, Formats: []Format{"text"}},
+		Arms: []string{"psql", "copy-batches", "shardload:node", "x", "nothing"},
+	}
 	err := cfg.Validate()
-	for _, want := range []string{`route "auto"`, "streams 0: want 1 to", "batch 1 is there twice", `rival "x": want name=command`,
-		"order mixed is there twice", `format "text": want one of ["binary" "csv"]`, "slow after -1ns", `no arm is named "nothing": want some of shardload:shard, `} {
+	for _, want := range []string{
+		`route "auto"`, "streams 0: want 1 to", "batch 1 is there twice", `rival "x": want name=command`,
+		"order mixed is there twice", `format "text": want one of ["binary" "csv"]`, "slow after -1ns", `no arm is named "nothing": want some of shardload:shard, `,
+	} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("Validate does not say %q: %v", want, err)
 		}
@@ -56,10 +61,11 @@ func TestConfigMistakes(t *testing.T) {
 
 // Every arm that a benchmark makes has a name that --arms may have.
 func TestArmNames(t *testing.T) {
-	b := &Bench{cfg: Config{Conn: &pgx.ConnConfig{}}.withDefaults(), citus: true, place: &place{}}
+	s := &site{cfg: Config{Conn: &pgx.ConnConfig{}}.withDefaults(), citus: true, place: &place{}}
+	ours, others := loaders{site: s}, rivals{site: s}
 	p := Point{Route: loader.RouteShard, Streams: 2}
-	arms, skips := b.rivalArms(p, 2)
-	names := []string{b.loaderArm(p).Name, b.wireArm(p).Name, b.sinkArm(p).Name}
+	arms, skips := others.arms(p, 2)
+	names := []string{ours.arm(p).Name, ours.wireArm(p).Name, ours.sinkArm(p).Name}
 	for _, a := range arms {
 		names = append(names, a.Name)
 	}
@@ -91,24 +97,12 @@ func TestWithoutPassword(t *testing.T) {
 		"postgresql://me@h/db?password=secret&passfile=/secret&options=-c+a": "postgresql://me@h/db?options=-c%20a",
 		"host=h password=secret user=me":                                     "host=h  user=me",
 		`host=h PassWord = 'sec\'ret 1' user=me`:                             "host=h  user=me",
+		"host=h sslpassword='secret 2' user=me":                              "host=h  user=me",
+		"postgres://me@h/db?sslpassword=secret&sslmode=require":              "postgres://me@h/db?sslmode=require",
 		`password=sec\ ret`:                                                  "",
 	} {
 		if got := withoutPassword(dsn); got != want {
 			t.Errorf("withoutPassword(%q) = %q, want %q", dsn, got, want)
-		}
-	}
-}
-
-func TestParseProcess(t *testing.T) {
-	line := "4242 (a) b (c) S 17 4242 4242 0 -1 4194304 1 2 3 4 500 60 7 8 20 0 1 0 123456 1 2"
-	got, err := parseProcess(line)
-	want := processStat{pid: 4242, parent: 17, name: "a) b (c", cpu: 560, childrenCPU: 15, started: 123456}
-	if diff := cmp.Diff(want, got, cmp.AllowUnexported(processStat{})); diff != "" || err != nil {
-		t.Errorf("%v, (-want +got):\n%s", err, diff)
-	}
-	for _, bad := range []string{"", "1 (x", "1 (x) S 1 2", strings.Replace(line, "17", "x", 1)} {
-		if _, err := parseProcess(bad); err == nil {
-			t.Errorf("%q is taken for the state of a process", bad)
 		}
 	}
 }
@@ -264,9 +258,9 @@ func TestProgramInterrupted(t *testing.T) {
 	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	b := &Bench{cfg: Config{Conn: &pgx.ConnConfig{}}}
+	r := rivals{site: &site{cfg: Config{Conn: &pgx.ConnConfig{}}}}
 	ended := make(chan error)
-	go func() { ended <- b.program(ctx, "sh", "-c", "(echo started; sleep 1000) > "+pipe+"; true") }()
+	go func() { ended <- r.program(ctx, "sh", "-c", "(echo started; sleep 1000) > "+pipe+"; true") }()
 	f, err := os.Open(pipe) // waits for the child
 	if err != nil {
 		t.Fatal(err)
@@ -291,17 +285,45 @@ func testConfig(t *testing.T, dsn string) Config {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return Config{Conn: conn, DSN: dsn, Dir: t.TempDir(), Rows: []int64{1000}, Streams: []int{2}, Batches: []int64{64 << 10}, Shards: []int{4}, Repeat: 1}
+	return Config{
+		Conn: conn, DSN: dsn, Dir: t.TempDir(), Rounds: Rounds{Repeat: 1},
+		Grid: Grid{Rows: []int64{1000}, Streams: []int{2}, Batches: []int64{64 << 10}, Shards: []int{4}},
+	}
 }
 
 // A stream more or less than the nodes can share makes no arm of its own.
 func TestDistinct(t *testing.T) {
-	b := &Bench{nodes: 2}
+	l := loaders{site: &site{}, nodes: 2}
 	var got []string
-	for _, p := range b.distinct([]Point{{Route: "shard", Streams: 1}, {Route: "shard", Streams: 2}, {Route: "node", Streams: 5}, {Route: "coordinator", Streams: 1}}) {
+	for _, p := range l.distinct([]Point{{Route: "shard", Streams: 1}, {Route: "shard", Streams: 2}, {Route: "node", Streams: 5}, {Route: "coordinator", Streams: 1}}) {
 		got = append(got, fmt.Sprint(p.Route, p.Streams))
 	}
 	if diff := cmp.Diff([]string{"shard2", "node4", "coordinator1"}, got); diff != "" {
 		t.Errorf("distinct (-want +got):\n%s", diff)
+	}
+}
+
+// The password of a key is in no argument: libpq reads it from a file of ours.
+func TestSecrets(t *testing.T) {
+	conn, err := pgx.ParseConfig("host=h user=me password=first")
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg := Config{Conn: conn, DSN: "host=h user=me password=first sslpassword='sec ret'"}
+	env, err := secrets(t.TempDir(), cfg)
+	if err != nil || len(env) != 3 || env[0] != "PGPASSWORD=first" || env[2] != "PGSERVICE=shardload" {
+		t.Fatalf("%q, %v", env, err)
+	}
+	file := strings.TrimPrefix(env[1], "PGSERVICEFILE=")
+	text, err := os.ReadFile(file)
+	if err != nil || string(text) != "[shardload]\nsslpassword=sec ret\n" {
+		t.Errorf("%q, %v", text, err)
+	}
+	if info, err := os.Stat(file); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("%v, %v", info.Mode(), err)
+	}
+	cfg.DSN = "host=h"
+	if env, err := secrets(t.TempDir(), cfg); err != nil || len(env) != 1 {
+		t.Errorf("%q, %v", env, err)
 	}
 }

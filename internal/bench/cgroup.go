@@ -8,10 +8,9 @@ import (
 	"strconv"
 	"strings"
 	"time"
-)
 
-// cgroups is where Linux keeps its control groups.
-const cgroups = "/sys/fs/cgroup"
+	"github.com/prometheus/procfs"
+)
 
 // A cpuLimit keeps processes, and what they start, below a share of a core.
 type cpuLimit struct{ dir string }
@@ -80,18 +79,18 @@ func (l *cpuLimit) add(pid int) error {
 	added := map[int]bool{}
 	for found := true; found; {
 		found = false
-		files, err := filepath.Glob("/proc/[0-9]*/stat")
+		all, err := procfs.AllProcs()
 		if err != nil {
 			return err
 		}
-		for _, file := range files {
-			p, err := readProcess(file)
-			if err != nil || p.parent != pid || added[p.pid] {
+		for _, p := range all {
+			stat, err := p.Stat()
+			if err != nil || stat.PPID != pid || added[p.PID] {
 				continue
 			}
-			added[p.pid], found = true, true
+			added[p.PID], found = true, true
 			// A child that has ended meanwhile needs no limit.
-			if err := os.WriteFile(procs, []byte(strconv.Itoa(p.pid)), 0); err != nil && !ended(p.pid) {
+			if err := os.WriteFile(procs, []byte(strconv.Itoa(p.PID)), 0); err != nil && !ended(p.PID) {
 				return err
 			}
 		}

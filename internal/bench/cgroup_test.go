@@ -15,10 +15,16 @@ func TestCPULimit(t *testing.T) {
 		files map[string]string // that are there
 		want  map[string]string // that are written
 	}{
-		{"version 2", map[string]string{"cgroup.controllers": "cpuset cpu io\n", "cgroup.subtree_control": ""},
-			map[string]string{"cgroup.subtree_control": "+cpu", "mine/cpu.max": "3000 20000"}},
-		{"version 1 beside an empty version 2", map[string]string{"cgroup.controllers": "hugetlb cpuset\n", "cpu/cgroup.procs": ""},
-			map[string]string{"cpu/mine/cpu.cfs_period_us": "20000", "cpu/mine/cpu.cfs_quota_us": "3000"}},
+		{
+			"version 2",
+			map[string]string{"cgroup.controllers": "cpuset cpu io\n", "cgroup.subtree_control": ""},
+			map[string]string{"cgroup.subtree_control": "+cpu", "mine/cpu.max": "3000 20000"},
+		},
+		{
+			"version 1 beside an empty version 2",
+			map[string]string{"cgroup.controllers": "hugetlb cpuset\n", "cpu/cgroup.procs": ""},
+			map[string]string{"cpu/mine/cpu.cfs_period_us": "20000", "cpu/mine/cpu.cfs_quota_us": "3000"},
+		},
 	} {
 		root := t.TempDir()
 		for name, text := range tc.files {

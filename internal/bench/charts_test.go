@@ -10,11 +10,13 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"shardload/internal/bench/chart"
 )
 
 // madeUp returns a report with something for every chart.
 func madeUp() *Report {
-	r := &Report{Environment: Environment{Server: "PostgreSQL 15"}}
+	r := &Report{Environment: Environment{Servers: Servers{Server: "PostgreSQL 15"}}}
 	base := Point{Route: "shard", Streams: 2, Batch: 4 << 20, Shards: 32, Rows: 1000, Order: Mixed}
 	add := func(arm string, kind Kind, p Point, rates ...float64) {
 		for i, v := range rates {
@@ -30,8 +32,10 @@ func madeUp() *Report {
 	add("wire-limit:shard", KindLimit, base, 500e3, 505e3, 490e3)
 	add("psql", KindRival, Point{Streams: 1, Shards: 32, Rows: 1000, Order: Mixed}, 150e3, 155e3, 149e3)
 	for i := range 100 {
-		r.Batches = append(r.Batches, Batch{Arm: "shardload:shard", Streams: 2, Size: 4 << 20, Shards: 32, Table: 1000, Order: Mixed,
-			Run: 1, Started: float64(i) * 0.01, Seconds: 0.02 + float64(i%7)/100})
+		r.Batches = append(r.Batches, Batch{
+			Arm: "shardload:shard", Streams: 2, Size: 4 << 20, Shards: 32, Table: 1000, Order: Mixed,
+			Run: 1, Started: float64(i) * 0.01, Seconds: 0.02 + float64(i%7)/100,
+		})
 	}
 	for i, workers := range []int{1, 2, 4} {
 		r.Scale = append(r.Scale,
@@ -54,30 +58,30 @@ func TestCharts(t *testing.T) {
 	}
 	found := map[string][]string{}
 	for _, c := range madeUp().charts() {
-		for _, theme := range []theme{light, dark} {
-			doc, err := c.svg(theme)
+		for _, theme := range []chart.Theme{chart.Light, chart.Dark} {
+			doc, err := c.SVG(theme)
 			if err != nil {
 				t.Fatal(err)
 			}
 			words := svgTexts(t, doc)
-			found[c.name] = []string{}
-			for _, w := range append(want[c.name], "0") {
+			found[c.Name] = []string{}
+			for _, w := range append(want[c.Name], "0") {
 				if !words[w] {
-					t.Errorf("chart %s, %s, does not say %q: %v", c.name, theme.name, w, words)
+					t.Errorf("chart %s, %s, does not say %q: %v", c.Name, theme.Name, w, words)
 				} else if w != "0" {
-					found[c.name] = append(found[c.name], w)
+					found[c.Name] = append(found[c.Name], w)
 				}
 			}
 		}
-		if testing.Short() && c.name != "arms" {
+		if testing.Short() && c.Name != "arms" {
 			continue // to draw takes long under the race detector
 		}
 		var picture bytes.Buffer
-		if err := c.png(light, &picture); err != nil {
+		if err := c.PNG(chart.Light, &picture); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := png.Decode(&picture); err != nil {
-			t.Errorf("chart %s: %v", c.name, err)
+			t.Errorf("chart %s: %v", c.Name, err)
 		}
 	}
 	if diff := cmp.Diff(want, found); diff != "" {
@@ -100,24 +104,6 @@ func svgTexts(t *testing.T, doc []byte) map[string]bool {
 		}
 		if text, ok := token.(xml.CharData); ok {
 			texts[strings.TrimSpace(string(text))] = true
-		}
-	}
-}
-
-func TestTicks(t *testing.T) {
-	for _, tc := range []struct {
-		low, high float64
-		want      string
-	}{
-		{0, 1, "0 0.2 0.4 0.6 0.8 1"}, {0, 463, "0 100 200 300 400"}, {0, 0.86, "0 0.2 0.4 0.6 0.8"},
-		{0, 1250, "0 200 400 600 800 1000 1200"}, {0, 90, "0 20 40 60 80"}, {3, 3, ""},
-	} {
-		var labels []string
-		for _, tick := range (ticker{}).Ticks(tc.low, tc.high) {
-			labels = append(labels, tick.Label)
-		}
-		if got := strings.Join(labels, " "); got != tc.want {
-			t.Errorf("ticks from %v to %v: %s, want %s", tc.low, tc.high, got, tc.want)
 		}
 	}
 }

@@ -13,8 +13,11 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"shardload/internal/bench/meter"
 	"shardload/internal/catalog"
 	"shardload/internal/citus"
+	"shardload/internal/server"
+	"shardload/internal/term"
 )
 
 // An Environment is what explains the results: where they were measured, and with
@@ -23,14 +26,23 @@ type Environment struct {
 	Time    time.Time `json:"time"`
 	Version string    `json:"version"` // of shardload
 	Command string    `json:"command,omitempty"`
+	Machine
+	Servers
+	Method
+}
 
+// A Machine is the computer on which the benchmark runs, and its loader.
+type Machine struct {
 	OS     string `json:"os"`
 	Arch   string `json:"arch"`
 	CPU    string `json:"cpu,omitempty"`
 	Cores  int    `json:"cores"` // that this process may use
 	Memory int64  `json:"memory_bytes,omitempty"`
 	Go     string `json:"go"`
+}
 
+// Servers are what the rows are loaded into.
+type Servers struct {
 	Server     string   `json:"server"`
 	Citus      string   `json:"citus,omitempty"`
 	Nodes      []string `json:"nodes,omitempty"`
@@ -41,7 +53,10 @@ type Environment struct {
 	// differ, those that do.
 	Settings map[string]string            `json:"settings"`
 	Others   map[string]map[string]string `json:"settings_of_nodes,omitempty"`
+}
 
+// A Method is how it was measured.
+type Method struct {
 	Table     string `json:"table"` // the statements that made it
 	Seed      uint64 `json:"seed"`
 	Warmup    int    `json:"warmup_runs"`
@@ -50,80 +65,44 @@ type Environment struct {
 	Simulated string `json:"simulated,omitempty"`
 }
 
-// explaining are the settings that matter to a load.
-var explaining = []string{
-	"autovacuum", "checkpoint_timeout", "commit_delay", "fsync", "full_page_writes", "jit", "log_min_duration_statement", "log_statement",
-	"maintenance_work_mem", "max_connections", "max_prepared_transactions", "max_wal_size", "min_wal_size", "shared_buffers", "ssl",
-	"synchronous_commit", "synchronous_standby_names", "temp_buffers", "wal_buffers", "wal_compression", "wal_level", "work_mem",
-	"citus.max_cached_conns_per_worker", "citus.max_adaptive_executor_pool_size", "citus.max_client_connections", "citus.max_shared_pool_size",
-	"citus.multi_shard_modify_mode", "citus.node_conninfo", "citus.shard_count", "citus.use_citus_managed_tables",
-}
-
-// settingsSQL asks for the settings as one text, a line each.
-func settingsSQL() string {
-	return "SELECT coalesce(string_agg(name || '=' || pg_catalog.current_setting(name), E'\\n' ORDER BY name), '') FROM pg_catalog.pg_settings WHERE name IN ('" +
-		strings.Join(explaining, "','") + "')"
-}
-
 // describe returns the environment of conn's server and this machine.
-func describe(ctx context.Context, conn *pgx.Conn, m *meter) (env Environment, err error) {
-	env = Environment{
-		Time: time.Now().UTC(), OS: runtime.GOOS, Arch: runtime.GOARCH, Go: runtime.Version(), Cores: runtime.GOMAXPROCS(0),
+func describe(ctx context.Context, conn *pgx.Conn, m *meter.Meter) (env Environment, err error) {
+	env = Environment{Time: time.Now().UTC(), Machine: thisMachine()}
+	env.Servers, err = serversOf(ctx, conn, m)
+	return env, err
+}
+
+func thisMachine() Machine {
+	return Machine{
+		OS: runtime.GOOS, Arch: runtime.GOARCH, Go: runtime.Version(), Cores: runtime.GOMAXPROCS(0),
 		CPU:    procValue("/proc/cpuinfo", "model name"),
 		Memory: kilobytes(procValue("/proc/meminfo", "MemTotal")),
 	}
-	server, err := catalog.Server(ctx, conn)
+}
+
+// serversOf returns what conn's server is, and the nodes of its cluster.
+func serversOf(ctx context.Context, conn *pgx.Conn, m *meter.Meter) (s Servers, err error) {
+	info, err := catalog.Server(ctx, conn)
 	if err != nil {
-		return env, err
+		return s, err
 	}
-	env.Server, env.Citus = "PostgreSQL "+server.VersionText, server.Citus
-	env.ServerHere = len(m.postmasters) > 0
+	s.Server, s.Citus = "PostgreSQL "+info.VersionText, info.Citus
+	s.ServerHere = m.Here()
 	const tls = "SELECT coalesce((SELECT ssl FROM pg_catalog.pg_stat_ssl WHERE pid = pg_catalog.pg_backend_pid()), false)"
-	if err := conn.QueryRow(ctx, tls).Scan(&env.TLS); err != nil {
-		return env, err
+	if err := server.Value(ctx, conn, &s.TLS, tls); err != nil {
+		return s, err
 	}
-	if m.citus {
+	if info.Citus != "" {
 		nodes, err := citus.Nodes(ctx, conn)
 		if err != nil {
-			return env, err
+			return s, err
 		}
 		for _, n := range nodes {
-			env.Nodes = append(env.Nodes, fmt.Sprintf("%s (group %d, shards: %t)", n.Address(), n.Group, n.HasShards))
+			s.Nodes = append(s.Nodes, fmt.Sprintf("%s (group %d, shards: %t)", n.Address(), n.Group, n.HasShards))
 		}
 	}
-	return env, env.readSettings(ctx, m)
-}
-
-// readSettings reads the settings of all nodes.
-func (env *Environment) readSettings(ctx context.Context, m *meter) error {
-	ask := *m
-	ask.citus = m.citus && m.blind == nil
-	texts, err := ask.ask(ctx, settingsSQL())
-	if err != nil {
-		return fmt.Errorf("read the servers' settings: %w", err)
-	}
-	env.Settings = parseSettings(texts[0])
-	for i, text := range texts[1:] {
-		differ := parseSettings(text)
-		maps.DeleteFunc(differ, func(name, value string) bool { return env.Settings[name] == value })
-		if len(differ) > 0 {
-			if env.Others == nil {
-				env.Others = map[string]map[string]string{}
-			}
-			env.Others[fmt.Sprintf("worker %d", i+1)] = differ
-		}
-	}
-	return nil
-}
-
-func parseSettings(text string) map[string]string {
-	settings := map[string]string{}
-	for line := range strings.Lines(text) {
-		if name, value, ok := strings.Cut(strings.TrimSuffix(line, "\n"), "="); ok {
-			settings[name] = value
-		}
-	}
-	return settings
+	s.Settings, s.Others, err = m.Settings(ctx)
+	return s, err
 }
 
 // procValue returns the value of the first line "key : value" of a file in /proc,
@@ -133,7 +112,7 @@ func procValue(file, key string) string {
 	if err != nil {
 		return ""
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	for s := bufio.NewScanner(f); s.Scan(); {
 		name, value, ok := strings.Cut(s.Text(), ":")
 		if ok && strings.TrimSpace(name) == key {
@@ -161,7 +140,7 @@ func (env *Environment) Facts() [][2]string {
 	facts := [][2]string{
 		{"when", env.Time.Format(time.RFC3339)},
 		{"shardload", env.Version + ", " + env.Go},
-		{"client", fmt.Sprintf("%s/%s, %d cores, %s, %s of memory", env.OS, env.Arch, env.Cores, env.CPU, sizeText(env.Memory))},
+		{"client", fmt.Sprintf("%s/%s, %d cores, %s, %s of memory", env.OS, env.Arch, env.Cores, env.CPU, term.Bytes(env.Memory))},
 		{"server", env.Server + " " + where},
 	}
 	add := func(name, value string) {

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"sync"
+	"syscall"
 
 	"shardload/generate"
 	"shardload/internal/pgcsv"
@@ -91,7 +92,8 @@ func sortFile(path string) error {
 		records = append(records, record{company, s.Record()})
 	}
 	slices.SortStableFunc(records, func(a, b record) int { return int(a.company - b.company) })
-	return writeFile(path, func(w io.Writer) error {
+	sorted := path + ".sorted"
+	err = writeFile(sorted, func(w io.Writer) error {
 		if _, err := fmt.Fprintf(w, "%s\n", header); err != nil {
 			return err
 		}
@@ -102,16 +104,25 @@ func sortFile(path string) error {
 		}
 		return nil
 	})
+	if err != nil {
+		return err
+	}
+	return os.Rename(sorted, path) // both are in a directory of ours
 }
 
-// writeFile writes the file of that name with what fill writes.
+// writeFile writes a new file of that name with what fill writes. What stands there
+// stays, and is an error: a link, too, which nobody is to write through.
 func writeFile(name string, fill func(io.Writer) error) error {
-	f, err := os.Create(name)
+	f, err := createFile(name)
 	if err != nil {
 		return err
 	}
 	w := bufio.NewWriterSize(f, 1<<20)
 	return errors.Join(fill(w), w.Flush(), f.Close())
+}
+
+func createFile(name string) (*os.File, error) {
+	return os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL|syscall.O_NOFOLLOW, 0o644)
 }
 
 // split cuts the file into at most n files without a header, of about the same
@@ -138,7 +149,7 @@ func (f *inputFile) split(n int) (names []string, err error) {
 			}
 			names = append(names, fmt.Sprintf("%s.%d-of-%d", f.path, len(names)+1, n))
 			var err error
-			if out, err = os.Create(names[len(names)-1]); err != nil {
+			if out, err = createFile(names[len(names)-1]); err != nil {
 				return err
 			}
 		}
@@ -159,7 +170,7 @@ func (f *inputFile) chunks(fn func(chunk []byte) error) error {
 	if err != nil {
 		return err
 	}
-	defer file.Close()
+	defer func() { _ = file.Close() }()
 	chunker := pgcsv.NewChunker(file, loader.DefaultMaxRecord)
 	first := true
 	for buf := []byte(nil); ; {

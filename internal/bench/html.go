@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 
 	"github.com/dustin/go-humanize"
+
+	"shardload/internal/bench/chart"
 )
 
 //go:embed report.html.tmpl
@@ -41,22 +43,22 @@ func (r *Report) writeCharts(dir string) error {
 	data := pageData{Report: r, Facts: r.Environment.Facts(), Rows: r.pageRows()}
 	for _, c := range r.charts() {
 		var svgs [2][]byte
-		for i, t := range []theme{light, dark} {
+		for i, t := range []chart.Theme{chart.Light, chart.Dark} {
 			var err error
-			if svgs[i], err = c.svg(t); err != nil {
+			if svgs[i], err = c.SVG(t); err != nil {
 				return err
 			}
 		}
 		// The library wrote the SVG: its text is escaped.
-		data.Pictures = append(data.Pictures, picture{c.name, c.title, c.note, inline(svgs[0]), inline(svgs[1])})
+		data.Pictures = append(data.Pictures, picture{c.Name, c.Title, c.Note, inline(svgs[0]), inline(svgs[1])})
 		write := func(w io.Writer) error {
 			_, err := w.Write(svgs[0])
 			return err
 		}
-		if err := writeFile(filepath.Join(dir, c.name+".svg"), write); err != nil {
+		if err := writeFile(filepath.Join(dir, c.Name+".svg"), write); err != nil {
 			return err
 		}
-		if err := writeFile(filepath.Join(dir, c.name+".png"), func(w io.Writer) error { return c.png(light, w) }); err != nil {
+		if err := writeFile(filepath.Join(dir, c.Name+".png"), func(w io.Writer) error { return c.PNG(chart.Light, w) }); err != nil {
 			return err
 		}
 	}
@@ -68,7 +70,7 @@ func inline(svg []byte) template.HTML {
 	if at := bytes.Index(svg, []byte("<svg")); at > 0 {
 		svg = svg[at:]
 	}
-	return template.HTML(svg)
+	return template.HTML(svg) // #nosec G203 -- our own charts: the plotting library has escaped their labels
 }
 
 // pageRows returns the lines of the page's table.

@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"shardload/internal/term"
 	"shardload/loader"
 )
 
@@ -48,12 +49,18 @@ const (
 	nullSink   = "null-sink" // stores nothing
 )
 
+// loaders makes the arms of the loader: as users run it, and parts of it alone.
+type loaders struct {
+	*site
+	nodes int // to which streams connect on the routes shard and node; routes finds out
+}
+
 // distinct returns points with the streams that there will be, each once: the
 // loader has as many on every node.
-func (b *Bench) distinct(points []Point) (list []Point) {
+func (l *loaders) distinct(points []Point) (list []Point) {
 	for _, p := range points {
-		if p.Route != loader.RouteCoordinator && b.nodes > 1 {
-			p.Streams = max(p.Streams/b.nodes, 1) * b.nodes
+		if p.Route != loader.RouteCoordinator && l.nodes > 1 {
+			p.Streams = max(p.Streams/l.nodes, 1) * l.nodes
 		}
 		if !slices.Contains(list, p) {
 			list = append(list, p)
@@ -63,76 +70,82 @@ func (b *Bench) distinct(points []Point) (list []Point) {
 }
 
 // config returns the loader's Config for a point, without a stage.
-func (b *Bench) config(p Point) loader.Config {
+func (l *loaders) config(p Point) loader.Config {
 	streams := p.Streams
-	if p.Route != loader.RouteCoordinator && b.nodes > 1 {
-		streams = max(streams/b.nodes, 1) // the loader counts those of each node
+	if p.Route != loader.RouteCoordinator && l.nodes > 1 {
+		streams = max(streams/l.nodes, 1) // the loader counts those of each node
 	}
 	return loader.Config{
-		Conn: b.cfg.Conn, Table: b.place.table(p.Shards), Route: p.Route, Header: loader.HeaderYes, Streams: streams, SendCSV: p.Format == CSV,
-		Batch: int(p.Batch), Memory: max(loader.DefaultMemory, 4*int64(streams*max(b.nodes, 1))*p.Batch), NodeMap: b.cfg.NodeMap,
+		Conn: l.cfg.Conn, Table: l.table(p), Route: p.Route, Header: loader.HeaderYes, Streams: streams, SendCSV: p.Format == CSV,
+		Batch: int(p.Batch), Memory: max(loader.DefaultMemory, 4*int64(streams*max(l.nodes, 1))*p.Batch), NodeMap: l.cfg.NodeMap,
 		Job: rand.Text(), // the same file is loaded again and again
 	}
 }
 
-// loaderArm is the loader as users run it, at one point.
-func (b *Bench) loaderArm(p Point) *Arm {
-	settings := fmt.Sprintf("shardload load --route %s --streams %d --batch %s", p.Route, b.config(p).Streams, strings.ReplaceAll(sizeText(p.Batch), " ", ""))
+// arm is the loader as users run it, at one point.
+func (l *loaders) arm(p Point) *Arm {
+	settings := fmt.Sprintf("shardload load --route %s --streams %d --batch %s", p.Route, l.config(p).Streams, strings.ReplaceAll(term.Bytes(p.Batch), " ", ""))
 	if p.Format == CSV {
 		settings += ", with the rows sent as the CSV that they are"
 	}
-	return &Arm{Name: armName(loaderName, p), Kind: KindLoader, Point: p, stores: true, Settings: settings,
+	return &Arm{
+		Name: armName(loaderName, p), Kind: KindLoader, Point: p, stores: true, Settings: settings,
 		run: func(ctx context.Context) (outcome, error) {
-			return b.load(ctx, b.config(p), p)
-		}}
+			return l.load(ctx, l.config(p), p)
+		},
+	}
 }
 
 // sinkArm reads and encodes, and throws the batches away.
-func (b *Bench) sinkArm(p Point) *Arm {
+func (l *loaders) sinkArm(p Point) *Arm {
 	p.Streams = 0
-	return &Arm{Name: nullSink, Kind: KindLimit, Point: p, Settings: "reading and encoding alone: the loader without a server to send to",
+	return &Arm{
+		Name: nullSink, Kind: KindLimit, Point: p, Settings: "reading and encoding alone: the loader without a server to send to",
 		run: func(ctx context.Context) (outcome, error) {
-			cfg := b.config(p)
+			cfg := l.config(p)
 			cfg.Stage = loader.StageDecode
-			return b.load(ctx, cfg, p)
-		}}
+			return l.load(ctx, cfg, p)
+		},
+	}
 }
 
 // wireArm sends what was encoded before.
-func (b *Bench) wireArm(p Point) *Arm {
-	return &Arm{Name: armName(wireLimit, p), Kind: KindLimit, Point: p, stores: true,
+func (l *loaders) wireArm(p Point) *Arm {
+	return &Arm{
+		Name: armName(wireLimit, p), Kind: KindLimit, Point: p, stores: true,
 		Settings: "sending and storing alone: the same batches over the same streams, read and encoded before the clock starts",
 		run: func(ctx context.Context) (outcome, error) {
-			cfg := b.config(p)
-			cfg.Stage, cfg.Memory = loader.StageStore, 4*b.file(p).bytes+loader.DefaultMemory
-			out, err := b.load(ctx, cfg, p)
+			cfg := l.config(p)
+			cfg.Stage, cfg.Memory = loader.StageStore, 4*l.file(p).bytes+loader.DefaultMemory
+			out, err := l.load(ctx, cfg, p)
 			o := observer{list: out.batches}
 			out.elapsed, out.partial = o.span(), true
 			return out, err
-		}}
+		},
+	}
 }
 
 // load loads the point's file with cfg.
-func (b *Bench) load(ctx context.Context, cfg loader.Config, p Point) (out outcome, err error) {
+func (l *loaders) load(ctx context.Context, cfg loader.Config, p Point) (out outcome, err error) {
 	var seen observer
-	cfg.Observe, cfg.Retried = seen.add, b.cfg.Retried
-	if b.cfg.Observe != nil {
+	cfg.Observe, cfg.Retried = seen.add, l.cfg.Retried
+	if l.cfg.Observe != nil {
 		cfg.Observe = func(batch loader.StoredBatch) {
 			seen.add(batch)
-			b.cfg.Observe(batch)
+			l.cfg.Observe(batch)
 		}
 	}
-	l, err := loader.Open(ctx, cfg)
+	opened, err := loader.Open(ctx, cfg)
 	if err != nil {
 		return out, err
 	}
-	defer func() { err = errors.Join(err, l.Close()) }()
-	if plan := l.Plan(); plan.Route != p.Route {
+	defer func() { err = errors.Join(err, opened.Close()) }()
+	if plan := opened.Plan(); plan.Route != p.Route {
 		return out, fmt.Errorf("the loader takes route %s, not %s: %s", plan.Route, p.Route, plan.Why)
 	}
-	result, err := l.Load(ctx, loader.File(b.file(p).path))
+	result, err := opened.Load(ctx, loader.File(l.file(p).path))
 	out = outcome{elapsed: result.Elapsed, batches: seen.list}
-	if b.cfg.steady && len(seen.list) > 0 {
+	if l.cfg.steady && len(seen.list) > 0 {
 		out.elapsed = seen.span()
 	}
 	return out, err
@@ -140,20 +153,20 @@ func (b *Bench) load(ctx context.Context, cfg loader.Config, p Point) (out outco
 
 // routes returns the routes that the loader can take here, the fastest first, and
 // why it cannot take the others.
-func (b *Bench) routes(ctx context.Context, shards int) (can []loader.Route, cannot []Skip) {
+func (l *loaders) routes(ctx context.Context, shards int) (can []loader.Route, cannot []Skip) {
 	for _, route := range []loader.Route{loader.RouteShard, loader.RouteNode, loader.RouteCoordinator} {
-		l, err := loader.Open(ctx, b.config(Point{Route: route, Streams: 1, Shards: shards, Batch: 1 << 20}))
+		opened, err := loader.Open(ctx, l.config(Point{Route: route, Streams: 1, Shards: shards, Batch: 1 << 20}))
 		if err != nil {
 			cannot = append(cannot, Skip{armName(loaderName, Point{Route: route}), err.Error()})
 			continue
 		}
-		if plan := l.Plan(); plan.Route == route {
+		if plan := opened.Plan(); plan.Route == route {
 			can = append(can, route)
-			b.nodes = max(b.nodes, plan.Nodes)
+			l.nodes = max(l.nodes, plan.Nodes)
 		} else {
 			cannot = append(cannot, Skip{armName(loaderName, Point{Route: route}), plan.Why})
 		}
-		if err := l.Close(); err != nil {
+		if err := opened.Close(); err != nil {
 			cannot = append(cannot, Skip{armName(loaderName, Point{Route: route}), err.Error()})
 		}
 	}
@@ -166,7 +179,7 @@ func warm(path string) error {
 	if err != nil {
 		return err
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	_, err = io.Copy(io.Discard, f)
 	return err
 }

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"shardload/internal/bench/meter"
 	"shardload/loader"
 )
 
@@ -28,8 +29,13 @@ type Result struct {
 	ServerCPU *float64 `json:"server_cpu_seconds,omitempty" csv:"server_cpu_seconds"`
 	WAL       *int64   `json:"wal_bytes,omitempty" csv:"wal_bytes"` // by all nodes
 
-	// Of batches, from BEGIN to the answer to COMMIT, in seconds: exact quantiles.
-	Batches int      `json:"batches,omitempty" csv:"batches"`
+	Latency
+}
+
+// A Latency says how long the batches of a run took, from BEGIN to the answer to COMMIT, in
+// seconds: exact quantiles.
+type Latency struct {
+	Batches int      `json:"batches,omitempty" csv:"batches"` // how many there were
 	P50     *float64 `json:"batch_p50_seconds,omitempty" csv:"batch_p50_seconds"`
 	P90     *float64 `json:"batch_p90_seconds,omitempty" csv:"batch_p90_seconds"`
 	P99     *float64 `json:"batch_p99_seconds,omitempty" csv:"batch_p99_seconds"`
@@ -64,19 +70,15 @@ type Report struct {
 }
 
 // result makes a Result of what a run came to.
-func (a *Arm) result(run int, started time.Time, bytes int64, out outcome, used usage) Result {
+func (a *Arm) result(run int, started time.Time, bytes int64, out outcome, used meter.Usage) Result {
 	secs := out.elapsed.Seconds()
 	r := Result{
 		Arm: a.Name, Kind: a.Kind, Point: a.Point, Run: run, Started: started.UTC(), Settings: a.Settings,
 		Seconds: secs, RowsPerSecond: float64(a.Rows) / secs, Bytes: bytes, BytesPerSec: float64(bytes) / secs,
-		ServerCPU: used.serverCPU, WAL: used.wal, ClientCPU: used.clientCPU, Batches: len(out.batches),
+		ServerCPU: used.ServerCPU, WAL: used.WAL, ClientCPU: used.ClientCPU, Latency: latencyOf(out.batches),
 	}
 	if out.partial {
 		r.ClientCPU = nil
-	}
-	if len(out.batches) > 0 {
-		list := latencies(out.batches)
-		r.P50, r.P90, r.P99, r.Max = quantile(list, 0.5), quantile(list, 0.9), quantile(list, 0.99), quantile(list, 1)
 	}
 	return r
 }
@@ -94,14 +96,17 @@ func (a *Arm) batches(run int, started time.Time, list []loader.StoredBatch) []B
 	return batches
 }
 
-// latencies returns how long the batches took, in seconds, the shortest first.
-func latencies(batches []loader.StoredBatch) []float64 {
+// latencyOf returns the quantiles of the batches of a run.
+func latencyOf(batches []loader.StoredBatch) Latency {
+	if len(batches) == 0 {
+		return Latency{}
+	}
 	list := make([]float64, len(batches))
 	for i, b := range batches {
 		list[i] = b.Elapsed.Seconds()
 	}
 	slices.Sort(list)
-	return list
+	return Latency{len(list), quantile(list, 0.5), quantile(list, 0.9), quantile(list, 0.99), quantile(list, 1)}
 }
 
 // quantile returns the smallest value of a sorted list that is not below the share

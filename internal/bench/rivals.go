@@ -1,57 +1,64 @@
 package bench
 
 import (
-	"bytes"
 	"context"
-	"errors"
 	"fmt"
-	"io"
-	"os"
 	"os/exec"
 	"strconv"
 	"strings"
-	"sync"
-	"syscall"
 	"time"
 
-	"github.com/jackc/pgx/v5"
 	"golang.org/x/sync/errgroup"
 
-	"shardload/loader"
+	"shardload/internal/server"
 	"shardload/schema"
 )
 
-// rivalArms returns the other ways to load the input in, with that many workers,
+// rivals makes the arms of whatever loads rows without the loader.
+type rivals struct {
+	*site
+	dsn string   // without a password
+	env []string // with what was left out of it, for other programs
+}
+
+func newRivals(s *site) (rivals, error) {
+	env, err := secrets(s.cfg.Dir, s.cfg)
+	return rivals{site: s, dsn: withoutPassword(s.cfg.DSN), env: env}, err
+}
+
+// arms returns the other ways to load the input in, with that many workers,
 // and which of them cannot run.
-func (b *Bench) rivalArms(in Point, workers int) (arms []*Arm, skips []Skip) {
+func (r *rivals) arms(in Point, workers int) (arms []*Arm, skips []Skip) {
 	add := func(name, settings string, workers int, run func(context.Context, Point) (outcome, error)) {
 		p := in
 		p.Streams = workers
-		arms = append(arms, &Arm{Name: name, Kind: KindRival, Point: p, Settings: settings, stores: true,
-			run: func(ctx context.Context) (outcome, error) { return run(ctx, p) }})
+		arms = append(arms, &Arm{
+			Name: name, Kind: KindRival, Point: p, Settings: settings, stores: true,
+			run: func(ctx context.Context) (outcome, error) { return run(ctx, p) },
+		})
 	}
 	if _, err := exec.LookPath("psql"); err != nil {
 		skips = append(skips, Skip{"psql", "psql is not on PATH"}, Skip{"psql-split", "psql is not on PATH"})
 	} else {
-		add("psql", `one psql: \copy from the file`, 1, b.psql)
-		add("psql-split", fmt.Sprintf(`the file split into %d beforehand, a psql \copy for each, at once`, workers), workers, b.psqlSplit)
+		add("psql", `one psql: \copy from the file`, 1, r.psql)
+		add("psql-split", fmt.Sprintf(`the file split into %d beforehand, a psql \copy for each, at once`, workers), workers, r.psqlSplit)
 	}
 	add("copy-batches", fmt.Sprintf("the obvious design: %d connections to the coordinator, a COPY of about 4 MiB of CSV at a time, no session settings", workers),
-		workers, func(ctx context.Context, p Point) (outcome, error) { return b.copyBatches(ctx, p, "") })
-	if b.citus {
+		workers, func(ctx context.Context, p Point) (outcome, error) { return r.copyBatches(ctx, p, "") })
+	if r.citus {
 		add("copy-batches:sequential", fmt.Sprintf("copy-batches with %d connections at its best known setting: citus.multi_shard_modify_mode = 'sequential'", workers),
 			workers, func(ctx context.Context, p Point) (outcome, error) {
-				return b.copyBatches(ctx, p, "SET citus.multi_shard_modify_mode = 'sequential'")
+				return r.copyBatches(ctx, p, "SET citus.multi_shard_modify_mode = 'sequential'")
 			})
 	}
-	add("server-file", "COPY … FROM 'file', which the server reads itself", 1, b.serverFile)
-	for _, r := range append(knownRivals(), b.cfg.Rivals...) {
-		if why := r.missing(); why != "" {
-			skips = append(skips, Skip{r.Name, why})
+	add("server-file", "COPY … FROM 'file', which the server reads itself", 1, r.serverFile)
+	for _, rival := range append(knownRivals(), r.cfg.Rivals...) {
+		if why := rival.missing(); why != "" {
+			skips = append(skips, Skip{rival.Name, why})
 			continue
 		}
-		add(r.Name, r.Command, workers, func(ctx context.Context, p Point) (outcome, error) {
-			return b.command(ctx, r.expand(b, p))
+		add(rival.Name, rival.Command, workers, func(ctx context.Context, p Point) (outcome, error) {
+			return timed(func() error { return r.program(ctx, "sh", "-c", r.expand(rival.Command, p)) })
 		})
 	}
 	return arms, skips
@@ -81,188 +88,60 @@ func (r Rival) missing() string {
 	return ""
 }
 
-// expand returns the command with everything filled in, each as a word of sh.
-func (r Rival) expand(b *Bench, p Point) string {
+// expand returns a rival's command with everything filled in, each as a word of sh.
+func (r *rivals) expand(command string, p Point) string {
 	return strings.NewReplacer(
-		"{dsn}", shellQuote(b.dsn), "{url}", shellQuote(plainURL(b.cfg.Conn)), "{file}", shellQuote(b.file(p).path),
-		"{columns}", strings.Join(schema.Lookup("ads").ColumnNames(), ","), "{table}", b.place.table(p.Shards),
-		"{schema}", b.place.schema, "{name}", b.place.name(p.Shards), "{workers}", strconv.Itoa(p.Streams),
-	).Replace(r.Command)
+		"{dsn}", shellQuote(r.dsn), "{url}", shellQuote(plainURL(r.cfg.Conn)), "{file}", shellQuote(r.file(p).path),
+		"{columns}", strings.Join(schema.Lookup("ads").ColumnNames(), ","), "{table}", r.table(p),
+		"{schema}", r.place.schema, "{name}", r.place.name(p.Shards), "{workers}", strconv.Itoa(p.Streams),
+	).Replace(command)
 }
 
 // shellQuote writes s as one word of sh.
 func shellQuote(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'" }
 
 // psql loads the file with one \copy.
-func (b *Bench) psql(ctx context.Context, p Point) (outcome, error) {
-	return b.timed(func() error { return b.psqlCopy(ctx, b.file(p).path, p, true) })
+func (r *rivals) psql(ctx context.Context, p Point) (outcome, error) {
+	return timed(func() error { return r.psqlCopy(ctx, r.file(p).path, p, true) })
 }
 
 // psqlSplit loads the pieces of the file with a psql each.
-func (b *Bench) psqlSplit(ctx context.Context, p Point) (outcome, error) {
-	pieces, err := b.file(p).split(p.Streams)
+func (r *rivals) psqlSplit(ctx context.Context, p Point) (outcome, error) {
+	pieces, err := r.file(p).split(p.Streams)
 	if err != nil {
 		return outcome{}, err
 	}
-	return b.timed(func() error {
+	return timed(func() error {
 		g, ctx := errgroup.WithContext(ctx)
 		for _, piece := range pieces {
-			g.Go(func() error { return b.psqlCopy(ctx, piece, p, false) })
+			g.Go(func() error { return r.psqlCopy(ctx, piece, p, false) })
 		}
 		return g.Wait()
 	})
 }
 
-func (b *Bench) psqlCopy(ctx context.Context, path string, p Point, header bool) error {
-	script := fmt.Sprintf(`\copy %s from '%s' with (format csv, header %t)`, b.place.table(p.Shards), strings.ReplaceAll(path, "'", "''"), header)
-	return b.program(ctx, "psql", "-XqAt", "-v", "ON_ERROR_STOP=1", "-d", b.dsn, "-c", script)
+func (r *rivals) psqlCopy(ctx context.Context, path string, p Point, header bool) error {
+	script := fmt.Sprintf(`\copy %s from '%s' with (format csv, header %t)`, r.table(p), strings.ReplaceAll(path, "'", "''"), header)
+	return r.program(ctx, "psql", "-XqAt", "-v", "ON_ERROR_STOP=1", "-d", r.dsn, "-c", script)
 }
 
 // serverFile has the server read the file.
-func (b *Bench) serverFile(ctx context.Context, p Point) (outcome, error) {
-	sql := fmt.Sprintf("COPY %s FROM '%s' WITH (FORMAT csv, HEADER)", b.place.table(p.Shards), strings.ReplaceAll(b.file(p).path, "'", "''"))
-	conn, err := pgx.ConnectConfig(ctx, b.cfg.Conn)
+func (r *rivals) serverFile(ctx context.Context, p Point) (outcome, error) {
+	sql := fmt.Sprintf("COPY %s FROM %s WITH (FORMAT csv, HEADER)", r.table(p), server.Literal(r.file(p).path))
+	conn, err := r.connect(ctx)
 	if err != nil {
 		return outcome{}, err
 	}
 	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
-	return b.timed(func() error {
+	return timed(func() error {
 		_, err := conn.Exec(ctx, sql)
 		return err
 	})
 }
 
-// copyBytes is the size of a batch of copyBatches.
-const copyBytes = 4 << 20
-
-// copyBatches sends the file in batches over several connections to the server
-// that Conn names. set is a statement for each connection, "" for none.
-func (b *Bench) copyBatches(ctx context.Context, p Point, set string) (outcome, error) {
-	var seen observer
-	out, err := b.timed(func() error {
-		g, ctx := errgroup.WithContext(ctx)
-		batches := make(chan []byte)
-		g.Go(func() error {
-			defer close(batches)
-			return b.cutBatches(ctx, p, batches)
-		})
-		for range p.Streams {
-			g.Go(func() error { return b.copyStream(ctx, p, set, batches, &seen) })
-		}
-		return g.Wait()
-	})
-	out.batches = seen.list
-	return out, err
-}
-
-// cutBatches cuts the file into batches.
-func (b *Bench) cutBatches(ctx context.Context, p Point, batches chan<- []byte) error {
-	var batch []byte
-	flush := func() error {
-		if len(batch) == 0 {
-			return nil
-		}
-		select {
-		case batches <- batch:
-			batch = make([]byte, 0, copyBytes+copyBytes/4)
-			return nil
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		}
-	}
-	err := b.file(p).chunks(func(chunk []byte) error {
-		batch = append(batch, chunk...)
-		if len(batch) < copyBytes {
-			return nil
-		}
-		return flush()
-	})
-	if err != nil {
-		return err
-	}
-	return flush()
-}
-
-// copyStream stores batches on one connection.
-func (b *Bench) copyStream(ctx context.Context, p Point, set string, batches <-chan []byte, seen *observer) error {
-	conn, err := pgx.ConnectConfig(ctx, b.cfg.Conn)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
-	if set != "" {
-		if _, err := conn.Exec(ctx, set); err != nil {
-			return err
-		}
-	}
-	sql := "COPY " + b.place.table(p.Shards) + " FROM STDIN WITH (FORMAT csv)"
-	for batch := range batches {
-		started := time.Now()
-		tag, err := conn.PgConn().CopyFrom(ctx, bytes.NewReader(batch), sql)
-		if err != nil {
-			return err
-		}
-		seen.add(loader.StoredBatch{Node: "coordinator", Rows: tag.RowsAffected(), Bytes: int64(len(batch)), Started: started, Elapsed: time.Since(started)})
-	}
-	return nil
-}
-
 // timed times do.
-func (b *Bench) timed(do func() error) (outcome, error) {
+func timed(do func() error) (outcome, error) {
 	started := time.Now()
 	err := do()
 	return outcome{elapsed: time.Since(started)}, err
-}
-
-// command runs a line of sh.
-func (b *Bench) command(ctx context.Context, line string) (outcome, error) {
-	return b.timed(func() error { return b.program(ctx, "sh", "-c", line) })
-}
-
-// program runs a program to its end. It is interrupted when ctx ends, and with it
-// whatever it has started; what does not end then is killed.
-func (b *Bench) program(ctx context.Context, name string, args ...string) error {
-	cmd := exec.CommandContext(ctx, name, args...)
-	cmd.Env = append(os.Environ(), "PGPASSWORD="+b.cfg.Conn.Password)
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	group := func(s syscall.Signal) error { return syscall.Kill(-cmd.Process.Pid, s) }
-	cmd.Cancel = func() error {
-		time.AfterFunc(programGrace, func() { _ = group(syscall.SIGKILL) })
-		return group(syscall.SIGINT)
-	}
-	cmd.WaitDelay = 2 * programGrace
-	var said tail
-	cmd.Stdout, cmd.Stderr = io.Discard, &said
-	err := cmd.Run()
-	if ctx.Err() != nil {
-		return context.Cause(ctx)
-	}
-	if err != nil {
-		return errors.New(strings.TrimSpace(fmt.Sprintf("%s: %v: %s", name, err, said.text())))
-	}
-	return nil
-}
-
-// programGrace is how long an interrupted program may take to end.
-const programGrace = 2 * time.Second
-
-// A tail keeps the end of what is written to it.
-type tail struct {
-	mu   sync.Mutex
-	data []byte
-}
-
-func (t *tail) Write(p []byte) (int, error) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	const keep = 500
-	t.data = append(t.data, p...)
-	t.data = t.data[max(len(t.data)-keep, 0):]
-	return len(p), nil
-}
-
-func (t *tail) text() string {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return strings.Join(strings.Fields(string(t.data)), " ")
 }

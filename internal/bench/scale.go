@@ -12,6 +12,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"shardload/internal/bench/left"
 	"shardload/internal/localpg"
 )
 
@@ -77,8 +78,10 @@ func Scale(ctx context.Context, cfg ScaleConfig) (Report, error) {
 		report.Skipped = append(report.Skipped, one.Skipped...)
 		for _, g := range one.Groups() {
 			rates := g.Rates()
-			report.Scale = append(report.Scale, ScaleResult{Arm: g.Arm().Arm, Workers: workers, Cores: cfg.Cores, Rows: g.Arm().Rows, Runs: len(rates),
-				Median: g.Median(), Low: rates[0], High: rates[len(rates)-1]})
+			report.Scale = append(report.Scale, ScaleResult{
+				Arm: g.Arm().Arm, Workers: workers, Cores: cfg.Cores, Rows: g.Arm().Rows, Runs: len(rates),
+				Median: g.Median(), Low: rates[0], High: rates[len(rates)-1],
+			})
 		}
 		if err != nil {
 			return report, err
@@ -102,7 +105,7 @@ func scaleTo(ctx context.Context, cfg ScaleConfig, workers int) (report Report, 
 		}
 	}()
 	for i := range limits {
-		if limits[i], err = newCPULimit(cgroups, fmt.Sprintf("shardload-bench-%d-%d", os.Getpid(), i), cfg.Cores); err != nil {
+		if limits[i], err = newCPULimit(left.CGroups, fmt.Sprintf("%s%s-%d", left.GroupPrefix, left.Self(), i), cfg.Cores); err != nil {
 			return report, fmt.Errorf("a simulated scale-out needs control groups for the CPU that this user may make (root may, on most machines): %w", err)
 		}
 	}

@@ -3,7 +3,7 @@ package bench
 import (
 	"slices"
 
-	"golang.org/x/perf/benchmath"
+	"shardload/internal/bench/meter"
 )
 
 // A Group is the runs of one arm.
@@ -26,12 +26,7 @@ func (g *Group) Rates() []float64 {
 }
 
 // Median returns the median of the runs' rows per second.
-func (g *Group) Median() float64 { return median(g.Rates()) }
-
-// median returns the median of values.
-func median(values []float64) float64 {
-	return benchmath.AssumeNothing.Summary(benchmath.NewSample(slices.Clone(values), &benchmath.DefaultThresholds), 0.95).Center
-}
+func (g *Group) Median() float64 { return meter.Median(g.Rates()) }
 
 // MedianOf returns the median of what value takes from the runs, and false if a
 // run has none.
@@ -44,7 +39,7 @@ func (g *Group) MedianOf(value func(*Result) *float64) (float64, bool) {
 		}
 		values = append(values, *v)
 	}
-	return median(values), true
+	return meter.Median(values), true
 }
 
 // WALPerRow returns the write-ahead log of a row in bytes, nil where nothing is

@@ -11,6 +11,9 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
+	"shardload/internal/bench/left"
+	"shardload/internal/fault"
+	"shardload/internal/server"
 	"shardload/schema"
 )
 
@@ -27,16 +30,16 @@ type place struct {
 // newPlace makes a schema that nobody else has.
 func newPlace(ctx context.Context, conn *pgx.Conn, citus bool) (*place, error) {
 	p := &place{conn: conn, citus: citus, schema: "shardload_bench_" + strings.ToLower(rand.Text()[:8])}
+	sql := "CREATE SCHEMA " + p.schema
 	if citus {
 		// Where each schema is a tenant of its own, tables in it could not be
 		// distributed.
-		if _, err := conn.Exec(ctx, "SELECT pg_catalog.set_config('citus.enable_schema_based_sharding', 'off', false)"); err != nil {
-			return nil, err
-		}
+		sql = "SELECT pg_catalog.set_config('citus.enable_schema_based_sharding', 'off', true); " + sql
 	}
-	_, err := conn.Exec(ctx, "CREATE SCHEMA "+p.schema)
-	if pgErr, ok := errors.AsType[*pgconn.PgError](err); ok && pgErr.Code == "42501" {
-		return nil, fmt.Errorf("%s: a benchmark needs a schema of its own: GRANT CREATE ON DATABASE to this role, or run it elsewhere", pgErr.Message)
+	err := left.MakeMarked(ctx, conn, left.Bench, p.schema[len(p.schema)-8:], sql, "SCHEMA "+p.schema)
+	if pgErr, ok := errors.AsType[*pgconn.PgError](err); ok && pgErr.Code == fault.InsufficientPrivilege {
+		return nil, fmt.Errorf("%s: a benchmark needs a schema of its own: GRANT CREATE ON DATABASE %s TO %s, or run it elsewhere", pgErr.Message,
+			pgx.Identifier{conn.Config().Database}.Sanitize(), pgx.Identifier{conn.Config().User}.Sanitize())
 	}
 	if err != nil {
 		return nil, fmt.Errorf("make a schema: %w", err)
@@ -61,28 +64,26 @@ func (p *place) makeTable(ctx context.Context, shards int) error {
 	if shards > 0 {
 		statements = append(statements, fmt.Sprintf("SELECT create_distributed_table('%s', '%s', colocate_with => 'none', shard_count => %d)", t.Name, column, shards))
 	}
-	for _, sql := range statements {
-		if _, err := p.conn.Exec(ctx, sql); err != nil {
-			return fmt.Errorf("%s: %w", strings.SplitN(sql, "\n", 2)[0], err)
-		}
+	if err := server.Run(ctx, p.conn, statements...); err != nil {
+		return err
 	}
 	p.statements = append(p.statements, statements...)
 	return nil
 }
 
 // empty empties a table and has the servers write a checkpoint.
-func (p *place) empty(ctx context.Context, m *meter, table string) error {
-	if _, err := p.conn.Exec(ctx, "TRUNCATE "+table); err != nil {
+func (p *place) empty(ctx context.Context, table string) error {
+	if err := server.Run(ctx, p.conn, "TRUNCATE "+table); err != nil {
 		return fmt.Errorf("empty %s: %w", table, err)
 	}
 	if p.checkpoint != nil {
 		return nil
 	}
-	if _, p.checkpoint = p.conn.Exec(ctx, "CHECKPOINT"); p.checkpoint != nil || !m.citus {
+	if p.checkpoint = server.Run(ctx, p.conn, "CHECKPOINT"); p.checkpoint != nil || !p.citus {
 		return context.Cause(ctx)
 	}
 	var failed int
-	err := p.conn.QueryRow(ctx, "SELECT count(*) FILTER (WHERE NOT success) FROM pg_catalog.run_command_on_workers('CHECKPOINT')").Scan(&failed)
+	err := server.Value(ctx, p.conn, &failed, "SELECT count(*) FILTER (WHERE NOT success) FROM pg_catalog.run_command_on_workers('CHECKPOINT')")
 	if err == nil && failed > 0 {
 		err = fmt.Errorf("%d workers refuse it", failed)
 	}
@@ -100,7 +101,7 @@ func (p *place) between() string {
 
 // count counts the rows of a table.
 func (p *place) count(ctx context.Context, table string) (n int64, err error) {
-	err = p.conn.QueryRow(ctx, "SELECT count(*) FROM "+table).Scan(&n)
+	err = server.Value(ctx, p.conn, &n, "SELECT count(*) FROM "+table)
 	return n, err
 }
 
@@ -123,7 +124,7 @@ func (p *place) drop(ctx context.Context, connect func(context.Context) (*pgx.Co
 		}
 		defer func() { _ = conn.Close(ctx) }()
 	}
-	if _, err := conn.Exec(ctx, "DROP SCHEMA "+p.schema+" CASCADE"); err != nil {
+	if err := server.Run(ctx, conn, "DROP SCHEMA "+p.schema+" CASCADE"); err != nil {
 		return p.leftBehind(err)
 	}
 	p.made = false

@@ -8,7 +8,10 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
+
+	"shardload/internal/regular"
 
 	"github.com/gocarina/gocsv"
 	"golang.org/x/perf/benchfmt"
@@ -36,7 +39,30 @@ type end struct {
 	Complete bool `json:"complete"`
 }
 
-// Write writes all files of a report into dir, and makes it if need be.
+// chartName is what the pictures of charts are called.
+var chartName = regexp.MustCompile(`^(arms|cpu|streams|batch|format|shards|rows|order|latency|scale)\.(svg|png)$`)
+
+// InTheWay returns the name of something in dir that has the name of a file that Write
+// makes, "" if there is nothing.
+func InTheWay(dir string) string {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return ""
+	}
+	for _, e := range entries {
+		switch e.Name() {
+		case LinesFile, CSVFile, BatchesFile, BenchFile, HTMLFile:
+			return e.Name()
+		}
+		if chartName.MatchString(e.Name()) {
+			return e.Name()
+		}
+	}
+	return ""
+}
+
+// Write writes all files of a report into dir, and makes it if need be. No file that
+// stands there is replaced.
 func (r *Report) Write(dir string) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
@@ -76,14 +102,15 @@ func (r *Report) WriteLines(w io.Writer) error {
 
 // Read reads the JSON lines of a report: a file, or the directory that holds it.
 func Read(path string) (*Report, error) {
+	open := os.Open // what is named may be a pipe
 	if info, err := os.Stat(path); err == nil && info.IsDir() {
-		path = filepath.Join(path, LinesFile)
+		path, open = filepath.Join(path, LinesFile), regular.Open
 	}
-	f, err := os.Open(path)
+	f, err := open(path)
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	r, err := readLines(f)
 	if err != nil {
 		return nil, fmt.Errorf("%s:%w", path, err)
@@ -133,8 +160,12 @@ func (r *Report) WriteBench(out io.Writer) error {
 	w := benchfmt.NewWriter(out)
 	config := []benchfmt.Config{}
 	for _, c := range [][2]string{
-		{"goos", r.Environment.OS}, {"goarch", r.Environment.Arch}, {"cpu", r.Environment.CPU},
-		{"server", r.Environment.Server}, {"citus", r.Environment.Citus}, {"shardload", r.Environment.Version},
+		{"goos", r.Environment.OS},
+		{"goarch", r.Environment.Arch},
+		{"cpu", r.Environment.CPU},
+		{"server", r.Environment.Server},
+		{"citus", r.Environment.Citus},
+		{"shardload", r.Environment.Version},
 	} {
 		if c[1] != "" {
 			config = append(config, benchfmt.Config{Key: c[0], Value: []byte(c[1]), File: true})
@@ -156,9 +187,12 @@ func (r *Result) bench(config []benchfmt.Config) *benchfmt.Result {
 		value any
 		is    bool
 	}{
-		{"streams", r.Streams, r.Streams > 0}, {"batch", r.Batch, r.Batch > 0}, {"format", r.Format, r.Format != ""},
+		{"streams", r.Streams, r.Streams > 0},
+		{"batch", r.Batch, r.Batch > 0},
+		{"format", r.Format, r.Format != ""},
 		{"shards", r.Shards, r.Shards > 0},
-		{"rows", r.Rows, true}, {"order", r.Order, true},
+		{"rows", r.Rows, true},
+		{"order", r.Order, true},
 	} {
 		if setting.is {
 			name += fmt.Sprintf("/%s=%v", setting.key, setting.value)

@@ -7,6 +7,8 @@ package catalog
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/jackc/pgx/v5"
 )
@@ -37,14 +39,18 @@ type Table struct {
 	// and indexes that hold at once and for all rows, of columns alone.
 	Keys []Key
 
-	// Checks has the CHECK constraints. BeforeInsert tells that triggers may change
-	// a row before they are checked.
+	// Checks has the CHECK constraints. BeforeInsert tells that triggers, of the table
+	// or of a partition, may change a row before they are checked, or drop it.
 	Checks       []Check
 	BeforeInsert bool
 
 	// RelFileNode changes when the table is truncated or rewritten here. It is 0
 	// for what has no storage of its own, such as a partitioned table.
 	RelFileNode uint32
+
+	// Files has the file of each table that has the rows, by its OID: of the table
+	// itself, or of its partitions.
+	Files map[uint32]uint32
 
 	// RowSecurity tells that row security policies apply to the current role:
 	// COPY then refuses the table.
@@ -62,6 +68,9 @@ type Key struct {
 	// NullsDistinct tells that rows with a NULL in one of the columns are alike to
 	// no other.
 	NullsDistinct bool
+	// Equal has for each column the operator by which the index tells that keys are
+	// alike, with its schema, as a statement has it.
+	Equal []string
 }
 
 // A Check is a CHECK constraint of a Table.
@@ -77,7 +86,7 @@ type Column struct {
 	Num  int16 // pg_attribute.attnum; dropped columns leave gaps
 
 	// Type is the declared type as SQL writes it: "character varying(20)[]". It
-	// is qualified with its schema where the search path does not find it.
+	// is qualified with its schema unless it is the server's own.
 	Type    string
 	TypeOID uint32 // of the declared type, which may be a domain
 
@@ -105,6 +114,10 @@ type Column struct {
 	// its type.
 	Collation string
 
+	// CastsText tells that a cast from text to the base type calls a function of its own,
+	// which is not the one by which the type reads text.
+	CastsText bool
+
 	// UsesSequence tells that a sequence fills the column where it is left out:
 	// it is an identity column or its default calls nextval. The shards of a
 	// Citus table do not do that.
@@ -123,6 +136,38 @@ func (t *Table) Column(name string) *Column {
 		}
 	}
 	return nil
+}
+
+// CopyColumns returns the columns of a record without a header: all that COPY takes, in
+// the table's order.
+func (t *Table) CopyColumns() []*Column {
+	var columns []*Column
+	for i := range t.Columns {
+		if !t.Columns[i].Generated {
+			columns = append(columns, &t.Columns[i])
+		}
+	}
+	return columns
+}
+
+// Near returns the column that name may mean, blanks and case apart, "" for none.
+func (t *Table) Near(name string) string {
+	for i := range t.Columns {
+		if strings.EqualFold(t.Columns[i].Name, strings.TrimSpace(name)) {
+			return t.Columns[i].Name
+		}
+	}
+	return ""
+}
+
+// LooksLikeHeader reports whether the values of a record seem to name columns: one of
+// them does, or nearly; or, where records hardly ever are a header, every one.
+func (t *Table) LooksLikeHeader(values []string, every bool) bool {
+	named := func(v string) bool { return t.Near(v) != "" }
+	if every {
+		return !slices.ContainsFunc(values, func(v string) bool { return !named(v) })
+	}
+	return slices.ContainsFunc(values, named)
 }
 
 // ColumnNames returns the names of all columns in the table's order.

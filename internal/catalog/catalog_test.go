@@ -47,6 +47,7 @@ func lookup(t *testing.T, conn *pgx.Conn, name string) *catalog.Table {
 }
 
 func TestLookupColumns(t *testing.T) {
+	t.Parallel()
 	conn := pgtest.Connect(t, pgtest.Plain(t))
 	exec(t, conn,
 		`CREATE SCHEMA "Odd ""one"""`,
@@ -70,12 +71,14 @@ func TestLookupColumns(t *testing.T) {
 		`ALTER TABLE "Odd ""one"""."Ta.ble" DROP COLUMN gone`,
 		`ALTER TABLE "Odd ""one"""."Ta.ble" ADD PRIMARY KEY (code, "Id") INCLUDE (cost)`,
 		`ALTER TABLE "Odd ""one"""."Ta.ble" ADD CONSTRAINT "is ""odd""" CHECK (serial % 2 = 1 OR "a ""b""" = ' ') NOT VALID`,
+		`ALTER TABLE "Odd ""one"""."Ta.ble" ADD CONSTRAINT "of the row" CHECK ("Ta.ble" IS DISTINCT FROM NULL)`,
 		`CREATE UNIQUE INDEX ON "Odd ""one"""."Ta.ble" (at, serial) INCLUDE (cost)`,
 		`CREATE UNIQUE INDEX ON "Odd ""one"""."Ta.ble" (at) WHERE serial > 5`,
 		`CREATE UNIQUE INDEX ON "Odd ""one"""."Ta.ble" (lower(code))`,
 		`ALTER TABLE "Odd ""one"""."Ta.ble" ADD UNIQUE (serial) DEFERRABLE`)
 
 	got := lookup(t, conn, `"Odd ""one"""."Ta.ble"`)
+	const equal = "OPERATOR(pg_catalog.=)"
 	feeOID := oidOf(t, conn, `'fee'::regtype`)
 	want := &catalog.Table{
 		OID:         oidOf(t, conn, `'"Odd ""one"""."Ta.ble"'::regclass`),
@@ -85,28 +88,32 @@ func TestLookupColumns(t *testing.T) {
 		Persistence: 'p',
 		PrimaryKey:  []string{"code", "Id"},
 		Keys: []catalog.Key{
-			{Columns: []string{"code", "Id"}, Primary: true, NullsDistinct: true},
-			{Columns: []string{"at", "serial"}, NullsDistinct: true},
+			{Columns: []string{"code", "Id"}, Primary: true, NullsDistinct: true, Equal: []string{equal, equal}},
+			{Columns: []string{"at", "serial"}, NullsDistinct: true, Equal: []string{equal, equal}},
 		},
 		Checks:        []catalog.Check{{Name: `is "odd"`, Columns: []string{`a "b"`, "serial"}, SQL: `CHECK ((((serial % (2)::bigint) = 1) OR (("a ""b""")::text = ' '::text))) NOT VALID`}},
 		EstimatedRows: -1,
 		Columns: []catalog.Column{
 			{Name: "Id", Num: 2, Type: "integer", TypeOID: pgtype.Int4OID, BaseOID: pgtype.Int4OID, TypMod: -1, NotNull: true, Identity: 'a', UsesSequence: true},
 			{Name: `a "b"`, Num: 3, Type: "character varying(20)", TypeOID: pgtype.VarcharOID, BaseOID: pgtype.VarcharOID, TypMod: 24, NotNull: true},
-			{Name: "serial", Num: 4, Type: "bigint", TypeOID: pgtype.Int8OID, BaseOID: pgtype.Int8OID, TypMod: -1, NotNull: true,
-				Default: `nextval('"Odd ""one"""."Ta.ble_serial_seq"'::regclass)`, UsesSequence: true},
+			{
+				Name: "serial", Num: 4, Type: "bigint", TypeOID: pgtype.Int8OID, BaseOID: pgtype.Int8OID, TypMod: -1, NotNull: true,
+				Default: `nextval('"Odd ""one"""."Ta.ble_serial_seq"'::regclass)`, UsesSequence: true,
+			},
 			{Name: "tags", Num: 5, Type: "character varying(8)[]", TypeOID: pgtype.VarcharArrayOID, BaseOID: pgtype.VarcharArrayOID, ElemOID: pgtype.VarcharOID, TypMod: 12},
-			{Name: "fees", Num: 6, Type: "fee[]", TypeOID: oidOf(t, conn, `'fee[]'::regtype`), BaseOID: oidOf(t, conn, `'fee[]'::regtype`), ElemOID: feeOID, TypMod: -1},
-			{Name: "cost", Num: 7, Type: "fee", TypeOID: feeOID, BaseOID: pgtype.NumericOID, TypMod: 10<<16 + 2 + 4, Default: "7"},
-			{Name: "no", Num: 8, Type: "ticket_no", TypeOID: oidOf(t, conn, `'ticket_no'::regtype`), BaseOID: pgtype.Int8OID, TypMod: -1,
-				Default: "nextval('ticket'::regclass)", UsesSequence: true},
+			{Name: "fees", Num: 6, Type: "public.fee[]", TypeOID: oidOf(t, conn, `'fee[]'::regtype`), BaseOID: oidOf(t, conn, `'fee[]'::regtype`), ElemOID: feeOID, TypMod: -1},
+			{Name: "cost", Num: 7, Type: "public.fee", TypeOID: feeOID, BaseOID: pgtype.NumericOID, TypMod: 10<<16 + 2 + 4, Default: "7"},
+			{
+				Name: "no", Num: 8, Type: "public.ticket_no", TypeOID: oidOf(t, conn, `'ticket_no'::regtype`), BaseOID: pgtype.Int8OID, TypMod: -1,
+				Default: "nextval('ticket'::regclass)", UsesSequence: true,
+			},
 			{Name: "twice", Num: 9, Type: "integer", TypeOID: pgtype.Int4OID, BaseOID: pgtype.Int4OID, TypMod: -1, Generated: true},
-			{Name: "code", Num: 10, Type: "text", TypeOID: pgtype.TextOID, BaseOID: pgtype.TextOID, TypMod: -1, NotNull: true, Default: "'x'::text", Collation: `"C"`},
+			{Name: "code", Num: 10, Type: "text", TypeOID: pgtype.TextOID, BaseOID: pgtype.TextOID, TypMod: -1, NotNull: true, Default: "'x'::text", Collation: `pg_catalog."C"`},
 			{Name: "vec", Num: 11, Type: "int2vector", TypeOID: 22, BaseOID: 22, TypMod: -1},
 			{Name: "at", Num: 12, Type: "timestamp(3) with time zone", TypeOID: pgtype.TimestamptzOID, BaseOID: pgtype.TimestamptzOID, TypMod: 3, Default: "now()"},
 		},
 	}
-	if diff := cmp.Diff(want, got, cmpopts.IgnoreFields(catalog.Table{}, "RelFileNode")); diff != "" {
+	if diff := cmp.Diff(want, got, cmpopts.IgnoreFields(catalog.Table{}, "RelFileNode", "Files")); diff != "" {
 		t.Errorf("Lookup (-want +got):\n%s", diff)
 	}
 	if got.RelFileNode == 0 {
@@ -139,6 +146,7 @@ func connectMode(t *testing.T, dsn string, mode pgx.QueryExecMode) *pgx.Conn {
 // The loader's connections may stand behind a pooler, where only some of the
 // driver's modes work.
 func TestLookupInEveryQueryMode(t *testing.T) {
+	t.Parallel()
 	pgtest.Each(t, func(t *testing.T, dsn string) {
 		exec(t, pgtest.Connect(t, dsn), `CREATE TABLE t (id integer PRIMARY KEY, v text DEFAULT 'x')`)
 		modes := []pgx.QueryExecMode{
@@ -173,6 +181,7 @@ func TestLookupInEveryQueryMode(t *testing.T) {
 }
 
 func TestLookupFollowsSearchPath(t *testing.T) {
+	t.Parallel()
 	conn := pgtest.Connect(t, pgtest.Plain(t))
 	exec(t, conn,
 		`CREATE SCHEMA one`, `CREATE SCHEMA "Two"`,
@@ -205,6 +214,7 @@ func TestLookupFollowsSearchPath(t *testing.T) {
 }
 
 func TestLookupRefusesMalformedNames(t *testing.T) {
+	t.Parallel()
 	conn := pgtest.Connect(t, pgtest.Plain(t))
 	for _, name := range []string{"", "my table", `"open`, "a.b.c.d", "elsewhere.public.t", "t; DROP TABLE t"} {
 		table, err := catalog.Lookup(context.Background(), conn, name)
@@ -215,6 +225,7 @@ func TestLookupRefusesMalformedNames(t *testing.T) {
 }
 
 func TestLoadable(t *testing.T) {
+	t.Parallel()
 	conn := pgtest.Connect(t, pgtest.Plain(t))
 	exec(t, conn,
 		`CREATE TABLE plain (id integer PRIMARY KEY)`,
@@ -235,10 +246,19 @@ func TestLoadable(t *testing.T) {
 		kind byte
 		want string // part of the error, "" for none
 	}{
-		{"plain", 'r', ""}, {"unlogged", 'r', ""}, {"parts", 'p', ""}, {"part", 'r', ""}, {"heir", 'r', ""},
-		{"seen", 'v', "of kind view"}, {"kept", 'm', "of kind materialized view"}, {"counter", 'S', "of kind sequence"},
-		{"pair", 'c', "of kind composite type"}, {"far", 'f', "of kind foreign table"}, {"plain_pkey", 'i', "of kind index"},
-		{"brief", 'r', "temporary"}, {"bare", 'r', "no columns"},
+		{"plain", 'r', ""},
+		{"unlogged", 'r', ""},
+		{"parts", 'p', ""},
+		{"part", 'r', ""},
+		{"heir", 'r', ""},
+		{"seen", 'v', "of kind view"},
+		{"kept", 'm', "of kind materialized view"},
+		{"counter", 'S', "of kind sequence"},
+		{"pair", 'c', "of kind composite type"},
+		{"far", 'f', "of kind foreign table"},
+		{"plain_pkey", 'i', "of kind index"},
+		{"brief", 'r', "temporary"},
+		{"bare", 'r', "no columns"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -261,6 +281,7 @@ func TestLoadable(t *testing.T) {
 }
 
 func TestRelFileNodeTellsTruncation(t *testing.T) {
+	t.Parallel()
 	pgtest.Each(t, func(t *testing.T, dsn string) {
 		conn := pgtest.Connect(t, dsn)
 		exec(t, conn, `CREATE TABLE t (id integer PRIMARY KEY)`)

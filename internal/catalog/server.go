@@ -5,6 +5,8 @@ import (
 	"fmt"
 
 	"github.com/jackc/pgx/v5"
+
+	"shardload/internal/server"
 )
 
 // ServerInfo says what a server is and how many connections it has left.
@@ -18,7 +20,6 @@ type ServerInfo struct {
 	InRecovery     bool // a standby, which takes no writes
 	ReadOnly       bool // transactions are read-only unless they say otherwise
 	Encoding       string
-	TimeZone       string
 	Superuser      bool // the role that connected
 	MaxConnections int
 	Reserved       int // of MaxConnections, for superusers and other chosen roles
@@ -61,7 +62,7 @@ const serverSQL = `
 SELECT current_setting('server_version_num')::int, current_setting('server_version'),
        coalesce((SELECT extversion FROM pg_extension WHERE extname = 'citus'), ''),
        pg_is_in_recovery(), current_setting('default_transaction_read_only')::bool,
-       current_setting('server_encoding'), current_setting('TimeZone'), r.rolsuper,
+       current_setting('server_encoding'), r.rolsuper,
        current_setting('max_connections')::int,
        current_setting('superuser_reserved_connections')::int
          + coalesce(current_setting('reserved_connections', true)::int, 0),
@@ -77,13 +78,24 @@ SELECT current_setting('server_version_num')::int, current_setting('server_versi
 
 // Server reads what the server behind conn is.
 func Server(ctx context.Context, conn *pgx.Conn) (ServerInfo, error) {
-	var s ServerInfo
-	err := conn.QueryRow(ctx, serverSQL).Scan(&s.Version, &s.VersionText, &s.Citus, &s.InRecovery, &s.ReadOnly,
-		&s.Encoding, &s.TimeZone, &s.Superuser, &s.MaxConnections, &s.Reserved,
-		&s.Connections, &s.RoleConnections, &s.DatabaseConnections,
-		&s.RoleLimit, &s.DatabaseLimit, &s.CitusLimit)
-	if err != nil {
-		return ServerInfo{}, fmt.Errorf("read what the server is: %w", err)
-	}
-	return s, nil
+	batch := &pgx.Batch{}
+	s := QueueServer(batch)
+	err := server.Ask(ctx, conn, batch)
+	return *s, err
+}
+
+// QueueServer adds the query of Server to batch, and returns what is the answer after it.
+func QueueServer(batch *pgx.Batch) *ServerInfo {
+	s := &ServerInfo{}
+	batch.Queue(serverSQL).QueryRow(func(row pgx.Row) error {
+		err := row.Scan(&s.Version, &s.VersionText, &s.Citus, &s.InRecovery, &s.ReadOnly,
+			&s.Encoding, &s.Superuser, &s.MaxConnections, &s.Reserved,
+			&s.Connections, &s.RoleConnections, &s.DatabaseConnections,
+			&s.RoleLimit, &s.DatabaseLimit, &s.CitusLimit)
+		if err != nil {
+			return fmt.Errorf("read what the server is: %w", err)
+		}
+		return nil
+	})
+	return s
 }

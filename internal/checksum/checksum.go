@@ -11,7 +11,11 @@
 // tables to look alike.
 package checksum
 
-import "slices"
+import (
+	"slices"
+
+	"shardload/internal/pghash"
+)
 
 // Null stands for NULL in the hash of a row.
 const Null int64 = 0x4e554c4c4e554c4c
@@ -19,7 +23,7 @@ const Null int64 = 0x4e554c4c4e554c4c
 // Row returns the hash of a row of which the values before have the hash row, 0 if
 // there are none, and the next value has this hash, or Null. SQLRow is the same in
 // SQL.
-func Row(row, hash int64) int64 { return hashInt4Extended(0, uint64(row^hash)) }
+func Row(row, hash int64) int64 { return pghash.Int4Extended(0, uint64(row^hash)) }
 
 // An Accumulator adds up the rows of a table, value by value. It stays with one
 // goroutine; the sums of several are put together with Merge.
@@ -44,7 +48,7 @@ func NewAccumulator(names []string) *Accumulator {
 }
 
 // Value adds the row's next value, as the server writes it: value::text.
-func (a *Accumulator) Value(text []byte) { a.Hash(Text(text)) }
+func (a *Accumulator) Value(text []byte) { a.Hash(pghash.Text(text)) }
 
 // Hash adds the row's next value, of which the hash is known.
 func (a *Accumulator) Hash(hash int64) {

@@ -14,6 +14,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"shardload/internal/checksum"
+	"shardload/internal/pghash"
 	"shardload/internal/pgtest"
 )
 
@@ -41,6 +42,7 @@ func texts() []string {
 }
 
 func TestTextAgreesWithTheServer(t *testing.T) {
+	t.Parallel()
 	pgtest.Each(t, func(t *testing.T, dsn string) {
 		values := texts()
 		rows, err := pgtest.Connect(t, dsn).Query(context.Background(),
@@ -55,7 +57,7 @@ func TestTextAgreesWithTheServer(t *testing.T) {
 		for i, v := range values {
 			for shift := range 8 { // a value may begin at any address
 				padded := append(make([]byte, shift, shift+len(v)), v...)
-				if got := checksum.Text(padded[shift:]); got != want[i] {
+				if got := pghash.Text(padded[shift:]); got != want[i] {
 					t.Fatalf("%q at alignment %d: %d, the server says %d", v, shift, got, want[i])
 				}
 			}
@@ -73,7 +75,7 @@ func FuzzText(f *testing.F) {
 		if err := conn.QueryRow(context.Background(), "SELECT "+checksum.SQLText("$1::text"), text).Scan(&want); err != nil {
 			t.Fatal(err)
 		}
-		if got := checksum.Text([]byte(text)); got != want {
+		if got := pghash.Text([]byte(text)); got != want {
 			t.Errorf("%q: %d, the server says %d", text, got, want)
 		}
 	})
@@ -86,9 +88,15 @@ func value(s string) *string { return &s }
 
 // rows are what joining with commas, or taking NULL for an empty text, confuses.
 var rows = []row{
-	{value("a"), value("b"), nil}, {value("a"), nil, value("b")}, {nil, value("a"), value("b")},
-	{value("a,b"), value(""), value("")}, {value("a"), value(",b"), value("")}, {nil, nil, nil},
-	{value("NULL"), value(""), nil}, {nil, nil, value("")}, {value(""), nil, nil},
+	{value("a"), value("b"), nil},
+	{value("a"), nil, value("b")},
+	{nil, value("a"), value("b")},
+	{value("a,b"), value(""), value("")},
+	{value("a"), value(",b"), value("")},
+	{nil, nil, nil},
+	{value("NULL"), value(""), nil},
+	{nil, nil, value("")},
+	{value(""), nil, nil},
 }
 
 func accumulate(rows []row) (a *checksum.Accumulator, hashes []int64) {
@@ -107,6 +115,7 @@ func accumulate(rows []row) (a *checksum.Accumulator, hashes []int64) {
 }
 
 func TestTableAgreesWithTheServer(t *testing.T) {
+	t.Parallel()
 	a, hashes := accumulate(rows)
 	seen := map[int64]bool{}
 	for _, h := range hashes {
@@ -153,6 +162,7 @@ func TestTableAgreesWithTheServer(t *testing.T) {
 }
 
 func TestMergeAndJSON(t *testing.T) {
+	t.Parallel()
 	whole, _ := accumulate(rows)
 	first, _ := accumulate(rows[5:])
 	second, _ := accumulate(rows[:5])
@@ -179,6 +189,7 @@ func TestMergeAndJSON(t *testing.T) {
 }
 
 func TestSum(t *testing.T) {
+	t.Parallel()
 	r := rand.New(rand.NewPCG(3, 4))
 	want := new(big.Int)
 	var got, taken checksum.Sum
@@ -217,7 +228,7 @@ func BenchmarkText(b *testing.B) {
 			b.ReportAllocs()
 			var sum checksum.Sum
 			for b.Loop() {
-				sum.Add(checksum.Text(text))
+				sum.Add(pghash.Text(text))
 			}
 		})
 	}

@@ -11,13 +11,15 @@ import (
 	"slices"
 
 	"github.com/jackc/pgx/v5"
+
+	"shardload/internal/server"
 )
 
 // Version returns the version of the Citus extension in the database that conn is
 // connected to, "" without it.
 func Version(ctx context.Context, conn *pgx.Conn) (string, error) {
 	var v string
-	err := conn.QueryRow(ctx, `SELECT extversion FROM pg_catalog.pg_extension WHERE extname = 'citus'`).Scan(&v)
+	err := server.Value(ctx, conn, &v, `SELECT extversion FROM pg_catalog.pg_extension WHERE extname = 'citus'`)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return "", nil
 	}
@@ -30,9 +32,11 @@ func Version(ctx context.Context, conn *pgx.Conn) (string, error) {
 // FewConnectionsSQL makes the statements of a transaction that concern all shards
 // take turns on one connection to each node. By default Citus opens many, each of
 // which costs a new server process more work than a small statement. A server
-// without Citus takes it for settings that mean nothing.
+// without Citus takes it for settings that mean nothing. A COMMIT of which a node has not
+// heard is told of, whatever the role's settings are.
 const FewConnectionsSQL = `SELECT pg_catalog.set_config('citus.multi_shard_modify_mode', 'sequential', true),
-	pg_catalog.set_config('citus.max_adaptive_executor_pool_size', '1', true)`
+	pg_catalog.set_config('citus.max_adaptive_executor_pool_size', '1', true),
+	pg_catalog.set_config('client_min_messages', 'warning', true)`
 
 // A Node is a Citus server.
 type Node struct {
@@ -54,24 +58,72 @@ func (n Node) Address() string { return fmt.Sprintf("%s:%d", n.Name, n.Port) }
 // Nodes returns the nodes of the cluster, the coordinator first if it is one of
 // them.
 func Nodes(ctx context.Context, conn *pgx.Conn) ([]Node, error) {
-	rows, err := conn.Query(ctx, `
-		SELECT groupid, nodename, nodeport, isactive, noderole::text, shouldhaveshards, hasmetadata AND metadatasynced
-		FROM pg_catalog.pg_dist_node ORDER BY groupid, nodeid`)
-	if err != nil {
-		return nil, fmt.Errorf("the nodes of the cluster: %w", err)
-	}
-	nodes, err := pgx.CollectRows(rows, pgx.RowToStructByPos[Node])
-	if err != nil {
-		return nil, fmt.Errorf("the nodes of the cluster: %w", err)
-	}
-	return nodes, nil
+	var nodes []Node
+	batch := &pgx.Batch{}
+	queueNodes(batch, &nodes)
+	err := server.Ask(ctx, conn, batch)
+	return nodes, err
 }
+
+// queueNodes adds the query of Nodes to batch, after which nodes are the answer.
+func queueNodes(batch *pgx.Batch, nodes *[]Node) {
+	batch.Queue(`
+		SELECT groupid, nodename, nodeport, isactive, noderole::text, shouldhaveshards, hasmetadata AND metadatasynced
+		FROM pg_catalog.pg_dist_node ORDER BY groupid, nodeid`).Query(func(rows pgx.Rows) (err error) {
+		if *nodes, err = pgx.CollectRows(rows, pgx.RowToStructByPos[Node]); err != nil {
+			return fmt.Errorf("the nodes of the cluster: %w", err)
+		}
+		return nil
+	})
+}
+
+// collect runs a query in a transaction of ours, and reads its rows.
+func collect[T any](ctx context.Context, conn *pgx.Conn, read pgx.RowToFunc[T], sql string, args ...any) (list []T, err error) {
+	batch := &pgx.Batch{}
+	batch.Queue(sql, args...).Query(func(rows pgx.Rows) (err error) {
+		list, err = pgx.CollectRows(rows, read)
+		return err
+	})
+	err = server.Ask(ctx, conn, batch)
+	return list, err
+}
+
+// A Cluster is what a node knows of its cluster.
+type Cluster struct {
+	Nodes []Node // the coordinator first if it is one of them
+	Group int32  // of the node itself: 0 on the coordinator
+}
+
+// QueueNodes adds the query of Nodes to batch, and returns what is the answer after it.
+func QueueNodes(batch *pgx.Batch) *[]Node {
+	nodes := new([]Node)
+	queueNodes(batch, nodes)
+	return nodes
+}
+
+// Queue adds the queries for how the table with that OID is distributed, and for what the
+// node knows of its cluster, to batch, and returns what are the answers after it.
+func Queue(batch *pgx.Batch, table uint32) (*Distribution, *Cluster) {
+	c := &Cluster{}
+	d := QueueDistribution(batch, table)
+	queueNodes(batch, &c.Nodes)
+	batch.Queue(localGroupSQL).QueryRow(func(row pgx.Row) error {
+		if err := row.Scan(&c.Group); err != nil {
+			return fmt.Errorf("the role of this node: %w", err)
+		}
+		return nil
+	})
+	return d, c
+}
+
+const localGroupSQL = `SELECT groupid FROM pg_catalog.pg_dist_local_group`
 
 // LocalGroup returns the group of the node that conn is connected to. It is 0 on
 // the coordinator.
 func LocalGroup(ctx context.Context, conn *pgx.Conn) (int32, error) {
 	var group int32
-	if err := conn.QueryRow(ctx, `SELECT groupid FROM pg_catalog.pg_dist_local_group`).Scan(&group); err != nil {
+	err := server.Value(ctx, conn, &group, localGroupSQL)
+	if err != nil {
 		return 0, fmt.Errorf("the role of this node: %w", err)
 	}
 	return group, nil
@@ -80,6 +132,10 @@ func LocalGroup(ctx context.Context, conn *pgx.Conn) (int32, error) {
 // CheckCoordinator returns an error if conn leads to a worker of a cluster, which
 // says where the coordinator is.
 func CheckCoordinator(ctx context.Context, conn *pgx.Conn) error {
+	return server.Tx(ctx, conn, server.Read, func() error { return checkCoordinator(ctx, conn) })
+}
+
+func checkCoordinator(ctx context.Context, conn *pgx.Conn) error {
 	version, err := Version(ctx, conn)
 	if err != nil || version == "" {
 		return err
@@ -137,23 +193,40 @@ type Shard struct {
 // Distribute reads how the table with that OID is distributed. The server must
 // have Citus.
 func Distribute(ctx context.Context, conn *pgx.Conn, table uint32) (*Distribution, error) {
-	var method, replication string
+	batch := &pgx.Batch{}
+	d := QueueDistribution(batch, table)
+	if err := server.Ask(ctx, conn, batch); err != nil {
+		return nil, err
+	}
+	return d, nil
+}
+
+// QueueDistribution adds the queries of Distribute to batch, and returns what is the answer
+// after it.
+func QueueDistribution(batch *pgx.Batch, table uint32) *Distribution {
 	d := &Distribution{}
-	err := conn.QueryRow(ctx, `
+	batch.Queue(`
 		SELECT p.partmethod::text, p.repmodel::text, p.colocationid,
 		       coalesce(pg_catalog.column_to_column_name(p.logicalrelid, p.partkey), '')
-		FROM pg_catalog.pg_dist_partition p WHERE p.logicalrelid = $1::oid`, table).
-		Scan(&method, &replication, &d.Colocation, &d.Column)
+		FROM pg_catalog.pg_dist_partition p WHERE p.logicalrelid = $1::oid`, table).QueryRow(d.read)
+	batch.Queue(`SELECT s.shardid, CASE WHEN p.partmethod = 'h' THEN s.shardminvalue::int ELSE 0 END, CASE WHEN p.partmethod = 'h' THEN s.shardmaxvalue::int ELSE 0 END
+		FROM pg_catalog.pg_dist_shard s JOIN pg_catalog.pg_dist_partition p USING (logicalrelid) WHERE s.logicalrelid = $1::oid`, table).Query(d.readShards)
+	return d
+}
+
+func (d *Distribution) read(row pgx.Row) error {
+	var method, replication string
+	err := row.Scan(&method, &replication, &d.Colocation, &d.Column)
 	if errors.Is(err, pgx.ErrNoRows) {
 		d.Kind = Local
-		return d, nil
+		return nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("the distribution of the table: %w", err)
+		return fmt.Errorf("the distribution of the table: %w", err)
 	}
 	d.Kind = kind(method, replication, d.Colocation)
 	d.Replicated = replication == "c"
-	return d, d.readShards(ctx, conn, table)
+	return nil
 }
 
 // kind translates pg_dist_partition. A managed local table and a single-shard
@@ -174,16 +247,7 @@ func kind(method, replication string, colocation int64) Kind {
 	return Single
 }
 
-func (d *Distribution) readShards(ctx context.Context, conn *pgx.Conn, table uint32) error {
-	low, high := "0", "0"
-	if d.Kind == Hash {
-		low, high = "shardminvalue::int", "shardmaxvalue::int"
-	}
-	rows, err := conn.Query(ctx, `SELECT shardid, `+low+`, `+high+`
-		FROM pg_catalog.pg_dist_shard WHERE logicalrelid = $1::oid`, table)
-	if err != nil {
-		return fmt.Errorf("the shards of the table: %w", err)
-	}
+func (d *Distribution) readShards(rows pgx.Rows) (err error) {
 	if d.Shards, err = pgx.CollectRows(rows, pgx.RowToStructByPos[Shard]); err != nil {
 		return fmt.Errorf("the shards of the table: %w", err)
 	}

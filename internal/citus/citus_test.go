@@ -10,8 +10,10 @@ import (
 )
 
 func TestDistribute(t *testing.T) {
+	t.Parallel()
 	ctx := context.Background()
 	conn := pgtest.Connect(t, pgtest.Citus(t))
+	pgtest.NeedsCitus(t, conn, pgtest.SingleShard)
 	if v, err := citus.Version(ctx, conn); err != nil || v == "" {
 		t.Fatalf("version %q, %v", v, err)
 	}

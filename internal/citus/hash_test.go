@@ -65,8 +65,11 @@ func samples() map[uint32][]string {
 // TestHashersAgreeWithTheServer compares with the server's own hash functions,
 // which plain PostgreSQL has too, and on Citus with worker_hash.
 func TestHashersAgreeWithTheServer(t *testing.T) {
-	types := map[uint32]string{pgtype.Int2OID: "smallint", pgtype.Int4OID: "integer", pgtype.Int8OID: "bigint",
-		pgtype.TextOID: "text", pgtype.VarcharOID: "character varying", pgtype.UUIDOID: "uuid"}
+	t.Parallel()
+	types := map[uint32]string{
+		pgtype.Int2OID: "smallint", pgtype.Int4OID: "integer", pgtype.Int8OID: "bigint",
+		pgtype.TextOID: "text", pgtype.VarcharOID: "character varying", pgtype.UUIDOID: "uuid",
+	}
 	pgtest.Each(t, func(t *testing.T, dsn string) {
 		conn := pgtest.Connect(t, dsn)
 		for oid, values := range samples() {
@@ -90,6 +93,7 @@ func TestHashersAgreeWithTheServer(t *testing.T) {
 
 // TestHashersAreNotSure holds that unusual forms are left to the server.
 func TestHashersAreNotSure(t *testing.T) {
+	t.Parallel()
 	for oid, values := range map[uint32][]string{
 		pgtype.Int2OID: {"", "-", " 1", "1 ", "32768", "-32769", "1.0", "0x1", "1_0", "99999999999999999999"},
 		pgtype.Int4OID: {"", "2147483648", "-2147483649", "--1", "+-1"},
@@ -117,6 +121,7 @@ func TestHashersAreNotSure(t *testing.T) {
 }
 
 func TestFinder(t *testing.T) {
+	t.Parallel()
 	even := func(n int) (shards []citus.Shard) {
 		step := int64(1<<32) / int64(n)
 		for i := range n {

@@ -1,6 +1,10 @@
 package citus
 
-import "github.com/jackc/pgx/v5/pgtype"
+import (
+	"github.com/jackc/pgx/v5/pgtype"
+
+	"shardload/internal/pghash"
+)
 
 // A Hasher hashes a value from its text form, as the server hashes the value. It
 // reports false for a form that it is not sure of; the server is to be asked then,
@@ -57,7 +61,7 @@ func hashInteger(size int) Hasher {
 			v = -v
 		}
 		// hashint8 of a value that fits is hashint4 of it, and hashint2 too.
-		return HashInt8(v), true
+		return pghash.Int8(v), true
 	}
 }
 
@@ -68,7 +72,7 @@ func hashText(maxLen int, utf8 bool) Hasher {
 		if maxLen > 0 && len(text) > maxLen || !utf8 && !ascii(text) {
 			return 0, false
 		}
-		return HashBytes(text), true
+		return pghash.Bytes(text), true
 	}
 }
 
@@ -109,5 +113,5 @@ func hashUUID(text []byte) (int32, bool) {
 		id[n/2] = id[n/2]<<4 | d
 		n++
 	}
-	return HashBytes(id[:]), true
+	return pghash.Bytes(id[:]), true
 }

@@ -2,14 +2,15 @@ package citus
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
+
+	"shardload/internal/fault"
+	"shardload/internal/server"
 )
 
 const (
@@ -29,8 +30,10 @@ func Recover(ctx context.Context, conn *pgx.Conn) (n int, note string, err error
 	if err != nil || version == "" {
 		return 0, "", err
 	}
-	err = conn.QueryRow(ctx, `SELECT recover_prepared_transactions()`).Scan(&n)
-	if pgErr, ok := errors.AsType[*pgconn.PgError](err); ok && pgErr.Code == "42501" {
+	err = server.Tx(ctx, conn, server.Write, func() error {
+		return conn.QueryRow(ctx, `SELECT pg_catalog.recover_prepared_transactions()`).Scan(&n)
+	})
+	if fault.Denied(err) {
 		return waitForRecovery(ctx, conn)
 	}
 	if err != nil {
@@ -42,20 +45,66 @@ func Recover(ctx context.Context, conn *pgx.Conn) (n int, note string, err error
 	return n, note, nil
 }
 
+// Settle waits until no transaction that is prepared on a node now is so any more, and
+// makes Citus finish them at once where the role may. It returns how many are left when
+// Citus should have been through: only a superuser can finish those.
+func Settle(ctx context.Context, conn *pgx.Conn) (left int, err error) {
+	if err := recoverNow(ctx, conn); err != nil {
+		return 0, err
+	}
+	doubtful, err := prepared(ctx, conn)
+	if err != nil || len(doubtful) == 0 {
+		return 0, err
+	}
+	patience, err := recoveryTime(ctx, conn)
+	if err != nil {
+		return 0, err
+	}
+	still, err := waitFor(ctx, conn, doubtful, max(patience, settleTime))
+	return len(still), err
+}
+
+// settleTime is how long Settle waits where Citus does not recover by itself: what is
+// prepared may just be about to be committed.
+const settleTime = 3 * time.Second
+
+// recoverNow makes Citus finish what is prepared, if the role may.
+func recoverNow(ctx context.Context, conn *pgx.Conn) error {
+	err := server.Tx(ctx, conn, server.Write, func() error {
+		return server.Exec(ctx, conn.PgConn(), `SELECT pg_catalog.recover_prepared_transactions()`)
+	})
+	if fault.Denied(err) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("recover prepared transactions: %w", err)
+	}
+	return nil
+}
+
+// recoveryTime returns how long Citus takes to finish what is prepared, 0 if it does not
+// do so by itself.
+func recoveryTime(ctx context.Context, conn *pgx.Conn) (time.Duration, error) {
+	var milliseconds int64 // -1 if Citus does not recover by itself
+	err := server.Value(ctx, conn, &milliseconds, `SELECT setting::bigint FROM pg_catalog.pg_settings WHERE name = 'citus.recover_2pc_interval'`)
+	if err != nil {
+		return 0, fmt.Errorf("how often Citus recovers: %w", err)
+	}
+	if milliseconds < 0 {
+		return 0, nil
+	}
+	return time.Duration(milliseconds)*time.Millisecond + slack, nil
+}
+
 // waitForRecovery waits until Citus has finished by itself what is prepared now.
 func waitForRecovery(ctx context.Context, conn *pgx.Conn) (n int, note string, err error) {
 	doubtful, err := prepared(ctx, conn)
 	if err != nil || len(doubtful) == 0 {
 		return 0, "", err
 	}
-	var milliseconds int64 // -1 if Citus does not recover by itself
-	err = conn.QueryRow(ctx, `SELECT setting::bigint FROM pg_settings WHERE name = 'citus.recover_2pc_interval'`).Scan(&milliseconds)
+	patience, err := recoveryTime(ctx, conn)
 	if err != nil {
-		return 0, "", fmt.Errorf("how often Citus recovers: %w", err)
-	}
-	patience := time.Duration(0)
-	if milliseconds >= 0 {
-		patience = time.Duration(milliseconds)*time.Millisecond + slack
+		return 0, "", err
 	}
 	left, err := waitFor(ctx, conn, doubtful, patience)
 	if err != nil {
@@ -98,27 +147,22 @@ func waitFor(ctx context.Context, conn *pgx.Conn, doubtful []string, patience ti
 // prepared returns Citus's transactions in this database that are prepared on any
 // node, as node and name.
 func prepared(ctx context.Context, conn *pgx.Conn) ([]string, error) {
-	const onNode = `SELECT coalesce(string_agg(gid, ' ' ORDER BY gid), '') FROM pg_prepared_xacts
-		WHERE gid LIKE 'citus\_%' AND database = current_database()`
-	rows, err := conn.Query(ctx, `SELECT nodeid, success, result FROM run_command_on_all_nodes($1::text)`, onNode)
+	// On each node under the search path of its own sessions.
+	const onNode = `SELECT coalesce(pg_catalog.string_agg(gid, ' ' ORDER BY gid), '') FROM pg_catalog.pg_prepared_xacts
+		WHERE pg_catalog.starts_with(gid, 'citus_') AND database OPERATOR(pg_catalog.=) pg_catalog.current_database()`
+	answers, err := askNodes(ctx, conn, `SELECT coalesce(n.nodename || ':' || n.nodeport, a.nodeid::pg_catalog.text), a.success, coalesce(a.result, '')
+		FROM pg_catalog.run_command_on_all_nodes($1::text) AS a LEFT JOIN pg_catalog.pg_dist_node AS n USING (nodeid)`, onNode)
 	if err != nil {
 		return nil, fmt.Errorf("look for prepared transactions: %w", err)
 	}
 	var ids []string
-	var node int32
-	var success bool
-	var result string
-	_, err = pgx.ForEachRow(rows, []any{&node, &success, &result}, func() error {
-		if !success {
-			return fmt.Errorf("node %d: %s", node, result)
+	for _, a := range answers {
+		if !a.Success {
+			return nil, fmt.Errorf("look for prepared transactions: %w", a.failure())
 		}
-		for id := range strings.FieldsSeq(result) {
-			ids = append(ids, fmt.Sprintf("%d:%s", node, id))
+		for id := range strings.FieldsSeq(a.Result) {
+			ids = append(ids, a.Node+":"+id)
 		}
-		return nil
-	})
-	if err != nil {
-		return nil, fmt.Errorf("look for prepared transactions: %w", err)
 	}
 	return ids, nil
 }

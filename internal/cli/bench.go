@@ -15,6 +15,7 @@ import (
 
 	"shardload/internal/bench"
 	"shardload/internal/localpg"
+	"shardload/internal/owned"
 	"shardload/loader"
 )
 
@@ -56,10 +57,19 @@ type benchOptions struct {
 	scaleCores   float64
 }
 
+// A benchVerb is one run of bench.
+type benchVerb struct {
+	*app
+	opt benchOptions
+}
+
 func newBenchCommand(a *app) *cobra.Command {
 	opt := benchOptions{workers: -1, cfg: bench.Config{
-		Shards: []int{bench.DefaultShards}, Rows: []int64{bench.DefaultRows}, Formats: []bench.Format{bench.Binary}, Orders: []bench.Order{bench.Mixed},
-		Repeat: bench.DefaultRepeat, Warmup: 1, Slow: bench.DefaultSlow, Limit: bench.DefaultLimit, Seed: 1,
+		Grid: bench.Grid{
+			Shards: []int{bench.DefaultShards}, Rows: []int64{bench.DefaultRows}, Formats: []bench.Format{bench.Binary}, Orders: []bench.Order{bench.Mixed},
+		},
+		Rounds: bench.Rounds{Repeat: bench.DefaultRepeat, Warmup: 1, Slow: bench.DefaultSlow, Limit: bench.DefaultLimit},
+		Seed:   1,
 	}}
 	cmd := &cobra.Command{
 		Use:   "bench",
@@ -82,7 +92,7 @@ func newBenchCommand(a *app) *cobra.Command {
 		if err := opt.settle(cmd, a); err != nil {
 			return err
 		}
-		return a.runBench(cmd, opt)
+		return (&benchVerb{a, opt}).run(cmd)
 	}
 	return cmd
 }
@@ -145,8 +155,12 @@ func (opt *benchOptions) settle(cmd *cobra.Command, a *app) error {
 	if opt.out == "" {
 		opt.out = filepath.Join("shardload-bench", time.Now().Format("20060102-150405"))
 	}
-	if _, err := os.Stat(filepath.Join(opt.out, bench.LinesFile)); err == nil {
+	switch name := bench.InTheWay(opt.out); name {
+	case "":
+	case bench.LinesFile:
 		return usagef(cmd, "--out %s holds a report already; name another directory", opt.out)
+	default:
+		return usagef(cmd, "--out %s holds %s, which a report would replace; name another directory", opt.out, name)
 	}
 	return checkOut(opt.out)
 }
@@ -171,25 +185,26 @@ func checkOut(dir string) error {
 	return os.Remove(probe)
 }
 
-// runBench finds a server, measures there, and cleans up whatever happens.
-func (a *app) runBench(cmd *cobra.Command, opt benchOptions) (err error) {
-	watch, err := a.serveMetrics(opt.metrics)
+// run finds a server, measures there, and cleans up whatever happens.
+func (v *benchVerb) run(cmd *cobra.Command) (err error) {
+	opt := &v.opt
+	watch, err := v.serveMetrics(opt.metrics)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, watch.close()) }()
 	opt.cfg.Observe, opt.cfg.Retried = watch.observer("ads"), watch.retried("ads")
 	if opt.scale {
-		return a.runScale(cmd.Context(), opt)
+		return v.runScale(cmd.Context())
 	}
 	ctx := cmd.Context()
-	server, dsn, stop, err := a.benchServer(ctx, opt.workers)
+	server, dsn, stop, err := v.startServer(ctx)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, stop()) }()
-	if a.dsn != "" && !opt.yes {
-		if err := a.mayBench(cmd, server); err != nil {
+	if v.dsn != "" && !opt.yes {
+		if err := v.mayMeasure(cmd, server); err != nil {
 			return err
 		}
 	}
@@ -199,39 +214,36 @@ func (a *app) runBench(cmd *cobra.Command, opt benchOptions) (err error) {
 	}
 	defer func() { err = errors.Join(err, remove()) }()
 	cfg := opt.cfg
-	cfg.Conn, cfg.DSN, cfg.Dir, cfg.Note = server, dsn, dir, a.note
-	report, err := a.bench(ctx, cfg)
+	cfg.Conn, cfg.DSN, cfg.Dir, cfg.Note = server, dsn, dir, v.note
+	report, err := v.measure(ctx, cfg)
 	if len(report.Results) == 0 && err != nil {
 		return err
 	}
-	return errors.Join(err, a.reportBench(report, opt.out))
+	return errors.Join(err, v.report(report))
 }
 
 // benchDir makes a directory for input files, which a server can enter that reads
 // files itself. The caller removes it.
 func benchDir() (dir string, remove func() error, err error) {
-	if dir, err = os.MkdirTemp("", "shardload-bench-"); err != nil {
+	d, err := owned.MakeScratch(owned.Bench, 0o755)
+	if err != nil {
 		return "", nil, err
 	}
-	remove = func() error { return os.RemoveAll(dir) }
-	if err := os.Chmod(dir, 0o755); err != nil {
-		return "", nil, errors.Join(err, remove())
-	}
-	return dir, remove, nil
+	return d.Path, d.RemoveScratch, nil
 }
 
-// bench measures. The report holds what there is, also after an error.
-func (a *app) bench(ctx context.Context, cfg bench.Config) (report bench.Report, err error) {
+// measure measures. The report holds what there is, also after an error.
+func (v *benchVerb) measure(ctx context.Context, cfg bench.Config) (report bench.Report, err error) {
 	b, err := bench.Open(ctx, cfg)
 	if err != nil {
 		return report, err
 	}
 	defer func() { err = errors.Join(err, b.Close(ctx)) }()
 	arms := b.Arms()
-	a.note("%d arms, %d runs each: %s", len(arms), cfg.Warmup+cfg.Repeat, armNames(arms))
+	v.note("%d arms, %d runs each: %s", len(arms), cfg.Warmup+cfg.Repeat, armNames(arms))
 	report, err = b.Run(ctx)
 	report.Environment.Version = readVersion().Version
-	report.Environment.Command = commandLine(a.Args)
+	report.Environment.Command = commandLine(v.Args)
 	return report, err
 }
 
@@ -263,15 +275,16 @@ func commandLine(args []string) string {
 	return strings.Join(words, " ")
 }
 
-// benchServer returns the server to measure on, and how to clean up.
-func (a *app) benchServer(ctx context.Context, workers int) (server *pgx.ConnConfig, dsn string, stop func() error, err error) {
-	if a.dsn != "" {
-		server, err = parseDSN(a.dsn, "--dsn")
-		return server, a.dsn, func() error { return nil }, err
+// startServer returns the server to measure on, and how to clean up.
+func (v *benchVerb) startServer(ctx context.Context) (server *pgx.ConnConfig, dsn string, stop func() error, err error) {
+	if v.dsn != "" {
+		server, err = parseDSN(v.dsn, "--dsn", v.warn)
+		return server, v.dsn, func() error { return nil }, err
 	}
 	if err := forgetServers(); err != nil {
 		return nil, "", nil, err
 	}
+	workers := v.opt.workers
 	if workers < 0 {
 		workers = 0
 		if localpg.HasCitus() {
@@ -282,20 +295,20 @@ func (a *app) benchServer(ctx context.Context, workers int) (server *pgx.ConnCon
 	if err != nil {
 		return nil, "", nil, err
 	}
-	a.note("started %s", clusterText(c))
-	if server, err = parseDSN(c.DSN(), "the private cluster"); err != nil {
+	v.note("started %s", clusterText(c))
+	if server, err = parseDSN(c.DSN(), "the private cluster", nil); err != nil {
 		return nil, "", nil, errors.Join(err, c.Stop())
 	}
 	return server, c.DSN(), c.Stop, nil
 }
 
-// mayBench asks whether the benchmark may run on the user's server.
-func (a *app) mayBench(cmd *cobra.Command, server *pgx.ConnConfig) error {
+// mayMeasure asks whether the benchmark may run on the user's server.
+func (v *benchVerb) mayMeasure(cmd *cobra.Command, server *pgx.ConnConfig) error {
 	at := fmt.Sprintf("%s on %s", server.Database, server.Host)
-	if !a.canAsk() {
+	if !v.canAsk() {
 		return usagef(cmd, "the benchmark makes a schema of its own in database %s, keeps that server busy for minutes, and drops the schema: allow it with --yes", at)
 	}
-	if !a.confirm(cmd.Context(), fmt.Sprintf("make a schema of its own in database %s, keep that server busy for minutes, and drop the schema?", at)) {
+	if !v.confirm(cmd.Context(), fmt.Sprintf("make a schema of its own in database %s, keep that server busy for minutes, and drop the schema?", at)) {
 		return errors.New("nothing was changed")
 	}
 	return nil

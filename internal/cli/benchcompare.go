@@ -44,14 +44,14 @@ The exit status is 1 if an arm is slower by more than --threshold.`,
 		if err != nil {
 			return err
 		}
-		return a.printComparison(bench.Compare(old, now), threshold)
+		return printComparison(&a.console, bench.Compare(old, now), threshold)
 	}
 	return cmd
 }
 
 // printComparison prints the differences. Its error names the arms that are slower
 // by more than threshold per cent.
-func (a *app) printComparison(list []bench.Difference, threshold float64) error {
+func printComparison(c *console, list []bench.Difference, threshold float64) error {
 	var rows [][]string
 	var slower []string
 	common := false
@@ -73,10 +73,10 @@ func (a *app) printComparison(list []bench.Difference, threshold float64) error 
 		rows = append(rows, cells)
 	}
 	var err error
-	if a.json {
-		err = a.printJSON(list)
+	if c.json {
+		err = c.printJSON(list)
 	} else {
-		err = printTable(a.Stdout, []string{"arm", ">old rows/s", ">new rows/s", ">difference", ">p", ""}, rows)
+		err = printTable(c.Stdout, []string{"arm", ">old rows/s", ">new rows/s", ">difference", ">p", ""}, rows)
 	}
 	switch {
 	case err != nil:

@@ -17,33 +17,34 @@ type benchJSON struct {
 	Skipped     []bench.Skip        `json:"skipped,omitempty"`
 }
 
-// reportBench writes the report's files and prints the answer.
-func (a *app) reportBench(report bench.Report, out string) error {
+// report writes the report's files and prints the answer.
+func (v *benchVerb) report(report bench.Report) error {
+	out := v.opt.out
 	if err := report.Write(out); err != nil {
 		return err
 	}
-	if a.json {
-		return a.printJSON(benchJSON{report.Complete, out, report.Environment, report.Results, report.Scale, report.Skipped})
+	if v.json {
+		return v.printJSON(benchJSON{report.Complete, out, report.Environment, report.Results, report.Scale, report.Skipped})
 	}
-	show := a.printBench
+	show := v.print
 	if len(report.Scale) > 0 {
-		show = a.printScale
+		show = v.printScale
 	}
 	if err := show(report); err != nil {
 		return err
 	}
 	for _, s := range report.Skipped {
-		a.note("not measured: %s: %s", s.Arm, s.Why)
+		v.note("not measured: %s: %s", s.Arm, s.Why)
 	}
 	if !report.Complete {
-		a.note("the benchmark was stopped; this is what there was until then")
+		v.note("the benchmark was stopped; this is what there was until then")
 	}
-	a.note("the report is in %s (%s)", out, bench.HTMLFile)
+	v.note("the report is in %s (%s)", out, bench.HTMLFile)
 	return nil
 }
 
-// printBench prints a line for each arm.
-func (a *app) printBench(report bench.Report) error {
+// print prints a line for each arm.
+func (v *benchVerb) print(report bench.Report) error {
 	groups := report.Groups()
 	base := bench.Base(groups)
 	var rows [][]string
@@ -54,10 +55,10 @@ func (a *app) printBench(report bench.Report) error {
 		rows = append(rows, benchRow(&groups[i], base))
 	}
 	head := []string{"arm", ">rows/s", ">from", ">to", ">runs", ">of base", ">client CPU", ">server CPU", ">WAL/row", ">batch p50", ">p99"}
-	if _, err := fmt.Fprintf(a.Stdout, "%s%s; CPU in seconds for a million rows\n\n", report.Environment.Server, citusText(report.Environment)); err != nil {
+	if err := v.printf("%s%s; CPU in seconds for a million rows\n\n", report.Environment.Server, citusText(report.Environment)); err != nil {
 		return err
 	}
-	return printTable(a.Stdout, head, rows)
+	return printTable(v.Stdout, head, rows)
 }
 
 func citusText(env bench.Environment) string {

@@ -48,7 +48,7 @@ func (opt *benchOptions) settleScale(cmd *cobra.Command, a *app) error {
 }
 
 // runScale measures on simulated clusters.
-func (a *app) runScale(ctx context.Context, opt benchOptions) (err error) {
+func (v *benchVerb) runScale(ctx context.Context) (err error) {
 	if !localpg.HasCitus() {
 		return errors.New("a scale-out needs the Citus extension, which is not installed beside this PostgreSQL")
 	}
@@ -60,20 +60,22 @@ func (a *app) runScale(ctx context.Context, opt benchOptions) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, remove()) }()
-	cfg := bench.ScaleConfig{Config: opt.cfg, Workers: opt.scaleWorkers, Cores: opt.scaleCores,
-		Connect: func(dsn string) (*pgx.ConnConfig, error) { return parseDSN(dsn, "the private cluster") }}
-	cfg.Dir, cfg.Note = dir, a.note
+	cfg := bench.ScaleConfig{
+		Config: v.opt.cfg, Workers: v.opt.scaleWorkers, Cores: v.opt.scaleCores,
+		Connect: func(dsn string) (*pgx.ConnConfig, error) { return parseDSN(dsn, "the private cluster", nil) },
+	}
+	cfg.Dir, cfg.Note = dir, v.note
 	report, err := bench.Scale(ctx, cfg)
 	if len(report.Scale) == 0 && err != nil {
 		return err
 	}
 	report.Environment.Version = readVersion().Version
-	report.Environment.Command = commandLine(a.Args)
-	return errors.Join(err, a.reportBench(report, opt.out))
+	report.Environment.Command = commandLine(v.Args)
+	return errors.Join(err, v.report(report))
 }
 
 // printScale prints a line for each arm and size.
-func (a *app) printScale(report bench.Report) error {
+func (v *benchVerb) printScale(report bench.Report) error {
 	first := map[string]bench.ScaleResult{}
 	var rows [][]string
 	for _, s := range report.Scale {
@@ -81,11 +83,13 @@ func (a *app) printScale(report bench.Report) error {
 			first[s.Arm] = s
 		}
 		one := first[s.Arm]
-		rows = append(rows, []string{fmt.Sprint(s.Workers), s.Arm, count(int64(s.Median)), count(int64(s.Low)), count(int64(s.High)), fmt.Sprint(s.Runs),
-			fmt.Sprintf("%.2f", s.Median/one.Median), fmt.Sprintf("%.2f", float64(s.Workers)/float64(one.Workers))})
+		rows = append(rows, []string{
+			fmt.Sprint(s.Workers), s.Arm, count(int64(s.Median)), count(int64(s.Low)), count(int64(s.High)), fmt.Sprint(s.Runs),
+			fmt.Sprintf("%.2f", s.Median/one.Median), fmt.Sprintf("%.2f", float64(s.Workers)/float64(one.Workers)),
+		})
 	}
-	if _, err := fmt.Fprintf(a.Stdout, "%s, Citus %s; each node may use %g of a core\n\n", report.Environment.Server, report.Environment.Citus, report.Scale[0].Cores); err != nil {
+	if err := v.printf("%s, Citus %s; each node may use %g of a core\n\n", report.Environment.Server, report.Environment.Citus, report.Scale[0].Cores); err != nil {
 		return err
 	}
-	return printTable(a.Stdout, []string{">workers", "arm", ">rows/s", ">from", ">to", ">runs", ">times", ">ideal"}, rows)
+	return printTable(v.Stdout, []string{">workers", "arm", ">rows/s", ">from", ">to", ">runs", ">times", ">ideal"}, rows)
 }

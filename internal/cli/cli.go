@@ -10,6 +10,8 @@ import (
 	"io"
 
 	"github.com/spf13/cobra"
+
+	"shardload/internal/term"
 )
 
 // Env is what the process gives to the command. Progress bars and questions
@@ -24,19 +26,17 @@ type Env struct {
 	Getenv func(string) string
 }
 
-// An app is what all verbs share: the process around them and the global flags.
+// An app is what all verbs share: the console, and the server that the user names.
 type app struct {
-	Env
-	dsn   string
-	json  bool
-	quiet bool
+	console
+	dsn string
 }
 
 // Main runs the command and returns its exit status. It returns soon after ctx
 // is cancelled, and then says what was stored by then.
 func Main(ctx context.Context, env Env) int {
-	env.Stderr = &sharedWriter{w: env.Stderr}
-	a := &app{Env: env}
+	env.Stdout, env.Stderr = term.NewWriter(env.Stdout), term.NewWriter(&sharedWriter{w: env.Stderr})
+	a := &app{console: console{Env: env}}
 	root := newRootCommand(a)
 	// Whatever goes wrong before a verb runs is the way it was called.
 	running := false
@@ -50,7 +50,7 @@ func Main(ctx context.Context, env Env) int {
 		}
 	}
 	if text := describe(ctx, err); text != "" {
-		fmt.Fprintln(env.Stderr, "shardload: "+text)
+		a.tellError(text)
 	}
 	return exitStatus(ctx, err)
 }
@@ -104,6 +104,7 @@ func newRootCommand(a *app) *cobra.Command {
 		newBenchCommand(a),
 		newTuneCommand(a),
 		newClusterCommand(a),
+		newCleanCommand(a),
 		newVersionCommand(a),
 	)
 	root.SetHelpCommand(newHelpCommand())

@@ -4,11 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 
 	"github.com/spf13/cobra"
 
 	"shardload/internal/localpg"
+	"shardload/internal/owned"
 )
 
 const clusterHelp = `cluster keeps a private server on this machine, made from the PostgreSQL that is
@@ -18,6 +18,12 @@ file; it works for root too (the servers then run as the user postgres).
 
 SHARDLOAD_PG_BIN names the directory of the server's programs, if there are
 several.`
+
+// A clusterVerb is one of the verbs about a cluster that is kept.
+type clusterVerb struct {
+	*app
+	dir string // as the user names it; "" for the default
+}
 
 func newClusterCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
@@ -30,9 +36,9 @@ func newClusterCommand(a *app) *cobra.Command {
 		Args: cobra.ArbitraryArgs,
 		RunE: chooseSubcommand,
 	}
-	var dir string
-	cmd.PersistentFlags().StringVar(&dir, "dir", "", "the cluster's directory (default: one of yours, see status)")
-	cmd.AddCommand(newClusterStartCommand(a, &dir), newClusterStopCommand(a, &dir), newClusterStatusCommand(a, &dir))
+	v := &clusterVerb{app: a}
+	cmd.PersistentFlags().StringVar(&v.dir, "dir", "", "the cluster's directory (default: one of yours, see status)")
+	cmd.AddCommand(newClusterStartCommand(v), newClusterStopCommand(v), newClusterStatusCommand(v))
 	return cmd
 }
 
@@ -44,7 +50,7 @@ func clusterDir(dir string) (string, error) {
 	return localpg.DefaultDir()
 }
 
-func newClusterStartCommand(a *app, dir *string) *cobra.Command {
+func newClusterStartCommand(v *clusterVerb) *cobra.Command {
 	var workers int
 	cmd := &cobra.Command{
 		Use:   "start",
@@ -62,13 +68,13 @@ password is not in it, but in the file that it names. The cluster runs until
 		if !cmd.Flags().Changed("workers") && !localpg.HasCitus() {
 			workers = 0
 		}
-		return a.runClusterStart(cmd.Context(), *dir, workers, cmd.Flags().Changed("workers"))
+		return v.start(cmd.Context(), workers, cmd.Flags().Changed("workers"))
 	}
 	return cmd
 }
 
-func (a *app) runClusterStart(ctx context.Context, dir string, workers int, asked bool) error {
-	dir, err := clusterDir(dir)
+func (v *clusterVerb) start(ctx context.Context, workers int, asked bool) error {
+	dir, err := clusterDir(v.dir)
 	if err != nil {
 		return err
 	}
@@ -79,31 +85,32 @@ func (a *app) runClusterStart(ctx context.Context, dir string, workers int, aske
 	if there, err := localpg.Open(dir); err == nil && !asked {
 		workers = len(there.Nodes()) - 1
 	}
-	c, err := localpg.StartDetached(ctx, localpg.Config{Dir: dir, Workers: workers})
+	c, err := localpg.StartDetached(ctx, localpg.Config{Dir: dir, Workers: workers, Waiting: func() {
+		v.note("another command starts or stops the cluster in %s: waiting for it", dir)
+	}})
 	if errors.Is(err, localpg.ErrRunning) {
-		a.note("the cluster in %s runs already", dir)
+		v.note("the cluster in %s runs already", dir)
 		if c, err = localpg.Open(dir); err == nil {
-			return a.printCluster(c)
+			return v.print(c)
 		}
 	}
 	if err != nil {
 		return err
 	}
-	a.note("started %s in %s", clusterText(c), dir)
-	return a.printCluster(c)
+	v.note("started %s in %s", clusterText(c), dir)
+	return v.print(c)
 }
 
-// printCluster prints how to reach c: the DSN alone, so that a shell can use it.
-func (a *app) printCluster(c *localpg.Cluster) error {
-	if a.json {
-		return a.printJSON(struct {
+// print prints how to reach c: the DSN alone, so that a shell can use it.
+func (v *clusterVerb) print(c *localpg.Cluster) error {
+	if v.json {
+		return v.printJSON(struct {
 			DSN   string `json:"dsn"`
 			Citus bool   `json:"citus"`
 			Nodes int    `json:"nodes"`
 		}{c.DSN(), c.Citus(), len(c.Nodes())})
 	}
-	_, err := fmt.Fprintln(a.Stdout, c.DSN())
-	return err
+	return v.printf("%s\n", c.DSN())
 }
 
 // clusterText says what c is.
@@ -114,7 +121,7 @@ func clusterText(c *localpg.Cluster) string {
 	return "a Citus coordinator with " + plural(int64(len(c.Nodes())-1), "worker")
 }
 
-func newClusterStopCommand(a *app, dir *string) *cobra.Command {
+func newClusterStopCommand(v *clusterVerb) *cobra.Command {
 	var remove bool
 	cmd := &cobra.Command{
 		Use:   "stop",
@@ -122,43 +129,48 @@ func newClusterStopCommand(a *app, dir *string) *cobra.Command {
 		Example: `  shardload cluster stop
   shardload cluster stop --remove`,
 		Args: cobra.NoArgs,
-		RunE: func(*cobra.Command, []string) error { return a.runClusterStop(*dir, remove) },
+		RunE: func(cmd *cobra.Command, _ []string) error { return v.stop(cmd.Context(), remove) },
 	}
 	cmd.Flags().BoolVar(&remove, "remove", false, "remove the cluster and all data in it")
 	return cmd
 }
 
-func (a *app) runClusterStop(dir string, remove bool) error {
-	c, err := openCluster(dir)
+func (v *clusterVerb) stop(ctx context.Context, remove bool) error {
+	c, err := openCluster(v.dir)
 	if err != nil {
 		return err
 	}
-	if err := c.Stop(); err != nil {
-		return err
-	}
 	if !remove {
-		a.note("stopped; its data stay in %s (--remove removes them)", c.Dir())
+		if err := c.Stop(); err != nil {
+			return err
+		}
+		v.note("stopped; its data stay in %s (--remove removes them)", c.Dir())
 		return nil
 	}
-	if err := os.RemoveAll(c.Dir()); err != nil {
+	err = c.Remove(ctx)
+	if left, ok := errors.AsType[*owned.LeftError](err); ok {
+		v.note("stopped, and removed all that was the cluster's; %v", left)
+		return nil
+	}
+	if err != nil {
 		return err
 	}
-	a.note("stopped, and removed %s", c.Dir())
+	v.note("stopped, and removed %s", c.Dir())
 	return nil
 }
 
-func newClusterStatusCommand(a *app, dir *string) *cobra.Command {
+func newClusterStatusCommand(v *clusterVerb) *cobra.Command {
 	return &cobra.Command{
 		Use:     "status",
 		Short:   "Show where the cluster is and whether it runs",
 		Example: "  shardload cluster status --json",
 		Args:    cobra.NoArgs,
-		RunE:    func(cmd *cobra.Command, _ []string) error { return a.runClusterStatus(cmd.Context(), *dir) },
+		RunE:    func(cmd *cobra.Command, _ []string) error { return v.status(cmd.Context()) },
 	}
 }
 
-func (a *app) runClusterStatus(ctx context.Context, dir string) error {
-	c, err := openCluster(dir)
+func (v *clusterVerb) status(ctx context.Context) error {
+	c, err := openCluster(v.dir)
 	if err != nil {
 		return err
 	}
@@ -191,11 +203,13 @@ func (a *app) runClusterStatus(ctx context.Context, dir string) error {
 		doc.Nodes = append(doc.Nodes, node)
 		rows = append(rows, []string{n.Name, fmt.Sprint(n.Port), state, n.Version})
 	}
-	if a.json {
-		return a.printJSON(doc)
+	if v.json {
+		return v.printJSON(doc)
 	}
-	fmt.Fprintf(a.Stdout, "directory  %s\ndsn        %s\n\n", doc.Dir, doc.DSN)
-	return printTable(a.Stdout, []string{"node", ">port", "state", "PostgreSQL"}, rows)
+	if err := v.printf("directory  %s\ndsn        %s\n\n", doc.Dir, doc.DSN); err != nil {
+		return err
+	}
+	return printTable(v.Stdout, []string{"node", ">port", "state", "PostgreSQL"}, rows)
 }
 
 // openCluster finds the cluster in dir, for verbs that need one.

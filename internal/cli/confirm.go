@@ -3,21 +3,20 @@ package cli
 import (
 	"bufio"
 	"context"
-	"fmt"
 	"strings"
 )
 
 // canAsk reports whether there is somebody to ask.
-func (a *app) canAsk() bool { return isTerminal(a.Stdin) && isTerminal(a.Stderr) }
+func (c *console) canAsk() bool { return isTerminal(c.Stdin) && isTerminal(c.Stderr) }
 
 // confirm asks question on the terminal, and reports whether the answer was yes.
-func (a *app) confirm(ctx context.Context, question string) bool {
-	fmt.Fprintf(a.Stderr, "%s [y/N] ", question)
+func (c *console) confirm(ctx context.Context, question string) bool {
+	c.tell("%s [y/N] ", question)
 	answer := make(chan string, 1)
 	// A read from a terminal cannot be interrupted. After Ctrl-C it is left to the
 	// end of the process, which is near.
 	go func() {
-		line, _ := bufio.NewReader(a.Stdin).ReadString('\n') // no answer means no
+		line, _ := bufio.NewReader(c.Stdin).ReadString('\n') // no answer means no
 		answer <- line
 	}()
 	select {
@@ -25,7 +24,7 @@ func (a *app) confirm(ctx context.Context, question string) bool {
 		line = strings.ToLower(strings.TrimSpace(line))
 		return line == "y" || line == "yes"
 	case <-ctx.Done():
-		fmt.Fprintln(a.Stderr)
+		c.tell("\n")
 		return false
 	}
 }

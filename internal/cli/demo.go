@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
@@ -12,7 +11,9 @@ import (
 
 	"shardload/generate"
 	"shardload/internal/localpg"
+	"shardload/internal/owned"
 	"shardload/internal/provision"
+	"shardload/internal/server"
 	"shardload/internal/tutorial"
 	"shardload/loader"
 )
@@ -96,30 +97,34 @@ type demoReport struct {
 // run finds a server, runs the demo there, and cleans up whatever happens.
 func (d *demo) run(cmd *cobra.Command) (err error) {
 	ctx := cmd.Context()
-	server, stop, err := d.startServer(ctx)
+	at, stop, err := d.startServer(ctx)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, stop()) }()
-	if d.conn, err = connect(ctx, server); err != nil {
+	if d.conn, err = d.connect(ctx, at); err != nil {
 		return err
 	}
-	defer closeConn(ctx, d.conn)
+	defer server.CloseSoon(d.conn.PgConn())
 	if a := d.app; a.dsn != "" {
 		if err := d.mayTouch(cmd); err != nil {
 			return err
 		}
 	}
-	dir, err := os.MkdirTemp("", "shardload-demo-")
+	dir, err := owned.MakeScratch(owned.Demo, 0o700)
 	if err != nil {
 		return err
 	}
 	if d.opt.keep {
-		d.note("the files are kept in %s", dir)
+		d.note("the files are kept in %s", dir.Path)
+		err = dir.Release() // they are the user's now
 	} else {
-		defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+		defer func() { err = errors.Join(err, dir.RemoveScratch()) }()
 	}
-	if err := d.steps(ctx, server, dir); err != nil {
+	if err != nil {
+		return err
+	}
+	if err := d.steps(ctx, at, dir.Path); err != nil {
 		return err
 	}
 	return d.print()
@@ -128,14 +133,14 @@ func (d *demo) run(cmd *cobra.Command) (err error) {
 // startServer returns the server to run on, and how to clean up.
 func (d *demo) startServer(ctx context.Context) (server *pgx.ConnConfig, stop func() error, err error) {
 	if d.dsn != "" {
-		server, err = parseDSN(d.dsn, "--dsn")
+		server, err = parseDSN(d.dsn, "--dsn", d.warn)
 		return server, func() error { return nil }, err
 	}
 	if err := forgetServers(); err != nil {
 		return nil, nil, err
 	}
 	var c *localpg.Cluster
-	err = d.phases.run(d.app, "cluster", func() (string, error) {
+	err = d.phases.run(&d.console, "cluster", func() (string, error) {
 		c, err = d.startCluster(ctx)
 		if err != nil {
 			return "", err
@@ -153,7 +158,7 @@ func (d *demo) startServer(ctx context.Context) (server *pgx.ConnConfig, stop fu
 	if !c.Citus() {
 		d.note("this is one PostgreSQL server without Citus: the tables are not distributed")
 	}
-	server, err = parseDSN(c.DSN(), "the private cluster")
+	server, err = parseDSN(c.DSN(), "the private cluster", nil)
 	if err != nil {
 		return nil, nil, errors.Join(err, stop())
 	}
@@ -221,7 +226,7 @@ func (d *demo) steps(ctx context.Context, server *pgx.ConnConfig, dir string) er
 		{"verify", func() (string, error) { return d.check(ctx) }},
 		{"tutorial", func() (string, error) { return d.query(ctx) }},
 	} {
-		if err := d.phases.run(d.app, step.name, step.do); err != nil {
+		if err := d.phases.run(&d.console, step.name, step.do); err != nil {
 			return err
 		}
 		if step.name == "load" {
@@ -232,7 +237,7 @@ func (d *demo) steps(ctx context.Context, server *pgx.ConnConfig, dir string) er
 }
 
 func (d *demo) makeTables(ctx context.Context) (string, error) {
-	if _, err := provision.Create(ctx, d.conn); err != nil {
+	if _, err := provision.Create(ctx, d.conn, server.Waiting{}); err != nil {
 		return "", err
 	}
 	done, err := provision.Distribute(ctx, d.conn, false)
@@ -244,7 +249,7 @@ func (d *demo) makeTables(ctx context.Context) (string, error) {
 }
 
 func (d *demo) makeFiles(ctx context.Context, dir string) (string, error) {
-	m, err := d.generate(ctx, d.data, dir, generate.Output{})
+	m, err := (&generateVerb{d.app, d.data}).write(ctx, dir, generate.Output{})
 	if err != nil {
 		return "", err
 	}
@@ -260,21 +265,23 @@ func (d *demo) loadFiles(ctx context.Context, server *pgx.ConnConfig, dir string
 	if d.inputs, err = directory(dir); err != nil {
 		return "", err
 	}
-	tables, err := openTables(ctx, loader.Config{Conn: server, Header: loader.HeaderYes}, d.inputs, nil)
+	v := &loadVerb{d.app}
+	tables, err := v.open(ctx, loader.Config{Conn: server, Header: loader.HeaderYes}, d.inputs, nil)
 	if err != nil {
 		return "", err
 	}
-	defer func() { err = errors.Join(err, closeTables(tables)) }()
-	plan := tables[0].loader.Plan()
+	defer func() { err = errors.Join(err, tables.Close()) }()
+	plan := tables.Tables()[0].Loader().Plan()
 	d.report.Server, d.report.Citus = plan.Server, plan.Shards
 	if d.dsn != "" { // what is there may go, and only there can something be
 		if err := loader.Truncate(ctx, server, tableNames(d.inputs)...); err != nil {
 			return "", err
 		}
 	}
-	d.report.Load, err = d.load(ctx, tables, true)
+	d.report.Load, err = v.load(ctx, tables, loader.SetOptions{})
+	d.report.Load.passing = true // and demo, run again, begins anew
 	if err != nil {
-		fmt.Fprintln(d.Stderr, "stored before that: "+d.report.Load.stored())
+		d.tell("stored before that: %s\n", d.report.Load.stored(err))
 		return "", err
 	}
 	rows, elapsed := d.report.Load.total()
@@ -282,13 +289,14 @@ func (d *demo) loadFiles(ctx context.Context, server *pgx.ConnConfig, dir string
 }
 
 func (d *demo) check(ctx context.Context) (string, error) {
-	report, err := d.verify(ctx, d.conn, true, d.inputs, verifyOptions{})
+	v := &verifyVerb{app: d.app}
+	report, err := v.check(ctx, d.conn, true, d.inputs)
 	if err != nil {
 		return "", err
 	}
 	d.report.Verify = report
 	if !report.Passed {
-		err = d.printVerify(report)
+		err = v.print(report)
 	}
 	return report.sentence(), errors.Join(report.problem(), err)
 }

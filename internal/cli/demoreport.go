@@ -1,8 +1,6 @@
 package cli
 
 import (
-	"fmt"
-	"io"
 	"strings"
 )
 
@@ -12,33 +10,29 @@ func (d *demo) print() error {
 	if d.json {
 		return d.printJSON(d.report)
 	}
-	w := d.Stdout
 	where := d.report.Server
 	if !d.report.Citus {
 		where += "; the tables are not distributed"
 	}
 	rows, elapsed := d.report.Load.total()
 	d.note("") // between the conversation and the answer
-	_, err := fmt.Fprintf(w, "%s loaded in %s (%s rows/s) into %s\n\n",
+	err := d.printf("%s loaded in %s (%s rows/s) into %s\n\n",
 		plural(rows, "row"), seconds(elapsed), count(rate(rows, elapsed)), where)
 	if err != nil {
 		return err
 	}
-	for _, part := range []func(io.Writer) error{
-		func(w io.Writer) error {
-			return printTable(w, []string{"table", ">rows", ">bytes", ">time", ">rows/s"}, d.report.Load.rows())
+	for _, part := range []func() error{
+		func() error {
+			return printTable(d.Stdout, []string{"table", ">rows", ">bytes", ">time", ">rows/s"}, d.report.Load.rows())
 		},
-		func(w io.Writer) error {
-			_, err := fmt.Fprintf(w, "verified: %s\n", d.report.Verify.sentence())
-			return err
-		},
+		func() error { return d.printf("verified: %s\n", d.report.Verify.sentence()) },
 		d.printStatements,
-		d.phases.print,
+		func() error { return d.phases.print(&d.console) },
 	} {
-		if err := part(w); err != nil {
+		if err := part(); err != nil {
 			return err
 		}
-		if _, err := fmt.Fprintln(w); err != nil {
+		if err := d.printf("\n"); err != nil {
 			return err
 		}
 	}
@@ -47,7 +41,7 @@ func (d *demo) print() error {
 
 // printStatements prints a line for each of the tutorial's statements. Their
 // results are what the verb tutorial is for.
-func (d *demo) printStatements(w io.Writer) error {
+func (d *demo) printStatements() error {
 	var rows [][]string
 	for _, s := range d.report.Tutorial.Steps {
 		if strings.IndexByte(s.SQL, ' ') < 0 {
@@ -59,5 +53,5 @@ func (d *demo) printStatements(w io.Writer) error {
 		}
 		rows = append(rows, []string{s.Title, count(s.Affected), milliseconds(s.Elapsed), shards})
 	}
-	return printTable(w, []string{"the tutorial's statements", ">rows", ">time", "went to"}, rows)
+	return printTable(d.Stdout, []string{"the tutorial's statements", ">rows", ">time", "went to"}, rows)
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"shardload/internal/term"
 	"shardload/loader"
 )
 
@@ -100,29 +101,38 @@ func interrupted(ctx context.Context, err error) bool {
 }
 
 // describe returns what the user is told of err: without its noise, and with what
-// to do next.
+// to do next. The text is fit for a terminal.
 func describe(ctx context.Context, err error) string {
 	if err == nil {
 		return ""
 	}
 	if usage, ok := errors.AsType[*usageError](err); ok {
-		return usage.msg + "\ntry: " + usage.try
+		return term.Line(usage.msg) + "\ntry: " + usage.try
 	}
 	if interrupted(ctx, err) {
 		return "interrupted"
 	}
-	return describeFailure(err)
+	if text, ok := describeServerFailure(err); ok {
+		return term.Line(text)
+	}
+	return typed(strings.TrimRight(term.Error(err), "\n"), err) + advice(err)
 }
 
-// describeFailure is describe of what is neither wrong usage nor an interrupt.
+// describeFailure is describe of what is neither wrong usage nor an interrupt, for
+// machines: as it is.
 func describeFailure(err error) string {
-	gaveUp, longer := errors.AsType[*loader.GaveUpError](err)
-	text, server := describeServer(err)
-	switch {
-	case longer && server: // one of the cluster's perhaps, and not the one that the user has named
-		return fmt.Sprintf("gave up after %s of attempts (--retry-for): %s", gaveUp.After, strings.TrimSuffix(text, nameAnother))
-	case server:
+	if text, ok := describeServerFailure(err); ok {
 		return text
 	}
-	return strings.TrimRight(err.Error(), "\n")
+	return typed(strings.TrimRight(err.Error(), "\n"), err) + advice(err)
+}
+
+// describeServerFailure is describeServer for an error that ends a verb.
+func describeServerFailure(err error) (text string, ok bool) {
+	text, ok = describeServer(err)
+	gaveUp, longer := errors.AsType[*loader.GaveUpError](err)
+	if ok && longer { // one of the cluster's perhaps, and not the one that the user has named
+		text = fmt.Sprintf("gave up after %s of attempts (--retry-for): %s", gaveUp.After, strings.TrimSuffix(text, nameAnother))
+	}
+	return text, ok
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"shardload/internal/server"
 	"shardload/loader"
 )
 
@@ -58,7 +59,7 @@ func FuzzParseDSN(f *testing.F) {
 		if _, err := pgx.ParseConfig(dsn); err == nil {
 			return
 		}
-		_, err := parseDSN(dsn, "--dsn")
+		_, err := parseDSN(dsn, "--dsn", nil)
 		if err == nil {
 			t.Fatalf("%q: no error", dsn)
 		}
@@ -92,11 +93,11 @@ func TestServerThatHangsUp(t *testing.T) {
 		}
 	}()
 	for mode, want := range map[string]string{"prefer": "closed the connection without an answer", "require": "does not speak TLS"} {
-		cfg, err := parseDSN("postgres://me:PASSWORD@"+listener.Addr().String()+"/db?sslmode="+mode, "--dsn")
+		cfg, err := parseDSN("postgres://me:PASSWORD@"+listener.Addr().String()+"/db?sslmode="+mode, "--dsn", nil)
 		if err != nil {
 			t.Fatal(err)
 		}
-		_, err = connect(t.Context(), cfg)
+		_, err = server.Open(t.Context(), cfg)
 		text, ok := describeServer(err)
 		if !ok || !strings.Contains(text, want) || strings.Contains(text, "PASSWORD") {
 			t.Errorf("%s: %q, want %q", mode, text, want)
@@ -113,11 +114,11 @@ func TestGivingUp(t *testing.T) {
 	}
 	address := listener.Addr().String()
 	listener.Close() // nobody listens there now
-	cfg, err := parseDSN("postgres://me:PASSWORD@"+address+"/db?sslmode=disable", "--dsn")
+	cfg, err := parseDSN("postgres://me:PASSWORD@"+address+"/db?sslmode=disable", "--dsn", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = connect(t.Context(), cfg)
+	_, err = server.Open(t.Context(), cfg)
 	if text := describe(t.Context(), err); !strings.Contains(text, "no server at "+address) || !strings.HasSuffix(text, nameAnother) {
 		t.Errorf("at once: %q", text)
 	}

@@ -21,6 +21,9 @@ table itself.
 A job is named by its id or by its input, as shardload status shows them. One that a
 process is working on is refused.`
 
+// A forgetVerb is one run of forget.
+type forgetVerb struct{ *app }
+
 func newForgetCommand(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use:   "forget JOB…",
@@ -33,7 +36,7 @@ func newForgetCommand(a *app) *cobra.Command {
 				return usagef(cmd, "which job? name it by its id or its input, as shardload status shows them")
 			}
 			return a.withServer(cmd.Context(), func(conn *pgx.Conn) error {
-				jobs, err := listJobs(cmd.Context(), conn)
+				_, jobs, err := listJobs(cmd.Context(), conn)
 				if err != nil {
 					return err
 				}
@@ -41,7 +44,7 @@ func newForgetCommand(a *app) *cobra.Command {
 				if err != nil {
 					return err
 				}
-				return a.forget(cmd.Context(), conn, chosen)
+				return (&forgetVerb{a}).run(cmd.Context(), conn, chosen)
 			})
 		},
 	}
@@ -90,9 +93,9 @@ func chooseJob(jobs []jobStatus, name string) (jobStatus, error) {
 	return jobStatus{}, fmt.Errorf("%s is the input of several jobs: say which by its id, %s", name, strings.Join(list, " or "))
 }
 
-// forget forgets jobs, one after the other, and says which it did also if it could
+// run forgets jobs, one after the other, and says which it did also if it could
 // not forget all of them.
-func (a *app) forget(ctx context.Context, conn *pgx.Conn, jobs []jobStatus) error {
+func (v *forgetVerb) run(ctx context.Context, conn *pgx.Conn, jobs []jobStatus) error {
 	forgotten := []jobStatus{}
 	var errs []error
 	for _, job := range jobs {
@@ -106,22 +109,22 @@ func (a *app) forget(ctx context.Context, conn *pgx.Conn, jobs []jobStatus) erro
 		}
 		forgotten = append(forgotten, job)
 	}
-	return errors.Join(a.printForgotten(forgotten), errors.Join(errs...))
+	return errors.Join(v.print(forgotten), errors.Join(errs...))
 }
 
-func (a *app) printForgotten(jobs []jobStatus) error {
-	if a.json {
-		return a.printJSON(jobs)
+func (v *forgetVerb) print(jobs []jobStatus) error {
+	if v.json {
+		return v.printJSON(jobs)
 	}
 	for _, job := range jobs {
-		if _, err := fmt.Fprintf(a.Stdout, "%s: forgotten, %s into %s\n", job.Job, job.Input, job.Table); err != nil {
+		if err := v.printf("%s: forgotten, %s into %s\n", job.Job, job.Input, job.Table); err != nil {
 			return err
 		}
 		if job.Rows > 0 {
-			a.note("its %s stay in %s: to load %s again would store them a second time", plural(job.Rows, "row"), job.Table, job.Input)
+			v.note("its %s stay in %s: to load %s again would store them a second time", plural(job.Rows, "row"), job.Table, job.Input)
 		}
 		if job.Rejects != "" {
-			a.note("its rejected records stay in %s", job.Rejects)
+			v.note("its rejected records stay in %s", job.Rejects)
 		}
 	}
 	return nil

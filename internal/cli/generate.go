@@ -21,7 +21,8 @@ command keeps the files that are finished, and goes on with the rest. Where ther
 is another dataset already, nothing is written.
 
 The files are CSV as psql's \copy … with (format csv, header) reads them; with
---format text they are what a bare \copy reads. Several machines share the work
+--format text they are what a bare \copy reads, and with --tutorial those that the
+tutorial's own \copy commands name. Several machines share the work
 with --part 1/10, --part 2/10 and so on: the parts in order, headers apart, are
 byte for byte the whole.
 
@@ -37,7 +38,16 @@ type generateOptions struct {
 	part   partValue
 	split  int64
 	format string
+	// tutorial asks for the files of the tutorial's \copy commands: in the text format,
+	// in the current directory.
+	tutorial bool
 	generate.Output
+}
+
+// A generateVerb makes a dataset.
+type generateVerb struct {
+	*app
+	dataset *generate.Dataset
 }
 
 func newGenerateCommand(a *app) *cobra.Command {
@@ -50,6 +60,7 @@ func newGenerateCommand(a *app) *cobra.Command {
   shardload generate --out data --size 10GB --split 1GB --compress zstd
   shardload generate --out data --companies 100 --campaigns 5000 --ads 10_000_000 --seed 7
   shardload generate --out data --size 1TB --part 3/10
+  shardload generate --tutorial --ads 10000
   shardload generate --stdout --table ads --no-header | psql -c '\copy ads from stdin csv'`,
 		Args: cobra.NoArgs,
 	}
@@ -63,10 +74,11 @@ func newGenerateCommand(a *app) *cobra.Command {
 		if err != nil {
 			return err
 		}
+		v := &generateVerb{a, data}
 		if opt.stdout {
-			return a.generateToStdout(cmd.Context(), data, out)
+			return v.toStdout(cmd.Context(), out)
 		}
-		return a.generateToDir(cmd.Context(), data, opt.out, out)
+		return v.toDir(cmd.Context(), opt.out, out)
 	}
 	return cmd
 }
@@ -84,6 +96,7 @@ func (opt *generateOptions) addFlags(cmd *cobra.Command) *sizeFlags {
 	sizes.addDirtyFlag()
 	sizes.addProcsFlag()
 	choiceFlag(cmd, &opt.format, "format", "how rows are written", generate.CSV.String(), generate.Text.String())
+	flags.BoolVar(&opt.tutorial, "tutorial", false, `write the files of the tutorial's \copy commands: --format text --out .`)
 	flags.BoolVar(&opt.NoHeader, "no-header", false, "leave the line with the columns' names out of CSV files")
 	flags.BoolVar(&opt.NoChecksums, "no-checksums", false, "leave the columns' checksums and SHA-256 out of the manifest, which cost more time than the rows")
 	return sizes
@@ -94,6 +107,12 @@ func (opt *generateOptions) output(cmd *cobra.Command) (generate.Output, error) 
 	out := opt.Output
 	out.Tables = opt.tables
 	out.Split = opt.split
+	if opt.tutorial {
+		if opt.stdout || opt.out != "" || cmd.Flags().Changed("format") || opt.Compression != "" || opt.split > 0 || opt.part.of > 0 {
+			return out, usagef(cmd, "--tutorial writes whole files in the text format to the current directory: leave --out, --stdout, --format, --compress, --split and --part out")
+		}
+		opt.out, opt.format = ".", generate.Text.String()
+	}
 	switch {
 	case opt.out == "" && !opt.stdout:
 		return out, usagef(cmd, "where to? name a directory with --out, or use --stdout")
@@ -113,9 +132,9 @@ func (opt *generateOptions) output(cmd *cobra.Command) (generate.Output, error) 
 	return out, out.Format.UnmarshalText([]byte(opt.format))
 }
 
-// generateToStdout writes the rows of one table.
-func (a *app) generateToStdout(ctx context.Context, data *generate.Dataset, out generate.Output) error {
-	table, err := data.Table(out.Tables[0])
+// toStdout writes the rows of one table.
+func (v *generateVerb) toStdout(ctx context.Context, out generate.Output) error {
+	table, err := v.dataset.Table(out.Tables[0])
 	if err != nil {
 		return err
 	}
@@ -126,31 +145,31 @@ func (a *app) generateToStdout(ctx context.Context, data *generate.Dataset, out 
 	var written generate.Progress
 	written.Total.Store(table.Rows())
 	out.Progress, out.NoChecksums = &written, true // nobody would see them
-	stop := a.generateProgress(&written)
+	stop := v.show(&written)
 	defer stop()
-	f, err := table.Stream(ctx, a.Stdout, out)
+	f, err := table.Stream(ctx, v.data(), out)
 	stop()
 	if err != nil {
 		return fmt.Errorf("standard output: %w", err)
 	}
-	a.noteRates(f.Rows, f.Bytes, time.Since(begun))
+	v.noteRates(f.Rows, f.Bytes, time.Since(begun))
 	return nil
 }
 
-// generateToDir writes the dataset to files, and says which.
-func (a *app) generateToDir(ctx context.Context, data *generate.Dataset, dir string, out generate.Output) error {
+// toDir writes the dataset to files, and says which.
+func (v *generateVerb) toDir(ctx context.Context, dir string, out generate.Output) error {
 	begun := time.Now()
 	var written generate.Progress
 	out.Progress = &written
-	m, err := a.generate(ctx, data, dir, out)
+	m, err := v.write(ctx, dir, out)
 	if err != nil {
 		if written.Rows.Load() > 0 {
-			a.note("the files that are finished stay: the same command goes on with the rest")
+			v.note("the files that are finished stay: the same command goes on with the rest")
 		}
 		return err
 	}
-	if a.json {
-		return a.printJSON(m)
+	if v.json {
+		return v.printJSON(m)
 	}
 	var rows [][]string
 	var sum generate.File
@@ -160,32 +179,32 @@ func (a *app) generateToDir(ctx context.Context, data *generate.Dataset, dir str
 		sum.Bytes += f.Bytes
 	}
 	rows = append(rows, nil, []string{"together", count(sum.Rows), size(sum.Bytes)})
-	err = printTable(a.Stdout, []string{"file", ">rows", ">bytes"}, rows)
+	err = printTable(v.Stdout, []string{"file", ">rows", ">bytes"}, rows)
 	if kept := written.Kept.Load(); kept > 0 {
-		a.note("%s were there already", plural(kept, "row"))
+		v.note("%s were there already", plural(kept, "row"))
 	}
-	a.noteRates(written.Rows.Load(), written.Bytes.Load(), time.Since(begun))
+	v.noteRates(written.Rows.Load(), written.Bytes.Load(), time.Since(begun))
 	return err
 }
 
-func (a *app) noteRates(rows, bytes int64, elapsed time.Duration) {
-	a.note("took %s: %s rows/s, %s/s", seconds(elapsed), count(rate(rows, elapsed)), size(rate(bytes, elapsed)))
+func (v *generateVerb) noteRates(rows, bytes int64, elapsed time.Duration) {
+	v.note("took %s: %s rows/s, %s/s", seconds(elapsed), count(rate(rows, elapsed)), size(rate(bytes, elapsed)))
 }
 
-// generate writes the dataset, and shows how far it has come.
-func (a *app) generate(ctx context.Context, data *generate.Dataset, dir string, out generate.Output) (generate.Manifest, error) {
+// write writes the dataset, and shows how far it has come.
+func (v *generateVerb) write(ctx context.Context, dir string, out generate.Output) (generate.Manifest, error) {
 	if out.Progress == nil {
 		out.Progress = new(generate.Progress)
 	}
-	stop := a.generateProgress(out.Progress)
+	stop := v.show(out.Progress)
 	defer stop()
-	return data.Write(ctx, dir, out)
+	return v.dataset.Write(ctx, dir, out)
 }
 
-// generateProgress shows p until stop is called. What was there already is no part
+// show shows p until stop is called. What was there already is no part
 // of the work.
-func (a *app) generateProgress(p *generate.Progress) (stop func()) {
-	return a.progress("generate", func() snapshot {
+func (v *generateVerb) show(p *generate.Progress) (stop func()) {
+	return v.progress("generate", func() snapshot {
 		rows := p.Rows.Load()
 		return snapshot{Rows: rows, Bytes: p.Bytes.Load(), Done: rows, Total: p.Total.Load() - p.Kept.Load()}
 	})

@@ -109,7 +109,7 @@ func (v *partValue) Set(s string) error {
 
 // inputsOf says which rows belong to which table: those of files, or generated
 // ones.
-func (a *app) inputsOf(cmd *cobra.Command, g *generatedFlags, table string, args []string) ([]tableInput, error) {
+func (g *generatedFlags) inputsOf(c *console, cmd *cobra.Command, table string, args []string) ([]tableInput, error) {
 	if g.generate {
 		return g.inputs(cmd, table, args)
 	}
@@ -123,7 +123,7 @@ func (a *app) inputsOf(cmd *cobra.Command, g *generatedFlags, table string, args
 	dir := args[0]
 	missing, err := generate.Missing(dir)
 	if missing != "" {
-		a.note("note: %s: %s", dir, missing)
+		c.note("note: %s: %s", dir, missing)
 	}
 	return tables, err
 }

@@ -28,6 +28,7 @@ func datasetTables() []string {
 // A tableInput is what there is to load into, or to compare with, one table.
 type tableInput struct {
 	input.TableFiles
+	format  generate.Format // as the manifest has it
 	Rows    int64           // as the manifest has it, -1 without one
 	counted bool            // the files were counted: Rows is not the manifest's
 	sums    *checksum.Table // of the rows to be stored, as the manifest has them, or nil
@@ -68,10 +69,6 @@ func directory(dir string) ([]tableInput, error) {
 	if err != nil {
 		return nil, err
 	}
-	if known && m.Format != generate.CSV {
-		return nil, fmt.Errorf("%s: its files are in PostgreSQL's text format, not CSV: "+
-			"generate them with --format csv, or load them with psql's \\copy", dir)
-	}
 	found, err := input.Dir(dir, datasetTables())
 	if err != nil {
 		return nil, err
@@ -82,7 +79,11 @@ func directory(dir string) ([]tableInput, error) {
 		if known {
 			rows = manifestRows(m, t)
 		}
-		tables = append(tables, tableInput{TableFiles: t, Rows: rows, sums: manifestSums(m, t)})
+		sums, err := manifestSums(m, t)
+		if err != nil {
+			return nil, fmt.Errorf("the manifest of %s: %w", dir, err)
+		}
+		tables = append(tables, tableInput{TableFiles: t, Rows: rows, format: m.Format, sums: sums})
 	}
 	return tables, nil
 }
@@ -103,21 +104,35 @@ func manifestRows(m generate.Manifest, t input.TableFiles) int64 {
 
 // manifestSums adds up what m says of the contents of the files of t, nil if it does
 // not know one.
-func manifestSums(m generate.Manifest, t input.TableFiles) *checksum.Table {
-	var sum *checksum.Table
+func manifestSums(m generate.Manifest, t input.TableFiles) (sum *checksum.Table, err error) {
 	for _, path := range t.Files {
 		i := slices.IndexFunc(m.Files, func(f generate.File) bool { return f.Name == filepath.Base(path) })
 		if i < 0 || m.Files[i].Checksums == nil {
-			return nil
+			return nil, nil
 		}
-		if sum == nil {
-			first := *m.Files[i].Checksums
-			sum = &first
-		} else if !sum.Merge(*m.Files[i].Checksums) {
-			return nil
+		of, err := sumsOf(m.Files[i].Checksums)
+		switch {
+		case err != nil:
+			return nil, fmt.Errorf("%s: %w", m.Files[i].Name, err)
+		case sum == nil:
+			sum = &of
+		case !sum.Merge(of):
+			return nil, nil
 		}
 	}
-	return sum
+	return sum, nil
+}
+
+// sumsOf returns c as it is compared with what a server has.
+func sumsOf(c *generate.Checksums) (t checksum.Table, err error) {
+	t.Rows = c.Rows
+	err = t.RowSum.UnmarshalText([]byte(c.RowSum))
+	for _, of := range c.Columns {
+		column := checksum.Column{Name: of.Name, Values: of.Values}
+		err = errors.Join(err, column.Sum.UnmarshalText([]byte(of.Sum)))
+		t.Columns = append(t.Columns, column)
+	}
+	return t, err
 }
 
 // checkFiles finds out about files that cannot be read before anything is done.

@@ -52,8 +52,10 @@ func sizesFlag(cmd *cobra.Command, list *[]int64, name, usage string) {
 		err = sizeValue{&n, 1}.Set(s)
 		return n, err
 	}
-	cmd.Flags().Var(&listValue[int64]{list: list, kind: "sizes", parse: parse,
-		text: func(n int64) string { return sizeValue{&n, 1}.String() }}, name, usage)
+	cmd.Flags().Var(&listValue[int64]{
+		list: list, kind: "sizes", parse: parse,
+		text: func(n int64) string { return sizeValue{&n, 1}.String() },
+	}, name, usage)
 }
 
 // countsFlag adds a flag that takes numbers: 500000, 500_000.
@@ -64,8 +66,10 @@ func countsFlag[T int | int64](cmd *cobra.Command, list *[]T, name, usage string
 		}
 		return n, nil
 	}
-	cmd.Flags().Var(&listValue[T]{list: list, kind: "numbers", parse: parse,
-		text: func(n T) string { return fmt.Sprint(n) }}, name, usage)
+	cmd.Flags().Var(&listValue[T]{
+		list: list, kind: "numbers", parse: parse,
+		text: func(n T) string { return fmt.Sprint(n) },
+	}, name, usage)
 }
 
 // choicesFlag adds a flag that takes some of a few words, and completes to them.
@@ -76,7 +80,9 @@ func choicesFlag[T ~string](cmd *cobra.Command, list *[]T, name, usage string, c
 		return word, err
 	}
 	words := choiceValue[T]{choices: choices}.words()
-	cmd.Flags().Var(&listValue[T]{list: list, kind: "words", parse: parse,
-		text: func(w T) string { return string(w) }}, name, usage+": "+strings.Join(words, ", "))
+	cmd.Flags().Var(&listValue[T]{
+		list: list, kind: "words", parse: parse,
+		text: func(w T) string { return string(w) },
+	}, name, usage+": "+strings.Join(words, ", "))
 	_ = cmd.RegisterFlagCompletionFunc(name, cobra.FixedCompletions(words, cobra.ShellCompDirectiveNoFileComp))
 }

@@ -12,14 +12,15 @@ import (
 	"shardload/loader"
 )
 
-const loadHelp = `load stores CSV files in tables, through several connections at once. On a Citus
+const loadHelp = `load stores files in tables, through several connections at once. On a Citus
 cluster each batch holds rows of one shard, and goes straight to the worker that
 holds it where table, rights and network allow; --explain says how, and why.
 
 A directory is searched for TABLE.csv or TABLE.N.csv of the dataset's tables
 (companies, campaigns, ads), which are loaded in this order. Any other table is
 named with --table, and so are its files; - is standard input. Files may be
-compressed (gzip, zstd, bzip2), whatever their names.
+compressed (gzip, zstd, bzip2), whatever their names. They are CSV, or, with --format
+text, in COPY's own format: tabs, backslashes, \N for NULL.
 
 With --generate the dataset is loaded as it is made, without files. Several machines
 share the work with --part 1/10, --part 2/10 and so on. The same flags, run again, go
@@ -31,9 +32,9 @@ table's own order holds.
 The first record that cannot be stored stops the load, and its file and line are
 named. What was stored before stays and is counted. With --max-errors such records
 are kept aside instead, and all others are stored: TABLE.rejects.jsonl has each of
-them with its place and the reason, TABLE.rejects.csv as it was in the input, to be
-mended and loaded. The exit status is 3 then. After all rows are stored the tables
-are analyzed.
+them with its place and the reason, TABLE.rejects.csv (.txt of the text format) as it
+was in the input, to be mended and loaded. The exit status is 3 then. After all rows
+are stored the tables are analyzed.
 
 --on-conflict decides about records whose key a row has already, of the table or of
 an earlier record: error (a bad record, as above), skip (the row stays as it is), or
@@ -62,16 +63,19 @@ type loadOptions struct {
 	metrics   string
 }
 
+// A loadVerb loads tables, and says what has become of them.
+type loadVerb struct{ *app }
+
 func newLoadCommand(a *app) *cobra.Command {
 	opt := loadOptions{
-		cfg:       loader.Config{Route: loader.RouteAuto, Header: loader.HeaderAuto, OnConflict: loader.ConflictError, Delimiter: ',', Encoding: "UTF8"},
+		cfg:       loader.Config{Route: loader.RouteAuto, Header: loader.HeaderAuto, OnConflict: loader.ConflictError, Encoding: "UTF8"},
 		memory:    loader.DefaultMemory,
 		batch:     loader.DefaultBatch,
 		maxRecord: loader.DefaultMaxRecord,
 	}
 	cmd := &cobra.Command{
 		Use:   "load DIR | load --table TABLE FILE… | load --generate",
-		Short: "Load CSV files into tables",
+		Short: "Load files into tables",
 		Long:  loadHelp,
 		Example: `  shardload load data
   shardload load --table events --streams 4 events.*.csv.gz
@@ -80,36 +84,13 @@ func newLoadCommand(a *app) *cobra.Command {
   shardload load --table events --on-conflict update corrections.csv
   shardload load data --explain`,
 	}
-	flags := cmd.Flags()
-	flags.StringVar(&opt.table, "table", "", "the table that the files belong to, as SQL writes it")
-	choiceFlag(cmd, &opt.cfg.Route, "route", "how rows reach their shard", loader.RouteAuto, loader.RouteShard, loader.RouteNode, loader.RouteCoordinator)
-	flags.IntVar(&opt.cfg.Streams, "streams", 0, "connections that copy at once, on each node (default: one per CPU, 2 to 8, over all nodes)")
-	flags.StringToStringVar(&opt.cfg.NodeMap, "node-map", nil, "where a worker can be reached from here: host:port=host:port, …")
-	flags.Var(sizeValue{&opt.batch, 1}, "batch", "bytes after which a batch is stored")
-	flags.Var(sizeValue{&opt.memory, 8 << 20}, "memory", "memory for rows on their way")
-	choiceFlag(cmd, &opt.cfg.Header, "header", "whether the first record names the columns", loader.HeaderAuto, loader.HeaderYes, loader.HeaderNo)
-	flags.StringVar(&opt.cfg.Null, "null", "", "the unquoted string that means NULL (default: the empty one)")
-	flags.Var(delimiterValue{&opt.cfg.Delimiter}, "delimiter", `the character between fields, or "tab"`)
-	flags.StringVar(&opt.cfg.Encoding, "encoding", opt.cfg.Encoding, "the files' encoding, by PostgreSQL's name")
-	flags.Var(sizeValue{&opt.maxRecord, 1}, "max-record", "longest record that is believed to be one")
-	flags.BoolVar(&opt.replace, "replace", false, "empty the tables first (one TRUNCATE), and begin anew")
-	flags.StringVar(&opt.cfg.Job, "job", "", "the name by which a later run knows this load (default: each file's path)")
-	flags.BoolVar(&opt.cfg.NoResume, "no-resume", false, "keep no progress: a load that stops must begin anew")
-	flags.BoolVar(&opt.cfg.Rewritten, "rewritten", false, "go on although the table was rewritten (VACUUM FULL, CLUSTER, ALTER TABLE): it has the rows still")
-	flags.DurationVar(&opt.cfg.RetryFor, "retry-for", loader.DefaultRetryFor, "how long a server may fail before the load gives up; 0 for no second attempt")
-	flags.Var(limitValue{&opt.cfg.MaxErrors}, "max-errors", "records that may be rejected and kept aside: a number, or a share such as 0.1%")
-	choiceFlag(cmd, &opt.cfg.OnConflict, "on-conflict", "what becomes of a record whose key a row has already", loader.ConflictError, loader.ConflictSkip, loader.ConflictUpdate)
-	flags.StringSliceVar(&opt.cfg.ConflictKey, "conflict-key", nil, "columns of the key that decides (default: the primary key, or the only unique constraint)")
-	flags.StringVar(&opt.cfg.RejectsDir, "rejects", "", "directory of TABLE.rejects.jsonl and TABLE.rejects.csv (default: where an earlier run of the load put them, or the current one)")
-	flags.BoolVar(&opt.noAnalyze, "no-analyze", false, "leave the tables' statistics as they are")
-	flags.BoolVar(&opt.explain, "explain", false, "say what would be done and why, and do nothing")
-	metricsFlag(flags, &opt.metrics)
+	opt.addFlags(cmd)
 	generated := addGeneratedFlags(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if err := opt.settle(cmd); err != nil {
 			return err
 		}
-		tables, err := a.inputsOf(cmd, generated, opt.table, args)
+		tables, err := generated.inputsOf(&a.console, cmd, opt.table, args)
 		if err != nil {
 			return err
 		}
@@ -118,9 +99,39 @@ func newLoadCommand(a *app) *cobra.Command {
 				return usagef(cmd, "--job names one input, but %s has %d files: load them one by one, or without --job, as each file is then a job of its own", t.Table, len(t.Files))
 			}
 		}
-		return a.runLoad(cmd.Context(), opt, tables)
+		return (&loadVerb{a}).run(cmd.Context(), opt, tables)
 	}
 	return cmd
+}
+
+func (opt *loadOptions) addFlags(cmd *cobra.Command) {
+	flags := cmd.Flags()
+	flags.StringVar(&opt.table, "table", "", "the table that the files belong to, as SQL writes it")
+	choiceFlag(cmd, &opt.cfg.Route, "route", "how rows reach their shard", loader.RouteAuto, loader.RouteShard, loader.RouteNode, loader.RouteCoordinator)
+	flags.IntVar(&opt.cfg.Streams, "streams", 0, "connections that copy at once, on each node (default: one per CPU, 2 to 8, over all nodes)")
+	flags.StringToStringVar(&opt.cfg.NodeMap, "node-map", nil, "where a worker can be reached from here: host:port=host:port, …")
+	flags.Var(sizeValue{&opt.batch, 1}, "batch", "bytes after which a batch is stored")
+	flags.Var(sizeValue{&opt.memory, 8 << 20}, "memory", "memory for rows on their way")
+	formatFlag(cmd, &opt.cfg.Format)
+	choiceFlag(cmd, &opt.cfg.Header, "header", "whether the first record names the columns", loader.HeaderAuto, loader.HeaderYes, loader.HeaderNo)
+	flags.StringVar(&opt.cfg.Null, "null", "", "the string that means NULL: in csv unquoted, and by default the empty one, in text \\N")
+	flags.Var(delimiterValue{&opt.cfg.Delimiter}, "delimiter", `the character between fields, or "tab" (default: a comma, in text a tab)`)
+	flags.StringVar(&opt.cfg.Encoding, "encoding", opt.cfg.Encoding, "the files' encoding, by PostgreSQL's name")
+	flags.Var(sizeValue{&opt.maxRecord, 1}, "max-record", "longest record that is believed to be one")
+	flags.BoolVar(&opt.replace, "replace", false, "empty the tables first (one TRUNCATE); if the same command was stopped after that, go on")
+	flags.StringVar(&opt.cfg.Job, "job", "", "the name by which a later run knows this load (default: each file's path)")
+	flags.BoolVar(&opt.cfg.NoResume, "no-resume", false, "keep no progress: a load that stops must begin anew")
+	flags.BoolVar(&opt.cfg.Rewritten, "rewritten", false, "go on although the table was rewritten (VACUUM FULL, CLUSTER, ALTER TABLE): it has the rows still")
+	flags.BoolVar(&opt.cfg.Appended, "appended", false, "of a file that has grown since it was loaded completely, load what was appended")
+	flags.DurationVar(&opt.cfg.RetryFor, "retry-for", loader.DefaultRetryFor, "how long a server may fail before the load gives up; 0 for no second attempt")
+	flags.Var(limitValue{&opt.cfg.MaxErrors}, "max-errors", "records that may be rejected and kept aside: a number, or a share such as 0.1%")
+	choiceFlag(cmd, &opt.cfg.OnConflict, "on-conflict", "what becomes of a record whose key a row has already", loader.ConflictError, loader.ConflictSkip, loader.ConflictUpdate)
+	flags.StringSliceVar(&opt.cfg.ConflictKey, "conflict-key", nil, "columns of the key that decides (default: the primary key, or the only unique constraint)")
+	flags.StringVar(&opt.cfg.RejectsDir, "rejects", "", "directory of TABLE.rejects.jsonl and TABLE.rejects.csv (default: where an earlier run of the load put them, or the current one)")
+	flags.BoolVar(&opt.cfg.NoDetail, "no-detail", false, "leave the server's details out of messages and of TABLE.rejects.jsonl: they hold values, such as those of a key")
+	flags.BoolVar(&opt.noAnalyze, "no-analyze", false, "leave the tables' statistics as they are")
+	flags.BoolVar(&opt.explain, "explain", false, "say what would be done and why, and do nothing")
+	metricsFlag(flags, &opt.metrics)
 }
 
 // settle checks the flags that depend on each other. A record must fit twice into
@@ -148,37 +159,32 @@ func (opt *loadOptions) settle(cmd *cobra.Command) error {
 	return nil
 }
 
-func (a *app) runLoad(ctx context.Context, opt loadOptions, inputs []tableInput) (err error) {
-	server, err := a.server()
+func (v *loadVerb) run(ctx context.Context, opt loadOptions, inputs []tableInput) (err error) {
+	server, err := v.server()
 	if err != nil {
 		return err
 	}
 	defer opt.limitMemory()()
 	cfg := opt.cfg
 	cfg.Conn = server
-	cfg.Log = a.loadLog()
+	cfg.Log = v.loadLog()
 	cfg.Memory, cfg.Batch, cfg.MaxRecord = opt.memory, int(opt.batch), int(opt.maxRecord)
-	watch, err := a.serveMetrics(opt.metrics)
+	watch, err := v.serveMetrics(opt.metrics)
 	if err != nil {
 		return err
 	}
-	tables, err := openTables(ctx, cfg, inputs, watch)
+	tables, err := v.open(ctx, cfg, inputs, watch)
 	if err != nil {
 		return errors.Join(err, watch.close())
 	}
-	defer func() { err = errors.Join(err, watch.close(), closeTables(tables)) }()
+	defer func() { err = errors.Join(err, watch.close(), tables.Close()) }()
 	if opt.explain {
-		return a.printPlans(tables)
+		return v.printPlans(tables)
 	}
-	a.notePlans(tables, opt.replace)
-	if opt.replace {
-		if err := loader.Truncate(ctx, server, tableNames(inputs)...); err != nil {
-			return err
-		}
-	}
-	report, err := a.load(ctx, tables, !opt.noAnalyze)
-	report.Emptied, report.Merging, report.forgets = opt.replace, cfg.OnConflict != loader.ConflictError, cfg.NoResume
-	if printErr := a.printLoad(report, err); err != nil || printErr != nil {
+	v.notePlans(tables, opt.replace)
+	report, err := v.load(ctx, tables, loader.SetOptions{Replace: opt.replace, NoAnalyze: opt.noAnalyze})
+	report.Merging, report.forgets = cfg.OnConflict != loader.ConflictError, cfg.NoResume
+	if printErr := v.print(report, err); err != nil || printErr != nil {
 		return errors.Join(err, printErr)
 	}
 	return report.rejection()
@@ -192,98 +198,90 @@ func tableNames(tables []tableInput) []string {
 	return names
 }
 
-// An openTable is a table that is ready to be loaded.
-type openTable struct {
-	tableInput
-	loader *loader.Loader
+// openedTables are the tables of a load, and what the command knows of each.
+type openedTables struct {
+	*loader.Set
+	inputs map[*loader.SetTable]tableInput
 }
 
-// openTables finds out what would stop the load of any of the tables, before the
+// open finds out what would stop the load of any of the tables, before the
 // first of them is touched. watch, which may be nil, shows what they do. The caller
 // closes them.
-func openTables(ctx context.Context, cfg loader.Config, inputs []tableInput, watch *watcher) ([]openTable, error) {
-	var tables []openTable
+func (v *loadVerb) open(ctx context.Context, cfg loader.Config, inputs []tableInput, watch *watcher) (openedTables, error) {
+	opened := openedTables{inputs: map[*loader.SetTable]tableInput{}}
+	var tables []*loader.SetTable
+	format := cfg.Format
 	for _, in := range inputs {
+		cfg.Format = in.formatOf(format)
 		cfg.Table, cfg.Observe, cfg.Retried = in.Table, watch.observer(in.Table), watch.retried(in.Table)
-		l, err := loader.Open(ctx, cfg)
-		if err == nil {
-			tables = append(tables, openTable{in, l})
-			err = watch.progress(in.Table, l)
+		t := &loader.SetTable{Config: cfg}
+		for _, file := range in.Files {
+			t.Inputs = append(t.Inputs, v.input(in, file))
 		}
-		if err != nil {
-			return nil, errors.Join(err, closeTables(tables))
-		}
+		tables = append(tables, t)
+		opened.inputs[t] = in
 	}
-	return tables, nil
-}
-
-func closeTables(tables []openTable) error {
-	var errs []error
-	for _, t := range tables {
-		errs = append(errs, t.loader.Close())
+	var err error
+	if opened.Set, err = loader.OpenSet(ctx, tables...); err != nil {
+		return opened, err
 	}
-	return errors.Join(errs...)
+	for _, t := range opened.Tables() {
+		err = errors.Join(err, watch.progress(t.Config.Table, t.Loader()))
+	}
+	if err != nil {
+		return opened, errors.Join(err, opened.Close())
+	}
+	return opened, nil
 }
 
 // notePlans tells how the tables are going to be loaded, and of rows that they
 // have already.
-func (a *app) notePlans(tables []openTable, replace bool) {
-	for _, t := range tables {
-		plan := t.loader.Plan()
-		a.note("%s: %s route, %s, %s", t.Table, plan.Route, lanesText(plan), streamsText(plan))
+func (v *loadVerb) notePlans(tables openedTables, replace bool) {
+	for _, t := range tables.Tables() {
+		plan := t.Loader().Plan()
+		v.note("%s: %s route, %s, %s", t.Config.Table, plan.Route, lanesText(plan), streamsText(plan))
 		if plan.HasRows && !replace && plan.OnConflict == "" {
-			a.note("note: %s has rows already, and keeps them; --replace empties it first", t.Table)
+			v.note("note: %s has rows already, and keeps them; --replace empties it first", t.Config.Table)
 		}
 	}
 }
 
-// load loads the files of each table, one table after the other. The report is
-// true after an error as well.
-func (a *app) load(ctx context.Context, tables []openTable, analyze bool) (loadReport, error) {
-	var report loadReport
+// load loads the tables. The report is true after an error as well.
+func (v *loadVerb) load(ctx context.Context, tables openedTables, opt loader.SetOptions) (report loadReport, err error) {
 	begun := time.Now()
-	for _, t := range tables {
-		done, err := a.loadTable(ctx, t, analyze)
-		done.Table = t.Table
+	var stored atomic.Int64 // size of the files of the table that are done
+	opt.SetObserver = loader.SetObserver{
+		Begin: func(t *loader.SetTable) func() {
+			in := tables.inputs[t]
+			total := storedSize(in.Files)
+			stored.Store(0)
+			return v.progress(in.Table, func() snapshot { return loadProgress(t.Loader().Progress(), stored.Load(), total, in.Rows) })
+		},
+		Loaded: func(t *loader.SetTable, in loader.Input, _ loader.Result, err error) {
+			if complete, ok := errors.AsType[*loader.CompleteError](err); ok {
+				v.note("nothing to do: %s", typed(complete.Error(), complete))
+			}
+			stored.Add(storedSize([]string{in.Name()}))
+		},
+		Replacing: func(goOn bool, because *loader.JobError) {
+			if goOn {
+				v.note("the tables were emptied by an earlier run of this load, and have its rows alone: going on")
+				return
+			}
+			v.note("emptying the tables and beginning anew: %s: %s", because.Job, because.Problem)
+		},
+		Emptied: func() { report.Emptied = true },
+	}
+	results, err := tables.Load(ctx, opt)
+	for _, r := range results {
+		done := tableLoad{Table: r.Table.Config.Table, pace: pace{AnalyzeSeconds: r.Analyze.Seconds()}}
+		for _, result := range r.Inputs {
+			done.add(result)
+		}
 		report.Tables = append(report.Tables, done)
-		if err != nil {
-			report.Seconds = time.Since(begun).Seconds()
-			return report, err
-		}
 	}
-	report.Seconds = time.Since(begun).Seconds()
-	report.Complete = true
-	return report, nil
-}
-
-// loadTable loads the files of t. Its progress is that of all of them together.
-func (a *app) loadTable(ctx context.Context, t openTable, analyze bool) (done tableLoad, err error) {
-	var stored atomic.Int64 // size of the files that are done
-	total := storedSize(t.Files)
-	stop := a.progress(t.Table, func() snapshot { return loadProgress(t.loader.Progress(), stored.Load(), total, t.Rows) })
-	defer stop()
-	for _, file := range t.Files {
-		result, err := t.loader.Load(ctx, a.input(t.tableInput, file))
-		if complete, ok := errors.AsType[*loader.CompleteError](err); ok {
-			a.note("nothing to do: %v", complete)
-			result, err = loader.Result{Before: complete.Rows, Rejected: complete.Rejected, Rejects: complete.Rejects,
-				Updated: complete.Updated, Skipped: complete.Skipped, Elapsed: result.Elapsed}, nil
-		}
-		done.add(result)
-		stored.Add(storedSize([]string{file}))
-		if err != nil {
-			return done, err
-		}
-	}
-	stop()
-	if analyze {
-		begun := time.Now()
-		if err := t.loader.Analyze(ctx); err != nil {
-			return done, fmt.Errorf("all rows of %s are stored: %w", t.Table, err)
-		}
-		done.AnalyzeSeconds = time.Since(begun).Seconds()
-	}
-	return done, nil
+	report.Seconds, report.Complete = time.Since(begun).Seconds(), err == nil
+	return report, err
 }
 
 // loadProgress says how far a table is, the earlier files of which have that size
@@ -297,12 +295,12 @@ func loadProgress(p loader.Progress, earlier, total, rows int64) snapshot {
 }
 
 // input returns what a file of t is: an argument of load, or rows that are made.
-func (a *app) input(t tableInput, file string) loader.Input {
+func (v *loadVerb) input(t tableInput, file string) loader.Input {
 	if t.data != nil {
 		return loader.Blocks(file, t.data).WithJob(t.job)
 	}
 	if file == "-" {
-		return loader.Reader(file, a.Stdin)
+		return loader.Reader(file, v.Stdin)
 	}
 	return loader.File(file)
 }

@@ -28,7 +28,7 @@ func (v limitValue) Set(s string) (err error) {
 }
 
 // printReasons prints why records were rejected.
-func (a *app) printReasons(report loadReport) error {
+func (v *loadVerb) printReasons(report loadReport) error {
 	var rows [][]string
 	for _, t := range report.Tables {
 		for _, r := range t.Reasons {
@@ -38,10 +38,10 @@ func (a *app) printReasons(report loadReport) error {
 	if len(rows) == 0 {
 		return nil
 	}
-	if _, err := fmt.Fprintln(a.Stdout); err != nil {
+	if err := v.printf("\n"); err != nil {
 		return err
 	}
-	return printTable(a.Stdout, []string{"table", "sqlstate", "column", ">rejected", ">first line", "why"}, rows)
+	return printTable(v.Stdout, []string{"table", "sqlstate", "column", ">rejected", ">first line", "why"}, rows)
 }
 
 // rejection returns a *rejectedError if records were rejected.

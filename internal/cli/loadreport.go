@@ -15,6 +15,7 @@ type loadReport struct {
 	Merging  bool        `json:"-"`       // records may meet rows of the same key
 	Emptied  bool        `json:"emptied"` // the tables, before the load
 	forgets  bool        // no progress is kept
+	passing  bool        // the tables go with the cluster that has them
 	Error    string      `json:"error,omitempty"`
 	Seconds  float64     `json:"seconds"`
 	Tables   []tableLoad `json:"tables"`
@@ -22,25 +23,30 @@ type loadReport struct {
 
 // A tableLoad is the part of a load that went into one table.
 type tableLoad struct {
-	Table          string  `json:"table"`
-	Before         int64   `json:"before"`  // rows stored by earlier runs of the same load
-	Rows           int64   `json:"rows"`    // stored by this run
-	Updated        int64   `json:"updated"` // of before and rows: took the place of a row of the same key
-	Skipped        int64   `json:"skipped"` // likewise: left out, because of one
-	Bytes          int64   `json:"bytes"`
-	Batches        int64   `json:"batches"`
-	Seconds        float64 `json:"seconds"`
-	RowsPerSecond  int64   `json:"rows_per_second"`
-	CopyingSeconds float64 `json:"copying_seconds"`
-	AnalyzeSeconds float64 `json:"analyze_seconds"`
-	InDoubt        int64   `json:"in_doubt,omitempty"`
-	Resumable      bool    `json:"resumable,omitempty"` // unfinished, and the next run goes on
+	Table   string `json:"table"`
+	Before  int64  `json:"before"`  // rows stored by earlier runs of the same load
+	Rows    int64  `json:"rows"`    // stored by this run
+	Updated int64  `json:"updated"` // of before and rows: took the place of a row of the same key
+	Skipped int64  `json:"skipped"` // likewise: left out, because of one
+	Bytes   int64  `json:"bytes"`
+	Batches int64  `json:"batches"`
+	pace
+	InDoubt   int64 `json:"in_doubt,omitempty"`
+	Resumable bool  `json:"resumable,omitempty"` // unfinished, and the next run goes on
 
 	Rejected int64           `json:"rejected"`          // by earlier runs of the same load, too
 	Rejects  []string        `json:"rejects,omitempty"` // the files that have them and why
 	Reasons  []loader.Reason `json:"reasons,omitempty"` // of each file in turn
+}
 
-	elapsed time.Duration
+// A pace is how long it took to load a table, and how fast that was.
+type pace struct {
+	Seconds        float64 `json:"seconds"`
+	RowsPerSecond  int64   `json:"rows_per_second"`
+	CopyingSeconds float64 `json:"copying_seconds"`
+	AnalyzeSeconds float64 `json:"analyze_seconds"`
+
+	elapsed time.Duration // without ANALYZE
 }
 
 // add counts the result of one more input.
@@ -64,15 +70,15 @@ func (t *tableLoad) add(r loader.Result) {
 	t.RowsPerSecond = rate(t.Rows, t.elapsed)
 }
 
-// printLoad prints the report as the answer. After an error the account of what
+// print prints the report as the answer. After an error the account of what
 // was stored is part of the conversation instead, unless a machine asks.
-func (a *app) printLoad(report loadReport, failure error) error {
+func (v *loadVerb) print(report loadReport, failure error) error {
 	if failure != nil {
-		fmt.Fprintln(a.Stderr, "stored before that: "+report.stored())
+		v.tell("stored before that: %s\n", report.stored(failure))
 		report.Error = describeFailure(failure)
 	}
-	if a.json {
-		return a.printJSON(report)
+	if v.json {
+		return v.printJSON(report)
 	}
 	if failure != nil {
 		return nil
@@ -84,10 +90,10 @@ func (a *app) printLoad(report loadReport, failure error) error {
 	if report.Merging {
 		head = append(head, ">inserted", ">updated", ">skipped")
 	}
-	if err := printTable(a.Stdout, head, report.rows()); err != nil {
+	if err := printTable(v.Stdout, head, report.rows()); err != nil {
 		return err
 	}
-	return a.printReasons(report)
+	return v.printReasons(report)
 }
 
 // resumed reports whether earlier runs had stored rows.
@@ -144,35 +150,6 @@ func (r loadReport) rows() [][]string {
 	return rows
 }
 
-// stored says in a sentence what an unfinished load has left in the tables.
-func (r loadReport) stored() string {
-	var parts []string
-	var rows, doubt int64
-	resumable := false
-	for _, t := range r.Tables {
-		rows += t.Before + t.Rows
-		doubt += t.InDoubt
-		resumable = resumable || t.Resumable
-		parts = append(parts, fmt.Sprintf("%s %s", t.Table, plural(t.Before+t.Rows, "row")))
-	}
-	text := "nothing"
-	switch {
-	case resumable:
-		text = strings.Join(parts, ", ") + "; run the same command again to go on from there"
-	case rows > 0 && !r.forgets:
-		text = strings.Join(parts, ", ") + "; the same command again goes on with the rest"
-	case rows > 0:
-		text = strings.Join(parts, ", ") + "; they stay there, and --replace empties the tables before the next load"
-	}
-	if r.Emptied {
-		text += " (--replace had emptied the tables)"
-	}
-	if doubt > 0 && !resumable {
-		text += fmt.Sprintf("; %s more may be stored or not: the server did not answer their COMMIT", plural(doubt, "row"))
-	}
-	return text
-}
-
 // A planJSON is a loader's plan for machines.
 type planJSON struct {
 	Table   string       `json:"table"`
@@ -193,30 +170,34 @@ type planJSON struct {
 }
 
 // printPlans prints what a load would do.
-func (a *app) printPlans(tables []openTable) error {
+func (v *loadVerb) printPlans(tables openedTables) error {
 	var docs []planJSON
 	var rows [][]string
-	text := tables[0].loader.Plan().Server + "\n"
-	for _, t := range tables {
-		p := t.loader.Plan()
-		docs = append(docs, planJSON{p.Table, t.Files, p.Server, p.Route, p.Why, p.Lanes, p.Shards, p.Nodes, p.Streams, p.Batch, p.Memory, p.HasRows, p.OnConflict, p.Key})
+	text := []string{tables.Tables()[0].Loader().Plan().Server}
+	for _, t := range tables.Tables() {
+		p, in := t.Loader().Plan(), tables.inputs[t]
+		docs = append(docs, planJSON{p.Table, in.Files, p.Server, p.Route, p.Why, p.Lanes, p.Shards, p.Nodes, p.Streams, p.Batch, p.Memory, p.HasRows, p.OnConflict, p.Key})
 		has := "none"
 		if p.HasRows {
 			has = "some"
 		}
-		rows = append(rows, []string{p.Table, string(p.Route), lanesText(p), count(int64(p.Streams * p.Nodes)),
-			size(int64(p.Batch)), size(p.Memory), has, t.what()})
-		text += fmt.Sprintf("%s: %s route, as %s\n", t.Table, p.Route, p.Why)
+		rows = append(rows, []string{
+			p.Table, string(p.Route), lanesText(p), count(int64(p.Streams * p.Nodes)),
+			size(int64(p.Batch)), size(p.Memory), has, in.what(),
+		})
+		text = append(text, fmt.Sprintf("%s: %s route, as %s", in.Table, p.Route, p.Why))
 		if p.OnConflict != "" {
-			text += fmt.Sprintf("%s: %s where a row has the record's (%s)\n", t.Table, p.OnConflict, strings.Join(p.Key, ", "))
+			text = append(text, fmt.Sprintf("%s: %s where a row has the record's (%s)", in.Table, p.OnConflict, strings.Join(p.Key, ", ")))
 		}
 	}
-	if a.json {
-		return a.printJSON(docs)
+	if v.json {
+		return v.printJSON(docs)
 	}
-	if _, err := fmt.Fprintln(a.Stdout, text); err != nil {
-		return err
+	for _, line := range append(text, "") {
+		if err := v.printf("%s\n", line); err != nil {
+			return err
+		}
 	}
 	head := []string{"table", "route", "lanes", ">streams", ">batch", ">memory", "rows now", "input"}
-	return printTable(a.Stdout, head, rows)
+	return printTable(v.Stdout, head, rows)
 }

@@ -16,7 +16,7 @@ func metricsFlag(flags *pflag.FlagSet, addr *string) {
 type watcher struct{ server *metrics.Server }
 
 // serveMetrics serves metrics at addr; it returns nil if that is empty.
-func (a *app) serveMetrics(addr string) (*watcher, error) {
+func (c *console) serveMetrics(addr string) (*watcher, error) {
 	if addr == "" {
 		return nil, nil
 	}
@@ -24,7 +24,7 @@ func (a *app) serveMetrics(addr string) (*watcher, error) {
 	if err != nil {
 		return nil, err
 	}
-	a.note("metrics are at http://%s/metrics", server.Addr())
+	c.note("metrics are at http://%s/metrics", server.Addr())
 	return &watcher{server}, nil
 }
 

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -11,26 +12,85 @@ import (
 	"github.com/dustin/go-humanize"
 	"github.com/jedib0t/go-pretty/v6/table"
 	"github.com/jedib0t/go-pretty/v6/text"
-	"golang.org/x/term"
+	xterm "golang.org/x/term"
+
+	"shardload/internal/term"
 )
 
-// printJSON prints v as the answer, in one document.
-func (a *app) printJSON(v any) error {
-	enc := json.NewEncoder(a.Stdout)
-	enc.SetEscapeHTML(false)
-	enc.SetIndent("", "  ")
-	return enc.Encode(v)
+// All that the command writes passes through this file. What people read is escaped by
+// internal/term, argument by argument; a test holds that no other file writes.
+
+// A console is where a verb gives its answer and talks to the user: the process's streams,
+// and the global flags that say how.
+type console struct {
+	Env
+	json  bool
+	quiet bool
 }
 
+// printJSON prints v as the answer, in one document.
+func (c *console) printJSON(v any) error {
+	var doc bytes.Buffer
+	enc := json.NewEncoder(&doc)
+	enc.SetEscapeHTML(false)
+	enc.SetIndent("", "  ")
+	if err := enc.Encode(v); err != nil {
+		return err
+	}
+	_, err := raw(c.Stdout).Write(term.JSON(doc.Bytes()))
+	return err
+}
+
+// data returns where data goes that is no text for people: rows for a pipe, SQL. On
+// a terminal it is text after all.
+func (c *console) data() io.Writer {
+	if isTerminal(c.Stdout) {
+		return c.Stdout
+	}
+	return raw(c.Stdout)
+}
+
+// printf prints a piece of the answer. Line breaks are the format's alone.
+func (c *console) printf(format string, args ...any) error {
+	if false {
+		_ = fmt.Sprintf(format, args...) // so that go vet checks the callers' formats
+	}
+	_, err := io.WriteString(c.Stdout, term.Sprintf(format, args...))
+	return err
+}
+
+// tell prints a piece of the conversation that --quiet does not silence.
+func (c *console) tell(format string, args ...any) {
+	if false {
+		_ = fmt.Sprintf(format, args...)
+	}
+	_, _ = io.WriteString(c.Stderr, term.Sprintf(format, args...)) // nobody is there to be told of the error
+}
+
+// tellError prints what describe says of an error, which has line breaks of its own.
+func (c *console) tellError(text string) { _, _ = io.WriteString(c.Stderr, "shardload: "+text+"\n") }
+
 // note tells the user something that is no answer and no error.
-func (a *app) note(format string, args ...any) {
-	if a.quiet {
+func (c *console) note(format string, args ...any) {
+	if false {
+		_ = fmt.Sprintf(format, args...)
+	}
+	if c.quiet {
 		return
 	}
-	if isTerminal(a.Stderr) {
-		format = "\r\x1b[K" + format // there may be a progress bar on the line
+	line := term.Sprintf(format, args...) + "\n"
+	if isTerminal(c.Stderr) {
+		line = clearLine + line // there may be a progress bar on the line
 	}
-	fmt.Fprintf(a.Stderr, format+"\n", args...)
+	_, _ = io.WriteString(raw(c.Stderr), line)
+}
+
+// raw returns what is behind the writer that escapes.
+func raw(w io.Writer) io.Writer {
+	if safe, ok := w.(*term.Writer); ok {
+		return safe.Raw()
+	}
+	return w
 }
 
 // A sharedWriter lets goroutines write in turn.
@@ -47,11 +107,41 @@ func (s *sharedWriter) Write(p []byte) (int, error) {
 
 // isTerminal reports whether f, a reader or writer, is a terminal.
 func isTerminal(f any) bool {
-	if shared, ok := f.(*sharedWriter); ok {
-		return isTerminal(shared.w)
+	fd, ok := descriptor(f)
+	return ok && xterm.IsTerminal(fd)
+}
+
+// descriptor returns that of the file to which f, a reader or writer, leads.
+func descriptor(f any) (fd int, ok bool) {
+	switch w := f.(type) {
+	case *term.Writer:
+		return descriptor(w.Raw())
+	case *sharedWriter:
+		return descriptor(w.w)
+	case interface{ Fd() uintptr }:
+		return int(w.Fd()), true
 	}
-	file, ok := f.(interface{ Fd() uintptr })
-	return ok && term.IsTerminal(int(file.Fd()))
+	return 0, false
+}
+
+// clearLine makes the terminal's current line empty.
+const clearLine = "\r\x1b[2K"
+
+// redraw makes line, which has no control characters, the terminal's current line.
+func redraw(w io.Writer, line string) { _, _ = io.WriteString(w, clearLine+line) }
+
+// terminalWidth returns how many columns f has, which is a terminal.
+func terminalWidth(f any) int {
+	const usual = 80
+	fd, ok := descriptor(f)
+	if !ok {
+		return usual
+	}
+	width, _, err := xterm.GetSize(fd)
+	if err != nil || width <= 0 {
+		return usual
+	}
+	return width
 }
 
 // printTable writes a table with a head and one line a row; columns whose head
@@ -72,7 +162,7 @@ func printTable(w io.Writer, head []string, rows [][]string) error {
 		if right {
 			configs[i].Align, configs[i].AlignHeader = text.AlignRight, text.AlignRight
 		}
-		names[i] = name
+		names[i] = term.Line(name)
 	}
 	t.AppendHeader(names)
 	t.SetColumnConfigs(configs)
@@ -83,12 +173,12 @@ func printTable(w io.Writer, head []string, rows [][]string) error {
 		}
 		cells := make(table.Row, len(row))
 		for i, cell := range row {
-			cells[i] = cell
+			cells[i] = term.Line(cell)
 		}
 		t.AppendRow(cells)
 	}
 	t.SuppressTrailingSpaces()
-	_, err := fmt.Fprintln(w, t.Render())
+	_, err := io.WriteString(w, t.Render()+"\n")
 	return err
 }
 

@@ -2,7 +2,6 @@ package cli
 
 import (
 	"fmt"
-	"io"
 	"strings"
 	"time"
 )
@@ -20,7 +19,7 @@ type phases struct{ list []phase }
 
 // run does the work of a phase, and tells the user what came of it in the words
 // that do returns.
-func (p *phases) run(a *app, name string, do func() (string, error)) error {
+func (p *phases) run(c *console, name string, do func() (string, error)) error {
 	begun := time.Now()
 	text, err := do()
 	elapsed := time.Since(begun)
@@ -28,7 +27,7 @@ func (p *phases) run(a *app, name string, do func() (string, error)) error {
 	if err != nil {
 		return err
 	}
-	a.note("%-8s  %8s  %s", name, seconds(elapsed), text)
+	c.note("%-8s  %8s  %s", name, seconds(elapsed), text)
 	return nil
 }
 
@@ -49,7 +48,7 @@ func (p *phases) total() time.Duration {
 }
 
 // print shows where the time went.
-func (p *phases) print(w io.Writer) error {
+func (p *phases) print(c *console) error {
 	total := p.total()
 	var rows [][]string
 	for _, ph := range p.list {
@@ -57,7 +56,7 @@ func (p *phases) print(w io.Writer) error {
 		rows = append(rows, []string{ph.Name, seconds(ph.elapsed), fmt.Sprintf("%.0f %%", share*100), barOf(share)})
 	}
 	rows = append(rows, nil, []string{"together", seconds(total), "", ""})
-	return printTable(w, []string{"where the time went", ">time", ">share", ""}, rows)
+	return printTable(c.Stdout, []string{"where the time went", ">time", ">share", ""}, rows)
 }
 
 // barOf draws a share of 1 in eighths of a character.

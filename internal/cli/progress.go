@@ -3,11 +3,10 @@ package cli
 import (
 	"context"
 	"fmt"
-	"io"
 	"sync"
 	"time"
 
-	"github.com/schollz/progressbar/v3"
+	"shardload/internal/term"
 )
 
 // How often progress is shown: a bar should move, a log should not grow.
@@ -28,17 +27,18 @@ type snapshot struct {
 // progress shows how the work called name goes on, until stop is called. snap is
 // polled from another goroutine, which stop waits for. Where standard error is a
 // terminal there is a bar, which stop removes; elsewhere a line now and then.
-func (a *app) progress(name string, snap func() snapshot) (stop func()) {
-	if a.quiet {
+func (c *console) progress(name string, snap func() snapshot) (stop func()) {
+	if c.quiet {
 		return func() {}
 	}
+	name = term.Line(name)
 	ctx, cancel := context.WithCancel(context.Background())
 	var wg sync.WaitGroup
 	wg.Go(func() {
-		if isTerminal(a.Stderr) {
-			drawBar(ctx, a.Stderr, name, snap)
+		if isTerminal(c.Stderr) {
+			drawBar(ctx, raw(c.Stderr), func() int { return terminalWidth(c.Stderr) }, name, snap)
 		} else {
-			printLines(ctx, a.Stderr, name, snap)
+			printLines(ctx, c.tell, name, snap)
 		}
 	})
 	return sync.OnceFunc(func() {
@@ -62,10 +62,10 @@ func poll(ctx context.Context, every time.Duration, show func()) {
 }
 
 // printLines writes a line every few seconds. Work that is done sooner has none.
-func printLines(ctx context.Context, w io.Writer, name string, snap func() snapshot) {
+func printLines(ctx context.Context, tell func(format string, args ...any), name string, snap func() snapshot) {
 	begun := time.Now()
 	poll(ctx, lineEvery, func() {
-		fmt.Fprintln(w, progressLine(name, snap(), time.Since(begun)))
+		tell("%s\n", progressLine(name, snap(), time.Since(begun)))
 	})
 }
 
@@ -73,46 +73,22 @@ func printLines(ctx context.Context, w io.Writer, name string, snap func() snaps
 // "ads: 1,200,000 rows, 216 MB, 240,000 rows/s, 43 MB/s, 60 %, 4 s left".
 func progressLine(name string, s snapshot, elapsed time.Duration) string {
 	line := fmt.Sprintf("%s: %s, %s, %s", name, plural(s.Rows, "row"), size(s.Bytes), rates(s, elapsed))
-	if s.Total <= 0 || s.Done <= 0 {
-		return line
+	if done, left := s.far(elapsed); done > 0 {
+		line += fmt.Sprintf(", %.0f %%, %.0f s left", done*100, left.Seconds())
 	}
-	done := min(float64(s.Done)/float64(s.Total), 1)
-	left := time.Duration(float64(elapsed) * (1 - done) / done)
-	return line + fmt.Sprintf(", %.0f %%, %.0f s left", done*100, left.Seconds())
+	return line
+}
+
+// far returns which part of the work is done, 0 where nobody knows, and how long the rest
+// takes.
+func (s snapshot) far(elapsed time.Duration) (done float64, left time.Duration) {
+	if s.Total <= 0 || s.Done <= 0 {
+		return 0, 0
+	}
+	done = min(float64(s.Done)/float64(s.Total), 1)
+	return done, time.Duration(float64(elapsed) * (1 - done) / done)
 }
 
 func rates(s snapshot, elapsed time.Duration) string {
 	return count(rate(s.Rows, elapsed)) + " rows/s, " + size(rate(s.Bytes, elapsed)) + "/s"
-}
-
-// drawBar keeps a bar on the terminal w until ctx ends, and clears it.
-func drawBar(ctx context.Context, w io.Writer, name string, snap func() snapshot) {
-	total := snap().Total
-	if total <= 0 {
-		total = -1 // a spinner
-	}
-	bar := progressbar.NewOptions64(total,
-		progressbar.OptionSetWriter(w),
-		progressbar.OptionSetPredictTime(true),
-		progressbar.OptionSetElapsedTime(true),
-		progressbar.OptionFullWidth(),
-		progressbar.OptionUseANSICodes(true),
-		progressbar.OptionSetSpinnerChangeInterval(0), // the ticker below draws
-		progressbar.OptionSetDescription(name),
-	)
-	begun := time.Now()
-	poll(ctx, barEvery, func() {
-		s := snap()
-		bar.Describe(name + " " + rates(s, time.Since(begun)))
-		if s.Total > 0 && s.Total != total {
-			total = s.Total
-			bar.ChangeMax64(total)
-		}
-		done := s.Done
-		if total > 0 {
-			done = min(done, total-1) // at its end the bar would print a line
-		}
-		_ = bar.Set64(done) // it complains of a full bar, which this is not
-	})
-	_ = bar.Clear()
 }

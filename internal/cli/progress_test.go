@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/jedib0t/go-pretty/v6/text"
 
 	"shardload/internal/pgtest"
 	"shardload/loader"
@@ -18,7 +19,7 @@ import (
 func TestProgressLines(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var stderr bytes.Buffer
-		a := &app{Env: Env{Stderr: &stderr}}
+		a := &console{Env: Env{Stderr: &stderr}}
 		begun := time.Now()
 		stop := a.progress("ads", func() snapshot {
 			n := int64(time.Since(begun) / time.Second)
@@ -39,7 +40,7 @@ ads: 10,000 rows, 20 MB, 1,000 rows/s, 2.0 MB/s, 50 %, 10 s left
 
 func TestProgressQuiet(t *testing.T) {
 	var stderr bytes.Buffer
-	a := &app{Env: Env{Stderr: &stderr}, quiet: true}
+	a := &console{Env: Env{Stderr: &stderr}, quiet: true}
 	stop := a.progress("ads", func() snapshot {
 		t.Error("work is polled that nobody asks about")
 		return snapshot{}
@@ -58,6 +59,95 @@ func TestProgressLineOfUnknownEnd(t *testing.T) {
 	}
 }
 
+// A screen is what a terminal of some columns shows.
+type screen struct {
+	width    int
+	rows     [][]rune
+	row, col int
+	escape   []byte
+}
+
+func (s *screen) Write(p []byte) (int, error) {
+	for _, r := range string(p) {
+		switch {
+		case s.escape != nil:
+			if s.escape = append(s.escape, string(r)...); r >= '@' && r != '[' {
+				s.control(string(s.escape))
+				s.escape = nil
+			}
+		case r == '\x1b':
+			s.escape = []byte{}
+		case r == '\r':
+			s.col = 0
+		case r == '\n':
+			s.row++
+		default:
+			s.put(r)
+		}
+	}
+	return len(p), nil
+}
+
+func (s *screen) put(r rune) {
+	if s.col+text.StringWidth(string(r)) > s.width {
+		s.row, s.col = s.row+1, 0
+	}
+	for len(s.rows) <= s.row {
+		s.rows = append(s.rows, []rune(strings.Repeat(" ", s.width)))
+	}
+	s.rows[s.row][s.col] = r
+	s.col += text.StringWidth(string(r))
+}
+
+func (s *screen) control(sequence string) {
+	from := map[string]int{"[2K": 0, "[K": s.col}[sequence]
+	for i := range s.rows {
+		for j := from; i == s.row && j < s.width; j++ {
+			s.rows[i][j] = ' '
+		}
+	}
+}
+
+func (s *screen) text() string {
+	var lines []string
+	for _, r := range s.rows {
+		lines = append(lines, strings.TrimRight(string(r), " "))
+	}
+	return strings.Join(lines, "\n")
+}
+
+// The bar stays one line in terminals of any width, also beside notes and where the window
+// becomes narrower, and leaves nothing behind.
+func TestBarStaysOneLine(t *testing.T) {
+	for _, width := range []int{20, 21, 30, 40, 60, 80, 200} {
+		for _, name := range []string{"ads", "a.much.longer.name.of.a.table.than.there.is.room", "名前名前名前名前名前名前"} {
+			for _, total := range []int64{0, 100, 1 << 50} {
+				synctest.Test(t, func(t *testing.T) {
+					s := &screen{width: width}
+					ctx, cancel := context.WithCancel(t.Context())
+					begun := time.Now()
+					go drawBar(ctx, s, func() int { return width }, name, func() snapshot {
+						n := int64(time.Since(begun) / time.Second)
+						return snapshot{Rows: 1_234_567 * n, Bytes: 2_000_000_000 * n, Done: min(10*n, 100), Total: total}
+					})
+					time.Sleep(4500 * time.Millisecond)
+					synctest.Wait()
+					shown := s.text()
+					if len(s.rows) != 1 || !strings.HasPrefix(shown, name[:3]) || total == 100 && !strings.Contains(shown, "40%") {
+						t.Errorf("width %d, total %d: shows %q", width, total, shown)
+					}
+					time.Sleep(20 * time.Second)
+					cancel()
+					synctest.Wait()
+					if left := s.text(); left != "" || len(s.rows) != 1 {
+						t.Errorf("width %d, total %d: leaves %q", width, total, left)
+					}
+				})
+			}
+		}
+	}
+}
+
 // The bar goes on as the work does, knows its end or not, and is gone at the end.
 func TestBar(t *testing.T) {
 	for _, total := range []int64{0, 100} {
@@ -65,7 +155,7 @@ func TestBar(t *testing.T) {
 			var stderr bytes.Buffer
 			ctx, cancel := context.WithCancel(t.Context())
 			begun := time.Now()
-			go drawBar(ctx, &stderr, "ads", func() snapshot {
+			go drawBar(ctx, &stderr, func() int { return 80 }, "ads", func() snapshot {
 				n := int64(time.Since(begun) / time.Second)
 				return snapshot{Rows: 1000 * n, Bytes: 2_000_000 * n, Done: min(10*n, 100), Total: total}
 			})
@@ -108,7 +198,7 @@ func TestLoadProgressOfSeveralFiles(t *testing.T) {
 	if _, err := conn.Exec(t.Context(), "CREATE TABLE events (id int)"); err != nil {
 		t.Fatal(err)
 	}
-	server, err := parseDSN(dsn, "the test's server")
+	server, err := parseDSN(dsn, "the test's server", nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -10,12 +10,16 @@ import (
 	"github.com/spf13/cobra"
 
 	"shardload/internal/provision"
+	"shardload/internal/server"
 )
 
 const schemaHelp = `schema makes, distributes, shows and drops the dataset's tables: companies,
 campaigns and ads, as the Citus multi-tenant tutorial states them. They are found
 through the search path and made in its first schema. create and distribute may be
 repeated; a table of that name with another shape is refused.`
+
+// A schemaVerb is one of the verbs about the dataset's tables.
+type schemaVerb struct{ *app }
 
 func newSchemaCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
@@ -28,29 +32,32 @@ func newSchemaCommand(a *app) *cobra.Command {
 		Args: cobra.ArbitraryArgs,
 		RunE: chooseSubcommand,
 	}
+	v := &schemaVerb{a}
 	cmd.AddCommand(
-		newSchemaCreateCommand(a),
-		newSchemaDistributeCommand(a),
-		newSchemaStatusCommand(a),
-		newSchemaDropCommand(a),
+		newSchemaCreateCommand(v),
+		newSchemaDistributeCommand(v),
+		newSchemaStatusCommand(v),
+		newSchemaDropCommand(v),
 		newSchemaPrintCommand(a),
 	)
 	return cmd
 }
 
-func newSchemaCreateCommand(a *app) *cobra.Command {
+func newSchemaCreateCommand(v *schemaVerb) *cobra.Command {
 	return &cobra.Command{
 		Use:     "create",
 		Short:   "Create the tables that do not exist, with their primary keys",
 		Example: "  shardload schema create --dsn postgres://me@db.example.com/app",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return a.act(cmd.Context(), provision.Create)
+			return v.act(cmd.Context(), func(ctx context.Context, conn *pgx.Conn) ([]provision.Action, error) {
+				return provision.Create(ctx, conn, v.waiting())
+			})
 		},
 	}
 }
 
-func newSchemaDistributeCommand(a *app) *cobra.Command {
+func newSchemaDistributeCommand(v *schemaVerb) *cobra.Command {
 	var require bool
 	cmd := &cobra.Command{
 		Use:   "distribute",
@@ -60,7 +67,7 @@ id, campaigns and ads by company_id. On a server without Citus they stay local.`
 		Example: "  shardload schema distribute --require-citus",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return a.act(cmd.Context(), func(ctx context.Context, conn *pgx.Conn) ([]provision.Action, error) {
+			return v.act(cmd.Context(), func(ctx context.Context, conn *pgx.Conn) ([]provision.Action, error) {
 				return provision.Distribute(ctx, conn, require)
 			})
 		},
@@ -69,25 +76,25 @@ id, campaigns and ads by company_id. On a server without Citus they stay local.`
 	return cmd
 }
 
-func newSchemaStatusCommand(a *app) *cobra.Command {
+func newSchemaStatusCommand(v *schemaVerb) *cobra.Command {
 	return &cobra.Command{
 		Use:     "status",
 		Short:   "Show the tables' sizes, rows and shards, and where they are",
 		Example: "  shardload schema status --json",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return a.withServer(cmd.Context(), func(conn *pgx.Conn) error {
+			return v.withServer(cmd.Context(), func(conn *pgx.Conn) error {
 				list, err := provision.Status(cmd.Context(), conn)
 				if err != nil {
 					return err
 				}
-				return a.printStatus(list)
+				return v.printStatus(list)
 			})
 		},
 	}
 }
 
-func newSchemaDropCommand(a *app) *cobra.Command {
+func newSchemaDropCommand(v *schemaVerb) *cobra.Command {
 	var yes bool
 	cmd := &cobra.Command{
 		Use:   "drop",
@@ -97,14 +104,14 @@ it cannot ask it needs --yes.`,
 		Example: "  shardload schema drop --yes",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if !yes && !a.canAsk() {
+			if !yes && !v.canAsk() {
 				return usagef(cmd, "drop loses all rows of companies, campaigns and ads: confirm with --yes")
 			}
-			return a.act(cmd.Context(), func(ctx context.Context, conn *pgx.Conn) ([]provision.Action, error) {
-				if !yes && !a.confirm(ctx, "drop companies, campaigns and ads in "+serverName(conn)+", with all their rows?") {
+			return v.act(cmd.Context(), func(ctx context.Context, conn *pgx.Conn) ([]provision.Action, error) {
+				if !yes && !v.confirm(ctx, "drop companies, campaigns and ads in "+serverName(conn)+", with all their rows?") {
 					return nil, errors.New("nothing was dropped")
 				}
-				return provision.Drop(ctx, conn)
+				return provision.Drop(ctx, conn, v.waiting())
 			})
 		},
 	}
@@ -121,7 +128,7 @@ func newSchemaPrintCommand(a *app) *cobra.Command {
   shardload schema print --distribute > schema.sql`,
 		Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
-			return provision.Print(a.Stdout, distribute)
+			return provision.Print(a.data(), distribute)
 		},
 	}
 	cmd.Flags().BoolVar(&distribute, "distribute", false, "also those that distribute them on Citus")
@@ -134,16 +141,23 @@ func serverName(conn *pgx.Conn) string {
 	return fmt.Sprintf("database %s on %s:%d", cfg.Database, cfg.Host, cfg.Port)
 }
 
+// waiting says whose lock is waited for.
+func (v *schemaVerb) waiting() server.Waiting {
+	return server.Waiting{Tell: func(holders []server.Holder) {
+		v.note("waiting for the lock under which tables are made and dropped, which %s", server.DescribeHolders(holders))
+	}}
+}
+
 // act does something about the tables, and prints what was done, also if it then
 // came to an error.
-func (a *app) act(ctx context.Context, do func(context.Context, *pgx.Conn) ([]provision.Action, error)) error {
-	return a.withServer(ctx, func(conn *pgx.Conn) error {
+func (v *schemaVerb) act(ctx context.Context, do func(context.Context, *pgx.Conn) ([]provision.Action, error)) error {
+	return v.withServer(ctx, func(conn *pgx.Conn) error {
 		done, err := do(ctx, conn)
-		if a.json && err == nil {
-			return a.printJSON(done)
+		if v.json && err == nil {
+			return v.printJSON(done)
 		}
 		for _, action := range done {
-			if _, err := fmt.Fprintf(a.Stdout, "%s: %s\n", action.Table, action.Did); err != nil {
+			if err := v.printf("%s: %s\n", action.Table, action.Did); err != nil {
 				return err
 			}
 		}
@@ -152,9 +166,9 @@ func (a *app) act(ctx context.Context, do func(context.Context, *pgx.Conn) ([]pr
 }
 
 // printStatus prints what there is of the tables.
-func (a *app) printStatus(list []provision.TableStatus) error {
-	if a.json {
-		return a.printJSON(list)
+func (v *schemaVerb) printStatus(list []provision.TableStatus) error {
+	if v.json {
+		return v.printJSON(list)
 	}
 	var rows [][]string
 	for _, t := range list {
@@ -167,7 +181,7 @@ func (a *app) printStatus(list []provision.TableStatus) error {
 			rows = append(rows, []string{t.Table, count(t.Rows), size(t.Bytes), whereText(t)})
 		}
 	}
-	return printTable(a.Stdout, []string{"table", ">rows", ">size", "where"}, rows)
+	return printTable(v.Stdout, []string{"table", ">rows", ">size", "where"}, rows)
 }
 
 // whereText says where the rows of a table are.

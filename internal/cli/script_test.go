@@ -59,6 +59,11 @@ func TestScript(t *testing.T) {
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("PATH", bin+string(filepath.ListSeparator)+env.Getenv("PATH"))
 			env.Setenv("SHARDLOAD_PG_BIN", os.Getenv("SHARDLOAD_PG_BIN"))
+			statements, err := filepath.Abs("../../testdata/tutorial/statements.sql")
+			if err != nil {
+				return err
+			}
+			env.Setenv("STATEMENTS", statements)
 			// Nothing listens there: a script without a server must not find one.
 			env.Setenv("PGHOST", "127.0.0.1")
 			env.Setenv("PGPORT", "1")

@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -14,24 +13,24 @@ import (
 	"syscall"
 	"time"
 
+	"shardload/internal/fault"
+
+	"shardload/internal/server"
+
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 )
-
-// connectTimeout ends the wait for a server that does not answer at all, where
-// the user has not said how long to wait. libpq would wait for minutes.
-const connectTimeout = 15 * time.Second
 
 // server says which server the user means: --dsn, DATABASE_URL, or whatever
 // libpq's variables and files name.
 func (a *app) server() (*pgx.ConnConfig, error) {
 	switch {
 	case a.dsn != "":
-		return parseDSN(a.dsn, "--dsn")
+		return parseDSN(a.dsn, "--dsn", a.warn)
 	case a.Getenv("DATABASE_URL") != "":
-		return parseDSN(a.Getenv("DATABASE_URL"), "DATABASE_URL")
+		return parseDSN(a.Getenv("DATABASE_URL"), "DATABASE_URL", a.warn)
 	}
-	return parseDSN("", "the environment")
+	return parseDSN("", "the environment", a.warn)
 }
 
 // misplacedServer refuses arguments that name a server elsewhere than behind --dsn.
@@ -52,15 +51,14 @@ func misplacedServer(args []string) error {
 
 // parseDSN understands dsn. Its errors name the source, never the string: it may
 // hold a password, and in a string that cannot be parsed nobody knows where.
-func parseDSN(dsn, source string) (*pgx.ConnConfig, error) {
-	cfg, err := pgx.ParseConfig(dsn)
+func parseDSN(dsn, source string, warn func(string)) (*pgx.ConnConfig, error) {
+	cfg, err := server.Parse(dsn, warn)
+	if param, ok := errors.AsType[*server.ParamError](err); ok {
+		return nil, fmt.Errorf("%s: %w", source, param)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("%s: %s", source, parseFailure(err))
 	}
-	if cfg.RuntimeParams["application_name"] == "" {
-		cfg.RuntimeParams["application_name"] = "shardload"
-	}
-	cfg.ConnectTimeout = cmp.Or(cfg.ConnectTimeout, connectTimeout)
 	return cfg, nil
 }
 
@@ -87,9 +85,41 @@ func parseFailure(err error) string {
 	return "neither a URL (postgres://user@host:port/database) nor keywords (host=… port=… user=… dbname=…)"
 }
 
-// connect connects to cfg's server. The caller closes the connection.
-func connect(ctx context.Context, cfg *pgx.ConnConfig) (*pgx.Conn, error) {
-	return pgx.ConnectConfig(ctx, cfg)
+// warn notes what was left aside of what the user has said of the server.
+func (c *console) warn(text string) { c.note("warning: %s", text) }
+
+// startPatience is how long a server may take that starts when a command begins.
+const startPatience = time.Minute
+
+// connect connects to cfg's server, and waits for it if it starts. On the connection it is
+// said for whose lock a statement waits. The caller closes it.
+func (a *app) connect(ctx context.Context, cfg *pgx.ConnConfig) (*pgx.Conn, error) {
+	conn, err := server.OpenWithin(ctx, cfg, a.patience())
+	if err == nil {
+		server.Watch{Log: a.waitLog(), Limit: fault.RetryFor}.Set(conn.PgConn())
+	}
+	return conn, err
+}
+
+// patience is how long servers may fail when a command begins. It says what is waited for.
+func (a *app) patience() server.Patience {
+	return server.Patience{For: startPatience, Tell: func(err error) {
+		text, ok := describeServer(err)
+		if !ok {
+			text = err.Error()
+		}
+		what := ""
+		if awaits := fault.Awaits(err); awaits != "" {
+			what = " for " + awaits
+		}
+		a.note("waiting up to %s%s: %s", startPatience, what, strings.Join(strings.Fields(text), " "))
+	}}
+}
+
+// persist calls fn, which only reads, while it fails with what passes and conn holds: a node
+// of the cluster that restarts is waited for.
+func (a *app) persist(ctx context.Context, conn *pgx.Conn, fn func() error) error {
+	return a.patience().Persist(ctx, func(err error) bool { return fault.Passes(err) && !conn.IsClosed() }, fn)
 }
 
 // withServer runs do on a connection to the user's server, and closes it.
@@ -98,20 +128,12 @@ func (a *app) withServer(ctx context.Context, do func(conn *pgx.Conn) error) (er
 	if err != nil {
 		return err
 	}
-	conn, err := connect(ctx, cfg)
+	conn, err := a.connect(ctx, cfg)
 	if err != nil {
 		return err
 	}
-	defer closeConn(ctx, conn)
+	defer server.CloseSoon(conn.PgConn())
 	return do(conn)
-}
-
-// closeConn says goodbye to the server, also after an interrupt, but does not
-// wait long for it. What was to be done is done: the error does not matter.
-func closeConn(ctx context.Context, conn *pgx.Conn) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
-	defer cancel()
-	_ = conn.Close(ctx)
 }
 
 // describeServer turns an error of connecting into one line with what to do. ok
@@ -135,16 +157,16 @@ func describeServer(err error) (text string, ok bool) {
 // serverHint says what to do about a server's refusal.
 func serverHint(code string, cfg *pgconn.Config) string {
 	switch code {
-	case "28P01", "28000":
+	case fault.WrongPassword, fault.NotAuthorized:
 		if cfg.Password == "" {
 			return "; no password was given: put it in ~/.pgpass or PGPASSWORD"
 		}
 		return "; check user and password: --dsn, PGPASSWORD or ~/.pgpass"
-	case "3D000":
-		return fmt.Sprintf("; create it (createdb %s) or name another one", cfg.Database)
-	case "53300":
+	case fault.NoDatabase:
+		return fmt.Sprintf("; create it there (createdb -- %s) or name another one", shellWord(cfg.Database))
+	case fault.TooManyConnections:
 		return "; close other connections or raise max_connections"
-	case "57P03":
+	case fault.Starting:
 		return "; try again in a moment"
 	}
 	return ""

@@ -23,6 +23,9 @@ when the same load command is run again.
 A small file is stored in one transaction: it is listed once it is complete. A load
 with --no-resume is not listed. status changes nothing.`
 
+// A statusVerb is one run of status.
+type statusVerb struct{ *app }
+
 func newStatusCommand(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use:   "status",
@@ -33,11 +36,11 @@ func newStatusCommand(a *app) *cobra.Command {
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return a.withServer(cmd.Context(), func(conn *pgx.Conn) error {
-				jobs, err := listJobs(cmd.Context(), conn)
+				list, jobs, err := listJobs(cmd.Context(), conn)
 				if err != nil {
 					return err
 				}
-				return a.printJobs(jobs)
+				return (&statusVerb{a}).print(list, jobs)
 			})
 		},
 	}
@@ -53,15 +56,12 @@ const (
 
 // A jobStatus is a job as status shows it.
 type jobStatus struct {
-	Job           string     `json:"job"`
-	Table         string     `json:"table"`
-	Input         string     `json:"input"`
-	State         string     `json:"state"`
-	Percent       *float64   `json:"percent,omitempty"` // nil if it is not known
-	Rows          int64      `json:"rows"`
-	Updated       int64      `json:"updated,omitempty"` // of the rows, as load counts them
-	Skipped       int64      `json:"skipped,omitempty"` // likewise
-	Rejected      int64      `json:"rejected"`
+	Job     string   `json:"job"`
+	Table   string   `json:"table"`
+	Input   string   `json:"input"`
+	State   string   `json:"state"`
+	Percent *float64 `json:"percent,omitempty"` // nil if it is not known
+	jobCounts
 	RowsPerSecond int64      `json:"rows_per_second,omitempty"` // since it was begun; 0 if that is not known
 	Begun         time.Time  `json:"begun"`
 	Advanced      *time.Time `json:"advanced,omitempty"` // nil if it is not known
@@ -72,22 +72,32 @@ type jobStatus struct {
 	entry *ledger.Entry
 }
 
+// jobCounts say what a job has stored so far.
+type jobCounts struct {
+	Rows     int64 `json:"rows"`
+	Updated  int64 `json:"updated,omitempty"` // of the rows, as load counts them
+	Skipped  int64 `json:"skipped,omitempty"` // likewise
+	Rejected int64 `json:"rejected"`
+}
+
 // listJobs returns the database's jobs in the order in which they were begun.
-func listJobs(ctx context.Context, conn *pgx.Conn) ([]jobStatus, error) {
-	entries, err := ledger.List(ctx, conn)
+func listJobs(ctx context.Context, conn *pgx.Conn) (*ledger.Listing, []jobStatus, error) {
+	list, err := ledger.List(ctx, conn)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	jobs := make([]jobStatus, len(entries))
-	for i, e := range entries {
+	jobs := make([]jobStatus, len(list.Jobs))
+	for i, e := range list.Jobs {
 		jobs[i] = newJobStatus(e)
 	}
-	return jobs, nil
+	return list, jobs, nil
 }
 
 func newJobStatus(e *ledger.Entry) jobStatus {
-	s := jobStatus{Job: e.ID, Table: e.Table, Input: e.Name, State: stateOf(e), Rows: e.Rows, Updated: e.Updated, Skipped: e.Skipped, Rejected: e.Rejected,
-		Begun: e.Begun, Rejects: e.Rejects, Problem: e.Problem, Unread: e.Unread, entry: e}
+	s := jobStatus{
+		Job: e.ID, Table: e.Table, Input: e.Name, State: stateOf(e), jobCounts: jobCounts{e.Rows, e.Updated, e.Skipped, e.Rejected},
+		Begun: e.Begun, Rejects: e.Rejects, Problem: e.Problem, Unread: e.Unread, entry: e,
+	}
 	if part, ok := e.Done(); ok {
 		percent := 100 * part
 		s.Percent = &percent
@@ -111,14 +121,17 @@ func stateOf(e *ledger.Entry) string {
 	return stateStopped
 }
 
-// printJobs prints the jobs, and what can be done about those that do not run.
-func (a *app) printJobs(jobs []jobStatus) error {
-	if a.json {
-		return a.printJSON(jobs)
+// print prints the jobs, and what can be done about those that do not run.
+func (v *statusVerb) print(list *ledger.Listing, jobs []jobStatus) error {
+	defer v.noteTables(list)
+	if v.json {
+		return v.printJSON(jobs)
 	}
 	if len(jobs) == 0 {
-		_, err := fmt.Fprintln(a.Stdout, "no jobs: nothing was loaded here, or its progress was not kept")
-		return err
+		if len(list.Unreadable) > 0 {
+			return v.printf("no jobs that this role may read\n")
+		}
+		return v.printf("no jobs: nothing was loaded here, or its progress was not kept\n")
 	}
 	var rows [][]string
 	stopped := false
@@ -127,21 +140,34 @@ func (a *app) printJobs(jobs []jobStatus) error {
 		stopped = stopped || s.State == stateStopped
 	}
 	head := []string{"job", "table", "input", "state", ">done", ">rows", ">rejected", ">rows/s", "last"}
-	if err := printTable(a.Stdout, head, rows); err != nil {
+	if err := printTable(v.Stdout, head, rows); err != nil {
 		return err
 	}
 	if stopped {
-		a.note("stopped: run the same load command again, and it goes on from there")
+		v.note("stopped: run the same load command again, and it goes on from there")
 	}
 	for _, s := range jobs {
 		switch {
 		case s.State == stateStuck:
-			a.note("%s cannot go on: %s; load --replace begins anew, shardload forget %s drops it", s.Job, s.Problem, s.Job)
+			v.note("%s cannot go on: %s; load --replace begins anew, shardload forget %s drops it", s.Job, s.Problem, s.Job)
 		case s.Unread != "":
-			a.note("%s: its progress cannot be read: %s", s.Job, s.Unread)
+			v.note("%s: its progress cannot be read: %s", s.Job, s.Unread)
 		}
 	}
 	return nil
+}
+
+// noteTables tells of what status found and did not list.
+func (v *statusVerb) noteTables(list *ledger.Listing) {
+	for _, table := range list.Unreadable {
+		v.note("%s has jobs that this role may not read: it needs SELECT on the table, and USAGE on its schema", table)
+	}
+	for _, alone := range list.LeftAlone {
+		v.note("%s is left alone because it %s", alone.Table, alone.Reason)
+	}
+	for _, o := range list.Orphans {
+		v.note("%s is left over: no job has it, and shardload clean --yes removes it", o.Table)
+	}
 }
 
 // cells returns the job as a line of the table; what is not known is empty.

@@ -4,13 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
-	"shardload/internal/bench"
+	"shardload/internal/bench/tune"
+	"shardload/internal/owned"
 	"shardload/loader"
 )
 
@@ -31,10 +30,16 @@ type tuneOptions struct {
 	maxStreams int
 }
 
+// A tuneVerb is one run of tune.
+type tuneVerb struct {
+	*app
+	opt tuneOptions
+}
+
 func newTuneCommand(a *app) *cobra.Command {
 	opt := tuneOptions{
 		cfg:    loader.Config{Route: loader.RouteAuto, Header: loader.HeaderAuto, Delimiter: ',', Encoding: "UTF8"},
-		sample: bench.DefaultSample, rounds: bench.DefaultRounds,
+		sample: tune.DefaultSample, rounds: tune.DefaultRounds,
 	}
 	cmd := &cobra.Command{
 		Use:   "tune --table TABLE FILE",
@@ -67,40 +72,43 @@ func newTuneCommand(a *app) *cobra.Command {
 		if opt.rounds < 1 || opt.maxStreams < 0 || opt.maxStreams > loader.MaxStreams {
 			return usagef(cmd, "--rounds must be at least 1, and --max-streams 1 to %d", loader.MaxStreams)
 		}
-		return a.runTune(cmd.Context(), opt, args[0])
+		return (&tuneVerb{a, opt}).run(cmd.Context(), args[0])
 	}
 	return cmd
 }
 
-func (a *app) runTune(ctx context.Context, opt tuneOptions, file string) (err error) {
-	server, err := a.server()
+func (v *tuneVerb) run(ctx context.Context, file string) (err error) {
+	opt := v.opt
+	server, err := v.server()
 	if err != nil {
 		return err
 	}
-	dir, err := os.MkdirTemp("", "shardload-tune-")
+	dir, err := owned.MakeScratch(owned.Tune, 0o700)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	defer func() { err = errors.Join(err, dir.RemoveScratch()) }()
 	cfg := opt.cfg
 	cfg.Conn = server
-	advice, err := bench.Tune(ctx, bench.TuneConfig{Loader: cfg, File: file, Sample: opt.sample, Rounds: opt.rounds,
-		MaxStreams: opt.maxStreams, Dir: dir, Note: a.note})
+	advice, err := tune.Tune(ctx, tune.Config{
+		Loader: cfg, File: file, Sample: opt.sample, Rounds: opt.rounds,
+		MaxStreams: opt.maxStreams, Dir: dir.Path, Note: v.note,
+	})
 	if err != nil {
 		return err
 	}
 	command := loadCommand(opt, advice, file)
-	if a.json {
-		return a.printJSON(struct {
+	if v.json {
+		return v.printJSON(struct {
 			Command string `json:"command"`
-			*bench.Advice
+			*tune.Advice
 		}{command, advice})
 	}
-	return a.printAdvice(advice, command)
+	return v.print(advice, command)
 }
 
 // loadCommand returns the command line that uses what was found.
-func loadCommand(opt tuneOptions, advice *bench.Advice, file string) string {
+func loadCommand(opt tuneOptions, advice *tune.Advice, file string) string {
 	words := []string{"load", "--table", opt.cfg.Table, "--streams", fmt.Sprint(advice.Best.Streams), "--batch", sizeText(advice.Best.Batch)}
 	add := func(differs bool, flag, value string) {
 		if differs {
@@ -121,10 +129,10 @@ func loadCommand(opt tuneOptions, advice *bench.Advice, file string) string {
 // sizeText writes a number of bytes as flags take it.
 func sizeText(n int64) string { return sizeValue{&n, 1}.String() }
 
-// printAdvice prints what was tried, and what follows from it.
-func (a *app) printAdvice(advice *bench.Advice, command string) error {
+// print prints what was tried, and what follows from it.
+func (v *tuneVerb) print(advice *tune.Advice, command string) error {
 	var rows [][]string
-	for i, trials := range [][]bench.Trial{advice.ByStream, advice.ByBatch} {
+	for i, trials := range [][]tune.Trial{advice.ByStream, advice.ByBatch} {
 		if i > 0 && len(trials) > 0 {
 			rows = append(rows, nil)
 		}
@@ -136,22 +144,20 @@ func (a *app) printAdvice(advice *bench.Advice, command string) error {
 			rows = append(rows, []string{count(int64(t.Streams)), sizeText(t.Batch), count(int64(t.Median)), count(int64(t.Low)), count(int64(t.High)), mark})
 		}
 	}
-	var text strings.Builder
-	fmt.Fprintf(&text, "\n%s\n", command)
-	fmt.Fprintf(&text, "expect %s rows/s (%s to %s here)", count(int64(advice.Best.Median)), count(int64(advice.Best.Low)), count(int64(advice.Best.High)))
+	if err := v.printf("%s: %s on %s, %s route, as %s\n\n", advice.Table, plural(advice.Rows, "row")+" of "+size(advice.Sample), advice.Server, advice.Route, advice.Why); err != nil {
+		return err
+	}
+	if err := printTable(v.Stdout, []string{">streams of a node", ">batch", ">rows/s", ">from", ">to", ""}, rows); err != nil {
+		return err
+	}
+	expect := ""
 	if advice.FileSeconds > 0 {
-		fmt.Fprintf(&text, ": about %s for this file", seconds(time.Duration(advice.FileSeconds*float64(time.Second))))
+		expect = fmt.Sprintf(": about %s for this file", seconds(time.Duration(advice.FileSeconds*float64(time.Second))))
 	}
-	text.WriteString("\n")
+	err := v.printf("\n%s\nexpect %s rows/s (%s to %s here)%s\n", command,
+		count(int64(advice.Best.Median)), count(int64(advice.Best.Low)), count(int64(advice.Best.High)), expect)
 	for _, w := range advice.Warnings {
-		fmt.Fprintf(&text, "mind: %s\n", w)
+		err = errors.Join(err, v.printf("mind: %s\n", w))
 	}
-	if _, err := fmt.Fprintf(a.Stdout, "%s: %s on %s, %s route, as %s\n\n", advice.Table, plural(advice.Rows, "row")+" of "+size(advice.Sample), advice.Server, advice.Route, advice.Why); err != nil {
-		return err
-	}
-	if err := printTable(a.Stdout, []string{">streams of a node", ">batch", ">rows/s", ">from", ">to", ""}, rows); err != nil {
-		return err
-	}
-	_, err := fmt.Fprint(a.Stdout, text.String())
 	return err
 }

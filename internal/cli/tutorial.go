@@ -3,7 +3,6 @@ package cli
 import (
 	"context"
 	"fmt"
-	"io"
 	"strings"
 	"time"
 
@@ -13,11 +12,18 @@ import (
 	"shardload/internal/tutorial"
 )
 
-const tutorialHelp = `tutorial runs the statements of the Citus multi-tenant tutorial on the dataset's
-tables, literally, and shows what each returned and how long it took. On Citus it
-also shows how many shards a statement went to: a tenant's needs one.
+const tutorialHelp = `tutorial runs the queries, the update and the transaction of the Citus multi-tenant
+tutorial on the dataset's tables, literally, and shows what each returned and how long
+it took. On Citus it also shows how many shards a statement went to: a tenant's needs
+one. What the statements change is undone at the end, unless --commit.
 
-What the statements change is undone at the end, unless --commit.`
+With --whole it runs all of the tutorial's statements in their order, from the first
+CREATE TABLE on. The tables must not be there yet, and stay; the files of its \copy
+commands, which generate --tutorial writes, lie in the current directory. Without the
+Citus extension the tables stay local.`
+
+// A tutorialVerb is one run of tutorial.
+type tutorialVerb struct{ *app }
 
 func newTutorialCommand(a *app) *cobra.Command {
 	var opt tutorial.Options
@@ -26,27 +32,29 @@ func newTutorialCommand(a *app) *cobra.Command {
 		Short: "Run the Citus tutorial's queries, update and transaction",
 		Long:  tutorialHelp,
 		Example: `  shardload tutorial
-  shardload tutorial --commit`,
+  shardload tutorial --commit
+  shardload generate --tutorial && shardload tutorial --whole`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return a.withServer(cmd.Context(), func(conn *pgx.Conn) error {
-				return a.runTutorial(cmd.Context(), conn, opt)
+				return (&tutorialVerb{a}).run(cmd.Context(), conn, opt)
 			})
 		},
 	}
+	cmd.Flags().BoolVar(&opt.Whole, "whole", false, "run all of the tutorial: make, distribute and load the tables, too")
 	cmd.Flags().BoolVar(&opt.Commit, "commit", false, "keep what the update and the deletes change")
 	return cmd
 }
 
-func (a *app) runTutorial(ctx context.Context, conn *pgx.Conn, opt tutorial.Options) error {
+func (v *tutorialVerb) run(ctx context.Context, conn *pgx.Conn, opt tutorial.Options) error {
 	report, err := tutorial.Run(ctx, conn, opt)
 	if err != nil {
 		return err
 	}
-	if a.json {
-		err = a.printJSON(report)
+	if v.json {
+		err = v.printJSON(report)
 	} else {
-		err = printTutorial(a.Stdout, report)
+		err = v.print(report)
 	}
 	if err != nil {
 		return err
@@ -69,21 +77,25 @@ func tutorialProblem(report tutorial.Report) error {
 	return fmt.Errorf("not as the tutorial has it: %s", strings.Join(problems, "; "))
 }
 
-// printTutorial prints each statement with its result.
-func printTutorial(w io.Writer, report tutorial.Report) error {
+// print prints each statement with its result.
+func (v *tutorialVerb) print(report tutorial.Report) error {
 	for i, s := range report.Steps {
 		head := []string{fmt.Sprintf("%d. %s", i+1, s.Title), milliseconds(s.Elapsed)}
 		if s.Shards != nil {
 			head = append(head, shardsText(*s.Shards))
 		}
-		indented := "   " + strings.ReplaceAll(s.SQL, "\n", "\n   ") + ";"
-		if _, err := fmt.Fprintf(w, "%s\n%s\n", strings.Join(head, " · "), indented); err != nil {
+		if err := v.printf("%s\n", strings.Join(head, " · ")); err != nil {
 			return err
 		}
-		if err := printResult(w, s); err != nil {
+		for line := range strings.SplitSeq(s.SQL+";", "\n") {
+			if err := v.printf("   %s\n", line); err != nil {
+				return err
+			}
+		}
+		if err := v.printResult(s); err != nil {
 			return err
 		}
-		if _, err := fmt.Fprintln(w); err != nil {
+		if err := v.printf("\n"); err != nil {
 			return err
 		}
 	}
@@ -91,14 +103,18 @@ func printTutorial(w io.Writer, report tutorial.Report) error {
 	if report.Committed {
 		end = "The changes are committed."
 	}
-	_, err := fmt.Fprintln(w, end)
-	return err
+	return v.printf("%s\n", end)
 }
 
 // printResult prints the rows of a query, or how many rows a change hit.
-func printResult(w io.Writer, s tutorial.Step) error {
+func (v *tutorialVerb) printResult(s tutorial.Step) error {
 	if s.Problem != "" {
-		if _, err := fmt.Fprintln(w, "   not as the tutorial has it: "+s.Problem); err != nil {
+		if err := v.printf("   not as the tutorial has it: %s\n", s.Problem); err != nil {
+			return err
+		}
+	}
+	if s.Note != "" {
+		if err := v.printf("   (%s)\n", s.Note); err != nil {
 			return err
 		}
 	}
@@ -106,8 +122,7 @@ func printResult(w io.Writer, s tutorial.Step) error {
 		if s.Affected == 0 {
 			return nil
 		}
-		_, err := fmt.Fprintf(w, "   %s\n", plural(s.Affected, "row"))
-		return err
+		return v.printf("   %s\n", plural(s.Affected, "row"))
 	}
 	rows := make([][]string, len(s.Rows))
 	for i, row := range s.Rows {
@@ -119,15 +134,14 @@ func printResult(w io.Writer, s tutorial.Step) error {
 			rows[i] = append(rows[i], *value)
 		}
 	}
-	if _, err := fmt.Fprintln(w); err != nil {
+	if err := v.printf("\n"); err != nil {
 		return err
 	}
-	if err := printTable(w, s.Columns, rows); err != nil {
+	if err := printTable(v.Stdout, s.Columns, rows); err != nil {
 		return err
 	}
 	if more := s.Affected - int64(len(s.Rows)); more > 0 {
-		_, err := fmt.Fprintf(w, "… and %s\n", plural(more, "more row"))
-		return err
+		return v.printf("… and %s\n", plural(more, "more row"))
 	}
 	return nil
 }

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -28,7 +29,7 @@ difference. It changes nothing.
   contents   with --deep: each column has the values of the files, and each row too
 
 --deep adds up hashes of all values, here of the files and there of the shards, all at
-once. Read the files as they were loaded (--header, --null, --delimiter, --encoding).
+once. Read the files as they were loaded (--format, --header, --null, --delimiter, --encoding).
 Where contents differ it names the columns and, up to ten, the tenants: values of the
 distribution column, or of the primary key of a table that is not distributed. Nothing
 should write to the tables meanwhile. Records that the load has rejected are left out if
@@ -41,6 +42,7 @@ tables of your own, name the table and the files that it was loaded from.`
 
 // verifyOptions are the flags of verify.
 type verifyOptions struct {
+	format    loader.Format
 	header    loader.Header
 	delimiter byte
 	null      string
@@ -50,9 +52,15 @@ type verifyOptions struct {
 	rejects   []string
 }
 
+// A verifyVerb compares tables with what was loaded into them.
+type verifyVerb struct {
+	*app
+	opt verifyOptions
+}
+
 func newVerifyCommand(a *app) *cobra.Command {
 	var table string
-	opt := verifyOptions{header: loader.HeaderAuto, delimiter: ',', encoding: "UTF8", maxRecord: loader.DefaultMaxRecord}
+	opt := verifyOptions{header: loader.HeaderAuto, encoding: "UTF8", maxRecord: loader.DefaultMaxRecord}
 	cmd := &cobra.Command{
 		Use:   "verify [DIR] | verify --table TABLE FILE… | verify --generate",
 		Short: "Compare the database with what was loaded",
@@ -64,11 +72,12 @@ func newVerifyCommand(a *app) *cobra.Command {
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&table, "table", "", "the table that the files belong to, as SQL writes it")
+	formatFlag(cmd, &opt.format)
 	choiceFlag(cmd, &opt.header, "header", "whether the first record names the columns", loader.HeaderAuto, loader.HeaderYes, loader.HeaderNo)
 	flags.BoolVar(&opt.deep, "deep", false, "compare contents, not only counts")
 	flags.StringArrayVar(&opt.rejects, "rejects", nil, "TABLE.rejects.jsonl of the load: records that the table need not have (may be repeated)")
-	flags.Var(delimiterValue{&opt.delimiter}, "delimiter", `the character between fields, or "tab"`)
-	flags.StringVar(&opt.null, "null", "", "the unquoted string that means NULL (default: the empty one)")
+	flags.Var(delimiterValue{&opt.delimiter}, "delimiter", `the character between fields, or "tab" (default: a comma, in text a tab)`)
+	flags.StringVar(&opt.null, "null", "", "the string that means NULL: in csv unquoted, and by default the empty one, in text \\N")
 	flags.StringVar(&opt.encoding, "encoding", opt.encoding, "the files' encoding, by PostgreSQL's name")
 	flags.Var(sizeValue{&opt.maxRecord, 1}, "max-record", "longest record that is believed to be one")
 	generated := addGeneratedFlags(cmd)
@@ -85,16 +94,17 @@ func newVerifyCommand(a *app) *cobra.Command {
 		var tables []tableInput
 		if len(args) > 0 || table != "" || generated.generate || generated.refuse(cmd) != nil {
 			var err error
-			if tables, err = a.inputsOf(cmd, generated, table, args); err != nil {
+			if tables, err = generated.inputsOf(&a.console, cmd, table, args); err != nil {
 				return err
 			}
 		}
 		return a.withServer(cmd.Context(), func(conn *pgx.Conn) error {
-			report, err := a.verify(cmd.Context(), conn, table == "", tables, opt)
+			v := &verifyVerb{a, opt}
+			report, err := v.check(cmd.Context(), conn, table == "", tables)
 			if err != nil {
 				return err
 			}
-			return errors.Join(report.problem(), a.printVerify(report))
+			return errors.Join(report.problem(), v.print(report))
 		})
 	}
 	return cmd
@@ -106,35 +116,40 @@ type verifyReport struct {
 	verify.Report
 }
 
-// verify checks tables against their files. The dataset's tables are checked for
+// check checks tables against their files. The dataset's tables are checked for
 // integrity as well; if no tables are given, all of them, but not counted.
-func (a *app) verify(ctx context.Context, conn *pgx.Conn, dataset bool, tables []tableInput, opt verifyOptions) (report verifyReport, err error) {
+func (v *verifyVerb) check(ctx context.Context, conn *pgx.Conn, dataset bool, tables []tableInput) (report verifyReport, err error) {
 	names := tableNames(tables)
 	if len(tables) == 0 {
 		names = datasetTables()
 	}
-	if _, report.Recovery, err = citus.Recover(ctx, conn); err != nil {
-		return report, err
-	}
-	if opt.deep {
-		if report.Deep, err = a.compare(ctx, tables, opt); err != nil {
-			return report, err
-		}
-	}
-	expected, err := a.expect(ctx, conn, tables, opt)
+	err = v.persist(ctx, conn, func() (err error) {
+		_, report.Recovery, err = citus.Recover(ctx, conn)
+		return err
+	})
 	if err != nil {
 		return report, err
 	}
-	if report.Counts, err = verify.Counts(ctx, conn, expected); err != nil {
-		return report, err
-	}
-	if report.Placement, err = verify.Placement(ctx, conn, names); err != nil {
-		return report, err
-	}
-	if dataset {
-		if report.Integrity, err = verify.Integrity(ctx, conn, references(names)); err != nil {
+	if v.opt.deep {
+		if report.Deep, err = v.compare(ctx, conn, tables); err != nil {
 			return report, err
 		}
+	}
+	expected, err := v.expect(ctx, conn, tables)
+	if err != nil {
+		return report, err
+	}
+	err = v.persist(ctx, conn, func() (err error) {
+		if report.Counts, err = verify.Counts(ctx, conn, expected); err != nil {
+			return err
+		}
+		if report.Placement, err = verify.Placement(ctx, conn, names); err == nil && dataset {
+			report.Integrity, err = verify.Integrity(ctx, conn, references(names))
+		}
+		return err
+	})
+	if err != nil {
+		return report, err
 	}
 	report.Passed = report.OK()
 	return report, nil
@@ -142,16 +157,17 @@ func (a *app) verify(ctx context.Context, conn *pgx.Conn, dataset bool, tables [
 
 // compare compares the contents of tables with their files. A table of which no
 // manifest says how many rows it has gets their number from its files.
-func (a *app) compare(ctx context.Context, tables []tableInput, opt verifyOptions) (checks []verify.DeepCheck, err error) {
-	server, err := a.server()
+func (v *verifyVerb) compare(ctx context.Context, conn *pgx.Conn, tables []tableInput) (checks []verify.DeepCheck, err error) {
+	server, err := v.server()
 	if err != nil {
 		return nil, err
 	}
 	for i, t := range tables {
-		a.note("%s: comparing the contents with %s", t.Table, t.what())
+		v.note("%s: comparing the contents with %s", t.Table, t.what())
 		cfg := verify.DeepConfig{Conn: server, Table: t.Table, Format: verify.Format{
-			Header: verify.Header(opt.header), Null: opt.null, Delimiter: opt.delimiter, Encoding: opt.encoding, MaxRecord: int(opt.maxRecord),
-		}, Rejects: opt.rejects, Expected: t.sums}
+			Dialect: t.dialectOf(v.opt.format),
+			Header:  verify.Header(v.opt.header), Null: v.opt.null, Delimiter: v.opt.delimiter, Encoding: v.opt.encoding, MaxRecord: int(v.opt.maxRecord),
+		}, Rejects: v.opt.rejects, Expected: t.sums}
 		for _, file := range t.Files {
 			if t.data != nil {
 				cfg.Inputs = append(cfg.Inputs, verify.Blocks(file, t.data))
@@ -159,13 +175,20 @@ func (a *app) compare(ctx context.Context, tables []tableInput, opt verifyOption
 			}
 			cfg.Inputs = append(cfg.Inputs, verify.File(file))
 		}
-		check, err := verify.Deep(ctx, cfg)
+		var check verify.DeepCheck
+		err := v.persist(ctx, conn, func() (err error) {
+			check, err = verify.Deep(ctx, cfg)
+			return err
+		})
 		if err != nil {
 			return checks, err
 		}
 		if t.Rows < 0 {
 			tables[i].Rows = check.Input.Rows + check.Unloadable.Records
 			tables[i].counted = true
+		}
+		if advice := check.Advice(); advice != "" {
+			check.Next = strings.TrimSuffix(check.Next, advice) + inFlags.Replace(advice)
 		}
 		checks = append(checks, check)
 	}
@@ -189,7 +212,7 @@ func references(tables []string) []verify.Reference {
 
 // expect says how many rows each table should have: what the manifest says, or
 // the records of the files.
-func (a *app) expect(ctx context.Context, conn *pgx.Conn, tables []tableInput, opt verifyOptions) ([]verify.Expected, error) {
+func (v *verifyVerb) expect(ctx context.Context, conn *pgx.Conn, tables []tableInput) ([]verify.Expected, error) {
 	var list []verify.Expected
 	for _, t := range tables {
 		e := verify.Expected{Table: t.Table, Rows: t.Rows, Source: generate.ManifestName}
@@ -200,12 +223,12 @@ func (a *app) expect(ctx context.Context, conn *pgx.Conn, tables []tableInput, o
 			e.Source, e.Rows = t.Files[0], t.data.Stored()
 		}
 		if t.Rows < 0 {
-			a.note("%s: counting the records of %s", t.Table, plural(int64(len(t.Files)), "file"))
+			v.note("%s: counting the records of %s", t.Table, plural(int64(len(t.Files)), "file"))
 			columns, err := catalog.Lookup(ctx, conn, t.Table)
 			if err != nil {
 				return nil, err
 			}
-			if e.Rows, err = countRecords(ctx, columns, t.Files, opt); err != nil {
+			if e.Rows, err = countRecords(ctx, columns, t, v.opt); err != nil {
 				return nil, err
 			}
 			e.Source = strings.Join(t.Files, ", ")
@@ -215,31 +238,21 @@ func (a *app) expect(ctx context.Context, conn *pgx.Conn, tables []tableInput, o
 	return list, nil
 }
 
-// countRecords counts the records of files, without their headers.
-func countRecords(ctx context.Context, table *catalog.Table, files []string, opt verifyOptions) (int64, error) {
+// countRecords counts the records of t's files, without their headers.
+func countRecords(ctx context.Context, table *catalog.Table, t tableInput, opt verifyOptions) (int64, error) {
 	var sum int64
-	for _, file := range files {
-		n, first, err := input.CountRecords(ctx, file, int(opt.maxRecord))
+	dialect := t.dialectOf(opt.format)
+	delimiter := cmp.Or(opt.delimiter, dialect.Delimiter())
+	for _, file := range t.Files {
+		n, first, err := input.CountRecords(ctx, file, dialect, int(opt.maxRecord))
 		if err != nil {
 			return 0, err
 		}
-		if n > 0 && (opt.header == loader.HeaderYes || opt.header == loader.HeaderAuto && isHeader(table, first, opt.delimiter)) {
+		looks := table.LooksLikeHeader(dialect.Values(first, delimiter), dialect == pgcsv.Text)
+		if n > 0 && (opt.header == loader.HeaderYes || opt.header == loader.HeaderAuto && looks) {
 			n--
 		}
 		sum += n
 	}
 	return sum, nil
-}
-
-// isHeader reports whether record names a column of table: the loader's rule.
-func isHeader(table *catalog.Table, record []byte, delimiter byte) bool {
-	var scratch, value []byte
-	for _, f := range pgcsv.AppendFields(nil, record, delimiter, true) {
-		value, scratch = f.Value(record, scratch)
-		name := strings.TrimSpace(string(value))
-		if slices.ContainsFunc(table.Columns, func(c catalog.Column) bool { return strings.EqualFold(c.Name, name) }) {
-			return true
-		}
-	}
-	return false
 }

@@ -37,40 +37,52 @@ func (r verifyReport) sentence() string {
 	return strings.Join(parts, ", ")
 }
 
-// printVerify prints each check, and then what is wrong.
-func (a *app) printVerify(r verifyReport) error {
-	if a.json {
-		return a.printJSON(r)
+// print prints each check, and then what is wrong.
+func (v *verifyVerb) print(r verifyReport) error {
+	if v.json {
+		return v.printJSON(r)
 	}
 	if r.Recovery != "" {
-		a.note("%s", r.Recovery)
+		v.note("%s", r.Recovery)
 	}
 	var rows [][]string
 	for _, c := range r.Counts {
-		rows = append(rows, []string{"counts", c.Table, verdict(c.Problem == ""),
-			fmt.Sprintf("%s rows, %s in %s", count(c.Rows), count(c.Expected), c.Source)})
+		rows = append(rows, []string{
+			"counts", c.Table, verdict(c.Problem == ""),
+			fmt.Sprintf("%s rows, %s in %s", count(c.Rows), count(c.Expected), c.Source),
+		})
 	}
 	for _, p := range r.Placement {
 		if p.Skipped != "" {
 			rows = append(rows, []string{"placement", p.Table, "-", p.Skipped})
 			continue
 		}
-		rows = append(rows, []string{"placement", p.Table, verdict(len(p.Misplaced) == 0),
-			fmt.Sprintf("%s in %s", plural(p.Rows, "row"), plural(int64(p.Shards), "shard"))})
+		rows = append(rows, []string{
+			"placement", p.Table, verdict(len(p.Misplaced) == 0),
+			fmt.Sprintf("%s in %s", plural(p.Rows, "row"), plural(int64(p.Shards), "shard")),
+		})
 	}
 	for _, i := range r.Integrity {
-		rows = append(rows, []string{"integrity", i.Child, verdict(i.Problem == ""),
-			fmt.Sprintf("%s without a row in %s", plural(i.Orphans, "row"), i.Parent)})
+		rows = append(rows, []string{
+			"integrity", i.Child, verdict(i.Problem == ""),
+			fmt.Sprintf("%s without a row in %s", plural(i.Orphans, "row"), i.Parent),
+		})
 	}
 	for _, d := range r.Deep {
 		rows = append(rows, []string{"contents", d.Table, verdict(d.Problem == ""), contents(d)})
 	}
-	if err := printTable(a.Stdout, []string{"check", "table", "", "found"}, rows); err != nil {
+	if err := printTable(v.Stdout, []string{"check", "table", "", "found"}, rows); err != nil {
 		return err
 	}
-	for _, line := range r.Problems() {
-		if _, err := fmt.Fprintln(a.Stdout, line); err != nil {
-			return err
+	for _, lines := range r.Lines() {
+		for i, line := range lines {
+			indent := "  "
+			if i == 0 {
+				indent = ""
+			}
+			if err := v.printf("%s%s\n", indent, line); err != nil {
+				return err
+			}
 		}
 	}
 	return nil

@@ -1,11 +1,13 @@
 package cli
 
 import (
-	"fmt"
 	"runtime"
 	"runtime/debug"
+	"strings"
 
 	"github.com/spf13/cobra"
+
+	"shardload/internal/notices"
 )
 
 // A buildVersion says which shardload this is.
@@ -17,12 +19,22 @@ type buildVersion struct {
 }
 
 func newVersionCommand(a *app) *cobra.Command {
-	return &cobra.Command{
-		Use:     "version",
-		Short:   "Print the version",
-		Example: "  shardload version --json",
-		Args:    cobra.NoArgs,
+	licenses := false
+	cmd := &cobra.Command{
+		Use:   "version",
+		Short: "Print the version",
+		Example: `  shardload version --json
+  shardload version --licenses`,
+		Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
+			if licenses {
+				for line := range strings.SplitSeq(strings.TrimSuffix(notices.Text, "\n"), "\n") {
+					if err := a.printf("%s\n", line); err != nil {
+						return err
+					}
+				}
+				return nil
+			}
 			v := readVersion()
 			if a.json {
 				return a.printJSON(v)
@@ -31,10 +43,11 @@ func newVersionCommand(a *app) *cobra.Command {
 			if v.Revision != "" {
 				text += " (" + v.Revision + ")"
 			}
-			_, err := fmt.Fprintf(a.Stdout, "%s, %s, %s\n", text, v.Go, v.Platform)
-			return err
+			return a.printf("%s, %s, %s\n", text, v.Go, v.Platform)
 		},
 	}
+	cmd.Flags().BoolVar(&licenses, "licenses", false, "print the licences of what is linked into the program")
+	return cmd
 }
 
 // readVersion takes what the Go toolchain noted in the binary.

@@ -9,10 +9,9 @@ import (
 	"shardload/internal/pgcsv"
 )
 
-// CountRecords returns the number of records of the CSV file at path, and its
-// first record, which may be a header. An open quote is an error, as is a record
+// CountRecords returns the number of records of the file at path, and its first record, which may be a header. An open quote is an error, as is a record
 // longer than maxRecord bytes.
-func CountRecords(ctx context.Context, path string, maxRecord int) (n int64, first []byte, err error) {
+func CountRecords(ctx context.Context, path string, d pgcsv.Dialect, maxRecord int) (n int64, first []byte, err error) {
 	src, err := Open(path)
 	if err != nil {
 		return 0, nil, err
@@ -21,15 +20,17 @@ func CountRecords(ctx context.Context, path string, maxRecord int) (n int64, fir
 	var s pgcsv.Scanner
 	var buf []byte
 	c := pgcsv.NewChunker(src, maxRecord)
+	c.SetDialect(d)
+	s.SetDialect(d)
 	for line := int64(1); ; line += pgcsv.Lines(buf, c.EOL()) {
 		if err := context.Cause(ctx); err != nil {
 			return n, first, err
 		}
-		buf, err = c.Next(buf)
+		buf, err = src.Cut(ctx, c, buf)
 		if errors.Is(err, io.EOF) {
 			return n, first, nil
 		}
-		if errors.As(err, new(*pgcsv.TooLongError)) || errors.Is(err, pgcsv.ErrOpenQuote) {
+		if pgcsv.Unnamed(err) {
 			err = fmt.Errorf("%s: %w", path, err) // the others are the Source's, and have it
 		}
 		if err != nil {

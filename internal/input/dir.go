@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"shardload/internal/fault"
 )
 
 // TableFiles are the files of one table, in the order of their numbers.
@@ -36,11 +38,14 @@ func Dir(dir string, tables []string) ([]TableFiles, error) {
 		}
 	}
 	if len(found) == 0 {
-		return nil, fmt.Errorf("%s: holds none of the files %s.csv, also as TABLE.N.csv, .gz or .zst; "+
-			"for a table of your own use --table", dir, strings.Join(tables, ".csv, "))
+		return nil, fault.Advise(fmt.Errorf("%s: holds none of the files %s.csv, also as TABLE.N.csv, .gz or .zst",
+			dir, strings.Join(tables, ".csv, ")), "for a table of your own name it")
 	}
 	return found, nil
 }
+
+// oneOfThem is what to do about files with the same rows.
+const oneOfThem = "remove one or name the files"
 
 // tableFiles returns the files of one table. The same piece in two forms, such as
 // ads.csv beside ads.csv.gz, is an error: both would be loaded.
@@ -66,14 +71,14 @@ func tableFiles(dir, table string, entries []os.DirEntry) ([]string, error) {
 	files := make([]string, len(pieces))
 	for i, p := range pieces {
 		if i > 0 && pieces[i-1].n == p.n {
-			return nil, fmt.Errorf("%s: holds %s and %s, which look like the same rows twice; remove one or name the files with --table",
-				dir, pieces[i-1].name, p.name)
+			return nil, fault.Advise(fmt.Errorf("%s: holds %s and %s, which look like the same rows twice",
+				dir, pieces[i-1].name, p.name), oneOfThem)
 		}
 		files[i] = filepath.Join(dir, p.name)
 	}
 	if len(pieces) > 1 && pieces[0].n == -1 {
-		return nil, fmt.Errorf("%s: holds %s and %s, the whole and a part of it; remove one or name the files with --table",
-			dir, pieces[0].name, pieces[1].name)
+		return nil, fault.Advise(fmt.Errorf("%s: holds %s and %s, the whole and a part of it",
+			dir, pieces[0].name, pieces[1].name), oneOfThem)
 	}
 	return files, nil
 }

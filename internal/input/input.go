@@ -15,8 +15,10 @@ import (
 	"io/fs"
 	"os"
 	"sync/atomic"
+	"time"
 
-	"github.com/klauspost/compress/gzip"
+	"shardload/internal/fault"
+
 	"github.com/klauspost/compress/zstd"
 )
 
@@ -35,8 +37,13 @@ type Source struct {
 	// the length of its byte order mark.
 	plain *os.File
 	bom   int64
-	read  atomic.Int64
-	close []func() error
+	// file is the regular file, compressed or not, and opened what it was then.
+	file   *os.File
+	opened Stat
+	read   atomic.Int64
+	close  []func() error
+	// abandoned says that a Read still waits; the Source is closed after it.
+	abandoned atomic.Bool
 }
 
 // Open opens the file at path. The caller must close the Source.
@@ -86,6 +93,11 @@ func (s *Source) openFile() error {
 	}
 	s.close = append(s.close, f.Close)
 	if s.Size >= 0 {
+		info, err := f.Stat()
+		if err != nil {
+			return named(err)
+		}
+		s.file, s.opened, s.Size = f, statOf(info, time.Now()), info.Size()
 		s.plain = f // decode may find that it is not
 	}
 	return s.decode(f)
@@ -109,7 +121,7 @@ func (s *Source) decode(stored io.Reader) error {
 	switch {
 	case bytes.HasPrefix(head, []byte{0x1f, 0x8b}):
 		s.plain = nil
-		z, err := gzip.NewReader(b)
+		z, err := newGzipReader(b)
 		if err != nil {
 			return fmt.Errorf("%s: gzip: %w", s.Name, err)
 		}
@@ -141,16 +153,16 @@ func (s *Source) decode(stored io.Reader) error {
 // refuse recognises what is certainly no text.
 func refuse(name string, head []byte) error {
 	for _, f := range []struct{ magic, what, do string }{
-		{"\xfd7zXZ\x00", "xz-compressed", "decompress it: xz -dc FILE | shardload load --table TABLE -"},
+		{"\xfd7zXZ\x00", "xz-compressed", "decompress it: xz -dc"},
 		{"PK\x03\x04", "a zip archive", "unpack it first"},
-		{"\x04\x22\x4d\x18", "lz4-compressed", "decompress it: lz4 -dc FILE | shardload load --table TABLE -"},
+		{"\x04\x22\x4d\x18", "lz4-compressed", "decompress it: lz4 -dc"},
 		{"\xff\xfe", "UTF-16 text", "convert it: iconv -f UTF-16 -t UTF-8"},
 		{"\xfe\xff", "UTF-16 text", "convert it: iconv -f UTF-16 -t UTF-8"},
 		{"PGCOPY", "PostgreSQL's binary COPY format", "export it as CSV: COPY … TO … (FORMAT csv, HEADER)"},
 		{"PAR1", "a Parquet file", "convert it to CSV"},
 	} {
 		if bytes.HasPrefix(head, []byte(f.magic)) {
-			return fmt.Errorf("%s: is %s, not CSV; %s", name, f.what, f.do)
+			return fault.Advise(fmt.Errorf("%s: is %s, not CSV", name, f.what), f.do)
 		}
 	}
 	return nil
@@ -206,23 +218,25 @@ func (s *Source) Fingerprint() (head, tail string, ok bool, err error) {
 	if s.Size < 0 {
 		return "", "", false, nil
 	}
-	f, err := os.Open(s.Name)
-	if err != nil {
-		return "", "", false, named(err)
-	}
-	defer f.Close() // only read
+	head, tail, err = s.FingerprintTo(s.Size)
+	return head, tail, err == nil, err
+}
+
+// FingerprintTo returns the Fingerprint that the first size bytes of a regular file
+// have.
+func (s *Source) FingerprintTo(size int64) (head, tail string, err error) {
 	part := func(offset int64) (string, error) {
 		h := sha256.New()
-		if _, err := io.Copy(h, io.NewSectionReader(f, offset, sample)); err != nil {
+		if _, err := io.Copy(h, io.NewSectionReader(s.file, offset, min(sample, size-offset))); err != nil {
 			return "", named(err)
 		}
 		return hex.EncodeToString(h.Sum(nil)[:16]), nil
 	}
 	if head, err = part(0); err != nil {
-		return "", "", false, err
+		return "", "", err
 	}
-	tail, err = part(max(s.Size-sample, 0))
-	return head, tail, err == nil, err
+	tail, err = part(max(size-sample, 0))
+	return head, tail, err
 }
 
 // BytesRead returns how much of the input, as it is stored, has been read. It may
@@ -231,6 +245,13 @@ func (s *Source) BytesRead() int64 { return s.read.Load() }
 
 // Close closes what Open opened.
 func (s *Source) Close() error {
+	if s.abandoned.Load() {
+		return nil
+	}
+	return s.closeAll()
+}
+
+func (s *Source) closeAll() error {
 	var errs []error
 	for i := len(s.close) - 1; i >= 0; i-- {
 		errs = append(errs, s.close[i]())

@@ -7,12 +7,15 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/klauspost/compress/zstd"
+
+	"shardload/internal/pgcsv"
 )
 
 const content = "id,name\n1,a\n2,\"b\nc\"\n"
@@ -53,6 +56,9 @@ func TestOpenDecompressesByContent(t *testing.T) {
 		"plain":                 []byte(content),
 		"gzip":                  gzipped(t, content),
 		"two gzip members":      append(gzipped(t, "id,name\n"), gzipped(t, content[len("id,name\n"):])...),
+		"gzip, zeros after it":  append(gzipped(t, content), make([]byte, 700_001)...),
+		"one zero after gzip":   append(gzipped(t, content), 0),
+		"empty gzip members":    slices.Concat(gzipped(t, ""), gzipped(t, content), gzipped(t, "")),
 		"zstd":                  zstded(t, content),
 		"byte order mark":       []byte("\xef\xbb\xbf" + content),
 		"byte order mark, gzip": gzipped(t, "\xef\xbb\xbf"+content),
@@ -84,6 +90,10 @@ func TestOpenErrors(t *testing.T) {
 		want string
 	}{
 		"truncated": {cut[:len(cut)-10], "end too early"},
+		"member":    {append(gzipped(t, content), 0x1f, 0x8b, 8), "end too early"},
+		"trailing":  {append(gzipped(t, content), "id"...), "follow the compressed data"},
+		"one byte":  {append(gzipped(t, content), 0x1f), "follow the compressed data"},
+		"in zeros":  {slices.Concat(gzipped(t, content), make([]byte, 512), gzipped(t, content)), "follow the compressed data"},
 		"xz":        {[]byte("\xfd7zXZ\x00abc"), "xz -dc"},
 		"zip":       {[]byte("PK\x03\x04abc"), "zip archive"},
 		"utf-16":    {[]byte("\xff\xfea\x00"), "iconv -f UTF-16"},
@@ -100,7 +110,7 @@ func TestOpenErrors(t *testing.T) {
 			if err == nil || !strings.Contains(err.Error(), tt.want) || strings.Count(err.Error(), path) != 1 {
 				t.Errorf("error %v, want it to name the file and %q", err, tt.want)
 			}
-			_, _, err = CountRecords(t.Context(), path, 1<<20)
+			_, _, err = CountRecords(t.Context(), path, pgcsv.CSV, 1<<20)
 			if err == nil || !strings.Contains(err.Error(), tt.want) || strings.Count(err.Error(), path) != 1 {
 				t.Errorf("counting: error %v, want it to name the file once, and %q", err, tt.want)
 			}
@@ -188,11 +198,11 @@ func TestDir(t *testing.T) {
 }
 
 func TestCountRecords(t *testing.T) {
-	n, first, err := CountRecords(context.Background(), write(t, "x", gzipped(t, content)), 1<<20)
+	n, first, err := CountRecords(context.Background(), write(t, "x", gzipped(t, content)), pgcsv.CSV, 1<<20)
 	if n != 3 || string(first) != "id,name" || err != nil {
 		t.Errorf("%d records, first %q, %v", n, first, err)
 	}
-	if _, _, err := CountRecords(context.Background(), write(t, "x", []byte("a\n\"b\n")), 1<<20); err == nil {
+	if _, _, err := CountRecords(context.Background(), write(t, "x", []byte("a\n\"b\n")), pgcsv.CSV, 1<<20); err == nil {
 		t.Error("an open quote is no error")
 	}
 }

@@ -2,7 +2,6 @@ package ledger
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -12,6 +11,8 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"shardload/internal/citus"
+	"shardload/internal/fault"
+	"shardload/internal/server"
 )
 
 // Complete ends a job, in the caller's transaction: its progress table goes, and
@@ -22,7 +23,7 @@ func Complete(ctx context.Context, conn *pgx.Conn, t Target, j *Job, bytes int64
 	if _, err := conn.Exec(ctx, citus.FewConnectionsSQL); err != nil {
 		return fmt.Errorf("end the job: %w", err)
 	}
-	lanes, err := finalLanes(ctx, conn, j, check)
+	lanes, err := finalLanes(ctx, conn, t, j, check)
 	if err != nil {
 		return err
 	}
@@ -33,20 +34,25 @@ func Complete(ctx context.Context, conn *pgx.Conn, t Target, j *Job, bytes int64
 		rejected += l.Rejected
 		merged.Add(l.Merged)
 	}
-	if err := lock(ctx, conn); err != nil {
+	if err := lock(ctx, conn, t); err != nil {
 		return fmt.Errorf("end the job: %w", err)
 	}
-	if _, err := conn.Exec(ctx, "DROP TABLE "+j.Progress); err != nil {
+	if err := guard(ctx, conn, guardJobsSQL(t)+"; DROP TABLE "+j.Progress); err != nil {
 		return fmt.Errorf("end the job: %w", err)
 	}
 	// The caller's transaction may be as old as the job. Where the table of jobs is
 	// distributed itself, an UPDATE cannot call clock_timestamp.
 	var now time.Time
-	if err := conn.QueryRow(ctx, "SELECT clock_timestamp()").Scan(&now); err != nil {
+	if err := conn.QueryRow(ctx, "SELECT pg_catalog.clock_timestamp()").Scan(&now); err != nil {
 		return fmt.Errorf("end the job: %w", err)
 	}
-	_, err = conn.Exec(ctx, `UPDATE `+t.Jobs()+` SET progress = NULL, finished = $5::timestamptz, rows = $2::bigint, rejected = $3::bigint, bytes = $4::bigint, updated = $6::bigint, skipped = $7::bigint
-		WHERE id = $1::text`, j.ID, rows, rejected, bytes, now, merged.Updated, merged.Skipped)
+	record, err := j.record()
+	if err != nil {
+		return err
+	}
+	_, err = conn.Exec(ctx, `UPDATE `+t.Jobs()+` SET progress = NULL, finished = $5::pg_catalog.timestamptz, rows = $2::pg_catalog.int8, rejected = $3::pg_catalog.int8,
+		bytes = $4::pg_catalog.int8, updated = $6::pg_catalog.int8, skipped = $7::pg_catalog.int8, fingerprint = $8::pg_catalog.text::pg_catalog.jsonb WHERE id = $1::pg_catalog.text`,
+		j.ID, rows, rejected, bytes, now, merged.Updated, merged.Skipped, record)
 	if err != nil {
 		return fmt.Errorf("end the job: %w", err)
 	}
@@ -56,54 +62,82 @@ func Complete(ctx context.Context, conn *pgx.Conn, t Target, j *Job, bytes int64
 // finalLanes reads the marks. If they are not those that check wants, a COMMIT whose
 // answer was lost may still be under way, or wait on a node for Citus to finish it: it
 // reads them once more when no transaction has them locked.
-func finalLanes(ctx context.Context, conn *pgx.Conn, j *Job, check func([]Lane) error) ([]Lane, error) {
-	lanes, err := Lanes(ctx, conn, j)
+func finalLanes(ctx context.Context, conn *pgx.Conn, t Target, j *Job, check func([]Lane) error) ([]Lane, error) {
+	lanes, err := Lanes(ctx, conn, t, j)
 	if err != nil || check(lanes) == nil {
 		return lanes, err
 	}
-	if err := Settle(ctx, conn, j); err != nil {
+	if err := Settle(ctx, conn, t, j); err != nil {
 		return nil, err
 	}
-	if lanes, err = Lanes(ctx, conn, j); err != nil {
+	if lanes, err = Lanes(ctx, conn, t, j); err != nil {
 		return nil, err
 	}
 	return lanes, check(lanes)
 }
 
+// ErrLocked says that a transaction has had marks locked for long.
+var ErrLocked = errors.New("another transaction has marks of the load locked")
+
+// settleTime is how long Settle waits. Tests change it.
+var settleTime = 10 * time.Second
+
 // Settle waits until no transaction has a mark of an unfinished job locked: one whose
-// client was killed at its COMMIT may still be moving it.
-func Settle(ctx context.Context, conn *pgx.Conn, j *Job) error {
-	if _, err := conn.Exec(ctx, "UPDATE "+j.Progress+" SET advanced = advanced"); err != nil {
+// client was killed at its COMMIT may still be moving it. After a while its error is
+// ErrLocked: the transaction may be prepared, and nobody there to finish it.
+func Settle(ctx context.Context, conn *pgx.Conn, t Target, j *Job) error {
+	err := guarded(ctx, conn, guardProgress(t, writing, j), "ROLLBACK", func() error {
+		return server.Exec(ctx, conn.PgConn(), fmt.Sprintf("SET LOCAL statement_timeout = %d; UPDATE %s SET advanced = advanced; SET LOCAL statement_timeout = 0",
+			settleTime.Milliseconds(), j.Progress))
+	})
+	if fault.Is(err, fault.Canceled) {
+		err = fmt.Errorf("%w: %w", ErrLocked, err)
+	}
+	if err != nil {
 		return fmt.Errorf("wait for the marks: %w", err)
 	}
 	return nil
 }
 
 // DoneStatements is how many statements DoneSQL returns.
-const DoneStatements = 3
+const DoneStatements = 3 + guardStatements
 
-// DoneSQL returns the statements that enter j as a complete job, in the
-// transaction that stores all of it. The last one inserts one row. They fail with an
+// DoneSQL returns the statements that enter j, in the transaction that stores all of
+// it: as a complete job, or, where nodes of a cluster commit it one after the other, as
+// one that is Storing, which FinishSQL makes complete. The last one inserts one row. They fail with an
 // error that IsDone if that was done before, and wait for another transaction that is
 // about to: so rows are stored once, whoever tries again after a COMMIT without an
 // answer. A job of the name that is unfinished, or that j does not replace, stays, and
 // makes them fail with an error that IsTaken.
 func DoneSQL(t Target, j *Job, rows, bytes int64) (string, error) {
-	fingerprint, err := json.Marshal(j.Fingerprint)
+	record, err := j.record()
 	if err != nil {
-		return "", fmt.Errorf("the input's fingerprint: %w", err)
+		return "", err
 	}
-	jobs, name := t.Jobs(), literal(t.Table.Name)
+	finished := "NULL"
+	if t.OnePhase() {
+		finished = "pg_catalog.now()"
+	}
+	jobs, name := t.Jobs(), server.Literal(t.Table.Name)
 	replaced := []string{"NULL"} // a list must not be empty
 	for _, id := range j.Replaces {
-		replaced = append(replaced, literal(id))
+		replaced = append(replaced, server.Literal(id))
 	}
-	return durableSQL + fmt.Sprintf(`; DELETE FROM %s WHERE id IN (%s) AND finished IS NOT NULL;
+	return guardJobsSQL(t) + "; " + durableSQL + fmt.Sprintf(`; DELETE FROM %s WHERE id IN (%s) AND finished IS NOT NULL;
 		INSERT INTO %s (id, target, target_oid, file_node, kind, name, fingerprint, finished, rows, bytes)
-		VALUES (%s, %s, %d, %d, %s, %s, %s, now(), %d, %d)`,
+		VALUES (%s, %s, %d, %d, %s, %s, %s, %s, %d, %d)`,
 		jobs, strings.Join(replaced, ", "),
-		jobs, literal(j.ID), name, t.Table.OID, t.Table.RelFileNode, literal(string(t.Distribution.Kind)), literal(j.Name),
-		literal(string(fingerprint)), rows, bytes), nil
+		jobs, server.Literal(j.ID), name, t.Table.OID, t.Table.RelFileNode, server.Literal(string(t.Distribution.Kind)), server.Literal(j.Name),
+		server.Literal(record), finished, rows, bytes), nil
+}
+
+// FinishSQL returns the statement that makes a job complete which is Storing: it changes
+// one row. If a crash of the server forgets it, the job is looked at once more; so its
+// COMMIT need not wait for the disk. Where the table of jobs is one of Citus an UPDATE may
+// call now(), but not within a CASE or coalesce: a job that is complete already gets a later
+// time.
+func FinishSQL(t Target, j *Job) string {
+	return guardJobsSQL(t) + fmt.Sprintf("; SET LOCAL synchronous_commit = off; UPDATE %s SET finished = pg_catalog.now() WHERE id = %s", t.Jobs(), server.Literal(j.ID))
 }
 
 // SettleDone waits until no transaction is about to enter j as DoneSQL does, and
@@ -113,18 +147,20 @@ func SettleDone(ctx context.Context, conn *pgx.Conn, t Target, j *Job) (done boo
 	if err != nil {
 		return false, err
 	}
-	tx, err := conn.Begin(ctx)
-	if err != nil {
-		return false, fmt.Errorf("look for the job: %w", err)
-	}
-	_, err = conn.PgConn().Exec(ctx, sql).ReadAll()
+	tried := errors.New("only tried") // and undone
+	err = server.Tx(ctx, conn, server.Write, func() error {
+		if err := server.Exec(ctx, conn.PgConn(), sql); err != nil {
+			return err
+		}
+		return tried
+	})
 	if IsDone(err) {
-		done, err = true, nil
+		return true, nil
 	}
-	if err = errors.Join(err, tx.Rollback(ctx)); err != nil {
+	if !errors.Is(err, tried) {
 		return false, fmt.Errorf("look for the job: %w", err)
 	}
-	return done, nil
+	return false, nil
 }
 
 // IsDone reports whether err is that of DoneSQL for a job that is entered already.
@@ -138,22 +174,25 @@ func IsTaken(err error) bool { return violates(err, "_target_name_key") }
 // server has given a name of that end. A shard's has its number behind it.
 func violates(err error, constraint string) bool {
 	pgErr, ok := errors.AsType[*pgconn.PgError](err)
-	return ok && pgErr.Code == "23505" && strings.HasPrefix(pgErr.ConstraintName, jobsTable+constraint)
+	return ok && pgErr.Code == fault.UniqueViolation && strings.HasPrefix(pgErr.ConstraintName, jobsTable+constraint)
 }
 
 // CorrectDoneSQL returns the statement that corrects what DoneSQL entered. path is
 // where the rejected records are, "" if there are none.
 func CorrectDoneSQL(t Target, j *Job, rows, rejected int64, m Merged, path string) string {
 	return fmt.Sprintf("UPDATE %s SET rows = %d, rejected = %d, updated = %d, skipped = %d, rejects = nullif(%s, '') WHERE id = %s",
-		t.Jobs(), rows, rejected, m.Updated, m.Skipped, literal(path), literal(j.ID))
+		t.Jobs(), rows, rejected, m.Updated, m.Skipped, server.Literal(path), server.Literal(j.ID))
 }
 
 // SetRejects notes where the job's rejected records are kept.
 func SetRejects(ctx context.Context, conn *pgx.Conn, t Target, j *Job, path string) error {
-	tag, err := conn.Exec(ctx, `UPDATE `+t.Jobs()+` SET rejects = $2::text WHERE id = $1::text`, j.ID, path)
-	if err == nil && tag.RowsAffected() != 1 {
-		err = fmt.Errorf("job %s has been forgotten meanwhile", j.ID)
-	}
+	err := guarded(ctx, conn, guardJobs(t, writing), "COMMIT", func() error {
+		tag, err := conn.Exec(ctx, `UPDATE `+t.Jobs()+` SET rejects = $2::pg_catalog.text WHERE id = $1::pg_catalog.text`, j.ID, path)
+		if err == nil && tag.RowsAffected() != 1 {
+			err = fmt.Errorf("job %s has been forgotten meanwhile", j.ID)
+		}
+		return err
+	})
 	if err != nil {
 		return fmt.Errorf("note where the rejected records are: %w", err)
 	}
@@ -161,70 +200,31 @@ func SetRejects(ctx context.Context, conn *pgx.Conn, t Target, j *Job, path stri
 	return nil
 }
 
-// SetFileNode notes j.FileNode: the file in which the rows of the job are now.
-func SetFileNode(ctx context.Context, conn *pgx.Conn, t Target, j *Job) error {
-	if _, err := conn.Exec(ctx, `UPDATE `+t.Jobs()+` SET file_node = $2::oid WHERE id = $1::text`, j.ID, j.FileNode); err != nil {
-		return fmt.Errorf("note the table's file: %w", err)
+// SetFingerprint notes j.Fingerprint: what the input of the job is now.
+func SetFingerprint(ctx context.Context, conn *pgx.Conn, t Target, j *Job) error {
+	record, err := j.record()
+	if err != nil {
+		return err
 	}
-	return nil
-}
-
-// ErrWorking reports that a process is working on a job.
-var ErrWorking = errors.New("a process is loading it")
-
-// Forget removes a job and its progress. What it stored stays. If a process is
-// working on the job the error is ErrWorking, and none begins to meanwhile.
-func Forget(ctx context.Context, conn *pgx.Conn, e *Entry) error {
-	err := pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
-		for _, key := range e.lockKeys() {
-			var locked bool
-			if err := tx.QueryRow(ctx, tryLockSQL(key)).Scan(&locked); err != nil {
-				return err
-			}
-			if !locked {
-				return ErrWorking
-			}
-		}
-		if err := lock(ctx, tx); err != nil {
-			return err
-		}
-		return forget(ctx, tx, e.Target, "id = $1::text", e.ID)
+	err = guarded(ctx, conn, guardJobs(t, writing), "COMMIT", func() error {
+		_, err := conn.Exec(ctx, `UPDATE `+t.Jobs()+` SET fingerprint = $2::pg_catalog.text::pg_catalog.jsonb WHERE id = $1::pg_catalog.text`, j.ID, record)
+		return err
 	})
 	if err != nil {
-		return fmt.Errorf("forget job %s: %w", e.ID, err)
+		return fmt.Errorf("note what the input is: %w", err)
 	}
 	return nil
 }
 
-// ForgetTable removes all jobs of the target, in a transaction that empties it.
-func ForgetTable(ctx context.Context, tx pgx.Tx, t Target) error {
-	if err := lock(ctx, tx); err != nil {
+// Rename gives a job another name.
+func Rename(ctx context.Context, conn *pgx.Conn, t Target, j *Job, name string) error {
+	err := guarded(ctx, conn, guardJobs(t, writing), "COMMIT", func() error {
+		_, err := conn.Exec(ctx, `UPDATE `+t.Jobs()+` SET name = $2::pg_catalog.text WHERE id = $1::pg_catalog.text`, j.ID, name)
 		return err
-	}
-	var there bool
-	if err := tx.QueryRow(ctx, `SELECT to_regclass($1::text) IS NOT NULL`, t.Jobs()).Scan(&there); err != nil || !there {
-		return err
-	}
-	return forget(ctx, tx, t, "target_oid = $2::oid OR target = $1::text", t.Table.Name, t.Table.OID)
-}
-
-// forget removes the jobs that where names.
-func forget(ctx context.Context, tx pgx.Tx, t Target, where string, args ...any) error {
-	rows, err := tx.Query(ctx, `DELETE FROM `+t.Jobs()+` WHERE `+where+` RETURNING coalesce(progress, '')`, args...)
+	})
 	if err != nil {
-		return err
+		return fmt.Errorf("note the input's name: %w", err)
 	}
-	tables, err := pgx.CollectRows(rows, pgx.RowTo[string])
-	if err != nil {
-		return err
-	}
-	for _, name := range tables {
-		if name == "" {
-			continue
-		}
-		if _, err := tx.Exec(ctx, "DROP TABLE IF EXISTS "+name); err != nil {
-			return err
-		}
-	}
+	j.Name = name
 	return nil
 }

@@ -2,38 +2,39 @@ package ledger
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgtype"
 
 	"shardload/internal/catalog"
+	"shardload/internal/citus"
+	"shardload/internal/fault"
+	"shardload/internal/server"
 )
 
 // candidates has, by base type, the SQL expression that makes a value out of the
 // integer i. Any other type is made from i's text.
 var candidates = map[uint32]string{
-	pgtype.Int2OID:        "(i % 32768)",
-	pgtype.UUIDOID:        "md5(i::text)",
-	pgtype.ByteaOID:       "decode(md5(i::text), 'hex')",
-	pgtype.DateOID:        "date '2000-01-01' + i % 1000000",
-	pgtype.TimestampOID:   "timestamp '2000-01-01' + i * interval '1 minute'",
-	pgtype.TimestamptzOID: "timestamptz '2000-01-01 00:00:00Z' + i * interval '1 minute'",
-	pgtype.TimeOID:        "time '00:00' + i * interval '1 millisecond'",
-	pgtype.IntervalOID:    "i * interval '1 minute'",
-	pgtype.BoolOID:        "(i % 2 = 0)",
-	pgtype.JSONBOID:       "to_jsonb(i)",
-	pgtype.InetOID:        "inet '10.0.0.0' + i",
+	pgtype.Int2OID:        "(i OPERATOR(pg_catalog.%) 32768)",
+	pgtype.UUIDOID:        "pg_catalog.md5(i::pg_catalog.text)",
+	pgtype.ByteaOID:       "pg_catalog.decode(pg_catalog.md5(i::pg_catalog.text), 'hex')",
+	pgtype.DateOID:        "date '2000-01-01' OPERATOR(pg_catalog.+) (i OPERATOR(pg_catalog.%) 1000000)",
+	pgtype.TimestampOID:   "timestamp '2000-01-01' OPERATOR(pg_catalog.+) (i OPERATOR(pg_catalog.*) interval '1 minute')",
+	pgtype.TimestamptzOID: "timestamptz '2000-01-01 00:00:00Z' OPERATOR(pg_catalog.+) (i OPERATOR(pg_catalog.*) interval '1 minute')",
+	pgtype.TimeOID:        "time '00:00' OPERATOR(pg_catalog.+) (i OPERATOR(pg_catalog.*) interval '1 millisecond')",
+	pgtype.IntervalOID:    "(i OPERATOR(pg_catalog.*) interval '1 minute')",
+	pgtype.BoolOID:        "((i OPERATOR(pg_catalog.%) 2) OPERATOR(pg_catalog.=) 0)",
+	pgtype.JSONBOID:       "pg_catalog.to_jsonb(i)",
+	pgtype.InetOID:        "inet '10.0.0.0' OPERATOR(pg_catalog.+) i",
 }
 
 // candidate returns the expression of candidates of the column's type.
 func candidate(c *catalog.Column) string {
 	expr, ok := candidates[c.BaseOID]
 	if !ok {
-		expr = "i::text"
+		return c.ValueSQL("i::pg_catalog.text")
 	}
 	return "(" + expr + ")::" + c.Type
 }
@@ -52,32 +53,53 @@ const (
 // A lane for which none is found borrows that of another lane: it is not at home,
 // and its row in another shard than its own.
 func findKeys(ctx context.Context, tx pgx.Tx, c *catalog.Column, lanes []Lane, samples []string) error {
-	made := fmt.Sprintf("SELECT k::text, pg_catalog.worker_hash(k) FROM (SELECT %s AS k FROM generate_series(1, %d) AS i) AS c", candidate(c), perRange*len(lanes))
-	if err := tryKeys(ctx, tx, lanes, made); err != nil {
+	made := fmt.Sprintf("SELECT k::pg_catalog.text, pg_catalog.worker_hash(k) FROM (SELECT %s AS k FROM pg_catalog.generate_series(1, %d) AS i) AS c", candidate(c), perRange*len(lanes))
+	refusal, err := tryKeys(ctx, tx, lanes, made)
+	if err != nil {
 		return err
 	}
 	if len(samples) > 0 && len(missing(lanes)) > 0 {
-		given := "SELECT k::text, pg_catalog.worker_hash(k) FROM (SELECT s::" + c.Type + " AS k FROM unnest($1::text[]) AS s WHERE s <> '') AS c"
-		if err := tryKeys(ctx, tx, lanes, given, samples); err != nil {
+		given := "SELECT k::pg_catalog.text, pg_catalog.worker_hash(k) FROM (SELECT " + c.ValueSQL("s") + " AS k FROM pg_catalog.unnest($1::pg_catalog.text[]) AS s WHERE s OPERATOR(pg_catalog.<>) '') AS c"
+		if refusal, err = tryKeys(ctx, tx, lanes, given, samples); err != nil {
 			return err
 		}
 	}
 	for _, i := range missing(lanes) {
-		wide := fmt.Sprintf("SELECT k::text, h FROM (SELECT k, pg_catalog.worker_hash(k) AS h FROM (SELECT %s AS k FROM generate_series(1, %d) AS i) AS c) AS d WHERE h BETWEEN %d AND %d LIMIT 1",
+		wide := fmt.Sprintf("SELECT k::pg_catalog.text, h FROM (SELECT k, pg_catalog.worker_hash(k) AS h FROM (SELECT %s AS k FROM pg_catalog.generate_series(1, %d) AS i) AS c) AS d WHERE h OPERATOR(pg_catalog.>=) %d AND h OPERATOR(pg_catalog.<=) %d LIMIT 1",
 			candidate(c), widest, lanes[i].Min, lanes[i].Max)
-		if err := tryKeys(ctx, tx, lanes, wide); err != nil {
+		if _, err := tryKeys(ctx, tx, lanes, wide); err != nil {
 			return err
 		}
 	}
-	return borrowKeys(c, lanes)
+	return borrowKeys(c, lanes, refusal)
+}
+
+// checked reports whether the marks' keys are of a domain over one of the server's own
+// types. Its checks look names up in the role's search path, so what makes such a value runs
+// under that, and names the schema of each operator.
+func (t Target) checked() bool {
+	if t.Distribution == nil || t.Distribution.Kind != citus.Hash {
+		return false
+	}
+	c := t.Table.Column(t.Distribution.Column)
+	const firstOfUsers = 16384 // the first OID that is not the server's own
+	return c.TypeOID != c.BaseOID && c.BaseOID < firstOfUsers
+}
+
+// asRole calls fn under the role's search path if the keys need it.
+func (t Target) asRole(ctx context.Context, tx pgx.Tx, fn func() error) error {
+	if !t.checked() {
+		return fn()
+	}
+	return server.DoAsRole(ctx, tx.Conn().PgConn(), fn)
 }
 
 // tryKeys gives keys to lanes out of the values and hashes that sql returns. A
-// type may refuse to make values in this way: then there are none.
-func tryKeys(ctx context.Context, tx pgx.Tx, lanes []Lane, sql string, args ...any) error {
+// type may refuse to make values in this way: then there are none, and refusal says why.
+func tryKeys(ctx context.Context, tx pgx.Tx, lanes []Lane, sql string, args ...any) (refusal, err error) {
 	attempt, err := tx.Begin(ctx) // a savepoint
 	if err != nil {
-		return err
+		return nil, err
 	}
 	rows, err := attempt.Query(ctx, sql, args...)
 	if err == nil {
@@ -92,13 +114,13 @@ func tryKeys(ctx context.Context, tx pgx.Tx, lanes []Lane, sql string, args ...a
 			return nil
 		})
 	}
-	if _, refused := errors.AsType[*pgconn.PgError](err); err != nil && !refused {
-		return err
+	if err != nil && !fault.Server(err) {
+		return nil, err
 	}
 	if err != nil {
-		return attempt.Rollback(ctx)
+		return err, attempt.Rollback(ctx)
 	}
-	return attempt.Commit(ctx)
+	return nil, attempt.Commit(ctx)
 }
 
 // missing returns the indexes of the lanes without a key.
@@ -112,11 +134,18 @@ func missing(lanes []Lane) []int {
 	return list
 }
 
-// borrowKeys gives the lanes without a key that of another lane.
-func borrowKeys(c *catalog.Column, lanes []Lane) error {
+// withoutProgress is what else one can do.
+const withoutProgress = "Config.NoResume does without"
+
+// borrowKeys gives the lanes without a key that of another lane. refusal is the server's
+// of values that were tried, or nil.
+func borrowKeys(c *catalog.Column, lanes []Lane, refusal error) error {
 	i := slices.IndexFunc(lanes, func(l Lane) bool { return l.Key != "" })
+	if i < 0 && refusal != nil {
+		return fault.Advise(fmt.Errorf("found no value of type %s for column %q to keep progress under: %w", c.Type, c.Name, refusal), withoutProgress)
+	}
 	if i < 0 {
-		return fmt.Errorf("found no value of type %s for column %q to keep progress under; --no-resume does without", c.Type, c.Name)
+		return fault.Advise(fmt.Errorf("found no value of type %s for column %q to keep progress under", c.Type, c.Name), withoutProgress)
 	}
 	for _, j := range missing(lanes) {
 		lanes[j].Key, lanes[j].KeyHash = lanes[i].Key, lanes[i].KeyHash

@@ -18,7 +18,7 @@ import (
 // homes returns how many of the lanes lie in their own shards, as Citus has it.
 func homes(t *testing.T, conn *pgx.Conn, target ledger.Target, j *ledger.Job) (n int) {
 	t.Helper()
-	for _, l := range readLanes(t, conn, j) {
+	for _, l := range readLanes(t, conn, target, j) {
 		var shard int64
 		row := conn.QueryRow(context.Background(), fmt.Sprintf("SELECT get_shard_id_for_distribution_column($1::text, key) FROM %s WHERE lane = $2::int", j.Progress), target.Table.SQL(), l.Number)
 		if err := row.Scan(&shard); err != nil {
@@ -53,12 +53,34 @@ func TestKeys(t *testing.T) {
 		samples []string
 		home    int // of 4 shards, -1 for at least one: few values there are
 	}{
-		{"smallint", nil, 4}, {"integer", nil, 4}, {"bigint", nil, 4}, {"numeric(9,2)", nil, 4}, {"real", nil, 4}, {"double precision", nil, 4},
-		{"text", nil, 4}, {`text COLLATE "C"`, nil, 4}, {"varchar(3)", nil, 4}, {"char(5)", nil, 4}, {"name", nil, 4}, {"uuid", nil, 4}, {"bytea", nil, 4},
-		{"date", nil, 4}, {"timestamp", nil, 4}, {"timestamptz(0)", nil, 4}, {"time", nil, 4}, {"interval", nil, 4}, {"inet", nil, 4}, {"jsonb", nil, 4},
-		{"macaddr", []string{"08:00:2b:01:02:03", "08:00:2b:01:02:04"}, -1}, {"int[]", []string{"{1}", "{2,3}", ""}, -1}, {"pair", []string{`(1,"x y")`}, -1},
-		{"boolean", nil, -1}, {"few", []string{"a", "it's", `\`}, -1},
-		{`"Tenant no"`, nil, 4}, {"even", []string{"2", "4", "6", "8", "10", "12", "14", "16", "18", "20"}, -1}, {"code", nil, 4},
+		{"smallint", nil, 4},
+		{"integer", nil, 4},
+		{"bigint", nil, 4},
+		{"numeric(9,2)", nil, 4},
+		{"real", nil, 4},
+		{"double precision", nil, 4},
+		{"text", nil, 4},
+		{`text COLLATE "C"`, nil, 4},
+		{"varchar(3)", nil, 4},
+		{"char(5)", nil, 4},
+		{"name", nil, 4},
+		{"uuid", nil, 4},
+		{"bytea", nil, 4},
+		{"date", nil, 4},
+		{"timestamp", nil, 4},
+		{"timestamptz(0)", nil, 4},
+		{"time", nil, 4},
+		{"interval", nil, 4},
+		{"inet", nil, 4},
+		{"jsonb", nil, 4},
+		{"macaddr", []string{"08:00:2b:01:02:03", "08:00:2b:01:02:04"}, -1},
+		{"int[]", []string{"{1}", "{2,3}", ""}, -1},
+		{"pair", []string{`(1,"x y")`}, -1},
+		{"boolean", nil, -1},
+		{"few", []string{"a", "it's", `\`}, -1},
+		{`"Tenant no"`, nil, 4},
+		{"even", []string{"2", "4", "6", "8", "10", "12", "14", "16", "18", "20"}, -1},
+		{"code", nil, 4},
 	} {
 		t.Run(c.typ, func(t *testing.T) {
 			pgtest.Exec(t, conn, "CREATE TABLE t (k "+c.typ+")", "SELECT create_distributed_table('t', 'k', shard_count => 4, colocate_with => 'none')")
@@ -75,7 +97,7 @@ func TestKeys(t *testing.T) {
 			if same[0] != "1" {
 				t.Error("target and progress are not colocated")
 			}
-			finish(t, conn, target, j, readLanes(t, conn, j)) // rows of any key can be found again
+			finish(t, conn, target, j, readLanes(t, conn, target, j)) // rows of any key can be found again
 		})
 	}
 }
@@ -86,7 +108,7 @@ func TestKeyCannotBeFound(t *testing.T) {
 	pgtest.Exec(t, conn, "CREATE TABLE t (k macaddr)", "SELECT create_distributed_table('t', 'k', shard_count => 4, colocate_with => 'none')")
 	target := targetOf(t, conn, "t")
 	err := ledger.Create(context.Background(), conn, target, &ledger.Job{ID: ledger.NewID(), Name: "in", Fingerprint: print}, newLanes(target), []string{"no address", ""})
-	if err == nil || !strings.Contains(err.Error(), `column "k"`) || !strings.Contains(err.Error(), "--no-resume") {
+	if err == nil || !strings.Contains(err.Error(), `column "k"`) || !strings.Contains(err.Error(), "Config.NoResume") {
 		t.Errorf("error %v, want one that names the column and what to do", err)
 	}
 }
@@ -140,22 +162,22 @@ func TestSplit(t *testing.T) {
 	j, lanes := create(t, conn, before, "in")
 	for i := range lanes {
 		s := ledger.Step{To: ledger.Mark{Chunk: int64(i) + 1, Records: 5}, Place: ledger.Place{Offset: 100, Line: 10}, Rows: 20}
-		if n := update(t, conn, ledger.UpdateSQL(j.Progress, lanes[i], s)); n != 1 {
+		if n := update(t, conn, markSQL(before, j.Progress, lanes[i], s)); n != 1 {
 			t.Fatal(n)
 		}
 	}
 	split(t, conn)
 	after := targetOf(t, conn, "t")
-	lanes = readLanes(t, conn, j)
+	lanes = readLanes(t, conn, after, j)
 	for _, want := range []bool{true, false} {
-		changed, err := ledger.Split(ctx, conn, after, j, readLanes(t, conn, j), after.Distribution.Shards)
+		changed, err := ledger.Split(ctx, conn, after, j, readLanes(t, conn, after, j), after.Distribution.Shards)
 		if err != nil || changed != want {
 			t.Fatalf("Split() = %v, %v; want %v", changed, err, want)
 		}
 	}
 	var rows int64
 	ranges := map[citus.Shard]bool{}
-	for _, l := range readLanes(t, conn, j) {
+	for _, l := range readLanes(t, conn, after, j) {
 		ranges[citus.Shard{Min: l.Min, Max: l.Max}] = true
 		rows += l.Rows
 		parent := lanes[0]
@@ -206,6 +228,7 @@ func TestSplitBorrowsKey(t *testing.T) {
 // distributed as a whole the progress is colocated by itself.
 func TestSingleShard(t *testing.T) {
 	conn := pgtest.Connect(t, pgtest.Citus(t))
+	pgtest.NeedsCitus(t, conn, pgtest.SingleShard)
 	schema := "tenant_" + strings.ToLower(ledger.NewID())
 	pgtest.Exec(t, conn, "CREATE TABLE single (k int)", "SELECT create_distributed_table('single', NULL)",
 		"SET citus.enable_schema_based_sharding = on", "CREATE SCHEMA "+schema, "CREATE TABLE "+schema+".t (k int)")
@@ -227,11 +250,11 @@ func TestSingleShard(t *testing.T) {
 		if found := find(t, conn, target, "in"); found == nil || !found.Complete() {
 			t.Errorf("%s: %+v; want a complete job", table, found)
 		}
-		entries, err := ledger.List(context.Background(), conn)
-		if err != nil || len(entries) == 0 {
-			t.Errorf("%s: %d jobs in the list, %v", table, len(entries), err)
+		list, err := ledger.List(context.Background(), conn)
+		if err != nil || len(list.Jobs) == 0 {
+			t.Fatalf("%s: %+v in the list, %v", table, list, err)
 		}
-		for _, e := range entries {
+		for _, e := range list.Jobs {
 			if err := ledger.Forget(context.Background(), conn, e); err != nil {
 				t.Errorf("%s: %v", table, err)
 			}

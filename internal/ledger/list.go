@@ -13,15 +13,17 @@ import (
 
 	"shardload/internal/catalog"
 	"shardload/internal/citus"
+	"shardload/internal/fault"
+	"shardload/internal/server"
 )
 
 // An Entry is a job in a list, and how far it is.
 type Entry struct {
 	Job
-	// Target is the table by its names, and by the OID of what has them now: 0 if
-	// nothing has.
+	// Target is the table by the schema of its table of jobs and its name when the job was
+	// begun, and by its OID, or that of what has the name now: 0 if nothing has.
 	Target Target
-	Table  string // Target's name as people write it: quoted where it must be
+	Table  string // the name that it has now, as people write it: quoted where it must be
 	// Working says that a process is working on the job.
 	Working bool
 	// Advanced is when a mark was last moved, or the job completed. It is zero if
@@ -48,97 +50,124 @@ func (e *Entry) Done() (part float64, ok bool) {
 	return min(e.far/float64(e.Fingerprint.Size), 1), true
 }
 
+// A Listing is what List finds.
+type Listing struct {
+	Jobs []*Entry
+	// Unreadable are the tables of jobs that the role may not read, quoted.
+	Unreadable []string
+	// LeftAlone are tables with a name of ours that are not used.
+	LeftAlone []UntrustedError
+	// Orphans are progress tables of no job.
+	Orphans []*Orphan
+}
+
 // List returns the jobs of all tables of jobs in the database that the role may
 // read, in the order in which they were begun. On Citus conn must lead to the
 // coordinator.
-func List(ctx context.Context, conn *pgx.Conn) ([]*Entry, error) {
+//
+// Whoever may make tables decides what is in them, and in the database of many people
+// that is anybody: they are read by COPY, which reads nothing but tables and runs no
+// code of theirs, and what they hold is data.
+func List(ctx context.Context, conn *pgx.Conn) (*Listing, error) {
 	if err := citus.CheckCoordinator(ctx, conn); err != nil {
 		return nil, err
 	}
-	list, err := readAll(ctx, conn)
-	if err == nil {
-		err = findTargets(ctx, conn, list)
-	}
-	if err == nil {
-		err = findWorking(ctx, conn, list)
-	}
-	if err == nil {
-		list, err = readProgress(ctx, conn, list)
-	}
+	l := &Listing{}
+	err := l.read(ctx, conn)
 	if err != nil {
 		return nil, fmt.Errorf("list the jobs: %w", err)
 	}
-	slices.SortStableFunc(list, func(a, b *Entry) int {
+	slices.SortStableFunc(l.Jobs, func(a, b *Entry) int {
 		return cmp.Or(a.Begun.Compare(b.Begun), cmp.Compare(a.ID, b.ID))
 	})
-	return list, nil
+	return l, nil
 }
 
-// readAll reads all tables of jobs.
-func readAll(ctx context.Context, conn *pgx.Conn) ([]*Entry, error) {
-	rows, err := conn.Query(ctx, `SELECT n.nspname::text FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-		WHERE c.relname = $1::text AND c.relkind = 'r' AND c.relpersistence <> 't'
-		AND has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, 'SELECT') ORDER BY 1`, jobsTable)
-	if err != nil {
-		return nil, err
-	}
-	schemas, err := pgx.CollectRows(rows, pgx.RowTo[string])
-	if err != nil {
-		return nil, err
-	}
-	var list []*Entry
-	for _, schema := range schemas {
-		found, err := readJobs(ctx, conn, schema, "true")
-		if err != nil {
-			return nil, err
-		}
-		list = append(list, found...)
-	}
-	return list, nil
-}
-
-// readJobs reads those jobs of a schema that where names.
-func readJobs(ctx context.Context, conn *pgx.Conn, schema, where string, args ...any) ([]*Entry, error) {
-	table := pgx.Identifier{schema, jobsTable}.Sanitize()
-	rows, err := conn.Query(ctx, `SELECT `+jobColumns+`, target FROM `+table+` WHERE `+where, args...)
-	if err == nil {
-		var list []*Entry
-		list, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (*Entry, error) {
-			t := &catalog.Table{Schema: schema}
-			job, err := scanJob(row, &t.Name)
-			if err != nil {
-				return nil, err
-			}
-			return &Entry{Job: *job, Target: Target{Table: t, Distribution: &citus.Distribution{Kind: job.Kind}}, Advanced: job.Finished}, nil
-		})
-		if err == nil || undefined(err) { // dropped at this moment
-			return list, nil
-		}
-	}
-	return nil, fmt.Errorf("%s: %w", table, err)
-}
-
-// findTargets fills in the names and OIDs of the targets. It is a query of its own: a table
-// of jobs may lie on a worker, where tables have other OIDs.
-func findTargets(ctx context.Context, conn *pgx.Conn, list []*Entry) error {
-	var schemas, names []string
-	for _, e := range list {
-		schemas, names = append(schemas, e.Target.Table.Schema), append(names, e.Target.Table.Name)
-	}
-	rows, err := conn.Query(ctx, `SELECT name, coalesce(to_regclass(name)::oid, 0) FROM (
-		SELECT format('%I.%I', s, t) AS name, n FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS u(s, t, n)) AS named ORDER BY n`, schemas, names)
+func (l *Listing) read(ctx context.Context, conn *pgx.Conn) error {
+	tables, err := findTables(ctx, conn)
 	if err != nil {
 		return err
 	}
-	i := 0
-	var name string
+	for _, t := range tables.jobs {
+		if err := l.readJobs(ctx, conn, t); err != nil {
+			return err
+		}
+	}
+	for _, step := range []func(context.Context, *pgx.Conn) error{l.findTargets, l.findWorking} {
+		if err := server.Tx(ctx, conn, server.Read, func() error { return step(ctx, conn) }); err != nil {
+			return err
+		}
+	}
+	l.orphans(tables)
+	return l.readProgress(ctx, conn, tables)
+}
+
+// leaveAlone notes that a table is not used.
+func (l *Listing) leaveAlone(t *found, why string) {
+	l.LeftAlone = append(l.LeftAlone, UntrustedError{Table: t.sql(), Reason: why})
+}
+
+// readJobs reads a table of jobs.
+func (l *Listing) readJobs(ctx context.Context, conn *pgx.Conn, t *found) error {
+	switch {
+	case t.why != "":
+		l.leaveAlone(t, t.why)
+		return nil
+	case !t.readable:
+		l.Unreadable = append(l.Unreadable, t.sql())
+		return nil
+	}
+	list, err := t.entries(ctx, conn)
+	switch {
+	case undefined(err): // dropped at this moment
+		return nil
+	case passable(err, conn):
+		l.leaveAlone(t, "cannot be read: "+err.Error())
+		return nil
+	}
+	l.Jobs = append(l.Jobs, list...)
+	return err
+}
+
+// passable reports whether err is of one table alone.
+func passable(err error, conn *pgx.Conn) bool { return err != nil && !conn.IsClosed() }
+
+// findTargets fills in the names and OIDs of the targets: those that have the OID of the
+// job, by the names that they have now, or, where they are gone, what has their names. A job counts only if its table
+// of jobs belongs to somebody whom the role trusts about this target.
+func (l *Listing) findTargets(ctx context.Context, conn *pgx.Conn) error {
+	var schemas, names []string
+	var jobs, tables []uint32
+	for _, e := range l.Jobs {
+		schemas, names, jobs = append(schemas, e.Target.Table.Schema), append(names, e.Target.Table.Name), append(jobs, e.Target.Table.OID)
+		tables = append(tables, e.TableOID)
+	}
+	rows, err := conn.Query(ctx, `SELECT u.n, pg_catalog.format('%I.%I', coalesce(own_s.nspname::pg_catalog.text, u.s), coalesce(own.relname::pg_catalog.text, u.t)),
+		coalesce(own.oid, it.oid, 0), coalesce(`+ownerSQL("coalesce(own.oid, it.oid)")+`, false), coalesce(o.rolname::pg_catalog.text, '')
+		FROM ROWS FROM (pg_catalog.unnest($1::pg_catalog.text[]), pg_catalog.unnest($2::pg_catalog.text[]), pg_catalog.unnest($3::pg_catalog.oid[]), pg_catalog.unnest($4::pg_catalog.oid[]))
+			WITH ORDINALITY AS u (s, t, jobs, target, n)
+		LEFT JOIN pg_catalog.pg_class c ON c.oid = u.jobs LEFT JOIN pg_catalog.pg_roles o ON o.oid = c.relowner
+		LEFT JOIN (pg_catalog.pg_class own JOIN pg_catalog.pg_namespace own_s ON own_s.oid = own.relnamespace) ON own.oid = u.target AND own.relkind IN ('r', 'p')
+		LEFT JOIN (pg_catalog.pg_namespace s JOIN pg_catalog.pg_class it ON it.relnamespace = s.oid) ON s.nspname::pg_catalog.text = u.s AND it.relname::pg_catalog.text = u.t
+		ORDER BY u.n`, schemas, names, jobs, tables)
+	if err != nil {
+		return err
+	}
+	var n int64
+	var name, owner string
 	var oid uint32
-	_, err = pgx.ForEachRow(rows, []any{&name, &oid}, func() error {
-		e := list[i]
-		i++
+	var trusted bool
+	var left []*Entry
+	_, err = pgx.ForEachRow(rows, []any{&n, &name, &oid, &trusted, &owner}, func() error {
+		e := l.Jobs[n-1]
 		e.Table, e.Target.Table.OID = name, oid
+		if !trusted {
+			l.distrust(e, owner)
+			return nil
+		}
+		left = append(left, e)
 		switch {
-		case e.Complete() || oid == e.TableOID:
+		case e.Complete() || oid == e.TableOID || e.Problem != "":
 		case oid == 0:
 			e.Problem = "the table is gone"
 		default:
@@ -146,14 +175,23 @@ func findTargets(ctx context.Context, conn *pgx.Conn, list []*Entry) error {
 		}
 		return nil
 	})
+	l.Jobs = left
 	return err
 }
 
+// distrust leaves the table of jobs alone that has e.
+func (l *Listing) distrust(e *Entry, owner string) {
+	alone := UntrustedError{Table: e.Target.Jobs(), Reason: "belongs to " + owner}
+	if !slices.Contains(l.LeftAlone, alone) {
+		l.LeftAlone = append(l.LeftAlone, alone)
+	}
+}
+
 // findWorking sees which jobs are locked.
-func findWorking(ctx context.Context, conn *pgx.Conn, list []*Entry) error {
-	rows, err := conn.Query(ctx, `SELECT (classid::bigint << 32) | objid::bigint FROM pg_catalog.pg_locks
+func (l *Listing) findWorking(ctx context.Context, conn *pgx.Conn) error {
+	rows, err := conn.Query(ctx, `SELECT (classid::pg_catalog.int8 << 32) | objid::pg_catalog.int8 FROM pg_catalog.pg_locks
 		WHERE locktype = 'advisory' AND objsubid = 1 AND granted
-		AND database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())`)
+		AND database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())`)
 	if err != nil {
 		return err
 	}
@@ -161,7 +199,7 @@ func findWorking(ctx context.Context, conn *pgx.Conn, list []*Entry) error {
 	if err != nil {
 		return err
 	}
-	for _, e := range list {
+	for _, e := range l.Jobs {
 		e.Working = slices.ContainsFunc(locks, func(lock int64) bool {
 			return slices.Contains(e.lockKeys(), lock)
 		})
@@ -173,69 +211,93 @@ func findWorking(ctx context.Context, conn *pgx.Conn, list []*Entry) error {
 // working on the job: that of the table of the name now, and of the one when the
 // job began.
 func (e *Entry) lockKeys() []int64 {
-	return []int64{lockKey(e.Target.Table.OID, e.Name), lockKey(e.TableOID, e.Name)}
+	return []int64{jobLock(e.Target.Table.OID, e.Name), jobLock(e.TableOID, e.Name)}
 }
 
 // readProgress fills in how far the unfinished jobs are. It leaves out what was
 // forgotten meanwhile.
-func readProgress(ctx context.Context, conn *pgx.Conn, list []*Entry) (left []*Entry, err error) {
-	for _, e := range list {
-		err := e.readMarks(ctx, conn)
+func (l *Listing) readProgress(ctx context.Context, conn *pgx.Conn, tables *allFound) error {
+	var left []*Entry
+	for _, e := range l.Jobs {
+		if e.Storing() {
+			e.Unread = "it is stored in one transaction, and the load has not seen yet that all nodes have committed it; loading it again looks"
+		}
+		if e.Complete() || e.Progress == "" {
+			left = append(left, e)
+			continue
+		}
+		t := tables.progress[e.Target.Table.Schema][e.ID]
+		err := e.readMarks(ctx, conn, t)
 		if undefined(err) { // complete or forgotten meanwhile?
-			now, again := readJobs(ctx, conn, e.Target.Table.Schema, "id = $1::text", e.ID)
+			now, again := e.reread(ctx, conn)
 			if again != nil {
-				return nil, again
+				return again
 			}
-			if len(now) == 0 {
+			if now == nil {
 				continue
 			}
-			e.Problem = cmp.Or(e.Problem, "its progress table is gone, and with it how much is stored")
-			if now[0].Complete() {
-				now[0].Target, now[0].Table = e.Target, e.Table
-				e = now[0]
-			}
-			err = nil
+			e, err = now, nil
 		}
-		if pgErr, refused := errors.AsType[*pgconn.PgError](err); refused {
-			e.Unread = pgErr.Message
-		} else if err != nil {
-			return nil, err
+		if passable(err, conn) {
+			e.Unread, err = unreadReason(err), nil
+		}
+		if err != nil {
+			return err
 		}
 		left = append(left, e)
 	}
-	return left, nil
+	l.Jobs = left
+	return nil
 }
 
-// readMarks adds up the marks of an unfinished job. If a lane has n rows before its
-// mark at p it has about n * size / p in all: that is where the mean comes from.
-func (e *Entry) readMarks(ctx context.Context, conn *pgx.Conn) error {
-	if e.Complete() {
-		return nil
+// unreadReason says why marks could not be read.
+func unreadReason(err error) string {
+	if pgErr, ok := errors.AsType[*pgconn.PgError](err); ok {
+		return pgErr.Message
 	}
-	mark := "place"
-	if e.Fingerprint.Unit == Blocks {
-		mark = "chunk"
-	}
-	var lanes int64
-	var advanced *time.Time
-	err := conn.QueryRow(ctx, fmt.Sprintf(`SELECT count(*), coalesce(sum(rows), 0)::bigint, coalesce(sum(rejected), 0)::bigint,
-		coalesce(sum(updated), 0)::bigint, coalesce(sum(skipped), 0)::bigint, max(advanced),
-		coalesce(sum((rows + rejected)::float8) FILTER (WHERE %[1]s > 0) / nullif(sum((rows + rejected)::float8 / nullif(%[1]s, 0)), 0), 0)
-		FROM %[2]s`, mark, e.Progress)).Scan(&lanes, &e.Rows, &e.Rejected, &e.Updated, &e.Skipped, &advanced, &e.far)
+	return err.Error()
+}
+
+// reread returns e as it is after its progress table was found to be gone, nil if it is
+// forgotten.
+func (e *Entry) reread(ctx context.Context, conn *pgx.Conn) (*Entry, error) {
+	tables, err := findTables(ctx, conn)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	if advanced != nil {
-		e.Advanced = *advanced
+	var list []*Entry
+	for _, t := range tables.jobs {
+		if t.schema == e.Target.Table.Schema && t.why == "" && t.readable {
+			list, err = t.entries(ctx, conn)
+		}
 	}
-	if lanes == 0 {
-		e.Problem = "its progress table is empty: a crash empties unlogged tables"
+	if err != nil && !undefined(err) {
+		return nil, err
 	}
-	return nil
+	for _, now := range list {
+		if now.ID != e.ID {
+			continue
+		}
+		if now.Complete() {
+			now.Target, now.Table = e.Target, e.Table
+			return now, nil
+		}
+		err := e.readMarks(ctx, conn, tables.progress[e.Target.Table.Schema][e.ID]) // if it has just begun
+		if undefined(err) {
+			e.Problem, err = cmp.Or(e.Problem, "its progress table is gone, and with it how much is stored"), nil
+		}
+		return e, err
+	}
+	return nil, nil
 }
 
 // undefined reports whether err says that a table does not exist.
 func undefined(err error) bool {
-	pgErr, ok := errors.AsType[*pgconn.PgError](err)
-	return ok && (pgErr.Code == "42P01" || pgErr.Code == "3F000")
+	return fault.Is(err, fault.UndefinedTable, fault.NoSchema)
+}
+
+// newEntry returns the entry of a job of a schema.
+func newEntry(job *Job, schema, target string, jobs uint32) *Entry {
+	t := &catalog.Table{Schema: schema, Name: target, OID: jobs} // until the target is looked up
+	return &Entry{Job: *job, Target: Target{Table: t, Distribution: &citus.Distribution{Kind: job.Kind}}, Advanced: job.Finished}
 }

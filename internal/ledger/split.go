@@ -7,6 +7,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"shardload/internal/citus"
+	"shardload/internal/server"
 )
 
 // Split divides the lanes whose shard was split since, so that each lane is one
@@ -19,7 +20,10 @@ func Split(ctx context.Context, conn *pgx.Conn, t Target, j *Job, lanes []Lane, 
 	for _, l := range lanes {
 		next = max(next, l.Number+1)
 	}
-	err = pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
+	err = server.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
+		if err := CheckProgress(ctx, conn, t, j); err != nil {
+			return err
+		}
 		for _, l := range lanes {
 			parts := partsOf(l, shards)
 			if len(parts) < 2 {
@@ -58,7 +62,7 @@ func partsOf(l Lane, shards []citus.Shard) []Lane {
 		if keeps := s.Min <= l.KeyHash && l.KeyHash <= s.Max; keeps {
 			parts[0].Min, parts[0].Max = s.Min, s.Max
 		} else {
-			parts = append(parts, Lane{Min: s.Min, Max: s.Max, Mark: l.Mark, Place: l.Place})
+			parts = append(parts, Lane{Min: s.Min, Max: s.Max, Mark: l.Mark, Place: l.Place, Within: l.Within})
 		}
 	}
 	if next != int64(l.Max)+1 || parts[0].Min == l.Min && parts[0].Max == l.Max {
@@ -73,14 +77,15 @@ func split(ctx context.Context, tx pgx.Tx, t Target, j *Job, parts []Lane) error
 	if err := giveKeys(ctx, tx, t, parts, nil); err != nil {
 		return err
 	}
-	if err := insertLanes(ctx, tx, j.Progress, parts[1:]); err != nil {
+	if err := insertLanes(ctx, tx, t, j.Progress, parts[1:]); err != nil {
 		return err
 	}
 	kept := parts[0]
-	tag, err := tx.Exec(ctx, fmt.Sprintf("UPDATE %s SET min = %d, max = %d WHERE key = %s AND lane = %d AND chunk = %d AND in_chunk = %d",
-		j.Progress, kept.Min, kept.Max, kept.key(), kept.Number, kept.Mark.Chunk, kept.Mark.Records))
-	if err == nil && tag.RowsAffected() != 1 {
-		err = fmt.Errorf("the mark of lane %d is not where it was", kept.Number)
-	}
-	return err
+	return t.asRole(ctx, tx, func() error {
+		tag, err := tx.Exec(ctx, fmt.Sprintf("UPDATE %s SET min = %d, max = %d WHERE ", j.Progress, kept.Min, kept.Max)+kept.at(t, kept.Mark))
+		if err == nil && tag.RowsAffected() != 1 {
+			err = fmt.Errorf("the mark of lane %d is not where it was", kept.Number)
+		}
+		return err
+	})
 }

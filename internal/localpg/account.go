@@ -1,6 +1,7 @@
 package localpg
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -49,12 +50,26 @@ func (a account) credential() *syscall.Credential {
 	return &syscall.Credential{Uid: uint32(a.uid), Gid: uint32(a.gid)}
 }
 
-// own gives path to a.
-func (a account) own(path string) error {
+// ownFile gives an open file to a.
+func (a account) ownFile(f *os.File) error {
 	if !a.switched {
 		return nil
 	}
-	return os.Lchown(path, a.uid, a.gid)
+	return f.Chown(a.uid, a.gid)
+}
+
+// readable lets a read an open file of this process's user, and write nothing.
+func (a account) readable(f *os.File) error {
+	if !a.switched {
+		return nil
+	}
+	return errors.Join(f.Chown(os.Geteuid(), a.gid), f.Chmod(0o640))
+}
+
+// owns reports whether a file or directory is a's.
+func (a account) owns(info fs.FileInfo) bool {
+	stat, ok := info.Sys().(*syscall.Stat_t)
+	return ok && int(stat.Uid) == a.uid
 }
 
 // barrier returns the directory on the way to dir, or dir itself, that a cannot
@@ -89,4 +104,29 @@ func (a account) enters(info fs.FileInfo) bool {
 	default:
 		return mode&0o001 != 0
 	}
+}
+
+// dirMode lets another user pass through to the data directories, but list nothing.
+func (a account) dirMode() os.FileMode {
+	if a.switched {
+		return 0o711
+	}
+	return 0o700
+}
+
+// tempDir returns the first directory for temporary files, temp before others, that a can
+// enter: root's own may be closed to others.
+func (a account) tempDir(temp string) (string, error) {
+	for _, dir := range []string{cmp.Or(temp, os.TempDir()), os.TempDir(), "/tmp", "/var/tmp"} {
+		abs, err := filepath.Abs(dir)
+		if err != nil {
+			return "", err
+		}
+		real, err := filepath.EvalSymlinks(abs) // so that a server is known by its path
+		if err == nil && a.barrier(real) == "" {
+			return real, nil
+		}
+	}
+	return "", fmt.Errorf("directory %s: does not exist, or user %s, as whom PostgreSQL runs, cannot enter it:"+
+		" set TMPDIR to one that is open to all", os.TempDir(), a.name)
 }

@@ -12,3 +12,9 @@ func serverAttr(detached bool) *syscall.SysProcAttr {
 	}
 	return &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGQUIT}
 }
+
+// programAttr puts a program into a process group of its own, which ends with this
+// process.
+func programAttr() *syscall.SysProcAttr {
+	return &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+}

@@ -10,3 +10,6 @@ import "syscall"
 func serverAttr(detached bool) *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Setsid: detached, Setpgid: !detached}
 }
+
+// programAttr puts a program into a process group of its own.
+func programAttr() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setpgid: true} }

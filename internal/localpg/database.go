@@ -6,15 +6,17 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
-)
+	"shardload/internal/fault"
 
-const duplicateDatabase = "42P04"
+	"github.com/jackc/pgx/v5"
+
+	reach "shardload/internal/server"
+)
 
 // withConn runs fn on a connection to a database of srv.
 func (h *home) withConn(ctx context.Context, srv *server, database string, fn func(*pgx.Conn) error) (err error) {
-	conn, err := pgx.Connect(ctx, h.dsn(srv.port, database))
+	// Whoever listens there instead is not told the password.
+	conn, err := reach.Connect(ctx, h.dsn(srv.port, database)+"&require_auth=scram-sha-256")
 	if err != nil {
 		return fmt.Errorf("%s: %w", srv.name, err)
 	}
@@ -35,7 +37,7 @@ func (h *home) withConn(ctx context.Context, srv *server, database string, fn fu
 func (s *starter) createDatabase(ctx context.Context, srv *server) error {
 	err := s.home.withConn(ctx, srv, "postgres", func(conn *pgx.Conn) error {
 		_, err := conn.Exec(ctx, "CREATE DATABASE "+pgx.Identifier{s.database}.Sanitize())
-		if pgErr, ok := errors.AsType[*pgconn.PgError](err); ok && pgErr.Code == duplicateDatabase {
+		if fault.Is(err, fault.DuplicateDatabase) {
 			return nil // "postgres" was asked for, which every server has
 		}
 		return err
@@ -68,6 +70,34 @@ func (s *starter) form(ctx context.Context) error {
 	})
 }
 
+// upgrade brings what Citus has in each node's database to the version of its library,
+// which works with no other: Citus may have been upgraded while the cluster was stopped.
+func (s *starter) upgrade(ctx context.Context) error {
+	return s.each(ctx, func(ctx context.Context, on *server) error {
+		return s.home.withConn(ctx, on, s.database, func(conn *pgx.Conn) error {
+			rows, err := conn.Query(ctx, `SELECT e.extname::text FROM pg_extension e JOIN pg_available_extensions a ON a.name = e.extname
+				WHERE e.extname IN ('citus', 'citus_columnar') AND e.extversion <> a.default_version ORDER BY e.extname`)
+			if err != nil {
+				return err
+			}
+			old, err := pgx.CollectRows(rows, pgx.RowTo[string])
+			if err != nil || len(old) == 0 {
+				return err
+			}
+			s.cfg.Log.InfoContext(ctx, "upgrading Citus in a database to the version that is installed", "server", on.name)
+			if _, err := conn.Exec(ctx, "SET citus.enable_ddl_propagation = off"); err != nil {
+				return err
+			}
+			for _, extension := range old {
+				if _, err := conn.Exec(ctx, "ALTER EXTENSION "+extension+" UPDATE"); err != nil {
+					return fmt.Errorf("upgrade %s: %w", extension, err)
+				}
+			}
+			return nil
+		})
+	})
+}
+
 // reform tells a Citus cluster that nodes have moved from the ports in old. It
 // writes into each node's own copy of the metadata, as nobody else is connected
 // yet: citus_update_node crashes the coordinator of Citus 13.2 now and then.
@@ -78,7 +108,7 @@ func (s *starter) reform(ctx context.Context, old []int) error {
 			if err != nil {
 				return err
 			}
-			defer tx.Rollback(ctx) // does nothing after a commit
+			defer func() { _ = tx.Rollback(ctx) }() // does nothing after a commit
 			// By way of negative ports: one node's new port may be another's old one.
 			for i, srv := range s.servers {
 				if _, err := tx.Exec(ctx, "UPDATE pg_dist_node SET nodeport = $1 WHERE nodeport = $2", -srv.port, old[i]); err != nil {

@@ -4,11 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
+
+	"shardload/internal/owned"
 )
 
 var (
@@ -53,30 +56,81 @@ func Open(dir string) (*Cluster, error) {
 	if err != nil {
 		return nil, err
 	}
-	if real, err := filepath.EvalSymlinks(dir); err == nil {
-		dir = real // a server is known by its path
-	}
 	acc, err := serverAccount()
 	if err != nil {
 		return nil, err
 	}
-	h := home{dir: dir, account: acc}
-	saved, found, err := h.readState()
+	own, err := owned.Open(dir)
+	if errors.Is(err, owned.ErrNoMark) || errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("directory %s: %w", dir, ErrNoCluster)
+	}
 	if err != nil {
 		return nil, err
 	}
-	if !found {
-		return nil, fmt.Errorf("directory %s: %w", dir, ErrNoCluster)
+	c := &Cluster{home: home{dir: own.Path, own: own, account: acc}}
+	if err := c.look(); err != nil {
+		return nil, errors.Join(err, own.Close())
 	}
-	c := &Cluster{home: h, database: saved.Database, citus: saved.Citus}
+	return c, nil
+}
+
+// look finds out what is in the directory, and which servers run.
+func (c *Cluster) look() error {
+	saved, found, err := c.home.readState()
+	if err != nil {
+		return err
+	}
+	if !found || c.home.own.Mark.Kind != kindKept {
+		return fmt.Errorf("directory %s: %w", c.home.dir, ErrNoCluster)
+	}
+	c.database, c.citus, c.servers = saved.Database, saved.Citus, nil
 	for i, port := range saved.Ports {
-		srv := h.server(nodeName(i), port)
-		if p, ok := findPostmaster(srv.dir); ok {
+		srv := c.home.server(nodeName(i), port)
+		if p, ok := findPostmaster(c.home.account, srv.dir); ok {
 			srv.proc = p
 		}
 		c.servers = append(c.servers, srv)
 	}
-	return c, nil
+	return nil
+}
+
+// ours locks the cluster, which is another process's while that starts or stops it,
+// and looks again.
+func (c *Cluster) ours(ctx context.Context) error {
+	if c.home.own.Locked() {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
+	if err := c.home.lock(ctx, nil); err != nil {
+		if errors.Is(err, owned.ErrGone) {
+			return fmt.Errorf("directory %s: %w", c.home.dir, ErrNoCluster)
+		}
+		return err
+	}
+	if err := c.look(); err != nil {
+		return errors.Join(err, c.home.unlock())
+	}
+	return nil
+}
+
+// Remove stops the servers, and removes the cluster with all of its data. What is not
+// ours in its directory stays, and is named by an owned.LeftError.
+func (c *Cluster) Remove(ctx context.Context) error {
+	c.stopping.Lock()
+	defer c.stopping.Unlock()
+	if err := c.ours(ctx); err != nil {
+		return err
+	}
+	if err := errors.Join(c.stopServers(true)...); err != nil {
+		return errors.Join(err, c.home.unlock())
+	}
+	// Servers that cluster.json does not name are servers, too.
+	if err := c.home.endServers(); err != nil {
+		return errors.Join(err, c.home.unlock())
+	}
+	c.stopped = true
+	return c.home.remove()
 }
 
 // A NodeStatus is how a node is doing.
@@ -97,8 +151,8 @@ func (c *Cluster) Status(ctx context.Context) []NodeStatus {
 			st.Err = c.home.withConn(ctx, srv, c.database, func(conn *pgx.Conn) error {
 				return conn.QueryRow(ctx, "SELECT current_setting('server_version')").Scan(&st.Version)
 			})
-		} else if major, err := os.ReadFile(filepath.Join(srv.dir, "PG_VERSION")); err == nil {
-			st.Version = strings.TrimSpace(string(major))
+		} else if major, err := readIn(srv.dir, "PG_VERSION"); err == nil {
+			st.Version = strings.TrimSpace(major)
 		}
 		all[i] = st
 	}
@@ -117,19 +171,44 @@ func (s *starter) restart(ctx context.Context, saved state) error {
 	}
 	for i, port := range saved.Ports {
 		srv := s.home.server(nodeName(i), port)
-		if _, ok := findPostmaster(srv.dir); ok {
+		if _, ok := findPostmaster(s.home.account, srv.dir); ok {
 			return fmt.Errorf("directory %s: %w", s.home.dir, ErrRunning)
 		}
 		s.servers = append(s.servers, srv)
 	}
+	if err := s.home.vacant(); err != nil {
+		return err
+	}
 	s.cfg.Log.DebugContext(ctx, "starting the cluster again", "dir", s.home.dir)
+	if err := s.newPasswords(ctx); err != nil {
+		return err
+	}
 	if err := s.launchAll(ctx); err != nil {
 		return err
 	}
 	if s.citus {
+		if err := s.upgrade(ctx); err != nil {
+			return err
+		}
 		if err := s.reform(ctx, saved.Ports); err != nil {
 			return err
 		}
 	}
 	return s.home.writeState(s.state())
+}
+
+// newPasswords gives servers that do not run a password of this start alone: whoever
+// listened at their ports since may have been told the one before.
+func (s *starter) newPasswords(ctx context.Context) error {
+	password, err := s.home.passwords().choose()
+	if err != nil {
+		return err
+	}
+	layers := s.layers(ctx)
+	return s.each(ctx, func(ctx context.Context, srv *server) error {
+		if err := s.home.writeSettings(srv, layers...); err != nil {
+			return err
+		}
+		return s.programs().setPassword(ctx, srv, password)
+	})
 }

@@ -4,7 +4,7 @@
 // Its servers listen on the loopback interface only and have no Unix socket. They
 // know one role, a superuser named shardload, whose random password is kept in
 // files that only their readers can open, and is never in a DSN, an error or a
-// log. Started by root, the servers run as the user postgres (or nobody, where
+// log. Each start chooses a new one, and a stop removes the files. Started by root, the servers run as the user postgres (or nobody, where
 // that does not exist), since PostgreSQL refuses to run as root.
 //
 // Start binds the servers to the life of this process: Stop ends them, and on
@@ -16,8 +16,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
-	"os"
 	"sync"
 )
 
@@ -45,6 +45,10 @@ type Config struct {
 	// Database is the name of the database to create on each server. Empty means
 	// "shardload".
 	Database string
+
+	// Waiting, unless nil, is called when another process starts or stops the
+	// cluster in Dir, which is waited for.
+	Waiting func()
 
 	// Settings are added to the configuration of each server, after this
 	// package's own.
@@ -131,7 +135,7 @@ func (c *Cluster) Nodes() []Node {
 func (c *Cluster) Citus() bool { return c.citus }
 
 // Dir returns the directory that holds the data of all servers, their logs and
-// the password file.
+// the password file, which is there while they run.
 func (c *Cluster) Dir() string { return c.home.dir }
 
 // Stop ends the servers and returns when they are gone. A temporary directory is
@@ -143,20 +147,32 @@ func (c *Cluster) Stop() error {
 	if c.stopped {
 		return nil
 	}
+	if err := c.ours(context.Background()); errors.Is(err, ErrNoCluster) {
+		return nil // it was removed meanwhile
+	} else if err != nil {
+		return err
+	}
+	if err := errors.Join(c.stopServers(c.home.temporary)...); err != nil {
+		return err
+	}
+	c.stopped = true
+	if c.home.temporary {
+		return c.home.remove()
+	}
+	err := c.home.passwords().forget()
+	if gone := c.home.own.Root.Remove(attachedFile); gone != nil && !errors.Is(gone, fs.ErrNotExist) {
+		err = errors.Join(err, gone)
+	}
+	return errors.Join(err, c.home.own.Close())
+}
+
+// stopServers ends all servers at once.
+func (c *Cluster) stopServers(atOnce bool) []error {
 	errs := make([]error, len(c.servers))
 	var wg sync.WaitGroup
 	for i, s := range c.servers {
-		wg.Go(func() { errs[i] = s.stop(c.home.temporary) })
+		wg.Go(func() { errs[i] = s.stop(atOnce) })
 	}
 	wg.Wait()
-	if err := errors.Join(errs...); err != nil {
-		return err
-	}
-	if c.home.temporary {
-		if err := os.RemoveAll(c.home.dir); err != nil {
-			return err
-		}
-	}
-	c.stopped = true
-	return c.home.unlock()
+	return errs
 }

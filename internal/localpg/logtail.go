@@ -1,13 +1,14 @@
 package localpg
 
 import (
-	"os"
 	"strings"
+
+	"shardload/internal/regular"
 )
 
 // logSince returns what was appended to a log after offset.
 func logSince(name string, offset int64) string {
-	text, err := os.ReadFile(name)
+	text, err := regular.ReadFile(name)
 	if err != nil || int64(len(text)) < offset {
 		return ""
 	}

@@ -11,7 +11,7 @@ func freePorts(n int) ([]int, error) {
 		if err != nil {
 			return nil, err
 		}
-		defer l.Close() // after the last, so that no port is given twice
+		defer func() { _ = l.Close() }() // after the last, so that no port is given twice
 		ports[i] = l.Addr().(*net.TCPAddr).Port
 	}
 	return ports, nil

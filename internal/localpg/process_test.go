@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -293,4 +294,35 @@ func TestStartAgain(t *testing.T) {
 	if got := psql(t, again.DSN(), "SELECT id FROM kept"); got != "7" {
 		t.Errorf("kept %s, want 7", got)
 	}
+}
+
+// TestUpgradedCitus holds that a kept cluster whose Citus was upgraded while it was
+// stopped works when it is started again.
+func TestUpgradedCitus(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it starts a cluster twice")
+	}
+	if !localpg.HasCitus() {
+		t.Skip("the Citus extension is not installed")
+	}
+	dir := openDir(t)
+	c := startCluster(t, localpg.Config{Dir: dir, Workers: 1})
+	for _, n := range c.Nodes() {
+		conn := connect(t, strings.Replace(c.DSN(), strconv.Itoa(c.Nodes()[0].Port), strconv.Itoa(n.Port), 1))
+		exec1(t, conn, "SET citus.enable_version_checks = off")
+		exec1(t, conn, "DROP EXTENSION IF EXISTS citus_columnar, citus CASCADE")
+		exec1(t, conn, "CREATE EXTENSION citus VERSION '11.3-1'")
+	}
+	if err := c.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	again := startCluster(t, localpg.Config{Dir: dir, Workers: 1})
+	conn := connect(t, again.DSN())
+	if old := query(t, conn, "SELECT extversion FROM pg_extension e JOIN pg_available_extensions a ON a.name = e.extname WHERE e.extversion <> a.default_version"); len(old) > 0 {
+		t.Errorf("versions %v are left", old)
+	}
+	exec1(t, conn, "CREATE TABLE t (id int)")
+	exec1(t, conn, "SELECT citus_set_coordinator_host('127.0.0.1')")
+	exec1(t, conn, "SELECT create_reference_table('t')")
+	exec1(t, conn, "INSERT INTO t VALUES (1), (2), (3)")
 }

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"shardload/internal/regular"
 )
 
 // A server is one PostgreSQL server of a cluster.
@@ -53,22 +55,22 @@ func (s *server) running() bool { return s.proc != nil && s.proc.running() }
 
 // launch starts the server and returns when it takes connections. With detached
 // it outlives this process. After an error it does not run.
-func (s *server) launch(ctx context.Context, h *home, inst Installation, detached bool) error {
-	logFile, err := os.OpenFile(s.log, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
+func (s *server) launch(ctx context.Context, p programs, detached bool) error {
+	logFile, err := regular.OpenIn(p.home.own.Root, s.name+".log", os.O_WRONLY|os.O_CREATE|os.O_APPEND|syscall.O_NOFOLLOW, 0o600)
 	if err != nil {
 		return err
 	}
-	defer logFile.Close() // the server has its own
+	defer func() { _ = logFile.Close() }() // the server has its own
 	before, err := logFile.Seek(0, 2)
 	if err != nil {
 		return err
 	}
-	cmd := exec.Command(inst.program("postgres"), "-D", s.dir)
-	cmd.Dir = h.dir
-	cmd.Env = h.environ()
+	cmd := exec.Command(p.inst.program("postgres"), "-c", "config_file="+p.home.path(s.name+".conf"), "-D", s.dir) // #nosec G204 -- the server that was found, files of ours
+	cmd.Dir = p.home.dir
+	cmd.Env = p.environ()
 	cmd.Stdout, cmd.Stderr = logFile, logFile
 	cmd.SysProcAttr = serverAttr(detached)
-	cmd.SysProcAttr.Credential = h.account.credential()
+	cmd.SysProcAttr.Credential = p.home.account.credential()
 	if s.proc, err = startChild(cmd); err != nil {
 		return fmt.Errorf("%s: %w", s.name, err)
 	}

@@ -1,11 +1,9 @@
 package localpg
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"maps"
-	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -13,9 +11,6 @@ import (
 )
 
 var settingName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_$]*(\.[A-Za-z_][A-Za-z0-9_$]*)?$`)
-
-// settingsFile is included by postgresql.conf and written anew at each start.
-const settingsFile = "shardload.conf"
 
 // Nobody but the owner of the password gets in, and only from this machine.
 const hbaConf = `# TYPE  DATABASE  USER  ADDRESS       METHOD
@@ -62,49 +57,28 @@ func sharedBuffers(memory int64) int64 {
 	return min(max(memory/16, 32<<20), 256<<20)
 }
 
-// writeSettings configures the server whose data is in dir.
-func (h *home) writeSettings(dir string, port int, layers ...map[string]string) error {
-	all := map[string]string{"port": fmt.Sprint(port)}
+const hbaFile = "pg_hba.conf"
+
+// writeSettings configures a server. Its file stands above initdb's own, and beside
+// the data, where the server cannot change it.
+func (h *home) writeSettings(srv *server, layers ...map[string]string) error {
+	all := map[string]string{"port": fmt.Sprint(srv.port)}
 	for _, layer := range layers {
 		maps.Copy(all, layer)
 	}
+	all["hba_file"] = h.path(hbaFile)
 	var b strings.Builder
+	fmt.Fprintf(&b, "include %s\n", quoteSetting(filepath.Join(srv.dir, "postgresql.conf")))
 	for _, name := range slices.Sorted(maps.Keys(all)) {
 		fmt.Fprintf(&b, "%s = %s\n", name, quoteSetting(all[name]))
 	}
 	return errors.Join(
-		writePrivate(filepath.Join(dir, settingsFile), b.String(), h.account),
-		writePrivate(filepath.Join(dir, "pg_hba.conf"), hbaConf, h.account),
+		h.own.Replace(srv.name+".conf", []byte(b.String()), 0o600, h.account.readable),
+		h.own.Replace(hbaFile, []byte(hbaConf), 0o600, h.account.readable),
 	)
 }
 
 // quoteSetting writes v as a string of postgresql.conf.
 func quoteSetting(v string) string {
 	return "'" + strings.NewReplacer(`\`, `\\`, `'`, `''`, "\n", `\n`).Replace(v) + "'"
-}
-
-// includeSettings makes the server whose data is in dir read settingsFile.
-func includeSettings(dir string) error {
-	f, err := os.OpenFile(filepath.Join(dir, "postgresql.conf"), os.O_WRONLY|os.O_APPEND, 0)
-	if err != nil {
-		return err
-	}
-	_, err = fmt.Fprintf(f, "\ninclude_if_exists = '%s'\n", settingsFile)
-	return errors.Join(err, f.Close())
-}
-
-// outputPlugins returns the setting that lets Citus decode changes, which its
-// non-blocking moves and splits of shards need. Only newer minor releases know and
-// require it: nil for the others.
-func (h *home) outputPlugins(ctx context.Context, inst Installation, dir string) map[string]string {
-	const name = "output_plugin_libraries"
-	out, err := h.command(ctx, inst.program("postgres"), "-D", dir, "-C", name).Output()
-	if err != nil {
-		return nil
-	}
-	value := strings.TrimSpace(string(out))
-	if !strings.Contains(value, "citus") {
-		value = strings.TrimPrefix(value+", citus", ", ")
-	}
-	return map[string]string{name: value}
 }

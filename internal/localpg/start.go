@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 
 	"golang.org/x/sync/errgroup"
@@ -16,6 +17,8 @@ type starter struct {
 	detached bool
 	*Cluster
 }
+
+func (s *starter) programs() programs { return programs{s.inst, s.home} }
 
 func start(ctx context.Context, cfg Config, detached bool) (*Cluster, error) {
 	cfg = cfg.withDefaults()
@@ -30,17 +33,24 @@ func start(ctx context.Context, cfg Config, detached bool) (*Cluster, error) {
 		return nil, fmt.Errorf("citus: the extension is not installed beside PostgreSQL in %s:"+
 			" install Citus's package for this version, or ask for no workers", inst.BinDir)
 	}
-	h, err := makeHome(cfg.Dir, cfg.Temp)
+	h, err := makeHome(ctx, cfg)
 	if err != nil {
 		return nil, err
 	}
 	s := &starter{cfg: cfg, inst: inst, detached: detached, Cluster: &Cluster{
-		home: h, database: cfg.Database, citus: cfg.Workers > 0}}
+		home: h, database: cfg.Database, citus: cfg.Workers > 0,
+	}}
 	if err := s.run(ctx); err != nil {
 		return nil, err
 	}
-	if detached { // it is no longer this process's
+	switch {
+	case detached: // it is no longer this process's
 		return s.Cluster, s.home.unlock()
+	case !h.temporary:
+		err = s.home.own.Replace(attachedFile, nil, 0o600, nil)
+	}
+	if err != nil {
+		return nil, errors.Join(err, s.Stop())
 	}
 	return s.Cluster, nil
 }
@@ -49,11 +59,14 @@ func start(ctx context.Context, cfg Config, detached bool) (*Cluster, error) {
 func (s *starter) run(ctx context.Context) error {
 	saved, found, err := s.home.readState()
 	if err != nil {
-		return errors.Join(err, s.home.unlock())
+		return errors.Join(err, s.home.own.Close())
+	}
+	if gone := s.home.own.Root.Remove(attachedFile); gone != nil && !errors.Is(gone, fs.ErrNotExist) {
+		return errors.Join(gone, s.home.own.Close()) // of a process that was killed
 	}
 	if found {
 		if err := s.restart(ctx, saved); err != nil {
-			return errors.Join(err, s.abort(false), s.home.unlock())
+			return errors.Join(err, s.abort(false), s.home.own.Close())
 		}
 		return nil
 	}
@@ -102,35 +115,41 @@ func (s *starter) create(ctx context.Context) error {
 
 // makeData makes the data directories: one by initdb, the others as its copies.
 func (s *starter) makeData(ctx context.Context) error {
-	password, err := s.home.writePasswords()
+	password, err := s.home.passwords().choose()
 	if err != nil {
 		return err
 	}
-	first := s.servers[0].dir
-	if err := s.home.initdb(ctx, s.inst, first, password); err != nil {
+	programs, first := s.programs(), s.servers[0].dir
+	if err := programs.initdb(ctx, s.servers[0], password); err != nil {
 		return err
 	}
 	return s.each(ctx, func(ctx context.Context, srv *server) error {
 		if srv.dir != first {
-			if err := s.home.copyData(ctx, first, srv.dir); err != nil {
+			if err := programs.copyData(ctx, first, srv); err != nil {
 				return err
 			}
 		}
 		if s.home.temporary {
 			return nil
 		}
-		return s.home.syncData(ctx, s.inst, srv.dir)
+		return programs.syncData(ctx, srv.dir)
 	})
+}
+
+// layers returns the settings of all servers, the later ones above the earlier.
+func (s *starter) layers(ctx context.Context) []map[string]string {
+	layers := []map[string]string{baseSettings(), s.cfg.Settings}
+	if s.citus {
+		citus := citusSettings()
+		maps.Copy(citus, s.programs().outputPlugins(ctx, s.servers[0].dir))
+		layers = []map[string]string{baseSettings(), citus, s.cfg.Settings}
+	}
+	return layers
 }
 
 // launchAll configures and starts every server.
 func (s *starter) launchAll(ctx context.Context) error {
-	layers := []map[string]string{baseSettings(), s.cfg.Settings}
-	if s.citus {
-		citus := citusSettings()
-		maps.Copy(citus, s.home.outputPlugins(ctx, s.inst, s.servers[0].dir))
-		layers = []map[string]string{baseSettings(), citus, s.cfg.Settings}
-	}
+	layers := s.layers(ctx)
 	return s.each(ctx, func(ctx context.Context, srv *server) error {
 		return s.launch(ctx, srv, layers)
 	})
@@ -140,10 +159,10 @@ func (s *starter) launchAll(ctx context.Context) error {
 func (s *starter) launch(ctx context.Context, srv *server, layers []map[string]string) error {
 	const attempts = 10
 	for attempt := 1; ; attempt++ {
-		if err := s.home.writeSettings(srv.dir, srv.port, layers...); err != nil {
+		if err := s.home.writeSettings(srv, layers...); err != nil {
 			return err
 		}
-		err := srv.launch(ctx, &s.home, s.inst, s.detached)
+		err := srv.launch(ctx, s.programs(), s.detached)
 		if err == nil {
 			s.cfg.Log.DebugContext(ctx, "server is ready", "name", srv.name, "port", srv.port)
 			return nil

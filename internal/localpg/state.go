@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
+
+	"shardload/internal/owned"
 )
 
 // A state is what cluster.json keeps. Nodes are named by their order, so that the
@@ -23,10 +25,12 @@ func (s *starter) state() state {
 	return st
 }
 
-func (h *home) statefile() string { return h.path("cluster.json") }
+const stateName = "cluster.json"
+
+func (h *home) statefile() string { return h.path(stateName) }
 
 func (h *home) readState() (st state, found bool, err error) {
-	text, err := os.ReadFile(h.statefile())
+	text, err := owned.ReadSmall(h.own.Root, stateName)
 	if errors.Is(err, os.ErrNotExist) {
 		return state{}, false, nil
 	}
@@ -47,9 +51,5 @@ func (h *home) writeState(st state) error {
 	if err != nil {
 		return err
 	}
-	part := h.statefile() + ".part"
-	if err := writePrivate(part, string(text)+"\n", account{}); err != nil {
-		return err
-	}
-	return os.Rename(part, h.statefile())
+	return h.own.Replace(stateName, append(text, '\n'), 0o600, nil)
 }

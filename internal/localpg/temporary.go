@@ -1,92 +1,107 @@
 package localpg
 
 import (
-	"cmp"
-	"fmt"
+	"errors"
 	"os"
 	"path/filepath"
-	"syscall"
 	"time"
+
+	"shardload/internal/owned"
 )
 
-const (
-	tempPrefix = "shardload-pg-"
+const tempPrefix = "shardload-pg-"
 
-	// sweepAge spares a directory that is just being made and not yet locked.
-	sweepAge = time.Minute
-)
-
-// makeTemporary makes h.dir in the first directory for temporary files, temp before
-// others, that the servers' user can enter: root's own may be closed to others.
+// makeTemporary makes h.dir in temp, or in another directory for temporary files that
+// the servers' user can enter.
 func (h *home) makeTemporary(temp string) error {
-	parent, err := h.temporaryParent(temp)
+	parent, err := h.account.tempDir(temp)
 	if err != nil {
 		return err
 	}
-	sweep(parent)
-	dir, err := os.MkdirTemp(parent, tempPrefix)
-	if err != nil {
-		return err
+	sweep(h.account, parent)
+	h.temporary = true
+	if h.own, err = owned.Make(parent, tempPrefix, kindTemporary, h.account.dirMode()); err == nil {
+		h.dir = h.own.Path
 	}
-	h.dir, h.temporary, h.made = dir, true, []string{dir}
-	return os.Chmod(dir, h.mode())
-}
-
-func (h *home) temporaryParent(temp string) (string, error) {
-	for _, dir := range []string{cmp.Or(temp, os.TempDir()), os.TempDir(), "/tmp", "/var/tmp"} {
-		abs, err := filepath.Abs(dir)
-		if err != nil {
-			return "", err
-		}
-		real, err := filepath.EvalSymlinks(abs) // so that a server is known by its path
-		if err == nil && h.account.barrier(real) == "" {
-			return real, nil
-		}
-	}
-	return "", fmt.Errorf("directory %s: does not exist, or user %s, as whom PostgreSQL runs, cannot enter it:"+
-		" set TMPDIR to one that is open to all", os.TempDir(), h.account.name)
+	return err
 }
 
 // sweep removes from parent what processes that were killed left behind: their
 // temporary directories, and any server that still runs in one. It is a courtesy,
 // so whatever stands in its way is left alone.
-func sweep(parent string) {
-	dirs, _ := filepath.Glob(filepath.Join(parent, tempPrefix+"*")) // the pattern is well formed
-	for _, dir := range dirs {
-		if !abandoned(dir) {
-			continue
-		}
-		h := home{dir: dir, made: []string{dir}}
-		f, err := os.OpenFile(h.path("lock"), os.O_RDWR, 0)
-		if err != nil {
-			continue
-		}
-		h.locked = f
-		if h.tryLock() == nil {
-			h.endServers()
-			_ = h.remove()
-		}
-		_ = h.unlock()
+func sweep(acc account, parent string) {
+	for _, d := range owned.Abandoned(tempPrefix, kindTemporary, parent) {
+		_ = removeAbandoned(acc, d)
 	}
 }
 
-// abandoned reports whether dir is old enough to be swept, and this user's own.
-func abandoned(dir string) bool {
-	info, err := os.Lstat(dir)
-	if err != nil || !info.IsDir() || time.Since(info.ModTime()) < sweepAge {
-		return false
+// removeAbandoned removes a directory that owned.Abandoned has found.
+func removeAbandoned(acc account, d *owned.Dir) error {
+	h := home{dir: d.Path, own: d, account: acc, temporary: true}
+	if err := h.endServers(); err != nil {
+		return errors.Join(err, d.Close())
 	}
-	stat, ok := info.Sys().(*syscall.Stat_t)
-	return ok && int(stat.Uid) == os.Geteuid()
+	return h.remove()
+}
+
+// Leftovers returns the directories of temporary clusters that processes have left
+// behind which were killed.
+func Leftovers(parents ...string) []owned.Leftover {
+	var list []owned.Leftover
+	for _, d := range owned.Abandoned(tempPrefix, kindTemporary, parents...) {
+		list = append(list, owned.Leftover{Path: d.Path, Kind: kindTemporary, Made: d.Mark.At})
+		_ = d.Close() // it is opened again to be removed
+	}
+	return list
+}
+
+// RemoveLeftover removes what Leftovers has found, if it is still nobody's, and ends
+// the servers in it.
+func RemoveLeftover(l owned.Leftover) error {
+	acc, err := serverAccount()
+	if err != nil {
+		return err
+	}
+	for _, d := range owned.Abandoned(tempPrefix, kindTemporary, filepath.Dir(l.Path)) {
+		if d.Path == l.Path {
+			return removeAbandoned(acc, d)
+		}
+		_ = d.Close() // another one
+	}
+	return &owned.RefusedError{Path: l.Path, Why: "it is not what it was a moment ago"}
 }
 
 // endServers ends whatever server runs in h.
-func (h *home) endServers() {
-	files, _ := filepath.Glob(h.path("*/postmaster.pid"))
-	for _, file := range files {
-		if p, ok := findPostmaster(filepath.Dir(file)); ok {
-			srv := server{proc: p}
-			_ = srv.stop(true)
+func (h *home) endServers() error {
+	entries, err := os.ReadDir(h.dir)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if !dataName.MatchString(e.Name()) || !e.IsDir() {
+			continue
+		}
+		srv := h.server(e.Name(), 0)
+		if p, ok := findPostmaster(h.account, srv.dir); ok {
+			srv.proc = p
+		}
+		if err := srv.stop(true); err != nil {
+			return err
+		}
+	}
+	return h.becomeVacant()
+}
+
+// endTimeout is how long processes of a server that was ended may take to end, too.
+const endTimeout = 10 * time.Second
+
+// becomeVacant waits for processes that outlive a server for a moment, and for what initdb
+// has begun, which goes on without whoever began that.
+func (h *home) becomeVacant() error {
+	for end := time.Now().Add(endTimeout); ; time.Sleep(pollInterval) {
+		err := h.vacant()
+		if err == nil || time.Now().After(end) {
+			return err
 		}
 	}
 }

@@ -7,6 +7,9 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"os"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -40,7 +43,11 @@ func Listen(addr string) (*Server, error) {
 		host = "127.0.0.1"
 	}
 	s := &Server{done: make(chan struct{}), registry: prometheus.NewRegistry()}
-	if s.listener, err = net.Listen("tcp", net.JoinHostPort(host, port)); err != nil {
+	network := "tcp"
+	if ip := net.ParseIP(host); ip != nil && ip.To4() != nil {
+		network = "tcp4" // 0.0.0.0 would be every address of IPv6, too
+	}
+	if s.listener, err = net.Listen(network, net.JoinHostPort(host, port)); err != nil {
 		return nil, fmt.Errorf("serve metrics: %w", err)
 	}
 	labels := []string{"table", "node"}
@@ -52,17 +59,39 @@ func Listen(addr string) (*Server, error) {
 	s.rejects = counter("records_rejected_total", "Records that were kept aside, by the batch that counts them.")
 	s.batches = counter("batches_total", "Batches, each a transaction, that the server has stored.")
 	s.retries = counter("retries_total", "Batches that were sent again, because the server failed or no longer had their shard.")
-	s.seconds = prometheus.NewHistogramVec(prometheus.HistogramOpts{Namespace: "shardload", Name: "batch_seconds",
-		Help: "Time from a batch's BEGIN to the answer to its COMMIT.", Buckets: buckets}, labels)
+	s.seconds = prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		Namespace: "shardload", Name: "batch_seconds",
+		Help: "Time from a batch's BEGIN to the answer to its COMMIT.", Buckets: buckets,
+	}, labels)
 	s.registry.MustRegister(s.rows, s.rejects, s.bytes, s.batches, s.retries, s.seconds)
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(s.registry, promhttp.HandlerOpts{}))
-	s.http = &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}
+	s.http = &http.Server{Handler: onlyFor(host, mux), ReadHeaderTimeout: 5 * time.Second}
 	go func() {
 		defer close(s.done)
 		_ = s.http.Serve(s.listener) // returns when the server is closed
 	}()
 	return s, nil
+}
+
+// onlyFor lets those requests through to next that name this server by an address, as
+// localhost, by the machine's name or by host. A page in a browser on this machine
+// could otherwise give its own site's name our address, and read what is here.
+func onlyFor(host string, next http.Handler) http.Handler {
+	machine, _ := os.Hostname()
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		name := r.Host
+		if h, _, err := net.SplitHostPort(name); err == nil {
+			name = h
+		}
+		name = strings.Trim(name, "[]")
+		named := slices.ContainsFunc([]string{"localhost", machine, host}, func(s string) bool { return s != "" && strings.EqualFold(s, name) })
+		if !named && net.ParseIP(name) == nil {
+			http.Error(w, "this server is not known by that name", http.StatusMisdirectedRequest)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
 }
 
 // Addr returns the address that the server listens at.
@@ -90,8 +119,10 @@ func (s *Server) Retried(table string) func(node string) {
 // is closed.
 func (s *Server) Watch(table string, progress func() loader.Progress) error {
 	gauge := func(name, help string, value func(loader.Progress) float64) prometheus.Collector {
-		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Namespace: "shardload", Name: name, Help: help,
-			ConstLabels: prometheus.Labels{"table": table}}, func() float64 { return value(progress()) })
+		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Namespace: "shardload", Name: name, Help: help,
+			ConstLabels: prometheus.Labels{"table": table},
+		}, func() float64 { return value(progress()) })
 	}
 	return errors.Join(
 		s.registry.Register(gauge("input_read_bytes", "How far the current input has been read, as it is stored.",

@@ -2,6 +2,7 @@ package metrics_test
 
 import (
 	"io"
+	"net"
 	"net/http"
 	"strings"
 	"testing"
@@ -67,6 +68,45 @@ func TestListenRefuses(t *testing.T) {
 	for _, addr := range []string{"9187", "localhost:nosuchport", "256.0.0.1:1"} {
 		if s, err := metrics.Listen(addr); err == nil {
 			t.Errorf("%s is listened at", s.Addr())
+		}
+	}
+}
+
+// A page in a browser gives its own site's name another address, and asks there.
+func TestOnlyByName(t *testing.T) {
+	s, err := metrics.Listen("0.0.0.0:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	_, port, err := net.SplitHostPort(s.Addr())
+	if err != nil || strings.Contains(s.Addr(), "::") {
+		t.Fatalf("it listens at %s, %v", s.Addr(), err)
+	}
+	if conn, err := net.Dial("tcp6", "[::1]:"+port); err == nil {
+		conn.Close()
+		t.Error("it listens at addresses of IPv6, too")
+	}
+	for host, want := range map[string]int{
+		"127.0.0.1:" + port: 200, "127.0.0.1": 200, "[::1]:" + port: 200, "localhost:" + port: 200, "LOCALHOST": 200,
+		"evil.example:" + port: 421, "evil.example": 421, "127.0.0.1.evil.example": 421, "localhost.evil.example": 421,
+	} {
+		req, err := http.NewRequest(http.MethodGet, "http://127.0.0.1:"+port+"/metrics", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Host = host
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		if resp.StatusCode != want {
+			t.Errorf("%s: status %d, want %d", host, resp.StatusCode, want)
 		}
 	}
 }

@@ -38,7 +38,7 @@ func parseFloat(v []byte, bits int, smallest float64) (float64, bool) {
 		return 0, false
 	}
 	// The string does not outlive the call, so it may share v's bytes.
-	f, err := strconv.ParseFloat(unsafe.String(unsafe.SliceData(v), len(v)), bits)
+	f, err := strconv.ParseFloat(unsafe.String(unsafe.SliceData(v), len(v)), bits) // #nosec G103 -- see above
 	if err != nil || math.Abs(f) < smallest && !zero {
 		return 0, false
 	}

@@ -14,6 +14,7 @@ import (
 )
 
 func TestFrame(t *testing.T) {
+	t.Parallel()
 	var got []byte
 	got = pgcopy.AppendHeader(got)
 	got = pgcopy.AppendFieldCount(got, 258)
@@ -27,6 +28,7 @@ func TestFrame(t *testing.T) {
 
 // The bytes of a field of each kind, by the protocol's documentation.
 func TestFields(t *testing.T) {
+	t.Parallel()
 	tests := []struct {
 		oid      uint32
 		in, want string
@@ -67,6 +69,7 @@ func TestFields(t *testing.T) {
 // Types whose pg_type.typelem is set are no arrays, and blanks make char(n) the
 // server's own business.
 func TestTypesWithoutEncoder(t *testing.T) {
+	t.Parallel()
 	for _, oid := range []uint32{
 		0, pgtype.BPCharOID, pgtype.BPCharArrayOID, pgtype.NameOID, pgtype.PointOID, pgtype.QCharOID, pgtype.XMLOID,
 		pgtype.IntervalOID, pgtype.TimeOID, pgtype.TimetzOID, pgtype.InetOID, pgtype.RecordOID, 22, 30, 90_000,
@@ -108,6 +111,7 @@ func encoderOf(t testing.TB, name string, opts pgcopy.Options) pgcopy.Encoder {
 }
 
 func TestSure(t *testing.T) {
+	t.Parallel()
 	for _, c := range append(scalarCases(), arrayCases()...) {
 		t.Run(c.name, func(t *testing.T) {
 			enc := encoderOf(t, c.name, allOpts)
@@ -153,6 +157,7 @@ func TestNoAllocation(t *testing.T) {
 
 // TestIntegersAmongOthers holds that the bytes behind a value change nothing.
 func TestIntegersAmongOthers(t *testing.T) {
+	t.Parallel()
 	enc := encoderOf(t, "bigint", allOpts)
 	r := rand.New(rand.NewPCG(5, 6))
 	const around = "0123456789,/:-+ \x00\x7f\x80\xba\xff"

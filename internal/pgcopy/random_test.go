@@ -11,6 +11,7 @@ import (
 // Values near the hand-made ones, thousands in one COPY. Unlike the fuzz tests
 // this covers the modifiers of types.
 func TestRandomValues(t *testing.T) {
+	t.Parallel()
 	conn := connect(t)
 	for i, c := range known(t, conn, append(scalarCases(), arrayCases()...)) {
 		if c.json || len(c.sure) == 0 {

@@ -129,6 +129,7 @@ func known(t testing.TB, conn *pgx.Conn, cases []typeCase) []typeCase {
 
 // What is sure must not depend on any setting.
 func TestSureIsWhatTextStores(t *testing.T) {
+	t.Parallel()
 	settings := map[string][]string{
 		"default": nil,
 		"european": {
@@ -159,6 +160,7 @@ func TestSureIsWhatTextStores(t *testing.T) {
 // With array_nulls off, NULL is a string like others: without the option an
 // encoder must not take it for anything.
 func TestSureWithoutArrayNulls(t *testing.T) {
+	t.Parallel()
 	conn := connect(t, "SET array_nulls = off")
 	p := newPair(t, conn, "text[]", pgcopy.Options{UTF8: true})
 	p.check(t, []string{"{}", "{a}", "{nul,nulls}", `{"NULL",b}`})
@@ -171,6 +173,7 @@ func TestSureWithoutArrayNulls(t *testing.T) {
 
 // Where the input's encoding is not the server's, bytes change on their way.
 func TestSureInOtherEncoding(t *testing.T) {
+	t.Parallel()
 	conn := connect(t, "SET client_encoding = 'LATIN1'")
 	for _, name := range []string{"text", "varchar(3)", "json", "jsonb", "text[]", "varchar(3)[]"} {
 		p := newPair(t, conn, name, pgcopy.Options{})
@@ -191,6 +194,7 @@ func TestSureInOtherEncoding(t *testing.T) {
 
 // Below a domain its base type is encoded, and the server checks the rest.
 func TestDomain(t *testing.T) {
+	t.Parallel()
 	conn := connect(t, "CREATE DOMAIN positive AS integer CHECK (VALUE > 0)", "CREATE DOMAIN short AS varchar(3)")
 	for name, base := range map[string]string{"positive": "integer", "short": "varchar(3)"} {
 		enc := newPair(t, conn, base, allOpts).enc
@@ -204,6 +208,7 @@ func TestDomain(t *testing.T) {
 
 // The server parses JSON in either format, and must refuse it for the same reason.
 func TestJSONRefusedAlike(t *testing.T) {
+	t.Parallel()
 	conn := connect(t)
 	for _, name := range []string{"json", "jsonb"} {
 		prepare(t, conn, name)

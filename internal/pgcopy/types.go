@@ -1,6 +1,10 @@
 package pgcopy
 
-import "github.com/jackc/pgx/v5/pgtype"
+import (
+	"github.com/jackc/pgx/v5/pgtype"
+
+	"shardload/internal/pgarray"
+)
 
 // An Encoder appends the value whose text form is v as one field: its length in
 // bytes, then its binary form. It reports whether it is sure of the value. If it
@@ -40,9 +44,11 @@ const (
 // Types are known by their OID alone, an array by its own: what pg_type calls
 // the element of a type tells no array from a point or a name.
 func For(typeOID uint32, typmod int32, opts Options) (enc Encoder, ok bool) {
-	if elem := elementOf(typeOID); elem != 0 {
-		enc := scalar(elem, typmod, opts)
-		return arrayOf(elem, enc, opts), enc != nil
+	if elem := pgarray.ElementOf(typeOID); elem != 0 {
+		if enc = scalar(elem, typmod, opts); enc != nil {
+			enc = arrayOf(elem, enc, opts)
+		}
+		return enc, enc != nil
 	}
 	enc = scalar(typeOID, typmod, opts)
 	return enc, enc != nil
@@ -85,43 +91,4 @@ func scalar(oid uint32, typmod int32, opts Options) Encoder {
 		return timestamptz
 	}
 	return nil
-}
-
-// elementOf returns the element type of an array type, or 0.
-func elementOf(oid uint32) uint32 {
-	switch oid {
-	case pgtype.Int2ArrayOID:
-		return pgtype.Int2OID
-	case pgtype.Int4ArrayOID:
-		return pgtype.Int4OID
-	case pgtype.Int8ArrayOID:
-		return pgtype.Int8OID
-	case pgtype.Float4ArrayOID:
-		return pgtype.Float4OID
-	case pgtype.Float8ArrayOID:
-		return pgtype.Float8OID
-	case pgtype.NumericArrayOID:
-		return pgtype.NumericOID
-	case pgtype.BoolArrayOID:
-		return pgtype.BoolOID
-	case pgtype.TextArrayOID:
-		return pgtype.TextOID
-	case pgtype.VarcharArrayOID:
-		return pgtype.VarcharOID
-	case pgtype.JSONArrayOID:
-		return pgtype.JSONOID
-	case pgtype.JSONBArrayOID:
-		return pgtype.JSONBOID
-	case pgtype.ByteaArrayOID:
-		return pgtype.ByteaOID
-	case pgtype.UUIDArrayOID:
-		return pgtype.UUIDOID
-	case pgtype.DateArrayOID:
-		return pgtype.DateOID
-	case pgtype.TimestampArrayOID:
-		return pgtype.TimestampOID
-	case pgtype.TimestamptzArrayOID:
-		return pgtype.TimestamptzOID
-	}
-	return 0
 }

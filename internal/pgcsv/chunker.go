@@ -11,8 +11,18 @@ import (
 // number means: a job that is resumed must cut its input where the first run did.
 const ChunkSize = 1 << 20
 
+// ErrAfterEnd reports that data of the text dialect go on after the line that ends them.
+var ErrAfterEnd = errors.New(`\. on a line by itself ends the data for PostgreSQL, but more follows; remove the line, or what follows`)
+
 // ErrOpenQuote reports that the input ended inside quotes.
 var ErrOpenQuote = errors.New("a quote is left open at the end of the input")
+
+// Unnamed reports whether err is a Chunker's own, which knows no name of the input; the
+// others are the reader's.
+func Unnamed(err error) bool {
+	_, long := errors.AsType[*TooLongError](err)
+	return long || errors.Is(err, ErrOpenQuote) || errors.Is(err, ErrAfterEnd)
+}
 
 // A TooLongError reports a record longer than the Chunker believes.
 type TooLongError struct{ Max int }
@@ -28,6 +38,7 @@ type Chunker struct {
 	r         io.Reader
 	size      int
 	maxRecord int
+	dialect   Dialect
 	eol       EOL
 	carry     []byte // read already, behind the last cut
 	err       error  // what r said, to be returned once carry is used up
@@ -55,13 +66,16 @@ func newChunker(r io.Reader, size, maxRecord int) *Chunker {
 // input is cut.
 func (c *Chunker) SetSize(size int) { c.size = size }
 
+// SetDialect changes the dialect, which is CSV otherwise. It must be called before Next.
+func (c *Chunker) SetDialect(d Dialect) { c.dialect = d }
+
 // EOL returns how records end, EOLUnknown before the first Next.
 func (c *Chunker) EOL() EOL { return c.eol }
 
 // Next returns the next chunk, in buf if it is large enough. The chunk's last
 // record ends with its line break, except perhaps at the end of the input.
 //
-// After the last chunk Next returns io.EOF. With ErrOpenQuote or a *TooLongError
+// After the last chunk Next returns io.EOF. With ErrOpenQuote, ErrAfterEnd or a *TooLongError
 // it also returns the bytes from the chunk's start, so that the caller can find
 // the record at fault: the last one that starts in them. Other errors are the
 // reader's.
@@ -69,10 +83,35 @@ func (c *Chunker) Next(buf []byte) ([]byte, error) {
 	buf = append(buf[:0], c.carry...)
 	c.carry = c.carry[:0]
 	buf = c.fill(buf, c.size)
-	if c.err == nil || errors.Is(c.err, io.EOF) {
-		return c.cut(buf)
+	if c.err != nil && !errors.Is(c.err, io.EOF) {
+		return buf[:0], c.err
 	}
-	return buf[:0], c.err
+	data, err := c.cut(buf)
+	if err != nil || c.dialect != Text {
+		return data, err
+	}
+	return c.takeEnd(data)
+}
+
+// takeEnd takes the line that ends the data of the text dialect, if it is the last record
+// of data, off them. Nothing may follow it.
+func (c *Chunker) takeEnd(data []byte) ([]byte, error) {
+	rest, ended := cutEnd(data)
+	if !ended {
+		return data, nil
+	}
+	if c.err == nil {
+		c.carry = c.fill(c.carry, len(c.carry)+1)
+	}
+	switch {
+	case len(c.carry) > 0:
+		return data, ErrAfterEnd
+	case !errors.Is(c.err, io.EOF):
+		return data[:0], c.err
+	case len(rest) == 0:
+		return rest, io.EOF
+	}
+	return rest, nil
 }
 
 // fill reads until buf has n bytes or the reader has no more.
@@ -94,7 +133,7 @@ func (c *Chunker) fill(buf []byte, n int) []byte {
 // cut ends the chunk at the last record end within size bytes, or, if there is
 // none, at the first one behind them.
 func (c *Chunker) cut(buf []byte) ([]byte, error) {
-	end := c.lastRecordEnd(buf, bytes.Count(buf, quote))
+	end := c.lastRecordEnd(buf)
 	for from, quoted := 0, false; end == 0 && c.err == nil; {
 		if len(buf) > c.maxRecord {
 			return buf, &TooLongError{Max: c.maxRecord}
@@ -103,7 +142,7 @@ func (c *Chunker) cut(buf []byte) ([]byte, error) {
 		// A carriage return in front of n may be half of a line break that is
 		// not known yet, so the search starts one byte early.
 		searched := max(n-1, 0)
-		quoted = quoted != odd(buf[from:searched])
+		quoted = quoted != c.odd(buf[from:searched])
 		from = searched
 		buf = c.fill(buf, min(n+c.size, max(c.maxRecord+1, n+1)))
 		end = c.firstRecordEnd(buf, from, quoted)
@@ -116,22 +155,26 @@ func (c *Chunker) cut(buf []byte) ([]byte, error) {
 		return buf[:end], nil
 	case len(buf) == 0:
 		return buf, io.EOF
-	case odd(buf):
+	case c.odd(buf):
 		return buf, ErrOpenQuote
 	}
 	return buf, nil // the last chunk; the next call finds io.EOF
 }
 
-// odd reports whether quoting is not behind b what it is in front of it.
-func odd(b []byte) bool { return bytes.Count(b, quote)%2 == 1 }
+// odd reports whether quoting is not after b what it is before it.
+func (c *Chunker) odd(b []byte) bool { return c.dialect == CSV && bytes.Count(b, quote)%2 == 1 }
 
-// lastRecordEnd returns the position behind the last record that ends in buf,
-// which has that many quotes; 0 if none does.
-func (c *Chunker) lastRecordEnd(buf []byte, quotes int) int {
+// lastRecordEnd returns the position after the last record that ends in buf; 0 if none
+// does.
+func (c *Chunker) lastRecordEnd(buf []byte) int {
 	if !c.knowEOL(buf, false) {
 		return 0
 	}
 	last := c.eol.last()
+	if c.dialect == Text {
+		return lastTextEnd(buf, last)
+	}
+	quotes := bytes.Count(buf, quote)
 	for end := len(buf); ; {
 		i := bytes.LastIndexByte(buf[:end], last)
 		if i < 0 {
@@ -149,6 +192,12 @@ func (c *Chunker) lastRecordEnd(buf []byte, quotes int) int {
 // after from, where quoted says whether buf[from] is inside quotes; 0 if none
 // does.
 func (c *Chunker) firstRecordEnd(buf []byte, from int, quoted bool) int {
+	if c.dialect == Text {
+		if !c.knowEOL(buf, false) {
+			return 0
+		}
+		return firstTextEnd(buf, from, c.eol.last())
+	}
 	if !c.knowEOL(buf[from:], quoted) {
 		return 0
 	}
@@ -158,7 +207,7 @@ func (c *Chunker) firstRecordEnd(buf []byte, from int, quoted bool) int {
 		if j < 0 {
 			return 0
 		}
-		quoted = quoted != odd(buf[i:i+j])
+		quoted = quoted != c.odd(buf[i:i+j])
 		if i += j + 1; !quoted {
 			return i
 		}
@@ -169,7 +218,11 @@ func (c *Chunker) firstRecordEnd(buf []byte, from int, quoted bool) int {
 // knowEOL finds out how records end, if that is not known yet. buf starts inside
 // quotes if quoted, and no record ends in front of it.
 func (c *Chunker) knowEOL(buf []byte, quoted bool) bool {
-	if c.eol == EOLUnknown {
+	switch {
+	case c.eol != EOLUnknown:
+	case c.dialect == Text:
+		c.eol = textEOL(buf, c.err != nil)
+	default:
 		c.eol = detectEOL(buf, quoted, c.err != nil)
 	}
 	return c.eol != EOLUnknown

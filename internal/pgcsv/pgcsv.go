@@ -1,12 +1,13 @@
-// Package pgcsv reads PostgreSQL's CSV dialect the way COPY does, in two steps:
-// a Chunker cuts a stream into runs of whole records without looking at their
+// Package pgcsv reads the two dialects of COPY, csv and text, the way COPY does, in two
+// steps: a Chunker cuts a stream into runs of whole records without looking at their
 // fields, and a Scanner walks the records and fields of one such run.
 //
-// The dialect: a quote (") toggles quoting wherever it stands in a field, two of
-// them inside quotes are one, and a line break inside quotes belongs to the
-// field. The first line break outside quotes decides how all records end. Both
-// steps agree with the server about where a record ends, whatever the bytes are;
-// the package never decides whether a value is valid.
+// In CSV a quote (") toggles quoting wherever it stands in a field, two of them inside
+// quotes are one, and a line break inside quotes belongs to the field. In text a
+// backslash gives the byte after it another meaning, and a line break after one belongs
+// to the field. The first other line break decides how all records end. Both steps agree
+// with the server about where a record ends, whatever the bytes are; the package never
+// decides whether a value is valid.
 package pgcsv
 
 import "bytes"

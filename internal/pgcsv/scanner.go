@@ -6,6 +6,7 @@ import "bytes"
 type Field struct {
 	Start, End int32
 	Quoted     bool // a quote stands in it: it is never NULL, and Value must unquote it
+	Escaped    bool // a backslash of the text dialect stands in it, which Value reads
 }
 
 // A Scanner walks the records of one chunk.
@@ -15,22 +16,26 @@ type Field struct {
 //		use(s.Record(), s.Line())
 //	}
 type Scanner struct {
-	rest   []byte
-	eol    EOL
-	record []byte
-	raw    int // length of the record with its line break
-	line   int64
-	next   int64 // line on which rest starts
-	quotes bool
-	ended  bool // the record's line break was there
-	odd    bool // a carriage return or a line feed that no record should have is somewhere in the chunk
+	dialect Dialect
+	rest    []byte
+	eol     EOL
+	record  []byte
+	raw     int // length of the record with its line break
+	line    int64
+	next    int64 // line on which rest starts
+	quotes  bool
+	ended   bool // the record's line break was there
+	odd     bool // a carriage return or a line feed that no record should have is somewhere in the chunk
 }
 
 // Reset starts at the beginning of chunk, the first line of which is number
 // line.
 func (s *Scanner) Reset(chunk []byte, eol EOL, line int64) {
-	*s = Scanner{rest: chunk, eol: eol, next: line, odd: bytes.IndexByte(chunk, strayOf(eol)) >= 0}
+	*s = Scanner{dialect: s.dialect, rest: chunk, eol: eol, next: line, odd: bytes.IndexByte(chunk, strayOf(eol)) >= 0}
 }
+
+// SetDialect changes the dialect, which is CSV otherwise. It must be called before Reset.
+func (s *Scanner) SetDialect(d Dialect) { s.dialect = d }
 
 // strayOf returns the byte of a line break that stands in no record.
 func strayOf(eol EOL) byte {
@@ -59,6 +64,10 @@ func (s *Scanner) Next() bool {
 // of line breaks in it.
 func (s *Scanner) recordEnd() (end int, lines int64) {
 	last := s.eol.last()
+	if s.dialect == Text {
+		end, lines, s.quotes = textRecordEnd(s.rest, last)
+		return end, lines
+	}
 	s.quotes = false
 	quoted := false
 	for from := 0; ; {
@@ -87,7 +96,7 @@ var quote = []byte{'"'}
 // trim takes the line break off the record.
 func (s *Scanner) trim() {
 	n := len(s.record)
-	s.ended = n > 0 && s.record[n-1] == s.eol.last()
+	s.ended = n > 0 && s.record[n-1] == s.eol.last() && !(s.dialect == Text && escaped(s.record, n-1))
 	if !s.ended {
 		return
 	}
@@ -109,23 +118,46 @@ func (s *Scanner) EOL() EOL { return s.eol }
 // Size returns the length of the record with its line break.
 func (s *Scanner) Size() int { return s.raw }
 
-// HasQuotes reports whether a quote stands anywhere in the record.
+// HasQuotes reports whether a quote stands anywhere in the record, or, in the text
+// dialect, a backslash.
 func (s *Scanner) HasQuotes() bool { return s.quotes }
+
+// AppendFields appends the fields of the record.
+func (s *Scanner) AppendFields(dst []Field, delimiter byte) []Field {
+	if s.dialect == Text {
+		return appendTextFields(dst, s.record, delimiter, s.quotes)
+	}
+	return AppendFields(dst, s.record, delimiter, s.quotes)
+}
 
 // LineBreak returns "" if the record ends as the input's first record does, and
 // contains no other line break outside quotes. Otherwise it returns COPY's words
 // for what is wrong.
 func (s *Scanner) LineBreak() string {
 	if s.eol == CRLF && s.ended && s.raw-len(s.record) != 2 {
-		return "unquoted newline found in data"
+		return s.words(strayNewline)
 	}
 	switch {
 	case !s.odd:
 		return ""
 	case s.eol == CR:
-		return s.stray('\n', "unquoted newline found in data")
+		return s.stray('\n', strayNewline)
 	}
-	return s.stray('\r', "unquoted carriage return found in data")
+	return s.stray('\r', strayReturn)
+}
+
+// COPY's words for a line break of another kind than the first record's.
+const (
+	strayNewline = "newline found in data"
+	strayReturn  = "carriage return found in data"
+)
+
+// words returns what COPY says of that in its dialect.
+func (s *Scanner) words(stray string) string {
+	if s.dialect == Text {
+		return "literal " + stray
+	}
+	return "unquoted " + stray
 }
 
 // stray returns complaint if c stands outside quotes in the record.
@@ -133,12 +165,18 @@ func (s *Scanner) stray(c byte, complaint string) string {
 	if bytes.IndexByte(s.record, c) < 0 {
 		return ""
 	}
+	if s.dialect == Text {
+		if strayInText(s.record, c) {
+			return s.words(complaint)
+		}
+		return ""
+	}
 	quoted := false
 	for _, b := range s.record {
 		if b == '"' {
 			quoted = !quoted
 		} else if b == c && !quoted {
-			return complaint
+			return s.words(complaint)
 		}
 	}
 	return ""
@@ -203,7 +241,12 @@ func quotedLen(rest []byte, delimiter byte) int {
 func (f Field) Value(record, scratch []byte) (value, newScratch []byte) {
 	raw := record[f.Start:f.End]
 	if !f.Quoted {
-		return raw, scratch
+		if !f.Escaped {
+			return raw, scratch
+		}
+		n := len(scratch)
+		scratch = appendUnescaped(scratch, raw)
+		return scratch[n:], scratch
 	}
 	if n := len(raw); n >= 2 && raw[0] == '"' && raw[n-1] == '"' && bytes.IndexByte(raw[1:n-1], '"') < 0 {
 		return raw[1 : n-1], scratch
@@ -224,7 +267,8 @@ func (f Field) Value(record, scratch []byte) (value, newScratch []byte) {
 	return scratch[n:], scratch
 }
 
-// IsNull reports whether the field is NULL: unquoted and equal to null.
+// IsNull reports whether the field is NULL: unquoted and, as it is written, equal to
+// null.
 func (f Field) IsNull(record []byte, null string) bool {
 	return !f.Quoted && string(record[f.Start:f.End]) == null
 }

@@ -32,9 +32,26 @@ const (
 	citusEnv = "SHARDLOAD_TEST_CITUS_DSN"
 
 	// startTimeout is generous: other packages' servers may start beside.
-	startTimeout   = 2 * time.Minute
-	cleanupTimeout = time.Minute
+	startTimeout = 2 * time.Minute
+	// cleanupTimeout is, too: what is dropped waits for locks of other tests' sessions, and on
+	// a busy machine some of these have a minute's work.
+	cleanupTimeout = 5 * time.Minute
 )
+
+// groupsSQL keeps a table in each of Citus's default colocation groups. Without them two tests
+// that distribute tables at a time can make a group twice, and then tables of one test are in
+// different groups now and then.
+const groupsSQL = `DO $$
+DECLARE kind text;
+BEGIN
+	CREATE SCHEMA IF NOT EXISTS colocation_groups;
+	FOREACH kind IN ARRAY '{integer,bigint,uuid}'::text[] LOOP
+		IF to_regclass('colocation_groups.of_' || kind) IS NULL THEN
+			EXECUTE format('CREATE TABLE colocation_groups.of_%1$s (k %1$s)', kind);
+			PERFORM create_distributed_table('colocation_groups.of_' || kind, 'k', shard_count => 8);
+		END IF;
+	END LOOP;
+END $$`
 
 // A shared server belongs to all tests of the test binary, and starts when the
 // first of them asks.
@@ -76,7 +93,11 @@ func Plain(t testing.TB) string {
 	name := newName(t)
 	exec(t, dsn, "CREATE DATABASE "+pgx.Identifier{name}.Sanitize()+" TEMPLATE template0")
 	t.Cleanup(func() {
-		exec(t, dsn, "DROP DATABASE "+pgx.Identifier{name}.Sanitize()+" WITH (FORCE)")
+		// It waits for every session of the server, those of other tests, too, even one that
+		// waits for its client in the middle of a COPY. A server of our own is gone soon.
+		if err := execute(dsn, "DROP DATABASE "+pgx.Identifier{name}.Sanitize()+" WITH (FORCE)"); err != nil && plain.cluster == nil {
+			t.Error(err)
+		}
 	})
 	return edit(t, dsn, func(u *url.URL) { u.Path = "/" + name })
 }
@@ -101,6 +122,25 @@ func Citus(t testing.TB) string {
 		// Not by Values.Encode, which writes a blank as +: libpq reads only %20.
 		u.RawQuery = strings.TrimPrefix(u.RawQuery+"&options=-csearch_path%3D"+name, "&")
 	})
+}
+
+// OwnCitus returns the URL of a Citus cluster as Citus does, which is t's alone: for what
+// must hold for all that is in a database, or changes it for all. It takes some seconds.
+func OwnCitus(t testing.TB) string {
+	t.Helper()
+	if !localpg.HasCitus() {
+		t.Skip("the Citus extension is not installed")
+	}
+	s := &shared{workers: 2}
+	if s.start(); s.err != nil {
+		t.Fatal(s.err)
+	}
+	t.Cleanup(func() {
+		if err := s.stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	return s.dsn
 }
 
 // Each runs fn as the subtests "postgres" and "citus", each with a DSN as from
@@ -130,17 +170,25 @@ func Connect(t testing.TB, dsn string) *pgx.Conn {
 
 func (s *shared) get(t testing.TB) string {
 	t.Helper()
+	s.need()
+	if s.err != nil {
+		t.Fatal(s.err)
+	}
+	return s.dsn
+}
+
+// need starts the server, or learns which to use, when it is first asked for.
+func (s *shared) need() {
 	s.once.Do(func() {
 		if s.dsn = os.Getenv(s.env); s.dsn == "" {
 			s.start()
 		} else if u, err := url.Parse(s.dsn); err != nil || u.Host == "" {
 			s.err = fmt.Errorf("%s: want a URL like postgresql://user@host:5432/database", s.env)
 		}
+		if s.err == nil && s.workers > 0 {
+			s.err = execute(s.dsn, groupsSQL)
+		}
 	})
-	if s.err != nil {
-		t.Fatal(s.err)
-	}
-	return s.dsn
 }
 
 func (s *shared) start() {
@@ -149,6 +197,7 @@ func (s *shared) start() {
 	settings := map[string]string{"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "max_wal_size": "256MB"}
 	if s.workers > 0 {
 		settings["citus.shard_count"] = "8"
+		settings["citus.executor_slow_start_interval"] = "1000"
 	}
 	s.cluster, s.err = localpg.Start(ctx, localpg.Config{Temp: memoryDir(), Workers: s.workers, Settings: settings})
 	if s.err == nil {
@@ -193,16 +242,51 @@ func newName(t testing.TB) string {
 // exec runs sql on a connection of its own, also when t is being cleaned up.
 func exec(t testing.TB, dsn, sql string) {
 	t.Helper()
+	if err := execute(dsn, sql); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// execute runs statements on a connection of its own.
+func execute(dsn string, statements ...string) error {
 	ctx, cancel := context.WithTimeout(context.Background(), cleanupTimeout)
 	defer cancel()
 	conn, err := pgx.Connect(ctx, dsn)
 	if err != nil {
-		t.Fatal(err)
+		return err
 	}
-	defer conn.Close(ctx)
-	if _, err := conn.Exec(ctx, sql); err != nil {
-		t.Fatalf("%s: %v", sql, err)
+	defer func() { _ = conn.Close(ctx) }()
+	for _, sql := range statements {
+		_, err := conn.Exec(ctx, sql)
+		if err != nil && ctx.Err() != nil {
+			err = fmt.Errorf("%w; in the server: %s", err, sessions(dsn))
+		}
+		if err != nil {
+			return fmt.Errorf("%s: %w", sql, err)
+		}
 	}
+	return nil
+}
+
+// sessions returns what the server's sessions do and wait for, to be read by a person.
+func sessions(dsn string) string {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	conn, err := pgx.Connect(ctx, dsn)
+	if err != nil {
+		return err.Error()
+	}
+	defer func() { _ = conn.Close(ctx) }()
+	rows, err := conn.Query(ctx, `SELECT format(E'\n%s %s (%s since %s, waits for %s %s, behind %s): %s', pid, application_name, state, state_change::time(0), wait_event_type, wait_event, pg_blocking_pids(pid), left(query, 200))
+		FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND backend_type = 'client backend' ORDER BY state_change`)
+	if err != nil {
+		return err.Error()
+	}
+	lines, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		return err.Error()
+	}
+	return strings.Join(lines, "")
 }
 
 func edit(t testing.TB, dsn string, change func(*url.URL)) string {

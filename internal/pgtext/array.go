@@ -3,51 +3,33 @@ package pgtext
 import (
 	"bytes"
 
+	"shardload/internal/pgarray"
+
 	"github.com/jackc/pgx/v5/pgtype"
 )
 
 // array returns the Form of an array type, or nil. It is sure of arrays of one
 // dimension that the server would write with the same bytes.
 func array(oid uint32, typmod int32, o Options) Form {
-	elem := elementOf(oid)
-	if elem == 0 {
+	elem := pgarray.ElementOf(oid)
+	if !sameInside(elem) {
 		return nil
 	}
 	isElement := sameBytes(scalar(elem, typmod, o))
 	return func(v, scratch []byte) ([]byte, bool) {
-		return v, isArray(v, scratch, isElement)
+		return v, isArray(v, scratch, o.ArrayNulls, isElement)
 	}
 }
 
-// elementOf returns the element type of an array type, or 0. Only types whose
-// elements the server writes in an array as it does outside are here: no boolean,
-// no char(n).
-func elementOf(oid uint32) uint32 {
+// sameInside reports whether the server writes values of the type in an array as it does
+// outside. Booleans and char(n) it does not, and of most others it is not known here.
+func sameInside(oid uint32) bool {
 	switch oid {
-	case pgtype.Int2ArrayOID:
-		return pgtype.Int2OID
-	case pgtype.Int4ArrayOID:
-		return pgtype.Int4OID
-	case pgtype.Int8ArrayOID:
-		return pgtype.Int8OID
-	case pgtype.Float4ArrayOID:
-		return pgtype.Float4OID
-	case pgtype.Float8ArrayOID:
-		return pgtype.Float8OID
-	case pgtype.NumericArrayOID:
-		return pgtype.NumericOID
-	case pgtype.TextArrayOID:
-		return pgtype.TextOID
-	case pgtype.VarcharArrayOID:
-		return pgtype.VarcharOID
-	case pgtype.UUIDArrayOID:
-		return pgtype.UUIDOID
-	case pgtype.DateArrayOID:
-		return pgtype.DateOID
-	case pgtype.TimestampArrayOID:
-		return pgtype.TimestampOID
+	case pgtype.Int2OID, pgtype.Int4OID, pgtype.Int8OID, pgtype.Float4OID, pgtype.Float8OID, pgtype.NumericOID,
+		pgtype.TextOID, pgtype.VarcharOID, pgtype.UUIDOID, pgtype.DateOID, pgtype.TimestampOID:
+		return true
 	}
-	return 0
+	return false
 }
 
 // sameBytes returns a function that reports whether form is sure that the server
@@ -61,7 +43,7 @@ func sameBytes(form Form) func(v, scratch []byte) bool {
 
 // isArray reports whether v is {…} with elements that need no other quotes than
 // they have.
-func isArray(v, scratch []byte, isElement func(v, scratch []byte) bool) bool {
+func isArray(v, scratch []byte, nulls bool, isElement func(v, scratch []byte) bool) bool {
 	if len(v) < 2 || v[0] != '{' || v[len(v)-1] != '}' {
 		return false
 	}
@@ -71,7 +53,7 @@ func isArray(v, scratch []byte, isElement func(v, scratch []byte) bool) bool {
 	}
 	for {
 		end := elementEnd(rest)
-		if end < 0 || !isWritten(rest[:end], scratch, isElement) {
+		if end < 0 || !isWritten(rest[:end], scratch, nulls, isElement) {
 			return false
 		}
 		if end == len(rest) {
@@ -106,9 +88,9 @@ func elementEnd(v []byte) int {
 
 // isWritten reports whether the server writes an element like that. An element
 // with a backslash in it is not sure.
-func isWritten(v, scratch []byte, isElement func(v, scratch []byte) bool) bool {
+func isWritten(v, scratch []byte, nulls bool, isElement func(v, scratch []byte) bool) bool {
 	if string(v) == "NULL" {
-		return true
+		return nulls
 	}
 	if len(v) == 0 || v[0] != '"' {
 		return !needsQuotes(v) && isElement(v, scratch)

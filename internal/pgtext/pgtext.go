@@ -26,6 +26,10 @@ type Options struct {
 	// the input's are both UTF8. Otherwise only ASCII is sure.
 	UTF8 bool
 
+	// ArrayNulls says that array_nulls is on at the server: an element NULL without
+	// quotes is NULL, not the text of that name.
+	ArrayNulls bool
+
 	// UTC says that a time without a zone is one in UTC where the type has zones.
 	UTC bool
 }

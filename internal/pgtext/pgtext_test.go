@@ -121,7 +121,7 @@ func form(t testing.TB, conn *pgx.Conn, typ string) pgtext.Form {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f, ok := pgtext.For(oid, typmod, pgtext.Options{UTF8: true, UTC: true})
+	f, ok := pgtext.For(oid, typmod, pgtext.Options{UTF8: true, UTC: true, ArrayNulls: true})
 	if !ok {
 		t.Fatalf("no Form of %s", typ)
 	}
@@ -140,6 +140,7 @@ func tooLong(typ, v string) bool {
 
 // TestFormsAgreeWithTheServer holds whatever a Form is sure of against the server.
 func TestFormsAgreeWithTheServer(t *testing.T) {
+	t.Parallel()
 	conn := pgtest.Connect(t, pgtest.Plain(t))
 	prepare(t, conn)
 	r := rand.New(rand.NewPCG(5, 6))
@@ -163,6 +164,7 @@ func TestFormsAgreeWithTheServer(t *testing.T) {
 // TestLengths holds what COPY does with a text that is longer than its type: blanks
 // are cut off, anything else is refused, so that no table has it.
 func TestLengths(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		oid     uint32
 		v, want string
@@ -176,6 +178,7 @@ func TestLengths(t *testing.T) {
 
 // TestFormsAreNotSure holds that what depends on the server is left to it.
 func TestFormsAreNotSure(t *testing.T) {
+	t.Parallel()
 	for oid, v := range map[uint32]string{25: "é", 1043: "é", 1042: "é", 114: `"é"`, 3802: `"é"`, 1009: "{é}", 1184: "2025-01-01 00:00:00"} {
 		form, _ := pgtext.For(oid, -1, pgtext.Options{})
 		if got, sure := form([]byte(v), nil); sure {

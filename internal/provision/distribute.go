@@ -10,6 +10,8 @@ import (
 
 	"shardload/internal/catalog"
 	"shardload/internal/citus"
+	"shardload/internal/server"
+	"shardload/internal/term"
 	"shardload/schema"
 )
 
@@ -124,9 +126,9 @@ func distributionDifference(t *schema.Table, d *citus.Distribution) string {
 }
 
 // distributeAll distributes those of the tables that are not. The tutorial's own
-// statements colocate tables if they run one after the other under the same
-// settings. A group that is there already may have been made under others, so its
-// missing tables join it by name.
+// statements colocate tables if they run one after the other under the same settings.
+// A group that is there already may have been made under others, and beside others who
+// distribute tables two groups may come up. So all but the first join it by name.
 func distributeAll(ctx context.Context, conn *pgx.Conn, tables []found, dists []*citus.Distribution) ([]Action, error) {
 	var actions []Action
 	var group int64
@@ -134,15 +136,19 @@ func distributeAll(ctx context.Context, conn *pgx.Conn, tables []found, dists []
 	for i, t := range tables {
 		prefix, suffix := "is already ", ""
 		if !isDistributed(dists[i]) {
-			sql := t.want.DistributeSQL()
+			with := ""
 			if anchor >= 0 {
-				sql = colocateSQL(t.want, tables[anchor].want)
+				with = tables[anchor].have.SQL()
 			}
+			sql := distributeSQL(t, with)
 			note, err := distributeOne(ctx, conn, t.have, sql)
 			if err != nil {
 				return actions, fmt.Errorf("%s: %w", t.want.Name, err)
 			}
 			prefix, suffix = "", note
+			if anchor < 0 {
+				anchor = i
+			}
 		}
 		where, colocation, err := describe(ctx, conn, t)
 		if err != nil {
@@ -159,9 +165,14 @@ func distributeAll(ctx context.Context, conn *pgx.Conn, tables []found, dists []
 	return actions, nil
 }
 
-// colocateSQL returns the statement that distributes t into the group of other.
-func colocateSQL(t, other *schema.Table) string {
-	return fmt.Sprintf("SELECT create_distributed_table('%s', '%s', colocate_with => '%s')", t.Name, t.DistributionColumn, other.Name)
+// distributeSQL returns the tutorial's statement that distributes t, into the group of
+// the table with if there is one.
+func distributeSQL(t found, with string) string {
+	sql := "SELECT pg_catalog.create_distributed_table(" + server.Literal(t.have.SQL()) + ", " + server.Literal(t.want.DistributionColumn)
+	if with != "" {
+		sql += ", colocate_with => " + server.Literal(with)
+	}
+	return sql + ")"
 }
 
 // distributeOne runs sql, which distributes t. The note says what became of its
@@ -169,10 +180,13 @@ func colocateSQL(t, other *schema.Table) string {
 // nobody sees.
 func distributeOne(ctx context.Context, conn *pgx.Conn, t *catalog.Table, sql string) (note string, err error) {
 	var hasRows bool
-	if err := conn.QueryRow(ctx, "SELECT EXISTS (SELECT FROM "+t.SQL()+")").Scan(&hasRows); err != nil {
-		return "", err
-	}
-	if _, err := conn.Exec(ctx, sql); err != nil {
+	err = server.Tx(ctx, conn, server.Write, func() error {
+		if err := conn.QueryRow(ctx, "SELECT EXISTS (SELECT FROM "+t.SQL()+")").Scan(&hasRows); err != nil {
+			return err
+		}
+		return server.Exec(ctx, conn.PgConn(), sql)
+	})
+	if err != nil {
 		return "", err
 	}
 	if !hasRows {
@@ -184,6 +198,14 @@ func distributeOne(ctx context.Context, conn *pgx.Conn, t *catalog.Table, sql st
 // describe returns how t is distributed now, in words, and its colocation group.
 // It looks t up again, since Citus replaces tables that it managed before.
 func describe(ctx context.Context, conn *pgx.Conn, t found) (where string, colocation int64, err error) {
+	err = server.Tx(ctx, conn, server.Read, func() error {
+		where, colocation, err = placement(ctx, conn, t)
+		return err
+	})
+	return where, colocation, err
+}
+
+func placement(ctx context.Context, conn *pgx.Conn, t found) (where string, colocation int64, err error) {
 	table, err := catalog.Lookup(ctx, conn, t.have.SQL())
 	if err != nil {
 		return "", 0, err
@@ -197,18 +219,11 @@ func describe(ctx context.Context, conn *pgx.Conn, t found) (where string, coloc
 	}
 	var nodes int
 	err = conn.QueryRow(ctx, `
-		SELECT count(DISTINCT p.groupid) FROM pg_dist_shard s JOIN pg_dist_placement p USING (shardid)
+		SELECT count(DISTINCT p.groupid) FROM pg_catalog.pg_dist_shard s JOIN pg_catalog.pg_dist_placement p USING (shardid)
 		 WHERE s.logicalrelid = $1::oid`, table.OID).Scan(&nodes)
 	if err != nil {
 		return "", 0, err
 	}
-	where = fmt.Sprintf("distributed by %s over %s on %s", d.Column, plural(len(d.Shards), "shard"), plural(nodes, "node"))
+	where = fmt.Sprintf("distributed by %s over %s on %s", d.Column, term.Plural(len(d.Shards), "shard"), term.Plural(nodes, "node"))
 	return where, d.Colocation, nil
-}
-
-func plural(n int, what string) string {
-	if n == 1 {
-		return "1 " + what
-	}
-	return fmt.Sprintf("%d %ss", n, what)
 }

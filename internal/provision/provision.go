@@ -9,11 +9,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/jackc/pgx/v5"
 
 	"shardload/internal/catalog"
 	"shardload/internal/citus"
+	"shardload/internal/server"
 	"shardload/schema"
 )
 
@@ -23,9 +25,11 @@ type Action struct {
 	Did   string `json:"did"` // "created", "exists already"
 }
 
-// lockSQL lets only one shardload at a time make or drop the tables of a
-// database. The number is arbitrary.
-const lockSQL = `SELECT pg_advisory_xact_lock(7310868735421903215)`
+// lock lets only one shardload at a time make or drop tables in a schema, until the
+// transaction ends.
+func lock(ctx context.Context, conn *pgx.Conn, schema string, wait server.Waiting) error {
+	return server.TakeLock(ctx, conn, server.TablesLock(schema), "make or drop tables in schema "+server.Name(schema), wait)
+}
 
 // A found table is one of the dataset's with what the server has under its name.
 type found struct {
@@ -67,10 +71,14 @@ func lookupTables(ctx context.Context, conn *pgx.Conn) ([]found, error) {
 }
 
 // Create makes the tables that do not exist, all of them or none.
-func Create(ctx context.Context, conn *pgx.Conn) ([]Action, error) {
+func Create(ctx context.Context, conn *pgx.Conn, wait server.Waiting) ([]Action, error) {
 	var actions []Action
-	err := pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
-		if _, err := tx.Exec(ctx, lockSQL); err != nil {
+	err := server.Tx(ctx, conn, server.Write, func() error {
+		home, err := firstSchema(ctx, conn)
+		if err != nil {
+			return err
+		}
+		if err := lock(ctx, conn, home, wait); err != nil {
 			return err
 		}
 		tables, err := findTables(ctx, conn)
@@ -78,7 +86,7 @@ func Create(ctx context.Context, conn *pgx.Conn) ([]Action, error) {
 			return err
 		}
 		for _, t := range tables {
-			did, err := create(ctx, tx, t)
+			did, err := create(ctx, conn, home, t)
 			if err != nil {
 				return err
 			}
@@ -92,13 +100,31 @@ func Create(ctx context.Context, conn *pgx.Conn) ([]Action, error) {
 	return actions, nil
 }
 
-// create makes t as the tutorial does: the table first, then its primary key.
-func create(ctx context.Context, tx pgx.Tx, t found) (did string, err error) {
+// firstSchema returns the schema in which the role's new tables are made.
+func firstSchema(ctx context.Context, conn *pgx.Conn) (name string, err error) {
+	if err = server.Exec(ctx, conn.PgConn(), server.RolePathSQL); err != nil {
+		return "", err
+	}
+	var schema *string
+	if err = conn.QueryRow(ctx, "SELECT pg_catalog.current_schema()::pg_catalog.text").Scan(&schema); err != nil {
+		return "", err
+	}
+	if schema == nil {
+		return "", errors.New("the search path names no schema that exists: no schema has been selected to create in")
+	}
+	return *schema, server.Exec(ctx, conn.PgConn(), server.OwnPathSQL)
+}
+
+// create makes t in a schema as the tutorial does: the table first, then its primary
+// key.
+func create(ctx context.Context, conn *pgx.Conn, home string, t found) (did string, err error) {
 	if t.have != nil {
 		return "exists already", nil
 	}
-	for _, sql := range []string{t.want.CreateSQL(), t.want.PrimaryKeySQL()} {
-		if _, err := tx.Exec(ctx, sql); err != nil {
+	want := *t.want
+	want.Name = server.Name(home, t.want.Name)
+	for _, sql := range []string{want.CreateSQL(), want.PrimaryKeySQL()} {
+		if err := server.Exec(ctx, conn.PgConn(), sql); err != nil {
 			return "", fmt.Errorf("%s: %w", t.want.Name, err)
 		}
 	}
@@ -107,13 +133,10 @@ func create(ctx context.Context, tx pgx.Tx, t found) (did string, err error) {
 
 // Drop drops those of the tables that exist, with their rows. It drops none if
 // one of them has another shape, or if something else depends on one.
-func Drop(ctx context.Context, conn *pgx.Conn) ([]Action, error) {
+func Drop(ctx context.Context, conn *pgx.Conn, wait server.Waiting) ([]Action, error) {
 	var actions []Action
-	err := pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
-		if _, err := tx.Exec(ctx, lockSQL); err != nil {
-			return err
-		}
-		tables, err := findTables(ctx, conn)
+	err := server.Tx(ctx, conn, server.Write, func() error {
+		tables, err := findAndLock(ctx, conn, wait)
 		if err != nil {
 			return err
 		}
@@ -132,11 +155,31 @@ func Drop(ctx context.Context, conn *pgx.Conn) ([]Action, error) {
 		if sql == "" {
 			return nil
 		}
-		_, err = tx.Exec(ctx, "DROP TABLE "+sql)
-		return err
+		return server.Exec(ctx, conn.PgConn(), "DROP TABLE "+sql)
 	})
 	if err != nil {
 		return nil, fmt.Errorf("drop the tables: %w", err)
 	}
 	return actions, nil
+}
+
+// findAndLock is findTables, under the locks of the schemas that have the tables.
+func findAndLock(ctx context.Context, conn *pgx.Conn, wait server.Waiting) ([]found, error) {
+	tables, err := findTables(ctx, conn)
+	if err != nil {
+		return nil, err
+	}
+	var schemas []string
+	for _, t := range tables {
+		if t.have != nil {
+			schemas = append(schemas, t.have.Schema)
+		}
+	}
+	slices.Sort(schemas) // so that two who lock several do not wait for each other
+	for _, schema := range slices.Compact(schemas) {
+		if err := lock(ctx, conn, schema, wait); err != nil {
+			return nil, err
+		}
+	}
+	return findTables(ctx, conn) // as they are now
 }

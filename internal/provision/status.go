@@ -7,6 +7,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"shardload/internal/citus"
+	"shardload/internal/server"
 )
 
 // A TableStatus says what there is of one of the dataset's tables.
@@ -83,7 +84,7 @@ func (s *TableStatus) read(ctx context.Context, conn *pgx.Conn, t found, hasCitu
 	if t.have.Kind != 'r' && t.have.Kind != 'p' {
 		return nil
 	}
-	if err := conn.QueryRow(ctx, "SELECT count(*) FROM "+s.Name).Scan(&s.Rows); err != nil {
+	if err := server.Value(ctx, conn, &s.Rows, "SELECT count(*) FROM "+s.Name); err != nil {
 		return err
 	}
 	s.Distribution = citus.Local
@@ -95,26 +96,18 @@ func (s *TableStatus) read(ctx context.Context, conn *pgx.Conn, t found, hasCitu
 		s.Distribution, s.Column = d.Kind, d.Column
 		if d.Kind != citus.Local {
 			s.Colocation, s.Shards = d.Colocation, len(d.Shards)
-			return s.readNodes(ctx, conn, t.have.OID)
+			return server.Tx(ctx, conn, server.Read, func() error { return s.readNodes(ctx, conn, t.have.OID) })
 		}
 	}
-	return conn.QueryRow(ctx, `SELECT pg_total_relation_size($1::oid)`, t.have.OID).Scan(&s.Bytes)
+	return server.Value(ctx, conn, &s.Bytes, `SELECT pg_total_relation_size($1::oid)`, t.have.OID)
 }
 
 // readNodes asks the nodes how large their shards are.
 func (s *TableStatus) readNodes(ctx context.Context, conn *pgx.Conn, table uint32) error {
-	rows, err := conn.Query(ctx, `
-		SELECT nodename || ':' || nodeport, count(*)::int, coalesce(sum(shard_size), 0)::bigint
-		  FROM citus_shards WHERE table_name = $1::oid::regclass
-		 GROUP BY nodename, nodeport ORDER BY nodename, nodeport`, table)
-	if err != nil {
-		return err
-	}
-	if s.Nodes, err = pgx.CollectRows(rows, pgx.RowToStructByPos[NodeShards]); err != nil {
-		return err
-	}
-	for _, n := range s.Nodes {
+	shares, err := citus.Shares(ctx, conn, table)
+	for _, n := range shares {
+		s.Nodes = append(s.Nodes, NodeShards(n))
 		s.Bytes += n.Bytes
 	}
-	return nil
+	return err
 }

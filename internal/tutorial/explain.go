@@ -3,11 +3,14 @@ package tutorial
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"regexp"
 	"slices"
 
 	"github.com/jackc/pgx/v5"
+
+	"shardload/internal/server"
 )
 
 // Shards says where Citus sends a statement.
@@ -25,9 +28,7 @@ type Shards struct {
 // explain asks Citus where it would send sql, without running it. It returns nil
 // if the plan has nothing distributed.
 func explain(ctx context.Context, conn *pgx.Conn, sql string) (*Shards, error) {
-	var plan []byte
-	// A simple query: what is prepared could be planned without the values.
-	err := conn.QueryRow(ctx, "EXPLAIN (FORMAT json, COSTS off) "+sql, pgx.QueryExecModeSimpleProtocol).Scan(&plan)
+	plan, err := planOf(ctx, conn, sql)
 	if err != nil {
 		return nil, fmt.Errorf("explain: %w", err)
 	}
@@ -36,6 +37,22 @@ func explain(ctx context.Context, conn *pgx.Conn, sql string) (*Shards, error) {
 		return nil, fmt.Errorf("explain: %w", err)
 	}
 	return shards, nil
+}
+
+// planOf asks for the plan of sql. Citus asks a worker, in a transaction.
+func planOf(ctx context.Context, conn *pgx.Conn, sql string) (plan []byte, err error) {
+	if conn.PgConn().TxStatus() == 'I' {
+		if err = server.Exec(ctx, conn.PgConn(), "BEGIN READ ONLY"); err != nil {
+			return nil, err
+		}
+		defer func() { err = errors.Join(err, rollback(ctx, conn)) }()
+		if err = server.NodesOwnPath(ctx, conn.PgConn()); err != nil {
+			return nil, err
+		}
+	}
+	// A simple query: what is prepared could be planned without the values.
+	err = conn.QueryRow(ctx, "EXPLAIN (FORMAT json, COSTS off) "+sql, pgx.QueryExecModeSimpleProtocol).Scan(&plan)
+	return plan, err
 }
 
 // nodeText matches what a plan calls a node: "host=10.0.0.7 port=5432 dbname=x".

@@ -1,73 +1,110 @@
 package tutorial
 
 import (
+	_ "embed"
 	"fmt"
+	"regexp"
 	"slices"
+	"strings"
 )
+
+// published is the tutorial's statements, letter by letter and in their order.
+//
+//go:embed statements.sql
+var published string
 
 // A statement is one of the tutorial's, and what is expected of it.
 type statement struct {
 	title  string
-	sql    string
-	plain  bool // begins or ends a transaction: nothing to explain
-	tenant bool // concerns one tenant, so that a single shard can answer it
+	sql    string // without its semicolon
+	note   string // what a reader of the result should know
+	plain  bool   // begins or ends a transaction, or makes a table: nothing to explain or to count
+	tenant bool   // concerns one tenant, so that a single shard can answer it
+	citus  bool   // needs Citus: without it the table stays local
 
-	// atLeast and atMost bound the rows that it returns or hits.
+	// atLeast and atMost bound the rows that it returns, stores or hits.
 	atLeast, atMost int64
 }
-
-const (
-	countSQL = `SELECT count(*) FROM companies`
-
-	budgetSQL = `SELECT name, cost_model, state, monthly_budget
-FROM campaigns
-WHERE company_id = 5
-ORDER BY monthly_budget DESC
-LIMIT 10`
-
-	// As published, without ads.campaign_id = campaigns.id: each campaign is
-	// joined with all ads of its company, and all show the company's sums.
-	joinSQL = `SELECT campaigns.id, campaigns.name, campaigns.monthly_budget,
-       sum(impressions_count) as total_impressions, sum(clicks_count) as total_clicks
-FROM ads, campaigns
-WHERE ads.company_id = campaigns.company_id
-AND campaigns.company_id = 7
-AND campaigns.state = 'running'
-GROUP BY campaigns.id, campaigns.name, campaigns.monthly_budget
-ORDER BY total_impressions, total_clicks`
-
-	updateSQL = `UPDATE campaigns
-SET monthly_budget = monthly_budget*2
-WHERE id = 1 AND company_id = 5`
-
-	deleteCampaignSQL = `DELETE FROM campaigns WHERE id = 1 AND company_id = 5`
-
-	deleteAdsSQL = `DELETE FROM ads WHERE campaign_id = 1 AND company_id = 5`
-)
 
 // many stands for no upper bound.
 const many = 1<<63 - 1
 
-// statements returns what to run. The changes are undone at the end unless commit:
-// the update and the tutorial's transaction are then one.
-func statements(commit bool) []statement {
-	queries := []statement{
-		{title: "count the companies", sql: countSQL, atLeast: 1, atMost: 1},
-		{title: "the ten campaigns of company 5 with the largest budgets", sql: budgetSQL, tenant: true, atLeast: 1, atMost: 10},
-		{title: "running campaigns of company 7 by impressions and clicks", sql: joinSQL, tenant: true, atLeast: 1, atMost: many},
+// script returns all of the published statements.
+func script() []statement {
+	steps := []statement{
+		{title: "create the companies", plain: true},
+		{title: "create the campaigns", plain: true},
+		{title: "create the ads", plain: true},
+		{title: "the key of companies", plain: true},
+		{title: "the key of campaigns", plain: true},
+		{title: "the key of ads", plain: true},
+		{title: "distribute the companies", plain: true, citus: true},
+		{title: "distribute the campaigns", plain: true, citus: true},
+		{title: "distribute the ads", plain: true, citus: true},
+		{title: "load the companies", atLeast: 1, atMost: many},
+		{title: "load the campaigns", atLeast: 1, atMost: many},
+		{title: "load the ads", atLeast: 1, atMost: many},
+		{title: "count the companies", atLeast: 1, atMost: 1},
+		{title: "ten campaigns of company 5 by their budgets, the smallest first", tenant: true, atLeast: 1, atMost: 10},
+		{
+			title: "running campaigns of company 7 by impressions and clicks", tenant: true, atLeast: 1, atMost: many,
+			note: "as published it lacks ads.campaign_id = campaigns.id: each campaign is joined with all ads of its company, and shows the company's sums",
+		},
+		{title: "double the budget of campaign 1 of company 5", tenant: true, atLeast: 1, atMost: 1},
+		{title: "begin a transaction", plain: true},
+		{title: "delete campaign 1 of company 5", tenant: true, atLeast: 1, atMost: 1},
+		{title: "delete its ads", tenant: true, atLeast: 1, atMost: many},
+		{title: "commit it", plain: true},
 	}
-	update := statement{title: "double the budget of campaign 1 of company 5", sql: updateSQL, tenant: true, atLeast: 1, atMost: 1}
-	deletes := []statement{
-		{title: "delete campaign 1 of company 5", sql: deleteCampaignSQL, tenant: true, atLeast: 1, atMost: 1},
-		{title: "delete its ads", sql: deleteAdsSQL, tenant: true, atLeast: 1, atMost: many},
+	for i, sql := range split(published) {
+		steps[i].sql = sql
 	}
-	begin := statement{title: "begin a transaction", sql: "BEGIN", plain: true}
-	if commit {
-		end := statement{title: "commit it", sql: "COMMIT", plain: true}
-		return slices.Concat(queries, []statement{update, begin}, deletes, []statement{end})
+	return steps
+}
+
+// split returns the statements of text, each of which ends with a line.
+func split(text string) []string {
+	var list []string
+	for sql := range strings.SplitSeq(text, ";\n") {
+		if sql = strings.TrimSpace(sql); sql != "" {
+			list = append(list, sql)
+		}
 	}
-	end := statement{title: "undo the update and the deletes", sql: "ROLLBACK", plain: true}
-	return slices.Concat(queries, []statement{begin, update}, deletes, []statement{end})
+	return list
+}
+
+// Where the parts of the script begin.
+const (
+	queriesAt = 12
+	updateAt  = 15
+	changesAt = 16
+)
+
+// statements returns what to run. If the changes are to be undone, the update and the
+// tutorial's transaction are one, which is rolled back.
+func statements(opts Options) []statement {
+	all := script()
+	switch {
+	case opts.Whole:
+		return all
+	case opts.Commit:
+		return all[queriesAt:]
+	}
+	queries, update, changes := all[queriesAt:updateAt], all[updateAt:changesAt], all[changesAt:]
+	begin, deletes := changes[:1], changes[1:len(changes)-1]
+	undo := statement{title: "undo the update and the deletes", sql: "ROLLBACK", plain: true}
+	return slices.Concat(queries, begin, update, deletes, []statement{undo})
+}
+
+// copyCommand matches psql's command that loads a file.
+var copyCommand = regexp.MustCompile(`^\\copy (\w+) from '([^']+)'$`)
+
+// file returns which table a \copy loads from which file, "" if the statement is none.
+func (s statement) file() (table, path string) {
+	if m := copyCommand.FindStringSubmatch(s.sql); m != nil {
+		return m[1], m[2]
+	}
+	return "", ""
 }
 
 // problem returns what is wrong if the statement returned or hit so many rows, and

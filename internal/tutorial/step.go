@@ -3,15 +3,24 @@ package tutorial
 import (
 	"context"
 	"errors"
+	"os"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"shardload/internal/server"
 )
 
-// run runs s and, on Citus, asks before that where it will go.
+// run runs s and, on Citus, asks before that where it will go. Without Citus a table
+// stays local.
 func (s statement) run(ctx context.Context, conn *pgx.Conn, maxRows int, onCitus bool) (Step, error) {
-	step := Step{Title: s.title, SQL: s.sql}
-	if onCitus && !s.plain {
+	step := Step{Title: s.title, SQL: s.sql, Note: s.note}
+	table, path := s.file()
+	if s.citus && !onCitus {
+		step.Note = "left out: the table stays local, no Citus here"
+		return step, nil
+	}
+	if onCitus && !s.plain && table == "" {
 		shards, err := explain(ctx, conn, s.sql)
 		if err != nil {
 			return step, err
@@ -19,10 +28,22 @@ func (s statement) run(ctx context.Context, conn *pgx.Conn, maxRows int, onCitus
 		step.Shards = shards
 	}
 	start := time.Now()
-	if err := step.execute(ctx, conn, maxRows); err != nil {
+	var err error
+	if table != "" {
+		err = step.copy(ctx, conn, table, path)
+	} else {
+		err = step.execute(ctx, conn, maxRows)
+	}
+	if err != nil {
 		return step, err
 	}
 	step.Elapsed = time.Since(start)
+	if onCitus && s.sql == "BEGIN" {
+		// Citus begins on the workers with a function that another role's may fit better.
+		if err := server.NodesOwnPath(ctx, conn.PgConn()); err != nil {
+			return step, err
+		}
+	}
 	if s.sql == "COMMIT" && step.tag != "COMMIT" {
 		return step, errors.New("the server rolled the transaction back")
 	}
@@ -51,6 +72,19 @@ func (s *Step) execute(ctx context.Context, conn *pgx.Conn, maxRows int) error {
 		s.Affected, s.tag = tag.RowsAffected(), tag.String()
 	}
 	return results.Close()
+}
+
+// copy loads a file in COPY's text format into a table, as psql's \copy does. table is
+// a name that the tutorial's own statements have.
+func (s *Step) copy(ctx context.Context, conn *pgx.Conn, table, path string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = f.Close() }() // it was only read
+	tag, err := conn.PgConn().CopyFrom(ctx, f, "COPY "+table+" FROM STDIN")
+	s.Affected = tag.RowsAffected()
+	return err
 }
 
 // texts copies values, which belong to the connection.

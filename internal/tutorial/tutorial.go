@@ -1,7 +1,7 @@
-// Package tutorial runs the statements of the Citus multi-tenant tutorial on the
-// dataset's tables as they are published, and says what they did, how long they
-// took and, on Citus, which shards they went to. Unless told otherwise it leaves
-// no trace.
+// Package tutorial runs the statements of the Citus multi-tenant tutorial letter by
+// letter as they are published, and says what they did, how long they took and, on
+// Citus, which shards they went to. Unless told otherwise it takes the dataset's tables
+// as they are, and leaves no trace.
 package tutorial
 
 import (
@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"shardload/internal/server"
 )
 
 // DefaultMaxRows is how many rows of a result are kept unless Options says so.
@@ -18,6 +20,11 @@ const DefaultMaxRows = 20
 
 // Options says how to run. The zero value is usable.
 type Options struct {
+	// Whole runs all of the tutorial, from its first CREATE TABLE on: the tables must
+	// not be there yet, and the files companies.csv, campaigns.csv and ads.csv must lie
+	// in the current directory, in COPY's text format. Everything stays.
+	Whole bool
+
 	// Commit keeps what the update and the deletes change. Otherwise they run in
 	// one transaction that is rolled back.
 	Commit bool
@@ -65,6 +72,9 @@ type Step struct {
 	// tables that are not distributed, and for BEGIN and its like.
 	Shards *Shards `json:"shards,omitempty"`
 
+	// Note is what a reader of the result should know, "" for nothing.
+	Note string `json:"note,omitempty"`
+
 	// Problem says what is not as the tutorial has it, "" if nothing is.
 	Problem string `json:"problem,omitempty"`
 
@@ -81,18 +91,20 @@ func Run(ctx context.Context, conn *pgx.Conn, opts Options) (Report, error) {
 		opts.MaxRows = DefaultMaxRows
 	}
 	var report Report
-	err := conn.QueryRow(ctx, `SELECT EXISTS (SELECT FROM pg_extension WHERE extname = 'citus')`).Scan(&report.Citus)
+	err := server.Tx(ctx, conn, server.Read, func() error {
+		return conn.QueryRow(ctx, `SELECT EXISTS (SELECT FROM pg_extension WHERE extname = 'citus')`).Scan(&report.Citus)
+	})
 	if err != nil {
 		return report, fmt.Errorf("tutorial: %w", err)
 	}
-	for _, s := range statements(opts.Commit) {
+	for _, s := range statements(opts) {
 		step, err := s.run(ctx, conn, opts.MaxRows, report.Citus)
 		if err != nil {
 			return report, errors.Join(fmt.Errorf("tutorial: %s: %w", s.title, err), rollback(ctx, conn))
 		}
 		report.Steps = append(report.Steps, step)
 	}
-	report.Committed = opts.Commit
+	report.Committed = opts.Commit || opts.Whole
 	return report, nil
 }
 

@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -12,6 +15,7 @@ import (
 
 	"shardload/internal/pgtest"
 	"shardload/internal/provision"
+	"shardload/internal/server"
 	"shardload/internal/tutorial"
 )
 
@@ -33,7 +37,7 @@ func exec(t *testing.T, conn *pgx.Conn, statements ...string) {
 func load(t *testing.T, dsn string) *pgx.Conn {
 	t.Helper()
 	conn := pgtest.Connect(t, dsn)
-	if _, err := provision.Create(context.Background(), conn); err != nil {
+	if _, err := provision.Create(context.Background(), conn, server.Waiting{}); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := provision.Distribute(context.Background(), conn, false); err != nil {
@@ -122,11 +126,11 @@ func wantResults(t *testing.T, report tutorial.Report) {
 	if diff := cmp.Diff([]string{"name", "cost_model", "state", "monthly_budget"}, report.Steps[1].Columns); diff != "" {
 		t.Errorf("columns (-want +got):\n%s", diff)
 	}
-	want := [][]string{ // NULLs come first when the order is descending
-		{"campaign 30", "cost_per_click", "paused", "NULL"},
-		{"campaign 29", "cost_per_click", "running", "2900"},
-		{"campaign 28", "cost_per_click", "paused", "2800"},
-		{"campaign 27", "cost_per_click", "running", "2700"},
+	want := [][]string{ // NULLs come last when the order is ascending
+		{"campaign 1", "cost_per_click", "running", "100"},
+		{"campaign 2", "cost_per_click", "paused", "200"},
+		{"campaign 3", "cost_per_click", "running", "300"},
+		{"campaign 4", "cost_per_click", "paused", "400"},
 	}
 	if diff := cmp.Diff(want, texts(report.Steps[1].Rows)); diff != "" {
 		t.Errorf("budgets (-want +got):\n%s", diff)
@@ -135,6 +139,76 @@ func wantResults(t *testing.T, report tutorial.Report) {
 	if len(join) != 4 || join[0][3] != "900" || join[0][4] != "180" { // 90 ads of the company
 		t.Errorf("join: %v, want 4 rows with 900 impressions and 180 clicks", join)
 	}
+}
+
+// The statements are the user's own, letter by letter and in their order.
+func TestStatementsAreLiteral(t *testing.T) {
+	words := func(path string) []string {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return strings.Fields(string(text))
+	}
+	if diff := cmp.Diff(words("../../testdata/tutorial/statements.sql"), words("statements.sql")); diff != "" {
+		t.Errorf("statements (-given +ours):\n%s", diff)
+	}
+}
+
+// The whole tutorial runs in an empty database: what needs Citus is left out without
+// it, and everything stays.
+func TestWhole(t *testing.T) {
+	t.Chdir(t.TempDir())
+	for name, rows := range map[string][]string{
+		"companies": {`5	five	u	2020-01-01	2020-01-01`, `7	tab\there	u	2020-01-01	2020-01-01`},
+		"campaigns": {`1	5	a	cost_per_click	running	100	\N	2020-01-01	2020-01-01`, `1	7	b	cost_per_click	running	\N	{x}	2020-01-01	2020-01-01`},
+		"ads":       {`1	5	1	ad	u	u	10	2	2020-01-01	2020-01-01`, `1	7	1	ad	u	u	10	2	2020-01-01	2020-01-01`},
+	} {
+		if err := os.WriteFile(name+".csv", []byte(strings.Join(rows, "\n")+"\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	given, err := os.ReadFile(filepath.Join(root(t), "testdata", "tutorial", "statements.sql"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	pgtest.Each(t, func(t *testing.T, dsn string) {
+		conn := pgtest.Connect(t, dsn)
+		report, err := tutorial.Run(context.Background(), conn, tutorial.Options{Whole: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !report.OK() || !report.Committed {
+			t.Errorf("OK %v, committed %v: %+v", report.OK(), report.Committed, report.Steps)
+		}
+		var ran strings.Builder
+		for _, s := range report.Steps {
+			ran.WriteString(s.SQL + ";\n")
+			local := strings.Contains(s.SQL, "create_distributed_table") && !report.Citus
+			if local != strings.HasPrefix(s.Note, "left out") {
+				t.Errorf("%s: note %q", s.SQL, s.Note)
+			}
+		}
+		if diff := cmp.Diff(strings.Fields(string(given)), strings.Fields(ran.String())); diff != "" {
+			t.Errorf("statements (-given +run):\n%s", diff)
+		}
+		if got := digest(t, conn); got != "2 1 1" { // no campaign of a known budget is left
+			t.Errorf("tables are %q, want 2 companies, 1 campaign, 1 ad", got)
+		}
+		if _, err := tutorial.Run(context.Background(), conn, tutorial.Options{Whole: true}); err == nil || !strings.Contains(err.Error(), "already exists") {
+			t.Errorf("again: error %v", err)
+		}
+	})
+}
+
+// root returns the directory of the module.
+func root(t *testing.T) string {
+	t.Helper()
+	_, file, _, ok := runtime.Caller(0)
+	if !ok {
+		t.Fatal("no caller")
+	}
+	return filepath.Join(filepath.Dir(file), "..", "..")
 }
 
 func TestShardsOfTenantQueries(t *testing.T) {
@@ -205,7 +279,7 @@ func TestRunCommits(t *testing.T) {
 
 func TestWrongDistributionIsAProblem(t *testing.T) {
 	conn := pgtest.Connect(t, pgtest.Citus(t))
-	if _, err := provision.Create(context.Background(), conn); err != nil {
+	if _, err := provision.Create(context.Background(), conn, server.Waiting{}); err != nil {
 		t.Fatal(err)
 	}
 	exec(t, conn, `SELECT create_distributed_table('campaigns', 'id')`,

@@ -5,12 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
-	"strings"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"shardload/internal/checksum"
+	"shardload/internal/fault"
+	"shardload/internal/server"
 )
 
 const (
@@ -64,6 +65,12 @@ func (q *questions) learn(hashes []int64, refused map[int]error) {
 	q.values, q.rows, q.at = q.values[:0], q.rows[:0], q.at[:0]
 }
 
+// An asked is what is asked about: the value that the text v is, as SQL.
+type asked struct {
+	value string
+	base  uint32 // its type, below all domains
+}
+
 // An asker asks the server for the hashes of values that nobody else knows, on a
 // connection of its own that it makes when it is first needed. It stays with one
 // goroutine.
@@ -74,32 +81,40 @@ type asker struct {
 	refused int // so far
 }
 
-// hashes returns the hash of each value's text form as a value of that type, and
-// why the server refuses those that it does, by index.
-func (a *asker) hashes(ctx context.Context, typ string, values []string) (hashes []int64, refused map[int]error, err error) {
+// hashes returns the hash of the text form of each value, and why the server refuses those that it does, by index.
+func (a *asker) hashes(ctx context.Context, of asked, values []string) (hashes []int64, refused map[int]error, err error) {
 	if a.conn == nil {
-		if a.conn, err = pgx.ConnectConfig(ctx, a.cfg); err != nil {
+		if a.conn, err = server.Open(ctx, a.cfg); err != nil {
 			return nil, nil, err
 		}
 	}
 	hashes, refused = make([]int64, len(values)), map[int]error{}
-	return hashes, refused, a.halve(ctx, typ, values, hashes, refused, 0)
+	return hashes, refused, a.halve(ctx, of, values, hashes, refused, 0)
 }
 
 // halve fills in the hashes of values, the first of which is number base. Where
 // the server refuses one, it asks again about each half.
-func (a *asker) halve(ctx context.Context, typ string, values []string, hashes []int64, refused map[int]error, base int) error {
-	err := a.query(ctx, typ, values, hashes)
+func (a *asker) halve(ctx context.Context, of asked, values []string, hashes []int64, refused map[int]error, base int) error {
+	err := a.query(ctx, of, values, hashes)
+	if fault.MayBeRow(err) && len(values) == 1 {
+		err = a.query(ctx, of, values, hashes) // no value is refused for what passes
+	}
 	reason, ok := refusal(err)
 	switch {
 	case !ok:
 		return err
 	case len(values) > 1:
 		middle := len(values) / 2
-		if err := a.halve(ctx, typ, values[:middle], hashes[:middle], refused, base); err != nil {
+		if err := a.halve(ctx, of, values[:middle], hashes[:middle], refused, base); err != nil {
 			return err
 		}
-		return a.halve(ctx, typ, values[middle:], hashes[middle:], refused, base+middle)
+		return a.halve(ctx, of, values[middle:], hashes[middle:], refused, base+middle)
+	}
+	if fault.Of(err) == fault.Unclear {
+		// It may be the statement's: it comes without any value then.
+		if err := a.query(ctx, of, nil, nil); err != nil {
+			return err
+		}
 	}
 	refused[base] = reason
 	if a.refused++; a.refused > maxRefused {
@@ -115,25 +130,39 @@ func refusal(err error) (reason error, ok bool) {
 	if !ok {
 		return nil, false
 	}
-	switch pgErr.Code[:2] {
-	case "22", "23", "0A", "54", "P0": // data, constraint of a domain, not supported, too large, raised by a function
+	if fault.MayBeRow(err) {
 		return errors.New(pgErr.Message), true
 	}
 	return nil, false
 }
 
+// nameTypes are the types whose values stand for what has a name: they are read under the
+// role's search path, and written under ours, as the table's are.
+var nameTypes = map[uint32]string{
+	24: "regproc", 2202: "regprocedure", 2203: "regoper", 2204: "regoperator", 2205: "regclass", 2206: "regtype",
+	3734: "regconfig", 3769: "regdictionary", 4191: "regcollation",
+}
+
 // query asks for the hashes of values. Where times are not in UTC, the values are
 // first written with the offset that they have in the server's time zone.
-func (a *asker) query(ctx context.Context, typ string, values []string, hashes []int64) error {
-	value := "v::" + typ
+func (a *asker) query(ctx context.Context, of asked, values []string, hashes []int64) error {
+	value, base := of.value, of.base
 	if !a.session.isUTC() {
-		texts, err := a.column(ctx, a.session.timeZone, "("+value+")::text", values)
+		texts, err := a.column(ctx, a.session.TimeZone, "("+value+")::pg_catalog.text", values)
 		if err != nil {
 			return err
 		}
 		values = texts
 	}
-	answers, err := a.column(ctx, "UTC", checksum.SQLText(value), values)
+	session := a.session.Session
+	if reg, named := nameTypes[base]; named {
+		numbers, err := a.column(ctx, "UTC", "("+value+")::pg_catalog.oid::pg_catalog.text", values)
+		if err != nil {
+			return err
+		}
+		values, value, session = numbers, "v::pg_catalog.oid::pg_catalog."+reg, session.OwnPath()
+	}
+	answers, err := session.Column(ctx, a.conn.PgConn(), a.session.encoding, "UTC", checksum.SQLText(value), values)
 	if err != nil {
 		return err
 	}
@@ -145,61 +174,13 @@ func (a *asker) query(ctx context.Context, typ string, values []string, hashes [
 	return nil
 }
 
-// column returns the texts of an SQL expression over v for each value, in a
-// transaction of its own, whose settings hold behind a connection pooler too.
-func (a *asker) column(ctx context.Context, timeZone, expr string, values []string) (answers []string, err error) {
-	conn := a.conn.PgConn()
-	if err := exec(ctx, conn, a.session.ask(timeZone)); err != nil {
-		return nil, fmt.Errorf("ask the server: %w", err)
-	}
-	defer func() {
-		if rollbackErr := exec(ctx, conn, "ROLLBACK"); err == nil && rollbackErr != nil {
-			err = fmt.Errorf("ask the server: %w", rollbackErr)
-		}
-	}()
-	sql := "SELECT " + expr + " FROM unnest($1::text[]) WITH ORDINALITY AS u(v, n) ORDER BY n"
-	result := conn.ExecParams(ctx, sql, [][]byte{arrayLiteral(values)}, nil, nil, nil).Read()
-	if result.Err != nil {
-		return nil, result.Err
-	}
-	if len(result.Rows) != len(values) {
-		return nil, fmt.Errorf("asked the server about %d values, got %d answers", len(values), len(result.Rows))
-	}
-	answers = make([]string, len(values))
-	for i, row := range result.Rows {
-		answers[i] = string(row[0])
-	}
-	return answers, nil
+// column returns the texts of an SQL expression over v for each value.
+func (a *asker) column(ctx context.Context, timeZone, expr string, values []string) ([]string, error) {
+	return a.session.Column(ctx, a.conn.PgConn(), a.session.encoding, timeZone, expr, values)
 }
 
-func exec(ctx context.Context, conn *pgconn.PgConn, sql string) error {
-	_, err := conn.Exec(ctx, sql).ReadAll()
-	return err
-}
-
-// arrayLiteral returns values as the text of a text[].
-func arrayLiteral(values []string) []byte {
-	var b strings.Builder
-	b.WriteByte('{')
-	for i, v := range values {
-		if i > 0 {
-			b.WriteByte(',')
-		}
-		b.WriteByte('"')
-		for j := range len(v) {
-			if v[j] == '"' || v[j] == '\\' {
-				b.WriteByte('\\')
-			}
-			b.WriteByte(v[j])
-		}
-		b.WriteByte('"')
-	}
-	b.WriteByte('}')
-	return []byte(b.String())
-}
-
-func (a *asker) close(ctx context.Context) {
+func (a *asker) close() {
 	if a.conn != nil {
-		closeSoon(ctx, a.conn)
+		server.CloseSoon(a.conn.PgConn())
 	}
 }

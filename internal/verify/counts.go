@@ -8,6 +8,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"shardload/internal/catalog"
+	"shardload/internal/server"
 )
 
 // Expected says how many rows a table should have, and who says so.
@@ -41,7 +42,8 @@ func Counts(ctx context.Context, conn *pgx.Conn, expected []Expected) ([]Count, 
 		if err != nil {
 			return counts, err
 		}
-		if err := conn.QueryRow(ctx, "SELECT count(*) FROM "+table.SQL()).Scan(&c.Rows); err != nil {
+		err = server.Value(ctx, conn, &c.Rows, "SELECT count(*) FROM "+table.SQL())
+		if err != nil {
 			return counts, fmt.Errorf("count %s: %w", e.Table, err)
 		}
 		c.Problem = countProblem(c)

@@ -9,6 +9,9 @@ import (
 
 	"shardload/internal/checksum"
 	"shardload/internal/pgcsv"
+	"shardload/internal/pghash"
+	"shardload/internal/server"
+	"shardload/internal/term"
 )
 
 // A row is a record of an input with the hashes of the compared columns' values.
@@ -57,35 +60,34 @@ type waiting struct {
 func newDecoder(d *deep, s sink) *decoder {
 	n := len(d.columns)
 	dec := &decoder{d: d, sink: s, ask: asker{cfg: d.cfg.Conn, session: d.session}, questions: make([]questions, n), text: make([]byte, 0, 1<<10)}
+	dec.scan.SetDialect(d.cfg.Format.Dialect)
 	dec.row.hashes, dec.row.nulls = make([]int64, n), make([]bool, n)
 	return dec
 }
 
-func (dec *decoder) close(ctx context.Context) { dec.ask.close(ctx) }
+func (dec *decoder) close() { dec.ask.close() }
 
 // decode hands the rows of c to the sink.
-func (dec *decoder) decode(ctx context.Context, c *chunk) error {
-	in, lay := dec.d.cfg.Inputs[c.input], dec.d.layouts[c.input]
-	if in.blocks != nil {
-		c.data = in.blocks.AppendBlock(c.data[:0], c.block)
-	}
+func (dec *decoder) decode(ctx context.Context, c chunk) error {
+	lay := dec.d.layouts[c.of]
+	c.Fill()
 	dec.waiting, dec.hashes, dec.nulls = dec.waiting[:0], dec.hashes[:0], dec.nulls[:0]
-	checkText := isUTF8(dec.d.cfg.Format.Encoding) && !utf8.Valid(c.data)
+	checkText := server.IsUTF8(dec.d.cfg.Format.Encoding) && !utf8.Valid(c.Data)
 	offset := int32(0)
-	dec.scan.Reset(c.data, c.eol, c.line)
+	dec.scan.Reset(c.Data, c.EOL, c.Line)
 	for dec.scan.Next() {
 		start := offset
 		offset += int32(dec.scan.Size())
-		if c.first && start == 0 && lay.header {
+		if c.Number == 0 && start == 0 && lay.header {
 			continue
 		}
-		if dec.d.rejects.count > 0 && dec.d.rejects.has(c.input, dec.scan.Line(), dec.scan.Record()) {
+		if dec.d.rejects.count > 0 && dec.d.rejects.has(c.of, dec.scan.Line(), dec.scan.Record()) {
 			dec.sink.reject()
 			continue
 		}
 		err := dec.check(lay, checkText)
-		if int(offset) == len(c.data) && c.err != nil {
-			err = c.err
+		if int(offset) == len(c.Data) && c.Open {
+			err = pgcsv.ErrOpenQuote
 		}
 		if err != nil {
 			dec.sink.refuse(dec.d.unloadable(dec.position(c), err))
@@ -100,23 +102,28 @@ func (dec *decoder) decode(ctx context.Context, c *chunk) error {
 }
 
 // position returns where the record is on which the scanner stands.
-func (dec *decoder) position(c *chunk) position {
-	return position{input: c.input, block: c.block, line: dec.scan.Line()}
+func (dec *decoder) position(c chunk) position {
+	return position{input: c.of, chunk: c.Number, line: dec.scan.Line()}
 }
 
 // check finds what is no record.
 func (dec *decoder) check(lay *layout, text bool) error {
 	raw := dec.scan.Record()
-	dec.fields = pgcsv.AppendFields(dec.fields[:0], raw, dec.d.cfg.Format.Delimiter, dec.scan.HasQuotes())
+	dec.fields = dec.scan.AppendFields(dec.fields[:0], dec.d.cfg.Format.Delimiter)
 	switch {
 	case string(raw) == `\.`:
 		return errors.New(`\. ends the data for PostgreSQL`)
 	case len(dec.fields) != len(lay.names):
-		return fmt.Errorf("%d fields, want %d", len(dec.fields), len(lay.names))
+		return fmt.Errorf("%s, want %d", term.Plural(len(dec.fields), "field"), len(lay.names))
 	case text && !utf8.Valid(raw):
 		return errors.New("is not valid UTF-8")
 	case bytes.IndexByte(raw, 0) >= 0:
 		return errors.New("holds a zero byte")
+	}
+	if dec.d.cfg.Format.Dialect == pgcsv.Text {
+		if complaint := pgcsv.TextComplaint(raw); complaint != "" {
+			return errors.New(complaint)
+		}
 	}
 	if complaint := dec.scan.LineBreak(); complaint != "" {
 		return errors.New(complaint)
@@ -142,7 +149,7 @@ func (dec *decoder) record(lay *layout, at position, start int32) {
 		v, dec.scratch = f.Value(raw, dec.scratch)
 		if form := dec.d.columns[i].form; form != nil {
 			if text, sure := form(v, dec.text); sure {
-				r.hashes[i] = checksum.Text(text)
+				r.hashes[i] = pghash.Text(text)
 				continue
 			}
 		}
@@ -164,7 +171,7 @@ func (dec *decoder) record(lay *layout, at position, start int32) {
 }
 
 // settle asks the server about the values of the waiting rows and hands these on.
-func (dec *decoder) settle(ctx context.Context, c *chunk) error {
+func (dec *decoder) settle(ctx context.Context, c chunk) error {
 	n := len(dec.d.columns)
 	refused := map[int]Unloadable{}
 	for i := range dec.questions {
@@ -173,9 +180,9 @@ func (dec *decoder) settle(ctx context.Context, c *chunk) error {
 			continue
 		}
 		col := &dec.d.columns[i]
-		hashes, bad, err := dec.ask.hashes(ctx, col.cast, q.values)
+		hashes, bad, err := dec.ask.hashes(ctx, asked{col.ask, col.BaseOID}, q.values)
 		if err != nil {
-			return fmt.Errorf("%s: column %q: %w", dec.d.cfg.Inputs[c.input].name, col.Name, err)
+			return fmt.Errorf("%s: column %q: %w", dec.d.cfg.Inputs[c.of].name, col.Name, err)
 		}
 		for k, w := range q.rows {
 			at := q.at[k]
@@ -193,29 +200,10 @@ func (dec *decoder) settle(ctx context.Context, c *chunk) error {
 		}
 		dec.sink.add(&row{
 			hashes: dec.hashes[w*n : (w+1)*n], nulls: dec.nulls[w*n : (w+1)*n],
-			at: wait.at, raw: c.data[wait.start:wait.end],
+			at: wait.at, raw: c.Data[wait.start:wait.end],
 		})
 	}
 	return nil
-}
-
-// keyOf returns the hash of the row's key: the row's own if the table has none.
-func (d *deep) keyOf(r *row) (key int64) {
-	if d.key == nil {
-		return d.hashOf(r)
-	}
-	for _, i := range d.key {
-		key = checksum.Row(key, r.hash(i))
-	}
-	return key
-}
-
-// hashOf returns the hash of the row.
-func (d *deep) hashOf(r *row) (hash int64) {
-	for i := range r.hashes {
-		hash = checksum.Row(hash, r.hash(i))
-	}
-	return hash
 }
 
 // hash returns the hash of a value, or what stands for NULL.

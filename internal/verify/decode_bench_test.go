@@ -8,6 +8,7 @@ import (
 
 	"shardload/generate"
 	"shardload/internal/catalog"
+	"shardload/internal/input"
 	"shardload/internal/pgcsv"
 	"shardload/internal/pgtext"
 )
@@ -22,7 +23,8 @@ func BenchmarkDecode(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	d := &deep{cfg: DeepConfig{Inputs: []Input{File("ads.csv")}}.withDefaults(), key: []int{1}}
+	d := newDeep(DeepConfig{Inputs: []Input{File("ads.csv")}})
+	d.key = []int{1}
 	lay := &layout{names: ads.Header()}
 	for i, name := range lay.names {
 		oid := uint32(pgtype.TextOID)
@@ -39,10 +41,10 @@ func BenchmarkDecode(b *testing.B) {
 		lay.fields = append(lay.fields, i)
 	}
 	d.layouts = []*layout{lay}
-	c := &chunk{data: ads.AppendBlock(nil, 0), eol: pgcsv.LF, line: 1}
-	sums := newTotals(d)
+	c := chunk{Chunk: &input.Chunk{Data: ads.AppendBlock(nil, 0), EOL: pgcsv.LF, Line: 1}}
+	sums := newTotals(&d.selection)
 	dec := newDecoder(d, sums)
-	b.SetBytes(int64(len(c.data)))
+	b.SetBytes(int64(len(c.Data)))
 	b.ReportAllocs()
 	for b.Loop() {
 		if err := dec.decode(context.Background(), c); err != nil {

@@ -11,7 +11,8 @@ import (
 
 	"shardload/internal/catalog"
 	"shardload/internal/checksum"
-	"shardload/internal/citus"
+	"shardload/internal/server"
+	"shardload/internal/term"
 )
 
 // DefaultLimit is how many differing tenants a DeepCheck names.
@@ -56,8 +57,7 @@ type DeepConfig struct {
 // On Citus the shards are read at once, but not in one snapshot: nothing should be
 // writing meanwhile, and Recover comes first.
 func Deep(ctx context.Context, cfg DeepConfig) (DeepCheck, error) {
-	d := &deep{cfg: cfg.withDefaults()}
-	check, err := d.run(ctx)
+	check, err := newDeep(cfg).run(ctx)
 	if err != nil {
 		return check, fmt.Errorf("compare %s: %w", cfg.Table, err)
 	}
@@ -66,8 +66,6 @@ func Deep(ctx context.Context, cfg DeepConfig) (DeepCheck, error) {
 
 func (c DeepConfig) withDefaults() DeepConfig {
 	c.Format = c.Format.withDefaults()
-	c.Conn = c.Conn.Copy()
-	c.Conn.DefaultQueryExecMode = pgx.QueryExecModeExec // no prepared statements, which a connection pooler may lose
 	if c.Procs <= 0 {
 		c.Procs = runtime.GOMAXPROCS(0)
 	}
@@ -81,21 +79,23 @@ func (c DeepConfig) withDefaults() DeepConfig {
 type deep struct {
 	cfg     DeepConfig
 	conn    *pgx.Conn
-	table   *catalog.Table
 	session session
-	rejects rejects
-	layouts []*layout // of the inputs; nil for one without records
-	columns []column  // that are compared, in the table's order
-	key     []int     // indexes in columns of what names a tenant, nil if nothing does
-	unique  bool      // whether the key belongs to one row
-	tenants int       // how many are compared at once; 0 for what fits into tenantMemory
+	inputs
+	selection
+	tenants int // how many are compared at once; 0 for what fits into tenantMemory
+}
+
+func newDeep(cfg DeepConfig) *deep {
+	cfg = cfg.withDefaults()
+	return &deep{cfg: cfg, inputs: inputs{list: cfg.Inputs, format: cfg.Format}}
 }
 
 func (d *deep) run(ctx context.Context) (check DeepCheck, err error) {
-	if d.conn, err = pgx.ConnectConfig(ctx, d.cfg.Conn); err != nil {
+	if d.conn, err = server.Open(ctx, d.cfg.Conn); err != nil {
 		return check, err
 	}
-	defer func() { closeSoon(ctx, d.conn) }()
+	defer func() { server.CloseSoon(d.conn.PgConn()) }()
+	d.cfg.Conn = server.LinkOf(d.conn.PgConn()).Keep(d.cfg.Conn)
 	err = d.prepare(ctx)
 	if notFound, ok := errors.AsType[*catalog.NotFoundError](err); ok {
 		return DeepCheck{Table: d.cfg.Table, Problem: notFound.Error(), Next: "create the table and load it"}, nil
@@ -110,7 +110,7 @@ func (d *deep) run(ctx context.Context) (check DeepCheck, err error) {
 	}
 	if mine.rejected != d.rejects.count {
 		return check, fmt.Errorf("of %s that were rejected the inputs have %d: they have changed since, or it is another load's list",
-			plural(d.rejects.count, "record"), mine.rejected)
+			term.Plural(d.rejects.count, "record"), mine.rejected)
 	}
 	check.Input, check.Database = mine.sums.Table(), theirs
 	check.Unloadable, check.Rejected = mine.unloadable, mine.rejected
@@ -138,14 +138,14 @@ func (d *deep) prepare(ctx context.Context) (err error) {
 	case err != nil:
 		return err
 	case !rights.Select:
-		return fmt.Errorf("role %s may not read it; its owner can allow it: GRANT SELECT ON %s TO %[1]s", rights.Role, d.table.SQL())
+		return fmt.Errorf("role %s may not read it; its owner can allow it: GRANT SELECT ON %s TO %s", rights.Role, d.table.SQL(), pgx.Identifier{rights.Role}.Sanitize())
 	case d.table.RowSecurity:
 		return errors.New("row-level security hides rows from this role: verify as the table's owner or as a role with BYPASSRLS")
 	}
 	if d.session, err = readSession(ctx, d.conn, d.table, d.cfg.Format.Encoding); err != nil {
 		return err
 	}
-	if err := d.readLayouts(); err != nil {
+	if d.columns, err = d.readLayouts(ctx, d.table); err != nil {
 		return err
 	}
 	if d.rejects, err = readRejects(d.cfg.Rejects, d.cfg.Inputs); err != nil {
@@ -154,42 +154,7 @@ func (d *deep) prepare(ctx context.Context) (err error) {
 	if err := d.readForms(ctx); err != nil {
 		return err
 	}
-	return d.findKey(ctx)
-}
-
-// findKey chooses the columns that name a tenant: the distribution column, or the
-// primary key of a table that has none. If they are not all compared, none does.
-func (d *deep) findKey(ctx context.Context) error {
-	names := d.table.PrimaryKey
-	d.unique = true
-	if d.session.citus {
-		dist, err := citus.Distribute(ctx, d.conn, d.table.OID)
-		if err != nil {
-			return err
-		}
-		if dist.Kind == citus.Hash {
-			names, d.unique = []string{dist.Column}, false
-		}
-	}
-	for _, name := range names {
-		i := d.index(name)
-		if i < 0 {
-			d.key = nil
-			return nil
-		}
-		d.key = append(d.key, i)
-	}
-	return nil
-}
-
-// index returns where the column of that name is in d.columns, or -1.
-func (d *deep) index(name string) int {
-	for i := range d.columns {
-		if d.columns[i].Name == name {
-			return i
-		}
-	}
-	return -1
+	return d.findKey(ctx, d.conn, d.session.citus)
 }
 
 // total computes the checksums of the inputs and of the table at the same time.
@@ -202,7 +167,7 @@ func (d *deep) total(ctx context.Context) (mine *totals, theirs checksum.Table, 
 	g.Go(func() error {
 		sinks := make([]*totals, d.cfg.Procs)
 		err := d.scan(ctx, func(i int) sink {
-			sinks[i] = newTotals(d)
+			sinks[i] = newTotals(&d.selection)
 			return sinks[i]
 		})
 		if err != nil {

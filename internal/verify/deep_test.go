@@ -99,40 +99,69 @@ func find(t *testing.T, conn *pgx.Conn, file string, damages map[string]damage) 
 }
 
 func TestDeepNamesTenants(t *testing.T) {
+	t.Parallel()
 	conn := pgtest.Connect(t, pgtest.Citus(t))
 	exec(t, conn, "CREATE TABLE visits (tenant bigint, id int, page text, note text, n int)", "SELECT create_distributed_table('visits', 'tenant')")
 	file := writeFile(t, "visits.csv", header+visits())
 	copyFile(t, conn, "visits", file, "FORMAT csv, HEADER")
 	const row = " WHERE tenant = 7 AND id = 3"
 	find(t, conn, file, map[string]damage{
-		"a value changed": {"UPDATE visits SET n = n + 1" + row, "UPDATE visits SET n = n - 1" + row,
-			[]string{"n"}, []verify.TenantDifference{tenant("7", 50, 50, "n")}},
-		"a row is missing": {"DELETE FROM visits" + row, "INSERT INTO visits VALUES (7, 3, 'page, 21', NULL, 3)",
-			[]string{"tenant", "id", "page", "n"}, []verify.TenantDifference{tenant("7", 50, 49, "tenant", "id", "page", "n")}},
-		"a row is doubled": {"INSERT INTO visits SELECT * FROM visits WHERE tenant = 7 AND id = 5",
+		"a value changed": {
+			"UPDATE visits SET n = n + 1" + row, "UPDATE visits SET n = n - 1" + row,
+			[]string{"n"},
+			[]verify.TenantDifference{tenant("7", 50, 50, "n")},
+		},
+		"a row is missing": {
+			"DELETE FROM visits" + row, "INSERT INTO visits VALUES (7, 3, 'page, 21', NULL, 3)",
+			[]string{"tenant", "id", "page", "n"},
+			[]verify.TenantDifference{tenant("7", 50, 49, "tenant", "id", "page", "n")},
+		},
+		"a row is doubled": {
+			"INSERT INTO visits SELECT * FROM visits WHERE tenant = 7 AND id = 5",
 			"DELETE FROM visits WHERE tenant = 7 AND ctid IN (SELECT max(ctid) FROM visits WHERE tenant = 7 AND id = 5)",
-			all, []verify.TenantDifference{tenant("7", 50, 51, all...)}},
-		"NULL and '' have changed places": {"UPDATE visits SET note = CASE id WHEN 3 THEN '' END WHERE tenant = 7 AND id IN (3, 4)",
+			all,
+			[]verify.TenantDifference{tenant("7", 50, 51, all...)},
+		},
+		"NULL and '' have changed places": {
+			"UPDATE visits SET note = CASE id WHEN 3 THEN '' END WHERE tenant = 7 AND id IN (3, 4)",
 			"UPDATE visits SET note = CASE id WHEN 4 THEN '' END WHERE tenant = 7 AND id IN (3, 4)",
-			nil, []verify.TenantDifference{tenant("7", 50, 50)}},
-		"NULL became ''": {"UPDATE visits SET note = ''" + row, "UPDATE visits SET note = NULL" + row,
-			[]string{"note"}, []verify.TenantDifference{tenant("7", 50, 50, "note")}},
-		"two rows have exchanged values": {"UPDATE visits SET n = CASE id WHEN 3 THEN 4 ELSE 3 END WHERE tenant = 7 AND id IN (3, 4)",
-			"UPDATE visits SET n = id WHERE tenant = 7 AND id IN (3, 4)", nil, []verify.TenantDifference{tenant("7", 50, 50)}},
-		"two columns have exchanged values": {"UPDATE visits SET page = note, note = page WHERE tenant = 7 AND id = 5",
+			nil,
+			[]verify.TenantDifference{tenant("7", 50, 50)},
+		},
+		"NULL became ''": {
+			"UPDATE visits SET note = ''" + row, "UPDATE visits SET note = NULL" + row,
+			[]string{"note"},
+			[]verify.TenantDifference{tenant("7", 50, 50, "note")},
+		},
+		"two rows have exchanged values": {
+			"UPDATE visits SET n = CASE id WHEN 3 THEN 4 ELSE 3 END WHERE tenant = 7 AND id IN (3, 4)",
+			"UPDATE visits SET n = id WHERE tenant = 7 AND id IN (3, 4)", nil,
+			[]verify.TenantDifference{tenant("7", 50, 50)},
+		},
+		"two columns have exchanged values": {
 			"UPDATE visits SET page = note, note = page WHERE tenant = 7 AND id = 5",
-			[]string{"page", "note"}, []verify.TenantDifference{tenant("7", 50, 50, "page", "note")}},
-		"a value is another tenant's": {"UPDATE visits SET page = CASE tenant WHEN 7 THEN 'page, 40' ELSE 'page, 35' END WHERE tenant IN (7, 8) AND id = 5",
+			"UPDATE visits SET page = note, note = page WHERE tenant = 7 AND id = 5",
+			[]string{"page", "note"},
+			[]verify.TenantDifference{tenant("7", 50, 50, "page", "note")},
+		},
+		"a value is another tenant's": {
+			"UPDATE visits SET page = CASE tenant WHEN 7 THEN 'page, 40' ELSE 'page, 35' END WHERE tenant IN (7, 8) AND id = 5",
 			"UPDATE visits SET page = CASE tenant WHEN 8 THEN 'page, 40' ELSE 'page, 35' END WHERE tenant IN (7, 8) AND id = 5",
-			nil, []verify.TenantDifference{tenant("7", 50, 50, "page"), tenant("8", 50, 50, "page")}},
-		"a tenant is missing, and one too many": {"DELETE FROM visits WHERE tenant = 30; INSERT INTO visits VALUES (99, 1, 'p', NULL, 1)",
+			nil,
+			[]verify.TenantDifference{tenant("7", 50, 50, "page"), tenant("8", 50, 50, "page")},
+		},
+		"a tenant is missing, and one too many": {
+			"DELETE FROM visits WHERE tenant = 30; INSERT INTO visits VALUES (99, 1, 'p', NULL, 1)",
 			"DELETE FROM visits WHERE tenant = 99; INSERT INTO visits SELECT 30, i, 'page, ' || 30 * i, CASE i % 3 WHEN 1 THEN '' WHEN 2 THEN 'x' END, i % 7 FROM generate_series(1, 50) i",
-			all, []verify.TenantDifference{tenant("30", 50, 0), tenant("99", 0, 1)}},
+			all,
+			[]verify.TenantDifference{tenant("30", 50, 0), tenant("99", 0, 1)},
+		},
 	})
 }
 
 // In tenants that differ the records are named that the table does not have.
 func TestDeepNamesRecords(t *testing.T) {
+	t.Parallel()
 	conn := pgtest.Connect(t, pgtest.Citus(t))
 	exec(t, conn, "CREATE TABLE visits (tenant bigint, id int, page text, note text, n int)", "SELECT create_distributed_table('visits', 'tenant')")
 	text := header + visits()
@@ -156,13 +185,20 @@ func TestDeepNamesRecords(t *testing.T) {
 
 // Where there is no distribution column, rows are named by the primary key.
 func TestDeepNamesRows(t *testing.T) {
+	t.Parallel()
 	conn := pgtest.Connect(t, pgtest.Plain(t))
 	file := visitsTable(t, conn, "PRIMARY KEY (id, tenant)")
 	find(t, conn, file, map[string]damage{
-		"a value changed": {"UPDATE visits SET n = n + 1 WHERE tenant = 7 AND id = 3", "UPDATE visits SET n = n - 1 WHERE tenant = 7 AND id = 3",
-			[]string{"n"}, []verify.TenantDifference{tenant("3/7", 1, 1, "n")}},
-		"a key changed": {"UPDATE visits SET id = 100 WHERE tenant = 7 AND id = 3", "UPDATE visits SET id = 3 WHERE tenant = 7 AND id = 100",
-			[]string{"id"}, []verify.TenantDifference{tenant("3/7", 1, 0), tenant("100/7", 0, 1)}},
+		"a value changed": {
+			"UPDATE visits SET n = n + 1 WHERE tenant = 7 AND id = 3", "UPDATE visits SET n = n - 1 WHERE tenant = 7 AND id = 3",
+			[]string{"n"},
+			[]verify.TenantDifference{tenant("3/7", 1, 1, "n")},
+		},
+		"a key changed": {
+			"UPDATE visits SET id = 100 WHERE tenant = 7 AND id = 3", "UPDATE visits SET id = 3 WHERE tenant = 7 AND id = 100",
+			[]string{"id"},
+			[]verify.TenantDifference{tenant("3/7", 1, 0), tenant("100/7", 0, 1)},
+		},
 	})
 	exec(t, conn, "DELETE FROM visits WHERE tenant = 7 AND id = 3")
 	check := deep(t, conn, "visits", verify.Format{}, file)
@@ -177,6 +213,7 @@ func TestDeepNamesRows(t *testing.T) {
 
 // Without any key a row is named by its place in the input.
 func TestDeepWithoutKey(t *testing.T) {
+	t.Parallel()
 	conn := pgtest.Connect(t, pgtest.Plain(t))
 	file := visitsTable(t, conn, "")
 	exec(t, conn, "DELETE FROM visits WHERE tenant = 2 AND id = 1", "INSERT INTO visits SELECT * FROM visits WHERE tenant = 4 AND id = 1")
@@ -190,6 +227,7 @@ func TestDeepWithoutKey(t *testing.T) {
 // Many differences are counted, and some of them named; if there are too many to
 // be compared at once, so it is said.
 func TestDeepBoundsWhatItNames(t *testing.T) {
+	t.Parallel()
 	conn := pgtest.Connect(t, pgtest.Plain(t))
 	file := visitsTable(t, conn, "PRIMARY KEY (id, tenant)")
 	exec(t, conn, "UPDATE visits SET n = n + 1")
@@ -219,6 +257,7 @@ func (b blocks) AppendBlock(dst []byte, i int64) []byte {
 
 // TestDeepReadsWhatWasLoaded reads the same rows in many forms.
 func TestDeepReadsWhatWasLoaded(t *testing.T) {
+	t.Parallel()
 	conn := pgtest.Connect(t, pgtest.Plain(t))
 	visitsTable(t, conn, "")
 	text := visits()
@@ -248,8 +287,9 @@ func TestDeepReadsWhatWasLoaded(t *testing.T) {
 
 // A column that an input leaves out is not compared, and so it is said.
 func TestDeepLeavesColumnsOut(t *testing.T) {
+	t.Parallel()
 	conn := pgtest.Connect(t, pgtest.Plain(t))
-	exec(t, conn, "CREATE TABLE t (a int, b text DEFAULT 'x', c int GENERATED ALWAYS AS (a + 1) STORED, d int)", "INSERT INTO t VALUES (1, 'x', DEFAULT, 2), (3, 'y', DEFAULT, 4)")
+	exec(t, conn, "CREATE TABLE t (a int, b text DEFAULT 'x', c int GENERATED ALWAYS AS (a + 1) STORED, d int)", "INSERT INTO t (a, b, d) VALUES (1, 'x', 2), (3, 'y', 4)")
 	one, two := writeFile(t, "1.csv", "d,a\n2,1\n"), writeFile(t, "2.csv", "a,b,d\n3,y,4\n")
 	check := deep(t, conn, "t", verify.Format{}, one, two)
 	if diff := cmp.Diff([]string{"b"}, check.NotCompared); diff != "" || !check.Same() {
@@ -263,6 +303,7 @@ func TestDeepLeavesColumnsOut(t *testing.T) {
 
 // Text in another encoding is converted by the server.
 func TestDeepConvertsEncodings(t *testing.T) {
+	t.Parallel()
 	pgtest.Each(t, func(t *testing.T, dsn string) {
 		conn := pgtest.Connect(t, dsn)
 		exec(t, conn, "CREATE TABLE t (a text, b varchar(3), c char(2))")
@@ -280,6 +321,7 @@ func TestDeepConvertsEncodings(t *testing.T) {
 
 // Records that no table can have are counted, and the first one is named.
 func TestDeepCountsUnloadableRecords(t *testing.T) {
+	t.Parallel()
 	conn := pgtest.Connect(t, pgtest.Plain(t))
 	exec(t, conn, "CREATE TABLE t (a int, b date)", "INSERT INTO t VALUES (1, '2025-01-01'), (4, '2025-01-02')")
 	file := writeFile(t, "t.csv", "1,2025-01-01\nx,2025-01-01\n1\n3,yesteryear\n4,2025-01-02\n5,\"open\n")
@@ -295,6 +337,7 @@ func TestDeepCountsUnloadableRecords(t *testing.T) {
 // What the load has rejected is not expected in the table; a list of other records
 // is refused.
 func TestDeepLeavesRejectsOut(t *testing.T) {
+	t.Parallel()
 	conn := pgtest.Connect(t, pgtest.Plain(t))
 	exec(t, conn, "CREATE TABLE t (a int PRIMARY KEY, b text)", "INSERT INTO t VALUES (1, 'x'), (2, 'y')")
 	file := writeFile(t, "t.csv", "1,x\n2,y\n1,\"twice\"\nz,\xff\n")
@@ -318,6 +361,7 @@ func TestDeepLeavesRejectsOut(t *testing.T) {
 
 // Who may not read the table is told so; who may only read it can verify.
 func TestDeepNeedsTheRightToRead(t *testing.T) {
+	t.Parallel()
 	conn := pgtest.Connect(t, pgtest.Plain(t))
 	file := visitsTable(t, conn, "")
 	var role string
@@ -330,7 +374,7 @@ func TestDeepNeedsTheRightToRead(t *testing.T) {
 	cfg := verify.DeepConfig{Conn: conn.Config().Copy(), Table: "visits", Inputs: []verify.Input{verify.File(file)}}
 	cfg.Conn.User, cfg.Conn.Password = role, "x"
 	_, err := verify.Deep(context.Background(), cfg)
-	if err == nil || !strings.Contains(err.Error(), `GRANT SELECT ON "public"."visits" TO `+role) {
+	if err == nil || !strings.Contains(err.Error(), `GRANT SELECT ON "public"."visits" TO `+name) {
 		t.Errorf("without SELECT: %v", err)
 	}
 	exec(t, conn, "GRANT SELECT ON visits TO "+name)
@@ -342,6 +386,7 @@ func TestDeepNeedsTheRightToRead(t *testing.T) {
 // What a manifest says of the table decides where the inputs hold records that are
 // not meant to be stored, and tells that they have changed.
 func TestDeepHoldsToTheManifest(t *testing.T) {
+	t.Parallel()
 	conn := pgtest.Connect(t, pgtest.Plain(t))
 	exec(t, conn, "CREATE TABLE t (a int PRIMARY KEY, b text)", "INSERT INTO t VALUES (1, 'x'), (2, 'y')")
 	file := writeFile(t, "t.csv", "1,x\n2,y\n")

@@ -67,6 +67,20 @@ var spellings = []struct {
 	{"tstzrange", []string{"[2025-01-01,2025-07-01)"}},
 	{"tsvector", []string{"the quick  fox the"}},
 	{"oid", []string{"42", " 7"}},
+	{"regclass", []string{"-", "0", "pg_class", "pg_catalog.pg_type", "1259"}},
+	{"regproc", []string{"-", "0", "pg_catalog.pi"}},
+	{"regprocedure", []string{"-", "pi()", "0"}},
+	{"regoper", []string{"0", "pg_catalog.||/"}},
+	{"regoperator", []string{"0", "+(int4,int4)"}},
+	{"regtype", []string{"-", "0", "int4", "23"}},
+	{"regnamespace", []string{"-", "pg_catalog", "0"}},
+	{"regrole", []string{"-", "0", "pg_monitor"}},
+	{"regconfig", []string{"-", "simple", "0"}},
+	{"regdictionary", []string{"-", "simple", "0"}},
+	{"regcollation", []string{"-", "0", `pg_catalog."C"`}},
+	{"regclass[]", []string{"{-,0,pg_class}"}},
+	{"place", []string{"-", "pg_class"}},
+	{"shout", []string{"(a)", `( "b ""c"", \\ {,}")`}},
 	{"mood", []string{"so so", "fine"}},
 	{"mood[]", []string{`{fine,"so so"}`}},
 	{"percent", []string{"50", "007.50"}},
@@ -74,13 +88,17 @@ var spellings = []struct {
 	{"pair", []string{"(1,x)", `( 2 ,"a b")`, "(,)"}},
 }
 
+// shoutSQL makes a type to which text is cast in another way than it is read.
+const shoutSQL = `CREATE TYPE shout AS (said text); CREATE FUNCTION shout(text) RETURNS shout IMMUTABLE LANGUAGE sql AS 'SELECT ROW(upper($1))::shout';
+	CREATE CAST (text AS shout) WITH FUNCTION shout(text)`
+
 // typesTable makes a table with a column of each type and loads rows in awkward
 // spellings with COPY. It returns the file.
 func typesTable(t *testing.T, conn *pgx.Conn, distribute bool) (file string) {
 	t.Helper()
 	exec(t, conn,
 		`CREATE TYPE mood AS ENUM ('fine', 'so so')`, `CREATE DOMAIN percent AS numeric(5,2) CHECK (VALUE <= 100)`,
-		`CREATE DOMAIN code AS char(4)`, `CREATE TYPE pair AS (a int, b text)`)
+		`CREATE DOMAIN code AS char(4)`, `CREATE DOMAIN place AS regclass`, shoutSQL, `CREATE TYPE pair AS (a int, b text)`)
 	columns := []string{"k bigint"}
 	rows := 0
 	for i, s := range spellings {
@@ -212,7 +230,26 @@ func TestDeepKnowsEachType(t *testing.T) {
 
 // TestDeepKnowsWhatIsLoaded loads the same rows as the loader does, straight to the
 // shards on a cluster.
+// TestDeepKnowsNames holds that a value which is written with its schema or without, as the
+// search path wants it, is compared as one.
+func TestDeepKnowsNames(t *testing.T) {
+	t.Parallel()
+	dsn := pgtest.Plain(t)
+	conn := pgtest.Connect(t, dsn)
+	exec(t, conn, "CREATE SCHEMA aside", "CREATE TABLE aside.named (id int)", "CREATE TABLE named (id int, c regclass, t regtype)")
+	file := filepath.Join(t.TempDir(), "named.csv")
+	if err := os.WriteFile(file, []byte("1,named,named\n2,aside.named,aside.named\n3,-,-\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	copyFile(t, conn, "named", file, "FORMAT csv")
+	check, err := verify.Deep(context.Background(), verify.DeepConfig{Conn: conn.Config(), Table: "named", Inputs: []verify.Input{verify.File(file)}})
+	if err != nil || check.Problem != "" {
+		t.Errorf("%+v, error %v", check, err)
+	}
+}
+
 func TestDeepKnowsWhatIsLoaded(t *testing.T) {
+	t.Parallel()
 	pgtest.Each(t, func(t *testing.T, dsn string) {
 		conn := pgtest.Connect(t, dsn)
 		file := typesTable(t, conn, strings.HasSuffix(t.Name(), "/citus"))
@@ -233,6 +270,7 @@ func TestDeepKnowsWhatIsLoaded(t *testing.T) {
 
 // TestDeepFindsEachType takes one value of each column away.
 func TestDeepFindsEachType(t *testing.T) {
+	t.Parallel()
 	conn := pgtest.Connect(t, pgtest.Plain(t))
 	file := typesTable(t, conn, false)
 	var sets, want []string

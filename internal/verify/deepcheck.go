@@ -31,6 +31,17 @@ type DeepCheck struct {
 	// exchanged values.
 	Columns []string `json:"columns,omitempty"`
 
+	Where
+
+	// Problem says in words what differs, "" if nothing does; Details has a line for
+	// each difference; Next what to do about it.
+	Problem string   `json:"problem,omitempty"`
+	Details []string `json:"details,omitempty"`
+	Next    string   `json:"next,omitempty"`
+}
+
+// Where says in which tenants a table differs, as far as that was searched.
+type Where struct {
 	// Key has the columns that name a tenant, or a row of a table that is not
 	// distributed. Tenants has those that differ, the largest differences first, and
 	// MoreTenants how many others there are in the parts that were compared.
@@ -38,12 +49,6 @@ type DeepCheck struct {
 	Tenants     []TenantDifference `json:"tenants,omitempty"`
 	MoreTenants int64              `json:"more_tenants,omitempty"`
 	Parts       Parts              `json:"parts,omitzero"`
-
-	// Problem says in words what differs, "" if nothing does; Details has a line for
-	// each difference; Next what to do about it.
-	Problem string   `json:"problem,omitempty"`
-	Details []string `json:"details,omitempty"`
-	Next    string   `json:"next,omitempty"`
 }
 
 func (d *deep) newCheck() DeepCheck {

@@ -16,11 +16,7 @@ import (
 // A BlockSource makes its input itself, block by block: CSV records of the columns
 // that Header names, without a header, each ended by a line feed. Blocks may be
 // asked for in any order, more than once, and from several goroutines.
-type BlockSource interface {
-	Header() []string
-	Len() int64 // blocks
-	AppendBlock(dst []byte, i int64) []byte
-}
+type BlockSource = input.BlockSource
 
 // An Input is something that was loaded: a file, or blocks.
 type Input struct {
@@ -35,63 +31,66 @@ func File(path string) Input { return Input{name: path} }
 // Blocks returns the input that b makes. Errors call it name.
 func Blocks(name string, b BlockSource) Input { return Input{name: name, blocks: b} }
 
-// A chunk is a run of whole records of an input.
-type chunk struct {
-	input int    // index in the configuration's
-	block int64  // for blocks: which one is to be made
-	line  int64  // on which the chunk starts, from 1
-	first bool   // whether the chunk starts with the input's first record
-	data  []byte // nothing yet for blocks
-	eol   pgcsv.EOL
-	err   error // what is wrong with the last record
+// inputs are all that was loaded into the table.
+type inputs struct {
+	list    []Input
+	format  Format
+	layouts []*layout // of the inputs; nil for one without records
+	rejects rejects
 }
 
-// open opens the file of in.
-func (in Input) open() (*input.Source, error) {
+// A chunk is a run of whole records of an input.
+type chunk struct {
+	*input.Chunk
+	of int // index of the input in the configuration's
+}
+
+// open opens the input.
+func (in Input) open(f Format) (input.Feed, error) {
+	how := input.Reading{MaxRecord: f.MaxRecord, Dialect: f.Dialect, Chunk: pgcsv.ChunkSize}
+	if in.blocks != nil {
+		return input.NewBlocks(in.blocks, how)
+	}
 	info, err := os.Stat(in.name)
 	if err == nil && !info.Mode().IsRegular() && !info.IsDir() {
 		return nil, fmt.Errorf("%s: is no regular file, and comparing contents needs to read it more than once", in.name)
 	}
-	return input.Open(in.name)
-}
-
-// firstRecord returns the first record of the file, nil if there is none.
-func (in Input) firstRecord(maxRecord int) (record []byte, err error) {
-	src, err := in.open()
+	src, err := input.Open(in.name)
 	if err != nil {
 		return nil, err
 	}
-	defer func() { err = errors.Join(err, src.Close()) }()
-	c := pgcsv.NewChunker(src, maxRecord)
-	data, err := c.Next(nil)
-	switch {
-	case errors.Is(err, io.EOF):
-		return nil, nil
-	case err != nil && !errors.Is(err, pgcsv.ErrOpenQuote):
-		return nil, in.named(err)
-	}
-	var s pgcsv.Scanner
-	s.Reset(data, c.EOL(), 1)
-	s.Next()
-	return s.Record(), nil
+	feed := input.NewFeed(src, how)
+	feed.KeepOpen() // the record is named with the others that are none
+	return feed, nil
 }
 
-// named returns err with the input's name, which errors of reading have already.
-func (in Input) named(err error) error {
-	if errors.As(err, new(*pgcsv.TooLongError)) || errors.Is(err, pgcsv.ErrOpenQuote) {
-		return fmt.Errorf("%s: %w", in.name, err)
+// firstRecord returns the first record of the file, nil if there is none.
+func (in Input) firstRecord(ctx context.Context, f Format) (record []byte, err error) {
+	feed, err := in.open(f)
+	if err != nil {
+		return nil, err
 	}
-	return err
+	defer func() { err = errors.Join(err, feed.Close()) }()
+	c, err := feed.Next(ctx, nil)
+	if errors.Is(err, io.EOF) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	s := c.Scanner(f.Dialect)
+	s.Next()
+	return s.Record(), nil
 }
 
 // scan reads all inputs once and hands their rows to sinks, one for each of the
 // goroutines that decode. At most two chunks for each are in memory.
 func (d *deep) scan(ctx context.Context, newSink func(i int) sink) error {
 	g, ctx := errgroup.WithContext(ctx)
-	chunks := make(chan *chunk)
-	free := make(chan *chunk, 2*d.cfg.Procs)
+	chunks := make(chan chunk)
+	free := make(chan []byte, 2*d.cfg.Procs)
 	for range cap(free) {
-		free <- &chunk{}
+		free <- nil
 	}
 	g.Go(func() error {
 		defer close(chunks)
@@ -100,12 +99,12 @@ func (d *deep) scan(ctx context.Context, newSink func(i int) sink) error {
 	for i := range d.cfg.Procs {
 		dec := newDecoder(d, newSink(i))
 		g.Go(func() error {
-			defer dec.close(ctx)
+			defer dec.close()
 			for c := range chunks {
 				if err := dec.decode(ctx, c); err != nil {
 					return err
 				}
-				free <- c
+				free <- c.Data[:0]
 			}
 			return nil
 		})
@@ -114,69 +113,45 @@ func (d *deep) scan(ctx context.Context, newSink func(i int) sink) error {
 }
 
 // read sends the chunks of all inputs.
-func (d *deep) read(ctx context.Context, chunks chan<- *chunk, free chan *chunk) error {
-	for i, in := range d.cfg.Inputs {
-		if d.layouts[i] == nil {
+func (in *inputs) read(ctx context.Context, chunks chan<- chunk, free chan []byte) error {
+	for i := range in.list {
+		if in.layouts[i] == nil {
 			continue
 		}
-		read := d.readFile
-		if in.blocks != nil {
-			read = d.readBlocks
-		}
-		if err := read(ctx, i, chunks, free); err != nil {
+		if err := in.readInput(ctx, i, chunks, free); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (d *deep) readFile(ctx context.Context, i int, chunks chan<- *chunk, free chan *chunk) (err error) {
-	in := d.cfg.Inputs[i]
-	src, err := in.open()
+// readInput sends the chunks of one input.
+func (in *inputs) readInput(ctx context.Context, i int, chunks chan<- chunk, free chan []byte) (err error) {
+	feed, err := in.list[i].open(in.format)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, src.Close()) }()
-	cut := pgcsv.NewChunker(src, d.cfg.Format.MaxRecord)
-	for line, first := int64(1), true; ; first = false {
-		c, err := receive(ctx, free)
+	defer func() { err = errors.Join(err, feed.Close()) }()
+	for {
+		buf, err := receive(ctx, free)
 		if err != nil {
 			return err
 		}
-		data, err := cut.Next(c.data)
-		*c = chunk{input: i, line: line, first: first, data: data, eol: cut.EOL()}
-		switch {
-		case errors.Is(err, io.EOF):
-			free <- c
+		c, err := feed.Next(ctx, buf)
+		if errors.Is(err, io.EOF) {
+			free <- buf // never blocks: it has room for all there are
 			return nil
-		case errors.Is(err, pgcsv.ErrOpenQuote):
-			c.err = err
-		case err != nil:
-			return in.named(err)
 		}
-		line += pgcsv.Lines(data, c.eol)
-		last := c.err != nil
-		if err := send(ctx, chunks, c); err != nil || last {
-			return err
-		}
-	}
-}
-
-func (d *deep) readBlocks(ctx context.Context, i int, chunks chan<- *chunk, free chan *chunk) error {
-	for block := range d.cfg.Inputs[i].blocks.Len() {
-		c, err := receive(ctx, free)
 		if err != nil {
 			return err
 		}
-		*c = chunk{input: i, block: block, line: 1, data: c.data[:0], eol: pgcsv.LF}
-		if err := send(ctx, chunks, c); err != nil {
+		if err := send(ctx, chunks, chunk{c, i}); err != nil {
 			return err
 		}
 	}
-	return nil
 }
 
-func send(ctx context.Context, ch chan<- *chunk, c *chunk) error {
+func send(ctx context.Context, ch chan<- chunk, c chunk) error {
 	select {
 	case ch <- c:
 		return nil
@@ -185,10 +160,10 @@ func send(ctx context.Context, ch chan<- *chunk, c *chunk) error {
 	}
 }
 
-func receive(ctx context.Context, ch <-chan *chunk) (*chunk, error) {
+func receive(ctx context.Context, ch <-chan []byte) ([]byte, error) {
 	select {
-	case c := <-ch:
-		return c, nil
+	case buf := <-ch:
+		return buf, nil
 	case <-ctx.Done():
 		return nil, context.Cause(ctx)
 	}

@@ -13,6 +13,7 @@ import (
 	"shardload/internal/catalog"
 	"shardload/internal/pgcsv"
 	"shardload/internal/pgtext"
+	"shardload/internal/server"
 )
 
 // Header says whether the first record names the columns, as the loader's Header
@@ -29,9 +30,10 @@ const (
 // A Format says how files are to be read. The zero value is CSV in UTF-8 with
 // commas, of which the first record may be a header.
 type Format struct {
+	Dialect   pgcsv.Dialect
 	Header    Header // zero means HeaderAuto
-	Null      string // the unquoted string that stands for NULL
-	Delimiter byte   // zero means a comma
+	Null      string // the unquoted string that stands for NULL; in text zero means \N
+	Delimiter byte   // zero means a comma, in text a tab
 	Encoding  string // PostgreSQL's name of the encoding; "" means UTF8
 	MaxRecord int    // the longest record in bytes; zero means 16 MiB
 }
@@ -41,7 +43,10 @@ func (f Format) withDefaults() Format {
 		f.Header = HeaderAuto
 	}
 	if f.Delimiter == 0 {
-		f.Delimiter = ','
+		f.Delimiter = f.Dialect.Delimiter()
+	}
+	if f.Null == "" {
+		f.Null = f.Dialect.Null()
 	}
 	if f.Encoding == "" {
 		f.Encoding = "UTF8"
@@ -63,98 +68,78 @@ type layout struct {
 type column struct {
 	*catalog.Column
 	form pgtext.Form // nil if the server is asked about each value
-	cast string      // the type that the server is asked about
+	ask  string      // the value of the text v, about which the server is asked
 }
 
-// readLayouts finds out which columns the inputs have. Those that all inputs have
-// are compared.
-func (d *deep) readLayouts() error {
-	d.layouts = make([]*layout, len(d.cfg.Inputs))
+// readLayouts finds out which columns the inputs have, and returns those that all
+// inputs have: they are compared.
+func (in *inputs) readLayouts(ctx context.Context, t *catalog.Table) (columns []column, err error) {
+	in.layouts = make([]*layout, len(in.list))
 	seen := map[string]int{}
-	inputs := 0
-	for i, in := range d.cfg.Inputs {
-		lay, err := d.readLayout(in)
+	filled := 0
+	for i, one := range in.list {
+		lay, err := one.readLayout(ctx, in.format, t)
 		if err != nil {
-			return err
+			return nil, err
 		}
-		if d.layouts[i] = lay; lay == nil {
+		if in.layouts[i] = lay; lay == nil {
 			continue
 		}
-		inputs++
+		filled++
 		for _, name := range lay.names {
 			seen[name]++
 		}
 	}
-	for i := range d.table.Columns {
-		if c := &d.table.Columns[i]; seen[c.Name] == inputs && !c.Generated {
-			d.columns = append(d.columns, column{Column: c})
+	for _, c := range t.CopyColumns() {
+		if seen[c.Name] == filled {
+			columns = append(columns, column{Column: c})
 		}
 	}
-	if len(d.columns) == 0 {
-		return errors.New("there is no column that all inputs have: compare them one by one")
+	if len(columns) == 0 {
+		return nil, errors.New("there is no column that all inputs have: compare them one by one")
 	}
-	for _, lay := range d.layouts {
-		for i := 0; lay != nil && i < len(d.columns); i++ {
-			lay.fields = append(lay.fields, slices.Index(lay.names, d.columns[i].Name))
+	for _, lay := range in.layouts {
+		for i := 0; lay != nil && i < len(columns); i++ {
+			lay.fields = append(lay.fields, slices.Index(lay.names, columns[i].Name))
 		}
 	}
-	return nil
+	return columns, nil
 }
 
 // readLayout returns the layout of in, nil if it has no records.
-func (d *deep) readLayout(in Input) (*layout, error) {
+func (in Input) readLayout(ctx context.Context, f Format, t *catalog.Table) (*layout, error) {
 	if in.blocks != nil {
 		names := in.blocks.Header()
-		return &layout{names: names}, d.checkHeader(in, names)
+		return &layout{names: names}, in.checkHeader(names, t)
 	}
-	first, err := in.firstRecord(d.cfg.Format.MaxRecord)
+	first, err := in.firstRecord(ctx, f)
 	if err != nil || first == nil {
 		return nil, err
 	}
-	names := fieldNames(first, d.cfg.Format.Delimiter)
-	switch d.cfg.Format.Header {
+	names := f.Dialect.Values(first, f.Delimiter)
+	switch f.Header {
 	case HeaderYes:
 	case HeaderAuto:
-		if slices.ContainsFunc(names, d.isColumn) {
+		if t.LooksLikeHeader(names, f.Dialect == pgcsv.Text) {
 			break
 		}
 		fallthrough
 	default:
 		lay := &layout{}
-		for _, c := range d.table.Columns {
-			if !c.Generated {
-				lay.names = append(lay.names, c.Name)
-			}
+		for _, c := range t.CopyColumns() {
+			lay.names = append(lay.names, c.Name)
 		}
 		return lay, nil
 	}
-	return &layout{header: true, names: names}, d.checkHeader(in, names)
-}
-
-// fieldNames returns the fields of a record.
-func fieldNames(record []byte, delimiter byte) (names []string) {
-	var value, scratch []byte
-	for _, f := range pgcsv.AppendFields(nil, record, delimiter, true) {
-		value, scratch = f.Value(record, scratch)
-		names = append(names, string(value))
-	}
-	return names
-}
-
-// isColumn reports whether name is that of a column, or nearly: the loader's rule
-// for what is a header.
-func (d *deep) isColumn(name string) bool {
-	return slices.ContainsFunc(d.table.Columns, func(c catalog.Column) bool {
-		return strings.EqualFold(c.Name, strings.TrimSpace(name))
-	})
+	return &layout{header: true, names: names}, in.checkHeader(names, t)
 }
 
 // checkHeader refuses what the loader refuses.
-func (d *deep) checkHeader(in Input, names []string) error {
+func (in Input) checkHeader(names []string, t *catalog.Table) error {
 	for i, name := range names {
-		if d.table.Column(name) == nil {
+		if t.Column(name) == nil {
 			return fmt.Errorf("%s:1: column %q: is not in table %s, which has %s",
-				in.name, name, d.table.SQL(), strings.Join(d.table.ColumnNames(), ", "))
+				in.name, name, t.SQL(), strings.Join(t.ColumnNames(), ", "))
 		}
 		if slices.Contains(names[:i], name) {
 			return fmt.Errorf("%s:1: column %q: is named twice in the header", in.name, name)
@@ -169,18 +154,21 @@ func (d *deep) readForms(ctx context.Context) error {
 	for _, c := range d.columns {
 		types = append(types, c.BaseOID)
 	}
-	rows, err := d.conn.Query(ctx, `SELECT oid FROM pg_type WHERE oid = ANY($1::oid[]) AND typtype = 'e'`, types)
+	var enums []uint32
+	err := server.Tx(ctx, d.conn, server.Read, func() error {
+		rows, err := d.conn.Query(ctx, `SELECT oid FROM pg_catalog.pg_type WHERE oid = ANY($1::oid[]) AND typtype = 'e'`, types)
+		if err == nil {
+			enums, err = pgx.CollectRows(rows, pgx.RowTo[uint32])
+		}
+		return err
+	})
 	if err != nil {
 		return err
 	}
-	enums, err := pgx.CollectRows(rows, pgx.RowTo[uint32])
-	if err != nil {
-		return err
-	}
-	options := pgtext.Options{UTF8: d.session.utf8(), UTC: d.session.isUTC()}
+	options := pgtext.Options{UTF8: d.session.utf8(), UTC: d.session.isUTC(), ArrayNulls: d.session.ArrayNulls == "on"}
 	for i := range d.columns {
 		c := &d.columns[i]
-		c.cast = castType(c.Column)
+		c.ask = askedValue(c.Column)
 		if form, ok := pgtext.For(c.BaseOID, c.TypMod, options); ok {
 			c.form = form
 		} else if slices.Contains(enums, c.BaseOID) {
@@ -190,19 +178,18 @@ func (d *deep) readForms(ctx context.Context) error {
 	return nil
 }
 
-// castType returns the type that a value is cast to by the server. A cast to a type
-// with a length cuts off what COPY refuses, and must not make a value of it that
-// the table has.
-func castType(c *catalog.Column) string {
+// askedValue returns the SQL of the value that the text v is. A cast to a type with a length
+// cuts off what COPY refuses, and must not make a value of it that the table has.
+func askedValue(c *catalog.Column) string {
 	switch c.BaseOID {
 	case pgtype.VarcharOID:
-		return "character varying"
+		return "v::character varying"
 	case pgtype.VarcharArrayOID:
-		return "character varying[]"
+		return "v::character varying[]"
 	case pgtype.BitOID, pgtype.VarbitOID:
-		return "bit varying"
+		return "v::bit varying"
 	case pgtype.BitArrayOID, pgtype.VarbitArrayOID:
-		return "bit varying[]"
+		return "v::bit varying[]"
 	}
-	return c.Type
+	return c.ValueSQL("v")
 }

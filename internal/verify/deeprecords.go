@@ -5,9 +5,6 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
-	"strings"
-
-	"github.com/jackc/pgx/v5"
 )
 
 // maxRecords is how many rows of differing tenants are compared one by one.
@@ -24,7 +21,7 @@ type alike struct {
 
 // records is a sink that counts the records of some tenants.
 type records struct {
-	d    *deep
+	from *selection
 	want map[int64]*TenantDifference // by the key's hash
 	list map[recordID]alike
 }
@@ -33,9 +30,9 @@ func (s *records) refuse(Unloadable) {}
 func (s *records) reject()           {}
 
 func (s *records) add(r *row) {
-	key := s.d.keyOf(r)
+	key := s.from.keyOf(r)
 	if s.want[key] != nil {
-		s.put(recordID{key, s.d.hashOf(r)}, alike{1, r.at})
+		s.put(recordID{key, s.from.hashOf(r)}, alike{1, r.at})
 	}
 }
 
@@ -69,7 +66,7 @@ func (d *deep) locateRecords(ctx context.Context, list []TenantDifference) error
 	}
 	sinks := make([]*records, d.cfg.Procs)
 	err := d.scan(ctx, func(i int) sink {
-		sinks[i] = &records{d: d, want: want, list: map[recordID]alike{}}
+		sinks[i] = &records{from: &d.selection, want: want, list: map[recordID]alike{}}
 		return sinks[i]
 	})
 	if err != nil {
@@ -130,15 +127,4 @@ func (s *records) take(id recordID, rows int64) {
 	} else {
 		delete(s.list, id)
 	}
-}
-
-// recordsSQL returns the query of the rows of tenants: key, hash and number.
-func (d *deep) recordsSQL(want map[int64]*TenantDifference) string {
-	var keys []string
-	for _, t := range want {
-		keys = append(keys, strings.TrimSpace(quoteLiteral(*t.Key[0])))
-	}
-	slices.Sort(keys)
-	return "SELECT " + d.keySQL() + ", " + d.rowSQL() + ", count(*) FROM " + d.table.SQL() +
-		" WHERE " + pgx.Identifier{d.columns[d.key[0]].Name}.Sanitize() + " IN (" + strings.Join(keys, ", ") + ") GROUP BY 1, 2"
 }

@@ -3,14 +3,34 @@ package verify
 import (
 	"fmt"
 	"strings"
+
+	"shardload/internal/term"
 )
+
+// What to do about a table that differs: how Next ends.
+const (
+	loadThem = "load them anew into the empty table"
+	loadAnew = "empty the table and load the input anew"
+	nameList = "name its list"
+)
+
+// Advice returns the end of Next, which holds no value of anybody's: a program may say it
+// in words of its own.
+func (c *DeepCheck) Advice() string {
+	for _, advice := range []string{loadThem, loadAnew, nameList} {
+		if strings.HasSuffix(c.Next, advice) {
+			return advice
+		}
+	}
+	return ""
+}
 
 // describe puts what differs into words.
 func (c *DeepCheck) describe() {
 	var problems []string
 	if c.changed() {
 		problems = append(problems, "the files are not what the manifest describes")
-		c.Next = "copy or generate them again, and load them with --replace"
+		c.Next = "copy or generate them again, and " + loadThem
 		if c.asExpected() {
 			problems[0] += ", but the table is"
 			c.Next = "the table was loaded before they changed: copy or generate them again"
@@ -38,13 +58,13 @@ func (c *DeepCheck) differences() (list []string) {
 	case rows != c.Database.Rows:
 		list = append(list, fmt.Sprintf("%d rows in the input, %d in the table", rows, c.Database.Rows))
 	case len(c.Columns) > 0:
-		list = append(list, "contents differ in "+plural(len(c.Columns), "column")+" ("+some(c.Columns)+")")
+		list = append(list, "contents differ in "+term.Plural(len(c.Columns), "column")+" ("+some(c.Columns)+")")
 	case c.Input.RowSum != c.Database.RowSum:
 		list = append(list, "each column has the right values, but some of them in other rows")
 	}
 	if c.Unloadable.Records > 0 {
 		list = append(list, fmt.Sprintf("%s of the input cannot be in any table, the first: %s",
-			plural(c.Unloadable.Records, "record"), c.Unloadable.First))
+			term.Plural(c.Unloadable.Records, "record"), c.Unloadable.First))
 	}
 	return list
 }
@@ -65,7 +85,7 @@ func (c *DeepCheck) detail(t TenantDifference) string {
 			name = []string{t.First}
 		}
 	}
-	text := strings.Join(name, ", ") + fmt.Sprintf(": %s in the input, %d in the table", plural(t.InputRows, "row"), t.DatabaseRows)
+	text := strings.Join(name, ", ") + fmt.Sprintf(": %s in the input, %d in the table", term.Plural(t.InputRows, "row"), t.DatabaseRows)
 	switch {
 	case t.InputRows != t.DatabaseRows:
 	case t.rowsAlone:
@@ -95,7 +115,7 @@ func (t *TenantDifference) rows() (text string) {
 		}
 	}
 	if t.Extra > 0 {
-		text += fmt.Sprintf("; not in the input: %s", plural(t.Extra, "row"))
+		text += fmt.Sprintf("; not in the input: %s", term.Plural(t.Extra, "row"))
 	}
 	return text
 }
@@ -113,12 +133,12 @@ func (c *DeepCheck) rest() string {
 func (c *DeepCheck) next() string {
 	if len(c.Tenants) > 0 && c.Tenants[0].Query != "" {
 		return "to see the table's rows: " + c.Tenants[0].Query +
-			"; if nobody changed them since the load, load the input again with --replace"
+			"; if nobody changed them since the load, " + loadAnew
 	}
 	if len(c.Tenants) > 0 {
-		return "if nobody changed the table since the load, load the input again with --replace"
+		return "if nobody changed the table since the load, " + loadAnew
 	}
-	return "mend these records and load them; if the load has rejected them, name its list with --rejects"
+	return "mend these records and load them; if the load has rejected them, " + nameList
 }
 
 // maxSome is how many names a line has.
@@ -142,11 +162,4 @@ func clip(v string) string {
 		return fmt.Sprintf("%q", v)
 	}
 	return v
-}
-
-func plural[N int | int64](n N, what string) string {
-	if n == 1 {
-		return fmt.Sprintf("%d %s", n, what)
-	}
-	return fmt.Sprintf("%d %ss", n, what)
 }

@@ -3,12 +3,8 @@ package verify
 import (
 	"cmp"
 	"context"
-	"fmt"
 	"slices"
-	"strconv"
 	"strings"
-
-	"github.com/jackc/pgx/v5"
 )
 
 // A TenantDifference says how the rows of a tenant differ: of a value of the
@@ -78,53 +74,6 @@ func (d *deep) compareTenants(ctx context.Context, p *parts, list map[int64]*ten
 	return nil
 }
 
-// tenantsSQL returns the query of the tenants in the parts that are looked at:
-// their key's values and hash, rows, and checksums.
-func (d *deep) tenantsSQL(p *parts, columns []column) string {
-	var names, list []string
-	for _, i := range d.key {
-		names = append(names, `(`+pgx.Identifier{d.columns[i].Name}.Sanitize()+`)::text COLLATE "C"`)
-	}
-	for _, share := range p.differing[:p.now()] {
-		list = append(list, strconv.Itoa(share))
-	}
-	groups := append(names, d.keySQL())
-	numbers := make([]string, len(groups))
-	for i := range groups {
-		numbers[i] = strconv.Itoa(i + 1)
-	}
-	where := ""
-	if len(list) < shares {
-		where = " WHERE " + d.shareSQL() + " IN (" + strings.Join(list, ",") + ")"
-	}
-	return "SELECT " + strings.Join(groups, ", ") + ", count(*), sum(" + d.rowSQL() + ")" + sumsSQL(columns) +
-		" FROM " + d.table.SQL() + where + " GROUP BY " + strings.Join(numbers, ", ")
-}
-
-// parseTenant reads a row of tenantsSQL.
-func (d *deep) parseTenant(values [][]byte, columns int) (e *tenant, key int64, err error) {
-	n := len(d.key)
-	e = &tenant{names: make([]*string, n), columns: make([]tally, columns)}
-	for i, v := range values[:n] {
-		if v != nil {
-			name := strings.ToValidUTF8(string(v), "�")
-			e.names[i] = &name
-		}
-	}
-	if key, err = strconv.ParseInt(string(values[n]), 10, 64); err != nil {
-		return nil, 0, fmt.Errorf("the server's hash: %w", err)
-	}
-	if e.rows.rows, e.rows.sum, err = parseTally(values[n+1:]); err != nil {
-		return nil, 0, err
-	}
-	for i := range e.columns {
-		if e.columns[i].rows, e.columns[i].sum, err = parseTally(values[n+3+2*i:]); err != nil {
-			return nil, 0, err
-		}
-	}
-	return e, key, nil
-}
-
 // difference describes how a tenant of the inputs and the same one of the table
 // differ. One of them may be nil.
 func (d *deep) difference(mine, theirs *tenant, columns []column) TenantDifference {
@@ -144,23 +93,6 @@ func (d *deep) difference(mine, theirs *tenant, columns []column) TenantDifferen
 	t.Query = d.tenantQuery(t.Key)
 	t.rowsAlone = columns == nil
 	return t
-}
-
-// tenantQuery returns the query of a tenant's rows.
-func (d *deep) tenantQuery(key []*string) string {
-	if len(d.key) == 0 {
-		return ""
-	}
-	var where []string
-	for i, k := range d.key {
-		c := pgx.Identifier{d.columns[k].Name}.Sanitize()
-		if key[i] == nil {
-			where = append(where, c+" IS NULL")
-		} else {
-			where = append(where, c+" = "+strings.TrimSpace(quoteLiteral(*key[i])))
-		}
-	}
-	return "SELECT * FROM " + d.table.SQL() + " WHERE " + strings.Join(where, " AND ")
 }
 
 // differences keeps the largest of many TenantDifferences.

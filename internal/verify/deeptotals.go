@@ -7,8 +7,10 @@ import (
 	"strings"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
 
 	"shardload/internal/checksum"
+	"shardload/internal/server"
 )
 
 // shares is into how many parts a table is divided by the hashes of its keys, to
@@ -31,19 +33,19 @@ func (t *tally) merge(o tally) {
 
 // totals is a sink that adds everything up.
 type totals struct {
-	d          *deep
+	from       *selection
 	sums       *checksum.Accumulator
 	shares     [shares]tally
 	unloadable Unloadable
 	rejected   int64
 }
 
-func newTotals(d *deep) *totals {
-	names := make([]string, len(d.columns))
-	for i, c := range d.columns {
+func newTotals(s *selection) *totals {
+	names := make([]string, len(s.columns))
+	for i, c := range s.columns {
 		names[i] = c.Name
 	}
-	return &totals{d: d, sums: checksum.NewAccumulator(names)}
+	return &totals{from: s, sums: checksum.NewAccumulator(names)}
 }
 
 func (t *totals) add(r *row) {
@@ -56,8 +58,8 @@ func (t *totals) add(r *row) {
 	}
 	hash := t.sums.EndRow()
 	key := hash
-	if t.d.key != nil {
-		key = t.d.keyOf(r)
+	if t.from.key != nil {
+		key = t.from.keyOf(r)
 	}
 	share := &t.shares[shareOf(key)]
 	share.rows++
@@ -81,32 +83,19 @@ func (t *totals) merge(o *totals) {
 // results.
 const columnsAtOnce = 400
 
+// textSQL returns the SQL of a column's value as text. Citus drops the cast of xml and of
+// a domain over a text on its way to the nodes.
+func textSQL(c *column) string {
+	name := pgx.Identifier{c.Name}.Sanitize()
+	domain := c.TypeOID != c.BaseOID && (c.BaseOID == pgtype.TextOID || c.BaseOID == pgtype.VarcharOID)
+	if c.BaseOID == pgtype.XMLOID || domain {
+		return "CASE WHEN " + server.IsNotNull(name) + " THEN pg_catalog.format('%s', " + name + ") END"
+	}
+	return name
+}
+
 // hashSQL returns the SQL of the hash of a column's value.
-func hashSQL(c *column) string { return checksum.SQLText(pgx.Identifier{c.Name}.Sanitize()) }
-
-// rowSQL returns the SQL of the hash of a row.
-func (d *deep) rowSQL() string {
-	hashes := make([]string, len(d.columns))
-	for i := range d.columns {
-		hashes[i] = hashSQL(&d.columns[i])
-	}
-	return checksum.SQLRow(hashes)
-}
-
-// keySQL returns the SQL of the hash of a row's key.
-func (d *deep) keySQL() string {
-	if d.key == nil {
-		return d.rowSQL()
-	}
-	var hashes []string
-	for _, i := range d.key {
-		hashes = append(hashes, hashSQL(&d.columns[i]))
-	}
-	return checksum.SQLRow(hashes)
-}
-
-// shareSQL returns the SQL of which part a row belongs to.
-func (d *deep) shareSQL() string { return fmt.Sprintf("(%s & %d)::int", d.keySQL(), shares-1) }
+func hashSQL(c *column) string { return checksum.SQLText(textSQL(c)) }
 
 // sumsSQL returns the SQL of the checksums of columns.
 func sumsSQL(columns []column) string {
@@ -175,11 +164,11 @@ func parseTally(values [][]byte) (n int64, sum checksum.Sum, err error) {
 // own, and calls visit with the text of each row of its result, as it comes.
 func (d *deep) query(ctx context.Context, sql string, visit func(values [][]byte) error) (err error) {
 	conn := d.conn.PgConn()
-	if err := exec(ctx, conn, d.session.begin()); err != nil {
+	if err := d.session.Compare(ctx, conn); err != nil {
 		return err
 	}
 	defer func() {
-		if rollbackErr := exec(ctx, conn, "ROLLBACK"); err == nil {
+		if rollbackErr := server.Exec(ctx, conn, "ROLLBACK"); err == nil {
 			err = rollbackErr
 		}
 	}()

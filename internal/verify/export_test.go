@@ -7,6 +7,7 @@ var OrphansSQL = orphansSQL
 
 // DeepWith is Deep with another bound on the tenants that are compared at once.
 func DeepWith(ctx context.Context, cfg DeepConfig, tenants int) (DeepCheck, error) {
-	d := &deep{cfg: cfg.withDefaults(), tenants: tenants}
+	d := newDeep(cfg)
+	d.tenants = tenants
 	return d.run(ctx)
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"shardload/internal/catalog"
+	"shardload/internal/server"
 )
 
 // A Reference says that the child's columns, in this order, have the values of the
@@ -37,7 +38,11 @@ type IntegrityCheck struct {
 func Integrity(ctx context.Context, conn *pgx.Conn, refs []Reference) ([]IntegrityCheck, error) {
 	var checks []IntegrityCheck
 	for _, ref := range refs {
-		check, err := checkReference(ctx, conn, ref)
+		var check IntegrityCheck
+		err := server.Tx(ctx, conn, server.Read, func() (err error) {
+			check, err = checkReference(ctx, conn, ref)
+			return err
+		})
 		if err != nil {
 			return checks, fmt.Errorf("references of %s to %s: %w", ref.Child, ref.Parent, err)
 		}
@@ -88,7 +93,7 @@ func orphansSQL(ctx context.Context, conn *pgx.Conn, ref Reference) (string, err
 		column := pgx.Identifier{"c", c.Name}.Sanitize()
 		on = append(on, pgx.Identifier{"p", p.Name}.Sanitize()+" = "+column)
 		if !c.NotNull {
-			where = append(where, column+" IS NOT NULL")
+			where = append(where, server.IsNotNull(column))
 		}
 	}
 	where = append(where, "NOT EXISTS (SELECT FROM "+parent.SQL()+" AS p WHERE "+strings.Join(on, " AND ")+")")

@@ -1,13 +1,10 @@
 package verify
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"maps"
 	"sync"
-
-	"shardload/internal/pgcsv"
 )
 
 // errChanging tells that two readings of the table do not agree.
@@ -100,7 +97,7 @@ func (t *tenants) add(r *row) {
 				return
 			}
 		}
-		e = &tenant{names: t.d.keyNames(r), share: share, columns: make([]tally, len(r.hashes)), at: r.at}
+		e = &tenant{names: t.d.keyNames(r, t.d.key), share: share, columns: make([]tally, len(r.hashes)), at: r.at}
 		t.list[key] = e
 	}
 	if r.at.compare(e.at) < 0 {
@@ -130,14 +127,14 @@ func (t *tenants) clean() {
 }
 
 // keyNames returns the values of the row's key as they are in the record.
-func (d *deep) keyNames(r *row) []*string {
-	if d.key == nil {
+func (in *inputs) keyNames(r *row, key []int) []*string {
+	if key == nil {
 		return nil
 	}
-	lay, f := d.layouts[r.at.input], d.cfg.Format
-	fields := pgcsv.AppendFields(nil, r.raw, f.Delimiter, bytes.IndexByte(r.raw, '"') >= 0)
-	names := make([]*string, len(d.key))
-	for i, k := range d.key {
+	lay, f := in.layouts[r.at.input], in.format
+	fields := f.Dialect.AppendFields(nil, r.raw, f.Delimiter)
+	names := make([]*string, len(key))
+	for i, k := range key {
 		if !r.nulls[k] {
 			v, _ := fields[lay.fields[k]].Value(r.raw, nil)
 			name := string(v)

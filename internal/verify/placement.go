@@ -12,6 +12,7 @@ import (
 
 	"shardload/internal/catalog"
 	"shardload/internal/citus"
+	"shardload/internal/server"
 )
 
 // A PlacementCheck says whether each row of a table lies in the shard that owns
@@ -37,7 +38,8 @@ type Misplaced struct {
 	Nulls int64  `json:"nulls"` // whose distribution value is NULL: no shard owns them
 
 	// Problem says so in words. Repair is the SQL, to be run on Node, that puts
-	// Rows where they belong; "" if there are none.
+	// Rows where they belong; "" if there are none, or if only the coordinator knows
+	// where that is.
 	Problem string `json:"problem"`
 	Repair  string `json:"repair,omitempty"`
 }
@@ -54,7 +56,7 @@ func Placement(ctx context.Context, conn *pgx.Conn, tables []string) ([]Placemen
 		check := PlacementCheck{Table: name}
 		if version == "" {
 			check.Skipped = "no Citus here"
-		} else if err := check.run(ctx, conn); err != nil {
+		} else if err := server.Tx(ctx, conn, server.Read, func() error { return check.run(ctx, conn) }); err != nil {
 			return checks, fmt.Errorf("placement of %s: %w", name, err)
 		}
 		checks = append(checks, check)
@@ -77,7 +79,7 @@ func (c *PlacementCheck) run(ctx context.Context, conn *pgx.Conn) error {
 		return nil
 	}
 	c.Column, c.Shards = dist.Column, len(dist.Shards)
-	contents, err := readContents(ctx, conn, table, dist.Column)
+	contents, err := readTable(ctx, conn, table, table.Column(dist.Column))
 	if err != nil {
 		return err
 	}
@@ -108,13 +110,23 @@ type content struct {
 	name        string // as its node prints it
 	id          int64
 	rows, nulls int64
-	low, high   *int32 // the smallest and the largest hash, nil without rows
+	low, high   *int32  // the smallest and the largest hash, nil without rows
+	labels      []label // nil where each node hashes its own rows
 }
 
 // A place is a shard as Citus's metadata have it.
 type place struct {
 	name, node string
 	min, max   int32
+}
+
+// sql returns the shard's name for use in a statement on its node. Citus leaves out one
+// schema.
+func (p place) sql() string {
+	if parts, err := server.ParseName(p.name); err == nil && len(parts) == 1 {
+		return server.Name("public", parts[0])
+	}
+	return p.name
 }
 
 func (c content) inside(p place) bool {
@@ -124,12 +136,27 @@ func (c content) inside(p place) bool {
 // shardNumber is what every name of a shard ends in.
 var shardNumber = regexp.MustCompile(`_(\d+)"?$`)
 
-// readContents reads what is in each shard that has rows. The shards of a
+// readTable reads what is in each shard that has rows.
+func readTable(ctx context.Context, conn *pgx.Conn, t *catalog.Table, c *catalog.Column) ([]content, error) {
+	if err := server.RowByRow(ctx, conn.PgConn()); err != nil {
+		return nil, err
+	}
+	in, err := catalog.LookInside(ctx, conn, c.TypeOID)
+	if err != nil {
+		return nil, err
+	}
+	if in.Enum {
+		return readLabels(ctx, conn, t, c)
+	}
+	return readContents(ctx, conn, t, c.Name)
+}
+
+// readContents reads what is in each shard that has rows, and lets its node hash them. The shards of a
 // partitioned table are those of its partitions.
 func readContents(ctx context.Context, conn *pgx.Conn, t *catalog.Table, column string) ([]content, error) {
 	k := pgx.Identifier{column}.Sanitize()
 	rows, err := conn.Query(ctx, `
-		SELECT tableoid::regclass::text, count(*), count(*) FILTER (WHERE `+k+` IS NULL),
+		SELECT tableoid::regclass::text, count(*), count(*) FILTER (WHERE `+server.IsNull(k)+`),
 		       min(worker_hash(`+k+`)), max(worker_hash(`+k+`))
 		  FROM `+t.SQL()+` GROUP BY 1 ORDER BY 1`)
 	if err != nil {
@@ -140,13 +167,18 @@ func readContents(ctx context.Context, conn *pgx.Conn, t *catalog.Table, column 
 		if err := row.Scan(&c.name, &c.rows, &c.nulls, &c.low, &c.high); err != nil {
 			return c, err
 		}
-		number := shardNumber.FindStringSubmatch(c.name)
-		if number == nil {
-			return c, fmt.Errorf("%s does not look like a shard", c.name)
-		}
-		c.id, err = strconv.ParseInt(number[1], 10, 64)
+		c.id, err = shardID(c.name)
 		return c, err
 	})
+}
+
+// shardID returns the number of the shard of that name.
+func shardID(name string) (int64, error) {
+	number := shardNumber.FindStringSubmatch(name)
+	if number == nil {
+		return 0, fmt.Errorf("%s does not look like a shard", name)
+	}
+	return strconv.ParseInt(number[1], 10, 64)
 }
 
 // readPlaces returns the shards of a table, and of its partitions, by number.
@@ -176,17 +208,25 @@ func readPlaces(ctx context.Context, conn *pgx.Conn, table uint32) (map[int64]pl
 // do about them.
 func (m *Misplaced) explain(ctx context.Context, conn *pgx.Conn, t *catalog.Table, column string, got content, p place) error {
 	k := pgx.Identifier{column}.Sanitize()
-	outside := fmt.Sprintf("worker_hash(%s) NOT BETWEEN %d AND %d", k, p.min, p.max)
+	outside := fmt.Sprintf("pg_catalog.worker_hash(%s) NOT BETWEEN %d AND %d", k, p.min, p.max)
 	var parts []string
-	if !got.inside(p) {
+	belong := func(how string) string {
+		return fmt.Sprintf("%d rows in shard %s on %s belong to other shards, so that queries for their %s do not find them%s", m.Rows, m.Shard, m.Node, column, how)
+	}
+	switch {
+	case got.inside(p):
+	case got.labels != nil:
+		// The node would send them where its own hashes say.
+		m.Rows = got.outside(p)
+		parts = append(parts, belong("; insert copies of them through the coordinator, and delete them in that shard"))
+	default:
 		err := conn.QueryRow(ctx, `SELECT count(*) FROM `+t.SQL()+`
 			WHERE tableoid::regclass::text = $1::text AND `+outside, got.name).Scan(&m.Rows)
 		if err != nil {
 			return err
 		}
-		parts = append(parts, fmt.Sprintf("%d rows in shard %s on %s belong to other shards, so that queries for their %s do not find them",
-			m.Rows, m.Shard, m.Node, column))
-		m.Repair = repairSQL(t, p.name, outside)
+		parts = append(parts, belong(""))
+		m.Repair = repairSQL(t, p.sql(), outside)
 	}
 	if m.Nulls > 0 {
 		parts = append(parts, fmt.Sprintf("%d rows in shard %s on %s have no %s: delete them there", m.Nulls, m.Shard, m.Node, column))

@@ -8,21 +8,21 @@ import (
 // A position is where a record is in the inputs.
 type position struct {
 	input int   // index in the configuration's
-	block int64 // of a BlockSource
+	chunk int64 // of a BlockSource its block
 	line  int64 // in the file or in the block, from 1
 }
 
 func (p position) compare(q position) int {
-	return cmp.Or(cmp.Compare(p.input, q.input), cmp.Compare(p.block, q.block), cmp.Compare(p.line, q.line))
+	return cmp.Or(cmp.Compare(p.input, q.input), cmp.Compare(p.chunk, q.chunk), cmp.Compare(p.line, q.line))
 }
 
 // positionName returns what people call a position: file:line.
-func (d *deep) positionName(p position) string {
-	in := d.cfg.Inputs[p.input]
-	if in.blocks != nil {
-		return fmt.Sprintf("%s, block %d:%d", in.name, p.block, p.line)
+func (in *inputs) positionName(p position) string {
+	of := in.list[p.input]
+	if of.blocks != nil {
+		return fmt.Sprintf("%s, block %d:%d", of.name, p.chunk, p.line)
 	}
-	return fmt.Sprintf("%s:%d", in.name, p.line)
+	return fmt.Sprintf("%s:%d", of.name, p.line)
 }
 
 // Unloadable says which records of the inputs no table can have: those with too
@@ -36,8 +36,8 @@ type Unloadable struct {
 }
 
 // unloadable returns the Unloadable of one record.
-func (d *deep) unloadable(at position, err error) Unloadable {
-	return Unloadable{Records: 1, First: fmt.Sprintf("%s: %v", d.positionName(at), err), at: at}
+func (in *inputs) unloadable(at position, err error) Unloadable {
+	return Unloadable{Records: 1, First: fmt.Sprintf("%s: %v", in.positionName(at), err), at: at}
 }
 
 // merge adds the records of v.

@@ -9,7 +9,7 @@ import (
 	"os"
 	"path/filepath"
 
-	"shardload/internal/checksum"
+	"shardload/internal/pghash"
 )
 
 // rejects are records that a load has rejected: no table is expected to have them.
@@ -92,7 +92,7 @@ func inputNamed(name string, inputs []Input) int {
 }
 
 // hashRecord returns the hash of a record, with its line break or without.
-func hashRecord(record []byte) int64 { return checksum.Text(bytes.TrimRight(record, "\r\n")) }
+func hashRecord(record []byte) int64 { return pghash.Text(bytes.TrimRight(record, "\r\n")) }
 
 // has reports whether the record on that line of an input was rejected.
 func (r *rejects) has(input int, line int64, record []byte) bool {

@@ -26,14 +26,24 @@ type Report struct {
 // OK reports whether nothing is wrong.
 func (r Report) OK() bool { return len(r.Problems()) == 0 }
 
-// Problems returns a line for each thing that is wrong, and what to do about it,
-// tables in their order. Behind the line about contents there are more, indented,
-// about what differs in them.
+// Problems returns each thing that is wrong, and what to do about it, tables in their
+// order. What is wrong with contents has several lines: see Lines.
 func (r Report) Problems() []string {
-	var lines []string
+	var problems []string
+	for _, lines := range r.Lines() {
+		problems = append(problems, strings.Join(lines, "\n  "))
+	}
+	return problems
+}
+
+// Lines returns the lines of each of the Problems: the first says what is wrong, and
+// more follow about how contents differ. A line may hold values out of the data, and line
+// breaks with them.
+func (r Report) Lines() (problems [][]string) {
+	add := func(lines ...string) { problems = append(problems, lines) }
 	for _, c := range r.Counts {
 		if c.Problem != "" {
-			lines = append(lines, c.Table+": "+c.Problem)
+			add(c.Table + ": " + c.Problem)
 		}
 	}
 	for _, p := range r.Placement {
@@ -42,18 +52,18 @@ func (r Report) Problems() []string {
 			if m.Repair != "" {
 				line += "; to bring them home, run on " + m.Node + ": " + m.Repair
 			}
-			lines = append(lines, line)
+			add(line)
 		}
 	}
 	for _, i := range r.Integrity {
 		if i.Problem != "" {
-			lines = append(lines, i.Child+": "+i.Problem+"; to see some: "+i.Query)
+			add(i.Child + ": " + i.Problem + "; to see some: " + i.Query)
 		}
 	}
 	for _, d := range r.Deep {
 		if d.Problem != "" {
-			lines = append(lines, d.Table+": "+strings.Join(slices.Concat([]string{d.Problem}, d.Details, []string{d.Next}), "\n  "))
+			add(slices.Concat([]string{d.Table + ": " + d.Problem}, d.Details, []string{d.Next})...)
 		}
 	}
-	return lines
+	return problems
 }

@@ -11,6 +11,7 @@ import (
 	"shardload/internal/citus"
 	"shardload/internal/pgtest"
 	"shardload/internal/provision"
+	"shardload/internal/server"
 	"shardload/internal/verify"
 )
 
@@ -36,7 +37,7 @@ func exec(t *testing.T, conn *pgx.Conn, statements ...string) {
 func load(t *testing.T, dsn string) *pgx.Conn {
 	t.Helper()
 	conn := pgtest.Connect(t, dsn)
-	if _, err := provision.Create(context.Background(), conn); err != nil {
+	if _, err := provision.Create(context.Background(), conn, server.Waiting{}); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := provision.Distribute(context.Background(), conn, false); err != nil {
@@ -95,6 +96,7 @@ func connectNode(t *testing.T, conn *pgx.Conn, node string) *pgx.Conn {
 }
 
 func TestIntactDataset(t *testing.T) {
+	t.Parallel()
 	pgtest.Each(t, func(t *testing.T, dsn string) {
 		conn := load(t, dsn)
 		r := check(t, conn)
@@ -119,23 +121,42 @@ func TestIntactDataset(t *testing.T) {
 }
 
 func TestDamagedDataset(t *testing.T) {
+	t.Parallel()
 	tests := []struct {
 		name string
 		sql  []string
 		want []string
 	}{
-		{"a missing row", []string{`DELETE FROM ads WHERE company_id = 3 AND id = 11`},
-			[]string{"ads: 1999 rows, 1 fewer than manifest.json has (2000)"}},
-		{"rows too many", []string{`INSERT INTO companies VALUES (21, 'n', 'u', now(), now()), (22, 'n', 'u', now(), now())`},
-			[]string{"companies: 22 rows, 2 more than manifest.json has (20)"}},
-		{"an ad of a campaign that is not there", []string{`UPDATE ads SET campaign_id = 999 WHERE company_id = 3 AND id IN (11, 12)`},
-			[]string{"ads: 2 rows whose campaign_id, company_id is not in campaigns"}},
-		{"a campaign of another company", []string{`DELETE FROM campaigns WHERE company_id = 4 AND id = 7`},
-			[]string{"campaigns: 199 rows, 1 fewer than manifest.json has (200)", "ads: 10 rows whose campaign_id, company_id is not in campaigns"}},
-		{"a company without a row", []string{`DELETE FROM companies WHERE id = 4`},
-			[]string{"companies: 19 rows, 1 fewer than manifest.json has (20)", "campaigns: 10 rows whose company_id is not in companies"}},
-		{"an empty table", []string{`TRUNCATE companies`},
-			[]string{"companies: 0 rows, 20 fewer than manifest.json has (20)", "campaigns: 200 rows whose company_id is not in companies"}},
+		{
+			"a missing row",
+			[]string{`DELETE FROM ads WHERE company_id = 3 AND id = 11`},
+			[]string{"ads: 1999 rows, 1 fewer than manifest.json has (2000)"},
+		},
+		{
+			"rows too many",
+			[]string{`INSERT INTO companies VALUES (21, 'n', 'u', now(), now()), (22, 'n', 'u', now(), now())`},
+			[]string{"companies: 22 rows, 2 more than manifest.json has (20)"},
+		},
+		{
+			"an ad of a campaign that is not there",
+			[]string{`UPDATE ads SET campaign_id = 999 WHERE company_id = 3 AND id IN (11, 12)`},
+			[]string{"ads: 2 rows whose campaign_id, company_id is not in campaigns"},
+		},
+		{
+			"a campaign of another company",
+			[]string{`DELETE FROM campaigns WHERE company_id = 4 AND id = 7`},
+			[]string{"campaigns: 199 rows, 1 fewer than manifest.json has (200)", "ads: 10 rows whose campaign_id, company_id is not in campaigns"},
+		},
+		{
+			"a company without a row",
+			[]string{`DELETE FROM companies WHERE id = 4`},
+			[]string{"companies: 19 rows, 1 fewer than manifest.json has (20)", "campaigns: 10 rows whose company_id is not in companies"},
+		},
+		{
+			"an empty table",
+			[]string{`TRUNCATE companies`},
+			[]string{"companies: 0 rows, 20 fewer than manifest.json has (20)", "campaigns: 200 rows whose company_id is not in companies"},
+		},
 	}
 	pgtest.Each(t, func(t *testing.T, dsn string) {
 		conn := load(t, dsn)
@@ -144,6 +165,9 @@ func TestDamagedDataset(t *testing.T) {
 				exec(t, conn, `BEGIN`)
 				defer exec(t, conn, `ROLLBACK`)
 				exec(t, conn, tt.sql...)
+				if err := server.Within(t.Context(), conn.PgConn()); err != nil {
+					t.Fatal(err)
+				}
 				r := check(t, conn)
 				var got []string
 				for _, line := range r.Problems() {
@@ -159,6 +183,7 @@ func TestDamagedDataset(t *testing.T) {
 }
 
 func TestCountsOfMissingTable(t *testing.T) {
+	t.Parallel()
 	conn := pgtest.Connect(t, pgtest.Plain(t))
 	exec(t, conn, `CREATE TABLE "Odd ""name" (id integer)`, `INSERT INTO "Odd ""name" VALUES (1)`)
 	got, err := verify.Counts(context.Background(), conn, []verify.Expected{
@@ -176,7 +201,21 @@ func TestCountsOfMissingTable(t *testing.T) {
 	}
 }
 
+// TestIntegrityOfRowsOfNulls holds that a composite value all of NULLs refers to a parent, as
+// a foreign key has it.
+func TestIntegrityOfRowsOfNulls(t *testing.T) {
+	t.Parallel()
+	conn := pgtest.Connect(t, pgtest.Plain(t))
+	exec(t, conn, `CREATE TYPE comp AS (a integer, b text)`, `CREATE TABLE p (k comp)`, `CREATE TABLE c (k comp)`, `INSERT INTO c VALUES (ROW(NULL, NULL)), (NULL)`)
+	ref := verify.Reference{Child: "c", ChildColumns: []string{"k"}, Parent: "p", ParentColumns: []string{"k"}}
+	got, err := verify.Integrity(context.Background(), conn, []verify.Reference{ref})
+	if err != nil || got[0].Orphans != 1 {
+		t.Errorf("%+v, error %v: want one orphan", got, err)
+	}
+}
+
 func TestIntegrityLetsNullsReferToNothing(t *testing.T) {
+	t.Parallel()
 	pgtest.Each(t, func(t *testing.T, dsn string) {
 		conn := pgtest.Connect(t, dsn)
 		exec(t, conn, `CREATE TABLE "P" ("K" integer, tenant integer)`, `CREATE TABLE c (k integer, tenant integer)`)
@@ -211,6 +250,7 @@ func TestIntegrityLetsNullsReferToNothing(t *testing.T) {
 }
 
 func TestIntegrityRefusesBadReferences(t *testing.T) {
+	t.Parallel()
 	conn := load(t, pgtest.Plain(t))
 	for _, ref := range []verify.Reference{
 		{Child: "ads", Parent: "campaigns"},
@@ -228,6 +268,7 @@ func TestIntegrityRefusesBadReferences(t *testing.T) {
 // A million ads must not be compared with a million campaigns one by one, nor
 // leave their shards for it.
 func TestIntegrityPlan(t *testing.T) {
+	t.Parallel()
 	pgtest.Each(t, func(t *testing.T, dsn string) {
 		conn := load(t, dsn)
 		exec(t, conn,

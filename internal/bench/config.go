@@ -1,0 +1,138 @@
+package bench
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"shardload/loader"
+)
+
+// Defaults of the Config's fields.
+const (
+	DefaultRows   = 1_000_000
+	DefaultShards = 32
+	DefaultRepeat = 5
+	DefaultLimit  = 5 * time.Minute
+	DefaultSlow   = 15 * time.Second
+)
+
+// A Config says what to measure, and where. The zero value of each field but Conn and
+// Dir is usable.
+type Config struct {
+	// Conn names the server; DSN is the same for programs that speak libpq's
+	// language. Both are required.
+	Conn    *pgx.ConnConfig
+	DSN     string
+	NodeMap map[string]string // as the loader's
+
+	// Dir is an empty directory for the input files, which the caller removes. The
+	// server may read them if it runs on this machine and can enter the directory.
+	Dir  string
+	Seed uint64
+
+	Grid
+	Rounds
+
+	// Arms names the arms to run, by their names or the part of it before a colon;
+	// empty means all that can run.
+	Arms []string
+	// Rivals are commands that load a file, too.
+	Rivals []Rival
+
+	// steady says that the loader's time is that between its first BEGIN and its
+	// last COMMIT, without what starting and ending a job costs.
+	steady bool
+
+	// Observe, if not nil, is told of each batch that the loader stores.
+	Observe func(loader.StoredBatch)
+	// Retried, if not nil, is told of each batch that the loader sends again.
+	Retried func(node string)
+
+	// Note is told what happens, for a user to follow. Nil discards it.
+	Note func(format string, args ...any)
+}
+
+// Rounds say how often each arm is run, and when it is not run again.
+type Rounds struct {
+	// Repeat is the number of measured runs of each arm, Warmup that of runs before
+	// them which do not count. Repeat zero means 5.
+	Repeat, Warmup int
+	// Slow is how long a run may take for its arm to be run again, unless the
+	// fastest arm is not much faster. Zero means 15 s.
+	Slow time.Duration
+	// Limit ends a run, and its arm with it. Zero means 5 minutes.
+	Limit time.Duration
+}
+
+// A Rival is a command that loads a CSV file into a table. sh runs it, with
+// these replaced: {dsn} without its password, which is in PGPASSWORD, {url}, the
+// same as a URL of user, host, port and database alone, {file}, {table}, which is
+// {schema}.{name}, {columns} with commas between them, and {workers}.
+type Rival struct {
+	Name    string
+	Command string
+}
+
+// withDefaults returns c with its zero fields filled in.
+func (c Config) withDefaults() Config {
+	c.Grid, c.Rounds = c.Grid.withDefaults(), c.Rounds.withDefaults()
+	if c.Note == nil {
+		c.Note = func(string, ...any) {}
+	}
+	return c
+}
+
+func (r Rounds) withDefaults() Rounds {
+	if r.Repeat == 0 {
+		r.Repeat = DefaultRepeat
+	}
+	if r.Slow == 0 {
+		r.Slow = DefaultSlow
+	}
+	if r.Limit == 0 {
+		r.Limit = DefaultLimit
+	}
+	return r
+}
+
+// Validate reports all mistakes in what c wants to be measured: not that a server or
+// a directory is missing.
+func (c Config) Validate() error {
+	c = c.withDefaults()
+	var errs []error
+	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
+	c.Grid.check(bad)
+	c.Rounds.check(bad)
+	for _, r := range c.Rivals {
+		if r.Name == "" || r.Command == "" {
+			bad("rival %q: want name=command", r.Name)
+		}
+	}
+	c.checkArms(bad)
+	return errors.Join(errs...)
+}
+
+func (r Rounds) check(bad func(string, ...any)) {
+	if r.Repeat < 1 || r.Warmup < 0 {
+		bad("%d measured runs and %d before them; want at least 1 and 0", r.Repeat, r.Warmup)
+	}
+	if r.Slow < 0 || r.Limit < 0 {
+		bad("an arm is slow after %s and given up after %s; want times above 0", r.Slow, r.Limit)
+	}
+}
+
+// checkArms complains about names of arms that there never are.
+func (c Config) checkArms(bad func(string, ...any)) {
+	names := armNames(c.Rivals)
+	for _, name := range c.Arms {
+		known := slices.ContainsFunc(names, func(n string) bool { return n == name || strings.HasPrefix(n, name+":") })
+		if !known {
+			bad("no arm is named %q: want some of %s", name, strings.Join(names, ", "))
+		}
+	}
+}

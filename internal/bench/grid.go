@@ -1,0 +1,138 @@
+package bench
+
+import (
+	"math"
+	"runtime"
+	"slices"
+
+	"shardload/loader"
+)
+
+// An Order is how the rows of the input follow each other.
+type Order string
+
+// The orders.
+const (
+	Mixed  Order = "mixed"  // neighbours belong to many tenants, as in an export
+	Sorted Order = "sorted" // by tenant
+)
+
+// A Format is how the loader sends rows.
+type Format string
+
+// The formats.
+const (
+	Binary Format = "binary" // as users' loads do, wherever they can
+	CSV    Format = "csv"    // as they are in the input
+)
+
+// A Grid says which settings to vary. The first value of each list is the base; the
+// others are tried one at a time beside the base, unless Cross says that all are to be
+// combined.
+type Grid struct {
+	Routes  []loader.Route // empty means those that the server allows, the fastest first
+	Streams []int          // connections in all; zero or empty means one per CPU, at least 2
+	Batches []int64        // bytes; empty means 4 MiB, 1 MiB and 16 MiB
+	Formats []Format       // empty means Binary
+	Shards  []int          // of the table on a Citus cluster; empty means 32
+	Rows    []int64        // empty means 1,000,000
+	Orders  []Order        // empty means Mixed
+	Cross   bool
+}
+
+// withDefaults returns g with its zero fields filled in.
+func (g Grid) withDefaults() Grid {
+	if len(g.Streams) == 0 {
+		n := max(runtime.NumCPU(), 2)
+		g.Streams = []int{n, 2 * n, 4 * n}
+	}
+	if len(g.Batches) == 0 {
+		g.Batches = []int64{loader.DefaultBatch, 1 << 20, 16 << 20}
+	}
+	if len(g.Formats) == 0 {
+		g.Formats = []Format{Binary}
+	}
+	if len(g.Shards) == 0 {
+		g.Shards = []int{DefaultShards}
+	}
+	if len(g.Rows) == 0 {
+		g.Rows = []int64{DefaultRows}
+	}
+	if len(g.Orders) == 0 {
+		g.Orders = []Order{Mixed}
+	}
+	return g
+}
+
+// check complains about values that cannot be measured.
+func (g Grid) check(bad func(string, ...any)) {
+	checkWords(bad, "route", g.Routes, loader.RouteShard, loader.RouteNode, loader.RouteCoordinator)
+	checkWords(bad, "format", g.Formats, Binary, CSV)
+	checkWords(bad, "order", g.Orders, Mixed, Sorted)
+	checkList(bad, "streams", g.Streams, 1, loader.MaxStreams)
+	checkList(bad, "batch", g.Batches, 1, 1<<30)
+	checkList(bad, "shards", g.Shards, 1, 64_000)
+	checkList(bad, "rows", g.Rows, 1, math.MaxInt32)
+}
+
+// checkWords complains about words that are none of choices, and about one that is
+// there twice.
+func checkWords[T ~string](bad func(string, ...any), name string, list []T, choices ...T) {
+	for i, v := range list {
+		if !slices.Contains(choices, v) {
+			bad("%s %q: want one of %q", name, v, choices)
+		}
+		if slices.Contains(list[:i], v) {
+			bad("%s %s is there twice", name, v)
+		}
+	}
+}
+
+// checkList complains about values outside of a range, and about a value that is
+// there twice.
+func checkList[T int | int64](bad func(string, ...any), name string, list []T, low, high T) {
+	for i, v := range list {
+		if v < low || v > high {
+			bad("%s %d: want %d to %d", name, v, low, high)
+		}
+		if slices.Contains(list[:i], v) {
+			bad("%s %d is there twice", name, v)
+		}
+	}
+}
+
+// points returns the points of the loader's arms: the base first.
+func (g Grid) points(routes []loader.Route) []Point {
+	lists := []int{len(routes), len(g.Streams), len(g.Batches), len(g.Formats), len(g.Shards), len(g.Rows), len(g.Orders)}
+	var points []Point
+	index := make([]int, len(lists))
+	for {
+		if g.Cross || changed(index) < 2 {
+			points = append(points, Point{
+				routes[index[0]], g.Streams[index[1]], g.Batches[index[2]],
+				g.Formats[index[3]], g.Shards[index[4]], g.Rows[index[5]], g.Orders[index[6]],
+			})
+		}
+		at := 0
+		for ; at < len(index); at++ {
+			if index[at]++; index[at] < lists[at] {
+				break
+			}
+			index[at] = 0
+		}
+		if at == len(index) {
+			return points
+		}
+	}
+}
+
+// changed returns how many of a point's settings are not the base's.
+func changed(index []int) int {
+	n := 0
+	for _, i := range index {
+		if i > 0 {
+			n++
+		}
+	}
+	return n
+}

@@ -1,0 +1,49 @@
+package catalog
+
+import "strings"
+
+// keywordTypes are the words that begin the names of types which the grammar itself
+// knows: those mean pg_catalog's types under any search path.
+var keywordTypes = map[string]bool{
+	"bigint": true, "bit": true, "boolean": true, "character": true, "double": true, "integer": true, "interval": true,
+	"numeric": true, "real": true, "smallint": true, "time": true, "timestamp": true,
+}
+
+// TypeSQL returns the column's type as a statement names it under any search path: Type
+// has no schema where it is pg_catalog, and with another schema before that in the search
+// path the name is another type's.
+func (c *Column) TypeSQL() string {
+	word := strings.TrimRight(c.Type, "[]")
+	if i := strings.IndexAny(word, "( "); i >= 0 && word[0] != '"' {
+		word = word[:i]
+	}
+	if keywordTypes[word] || hasSchema(c.Type) {
+		return c.Type
+	}
+	return "pg_catalog." + c.Type
+}
+
+// ValueSQL returns the SQL of the value that COPY makes of an expression of type text. A
+// cast would do, but for types with a cast from text of their own, as regclass, whose cast
+// knows neither "-" nor numbers: as an element of an array the type itself reads it.
+func (c *Column) ValueSQL(text string) string {
+	if !c.CastsText {
+		return text + "::" + c.TypeSQL()
+	}
+	quoted := `pg_catalog.replace(pg_catalog.replace(` + text + `, E'\\', E'\\\\'), '"', E'\\"')`
+	return `(pg_catalog.textcat('{"', pg_catalog.textcat(` + quoted + `, '"}'))::` + c.TypeSQL() + `[])[1]`
+}
+
+// hasSchema reports whether a name as SQL writes it has a dot outside of quotes.
+func hasSchema(name string) bool {
+	inside := false
+	for _, c := range name {
+		switch {
+		case c == '"':
+			inside = !inside
+		case c == '.' && !inside:
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,98 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+
+	"shardload/internal/fault"
+	"shardload/internal/ledger"
+	"shardload/loader"
+)
+
+// library has the rooms that speak of themselves, and not of flags and verbs.
+var library = []string{
+	"../../loader", "../../generate", "../../schema", "../catalog", "../citus", "../fault", "../input", "../ledger",
+	"../pgcopy", "../pgcsv", "../provision", "../server", "../verify",
+}
+
+// TestLibraryNamesNoFlags holds that no text of the library tells what to type: this
+// command is not the only one who uses it.
+func TestLibraryNamesNoFlags(t *testing.T) {
+	t.Parallel()
+	flags := regexp.MustCompile(`(^|[^-\w])--[a-z]|shardload (load|verify|status|forget|schema|clean|generate)`)
+	all := ""
+	for _, dir := range library {
+		for text, at := range texts(t, dir) {
+			all += text + "\n"
+			if flags.MatchString(text) {
+				t.Errorf("%s: %q", at, text)
+			}
+		}
+	}
+	for i := 0; i < len(inFlagsPairs); i += 2 {
+		if said := inFlagsPairs[i]; !strings.Contains(all, said) {
+			t.Errorf("nothing in the library says %q", said)
+		}
+	}
+}
+
+// texts returns the strings of the packages in dir, but those of SQL, with their places.
+func texts(t *testing.T, dir string) map[string]token.Position {
+	t.Helper()
+	found := map[string]token.Position{}
+	files := token.NewFileSet()
+	err := filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
+		if err != nil || e.IsDir() || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
+			return err
+		}
+		f, err := parser.ParseFile(files, path, nil, 0)
+		if err != nil {
+			return err
+		}
+		ast.Inspect(f, func(n ast.Node) bool {
+			if lit, ok := n.(*ast.BasicLit); ok && lit.Kind == token.STRING {
+				if text, err := strconv.Unquote(lit.Value); err == nil {
+					found[text] = files.Position(lit.Pos())
+				}
+			}
+			return true
+		})
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return found
+}
+
+// TestTyped holds that what an error advises is said as it is typed, and that nothing else
+// of its text is touched: values may look like advice.
+func TestTyped(t *testing.T) {
+	t.Parallel()
+	err := fmt.Errorf("value %q: %w", "Config.Memory", fault.Advise(errors.New("too small"), "raise Config.Memory"))
+	if got, want := typed(err.Error(), err), `value "Config.Memory": too small; raise --memory`; got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+}
+
+// TestOneAdvice holds that what is said of the rows that a load has stored does not advise
+// against what its error does.
+func TestOneAdvice(t *testing.T) {
+	t.Parallel()
+	for _, failure := range []error{ledger.ErrMarksGone, &loader.JobError{Do: "empty the table and load it anew"}} {
+		for _, resumable := range []bool{true, false} {
+			if got := (loadReport{}).next(failure, resumable); got != "" {
+				t.Errorf("after %q, %v: %q", failure, resumable, got)
+			}
+		}
+	}
+}

@@ -1,0 +1,35 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"shardload/loader"
+)
+
+// changedAdvice says what is safe to type when an input is not what it was, "" if err is
+// not about that.
+func changedAdvice(err error) string {
+	changed, ok := errors.AsType[*loader.ChangedInputError](err)
+	if !ok {
+		return ""
+	}
+	switch changed.When {
+	case loader.ChangedGrown:
+		return "load what was appended with --appended, or all of it once more under another --job"
+	case loader.ChangedComplete:
+		return "where the table has a key, --on-conflict skip or update brings the rest in, each record once; " +
+			"or empty the table and load it anew with --replace; or load all of it once more under another --job"
+	case loader.ChangedMeanwhile:
+		return "when nobody writes to it any more run the same command again: it goes on, or says what cannot be"
+	case loader.ChangedName:
+		return fmt.Sprintf("go on with it as --job %s, or drop that load with shardload forget %s", shellWord(changed.Other), changed.ID)
+	}
+	return "put it back as it was, and run the same command with --max-errors: bad records are kept aside in a file, to be mended there and loaded. " +
+		"Where that is not possible and the table has a key, shardload forget " + changed.ID +
+		" and --on-conflict skip load what is missing; else empty the table and load it anew with --replace"
+}
+
+// shellWord writes s as one word of a shell's.
+func shellWord(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'" }

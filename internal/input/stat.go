@@ -1,0 +1,51 @@
+package input
+
+import (
+	"os"
+	"time"
+)
+
+// A Stat is what the file system says of a file.
+type Stat struct {
+	Size     int64
+	Modified int64 // when it was changed last, in nanoseconds since 1970
+	// Settled says that the file has had this time for so long that a change of it now
+	// would give it another one.
+	Settled       bool
+	Device, Inode uint64 // 0 where there are none
+}
+
+// The grains of the clocks by which file systems set times: the kernel's tick, and what
+// the coarsest of them have.
+const (
+	fineGrain   = 20 * time.Millisecond
+	coarseGrain = 2 * time.Second
+)
+
+func statOf(info os.FileInfo, now time.Time) Stat {
+	s := Stat{Size: info.Size(), Modified: info.ModTime().UnixNano()}
+	grain := fineGrain
+	if s.Modified%int64(time.Millisecond) == 0 {
+		grain = coarseGrain
+	}
+	s.Settled = now.Sub(info.ModTime()) > grain
+	s.Device, s.Inode = numbersOf(info)
+	return s
+}
+
+// Stat returns what the file system said of the file when it was opened. ok is false
+// if the Source is no regular file.
+func (s *Source) Stat() (stat Stat, ok bool) { return s.opened, s.file != nil }
+
+// Touched reports whether the file may have been changed since it was opened.
+func (s *Source) Touched() (bool, error) {
+	if s.file == nil {
+		return false, nil
+	}
+	info, err := s.file.Stat()
+	if err != nil {
+		return false, named(err)
+	}
+	now := statOf(info, time.Now())
+	return !s.opened.Settled || now.Size != s.opened.Size || now.Modified != s.opened.Modified, nil
+}

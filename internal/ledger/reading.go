@@ -1,0 +1,127 @@
+package ledger
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// A Form is how an input is cut and read. A job that is gone on with must have the same.
+type Form struct {
+	Format    string `json:"format"` // as COPY calls it
+	Delimiter string `json:"delimiter"`
+	Null      string `json:"null"`
+	Encoding  string `json:"encoding"` // by PostgreSQL's name
+	Header    bool   `json:"header"`   // the input has one
+	Chunk     int    `json:"chunk"`    // usual length of a chunk in bytes
+	// Columns are those into which the fields go, in their order. A column that has
+	// changed names with another, or was made anew, is another one.
+	Columns []Column `json:"columns,omitempty"`
+	// Settings are those of the server that decide what values of the columns mean, ""
+	// where none does.
+	Settings string `json:"settings,omitempty"`
+
+	Words string `json:"-"` // all of it, where a job of an earlier version has it
+}
+
+// String says in words what f is. Jobs of form 0 and 1 have these very words, so they stay.
+func (f Form) String() string {
+	if f.Words != "" {
+		return f.Words
+	}
+	with := "without a header"
+	if f.Header {
+		with = "with a header"
+	}
+	if f.Format != "csv" {
+		with += ", format " + f.Format
+	}
+	var delimiter byte
+	if f.Delimiter != "" {
+		delimiter = f.Delimiter[0]
+	}
+	return fmt.Sprintf("delimiter %q, null %q, encoding %s, %s, chunks of %d", delimiter, f.Null, f.Encoding, with, f.Chunk)
+}
+
+// A Column is a column of the target.
+type Column struct {
+	Name string `json:"name"`
+	Num  int16  `json:"num"` // attnum
+}
+
+// Changed says how values mean something else now than they did, or go elsewhere, "" if they
+// do not, or if an earlier version has not kept it.
+func (f Form) Changed(now Form) string {
+	switch {
+	case f.Words != "":
+		return ""
+	case !slices.Equal(f.Columns, now.Columns):
+		return fmt.Sprintf("its fields went into the columns %s, and go into %s now", columnNames(f.Columns, now.Columns), columnNames(now.Columns, f.Columns))
+	case f.Settings != now.Settings:
+		return fmt.Sprintf("its values were read with %s, and are now with %s", f.Settings, now.Settings)
+	}
+	return ""
+}
+
+// columnNames returns the names of columns, with their numbers where others have the same
+// names.
+func columnNames(columns, others []Column) string {
+	var list []string
+	for _, c := range columns {
+		name := c.Name
+		if slices.ContainsFunc(others, func(o Column) bool { return o.Name == c.Name && o.Num != c.Num }) {
+			name += fmt.Sprintf(" (number %d)", c.Num)
+		}
+		list = append(list, name)
+	}
+	return strings.Join(list, ", ")
+}
+
+// Same reports whether an input is cut and read in the same way, whatever its values mean.
+func (f Form) Same(now Form) bool { return f.String() == now.String() }
+
+// A SharedBy is what decides a row's lane.
+type SharedBy string
+
+// What may decide it.
+const (
+	ByShard   SharedBy = ""        // the shard that it belongs to
+	ByPlace   SharedBy = "place"   // where it stands in the input
+	ByNothing SharedBy = "nothing" // there is one lane
+	ByPrimary SharedBy = "primary" // the values of the primary key's columns
+	ByKey     SharedBy = "key"     // the values of another key's columns
+	ByReading SharedBy = "reading" // a value of which the server's settings decide what it means
+)
+
+// Shares say how rows are shared out to lanes. A job that is gone on with must have the same.
+type Shares struct {
+	By      SharedBy `json:"by,omitempty"`
+	Columns []string `json:"columns,omitempty"` // with their types, but for ByReading
+	Reading string   `json:"reading,omitempty"` // the settings that decide what a value means
+
+	Words string `json:"-"` // as in Form
+}
+
+// String says in words what decides, "" for the shard. Jobs of form 0 and 1 have these very
+// words.
+func (s Shares) String() string {
+	columns := strings.Join(s.Columns, ", ")
+	switch {
+	case s.Words != "":
+		return s.Words
+	case s.By == ByPlace:
+		return "their place in the input"
+	case s.By == ByNothing:
+		return "nothing"
+	case s.By == ByPrimary:
+		return "primary key (" + columns + ")"
+	case s.By == ByKey:
+		return "key (" + columns + ")"
+	case s.By == ByReading:
+		return columns + " as the server reads it (" + s.Reading + ")"
+	}
+	return ""
+}
+
+// Same reports whether rows are shared out in the same way.
+func (s Shares) Same(now Shares) bool { return s.String() == now.String() }

@@ -1,0 +1,79 @@
+package ledger
+
+import (
+	"errors"
+	"reflect"
+	"testing"
+)
+
+// TestOlderReadings holds that the words which jobs of earlier versions have mean what the
+// fields mean that are kept now. They are from tables of jobs that those versions have made.
+func TestOlderReadings(t *testing.T) {
+	t.Parallel()
+	const chunk = 1 << 20
+	for _, c := range []struct {
+		older  string
+		form   Form
+		shares Shares
+	}{
+		{
+			`{"form": "delimiter ',', null \"\", encoding UTF8, with a header, chunks of 1048576", "lanes": "primary key (id bigint)", "version": 1}`,
+			Form{Format: "csv", Delimiter: ",", Encoding: "UTF8", Header: true, Chunk: chunk},
+			Shares{By: ByPrimary, Columns: []string{"id bigint"}},
+		},
+		{
+			`{"form": "delimiter ';', null \"\", encoding UTF8, without a header, chunks of 1048576", "lanes": "their place in the input", "version": 1}`,
+			Form{Format: "csv", Delimiter: ";", Encoding: "UTF8", Chunk: chunk},
+			Shares{By: ByPlace},
+		},
+		{
+			`{"form": "delimiter '\\t', null \"\\\\N\", encoding LATIN1, without a header, format text, chunks of 1048576", "lanes": ""}`,
+			Form{Format: "text", Delimiter: "\t", Null: `\N`, Encoding: "LATIN1", Chunk: chunk},
+			Shares{},
+		},
+		{
+			`{"form": "delimiter ',', null \"\", encoding UTF8, with a header, chunks of 1048576", "lanes": "key (a integer, b text)"}`,
+			Form{Format: "csv", Delimiter: ",", Encoding: "UTF8", Header: true, Chunk: chunk},
+			Shares{By: ByKey, Columns: []string{"a integer", "b text"}},
+		},
+		{
+			`{"form": "delimiter ',', null \"\", encoding UTF8, with a header, chunks of 1048576", "lanes": "at as the server reads it (TimeZone UTC, DateStyle ISO, MDY, IntervalStyle postgres)"}`,
+			Form{Format: "csv", Delimiter: ",", Encoding: "UTF8", Header: true, Chunk: chunk},
+			Shares{By: ByReading, Columns: []string{"at"}, Reading: "TimeZone UTC, DateStyle ISO, MDY, IntervalStyle postgres"},
+		},
+	} {
+		was, err := readRecord("job", c.older)
+		if err != nil {
+			t.Fatal(err)
+		}
+		now := Fingerprint{Reads: c.form, Shares: c.shares}
+		if how := was.Reading(now); how != "" {
+			t.Errorf("%s: %s", c.older, how)
+		}
+		text, err := jobRecord{Fingerprint: now}.text()
+		if err != nil {
+			t.Fatal(err)
+		}
+		again, err := readRecord("job", text)
+		if err != nil || !reflect.DeepEqual(again.Reads, c.form) || again.Reading(now) != "" || was.Reading(again.Fingerprint) != "" {
+			t.Errorf("%s: %v", text, err)
+		}
+		now.Reads.Header = !now.Reads.Header
+		if was.Reading(now) == "" {
+			t.Errorf("%s: another form is taken for the same", c.older)
+		}
+	}
+}
+
+// TestLaterVersion holds that a job of a later version is told from one that cannot be read,
+// whatever its fields are there.
+func TestLaterVersion(t *testing.T) {
+	t.Parallel()
+	_, err := readRecord("job", `{"version": 3, "size": "12 rows", "reads": 7}`)
+	if later, ok := errors.AsType[*VersionError](err); !ok || later.Version != 3 || later.Job != "job" {
+		t.Errorf("error %v", err)
+	}
+	if _, err := readRecord("job", `{"version": 2, "size": "12 rows"}`); err == nil {
+		t.Error("no error")
+	}
+}

@@ -1,0 +1,300 @@
+package decode
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+
+	"shardload/internal/fault"
+	"shardload/internal/input"
+	"shardload/internal/ledger"
+	"shardload/internal/pgcopy"
+	"shardload/internal/pgcsv"
+	"shardload/internal/term"
+	"shardload/loader/failure"
+	"shardload/loader/internal/lane"
+	"shardload/loader/internal/reject"
+)
+
+// A record is one decoded record of a chunk.
+type record struct {
+	start, end       int32 // in the chunk, without the line break
+	binStart, binEnd int32 // in the decoder's binary rows
+	line             int32 // counted from the chunk's first
+	lane             int32
+	key              uint64 // by which binary rows are sorted
+}
+
+// recordStarts are where records start in their chunk.
+type recordStarts []record
+
+func (r recordStarts) Len() int        { return len(r) }
+func (r recordStarts) Start(i int) int { return int(r[i].start) }
+
+// A decoder turns the records of one chunk at a time into rows for the lanes. It
+// stays with one goroutine.
+type decoder struct {
+	lay    *Layout
+	ask    *Asker
+	name   string // of the input
+	scan   pgcsv.Scanner
+	fields []pgcsv.Field
+
+	records []record
+	rows    []byte  // binary rows
+	scratch []byte  // unquoted values
+	ends    []int32 // of the fields of the row that is being encoded; 0 for NULL
+	csv     []bool  // by lane: a record of it has to go as CSV
+	hashes  []int32
+	unsure  []question
+
+	Sums bool // the chunks' hashes are wanted
+
+	Keeper *reject.Keeper      // nil if no record may be rejected
+	aside  []*failure.RowError // what is wrong with records that are kept aside
+}
+
+func New(lay *Layout, ask *Asker, name string) *decoder {
+	d := &decoder{
+		lay: lay, ask: ask, name: name,
+		ends:   make([]int32, len(lay.Columns)),
+		csv:    make([]bool, lay.Router.Lanes),
+		hashes: make([]int32, len(lay.Router.Keys)),
+	}
+	d.scan.SetDialect(lay.Dialect)
+	return d
+}
+
+// Decode decodes c into d.records. At the first bad record it stops and returns a
+// *RowError; d.records are not to be used then.
+func (d *decoder) Decode(ctx context.Context, c *input.Chunk) error {
+	d.records, d.rows, d.unsure, d.aside = d.records[:0], d.rows[:0], d.unsure[:0], d.aside[:0]
+	clear(d.csv)
+	if d.Sums {
+		c.Sum = ledger.SumOf(c.Data)
+	}
+	var bad error
+	d.scan.Reset(c.Data, c.EOL, c.Line)
+	offset := int32(0)
+	for d.scan.Next() {
+		if bad = d.record(c, offset); bad != nil {
+			if bad = d.keep(c, offset, bad); bad != nil {
+				break
+			}
+		}
+		offset += int32(d.scan.Size())
+	}
+	if len(d.unsure) == 0 {
+		return bad
+	}
+	if d.Keeper != nil {
+		return errors.Join(d.settleKeeping(ctx, c), bad)
+	}
+	if err := d.settle(ctx, c); err != nil {
+		return err // of a record before the bad one
+	}
+	return bad
+}
+
+// record decodes the record on which the scanner stands.
+func (d *decoder) record(c *input.Chunk, offset int32) error {
+	raw := d.scan.Record()
+	d.fields = d.scan.AppendFields(d.fields[:0], d.lay.Delimiter)
+	if err := d.check(raw); err != nil {
+		return err
+	}
+	if d.endsOpen(c, offset) {
+		return d.bad(errOpenQuote)
+	}
+	r := record{start: offset, end: offset + int32(len(raw)), line: int32(d.scan.Line() - c.Line)}
+	sure, err := d.route(c, raw, &r)
+	if err != nil {
+		return err
+	}
+	d.encode(raw, &r)
+	d.records = append(d.records, r)
+	if sure && r.binEnd == r.binStart {
+		d.csv[r.lane] = true
+	}
+	return nil
+}
+
+// check finds what is no record at all.
+func (d *decoder) check(raw []byte) error {
+	switch want := len(d.lay.Columns); {
+	case len(raw) > d.lay.maxRecord:
+		return &failure.RowError{File: d.name, Line: d.scan.Line(), Err: failure.TooLongError(d.lay.maxRecord)}
+	case string(raw) == `\.` && d.lay.Dialect == pgcsv.Text:
+		return d.bad(pgcsv.ErrAfterEnd)
+	case string(raw) == `\.` && d.lay.endMark:
+		return d.bad(fmt.Errorf(`\. on a line by itself ends the data for PostgreSQL, but more may follow; remove the line, or quote it ("\.") if it is a value`))
+	case len(d.fields) != want && len(raw) == 0:
+		return d.bad(fmt.Errorf("the line is empty, want %d fields", want))
+	case len(d.fields) != want:
+		return d.bad(fmt.Errorf("%s, want %d%s", term.Plural(len(d.fields), "field"), want, d.otherFormat(raw)))
+	}
+	if d.lay.Dialect == pgcsv.Text && d.scan.HasQuotes() {
+		if complaint := pgcsv.TextComplaint(raw); complaint != "" {
+			return d.bad(errors.New(complaint))
+		}
+	}
+	if complaint := d.scan.LineBreak(); complaint != "" {
+		return d.bad(fmt.Errorf("%s; the first record ends in %s, so must the others", complaint, d.scan.EOL()))
+	}
+	return nil
+}
+
+// otherFormat says in which format a record may be that has one field in this one.
+func (d *decoder) otherFormat(raw []byte) string {
+	switch {
+	case len(d.fields) > 1:
+	case d.lay.Delimiter != '\t' && bytes.Count(raw, []byte{'\t'}) == len(d.lay.Columns)-1:
+		return "; its fields are separated by tabs: is it in the text format of COPY?"
+	case d.lay.Dialect == pgcsv.Text && bytes.Count(raw, []byte{','}) >= len(d.lay.Columns)-1:
+		return "; is it CSV?"
+	case d.lay.Dialect == pgcsv.CSV:
+		for _, sep := range []string{";", "|", "\t"} {
+			if d.lay.Delimiter != sep[0] && bytes.Contains(raw, []byte(sep)) {
+				return fmt.Sprintf("; are its fields separated by %q?", sep)
+			}
+		}
+	}
+	return ""
+}
+
+// bad returns err as one of the record on which the scanner stands.
+func (d *decoder) bad(err error) error {
+	return &failure.RowError{File: d.name, Line: d.scan.Line(), Err: err, Keepable: true}
+}
+
+// route finds the record's lane. It reports false where the server is to be asked
+// first.
+func (d *decoder) route(c *input.Chunk, raw []byte, r *record) (sure bool, err error) {
+	sure = true
+	d.scratch = d.scratch[:0]
+	for i := range d.lay.Router.Keys {
+		k := &d.lay.Router.Keys[i]
+		f := d.fields[k.field]
+		d.hashes[i] = 0
+		if f.IsNull(raw, d.lay.Null) {
+			if k.required {
+				return false, &failure.RowError{
+					File: d.name, Line: d.scan.Line(), Column: k.column, Keepable: true,
+					Err: &failure.RefusedError{SQLState: fault.NullNotAllowed, Message: "is NULL, but its value decides the row's shard"},
+				}
+			}
+			continue
+		}
+		var v []byte
+		v, d.scratch = f.Value(raw, d.scratch)
+		ok := false
+		if k.Hash != nil {
+			d.hashes[i], ok = k.Hash(v)
+		}
+		if !ok {
+			var err error
+			if d.hashes[i], ok, err = k.settleMoment(v); err != nil {
+				return false, &failure.RowError{File: d.name, Line: d.scan.Line(), Column: k.column, Keepable: true, Err: fmt.Errorf("%q %w", v, err)}
+			}
+		}
+		if !ok {
+			sure = false
+			d.unsure = append(d.unsure, question{record: len(d.records), key: i, value: string(v), line: d.scan.Line()})
+		}
+	}
+	if sure {
+		r.lane = d.lay.Router.lane(d.hashes, c.Number)
+	}
+	return sure, nil
+}
+
+// maxBinary is the longest record that is sent in binary. A longer one goes as it
+// is: it would be held twice.
+const maxBinary = 1 << 20
+
+// encode appends the record's binary row, unless a value needs the server's
+// judgement or the row would be out of all proportion.
+func (d *decoder) encode(raw []byte, r *record) {
+	start := len(d.rows)
+	r.binStart, r.binEnd = int32(start), int32(start)
+	if d.lay.Encoders == nil || len(raw) > maxBinary {
+		return
+	}
+	rows := pgcopy.AppendFieldCount(d.rows, int16(len(d.fields)))
+	d.scratch = d.scratch[:0]
+	fields, null := d.fields, d.lay.Null
+	encoders, ends := d.lay.Encoders[:len(fields)], d.ends[:len(fields)]
+	for i := range fields {
+		f := &fields[i]
+		v := raw[f.Start:f.End]
+		if f.Quoted {
+			v, d.scratch = f.Value(raw, d.scratch)
+		} else if len(v) == len(null) && string(v) == null {
+			rows = pgcopy.AppendNull(rows)
+			ends[i] = 0
+			continue
+		} else if f.Escaped {
+			v, d.scratch = f.Value(raw, d.scratch)
+		}
+		var sure bool
+		if rows, sure = encoders[i](rows, v); !sure {
+			d.rows = rows[:start]
+			return
+		}
+		ends[i] = int32(len(rows))
+	}
+	r.key = d.lay.sortKey(rows, d.ends)
+	if len(rows)-start > max(d.lay.maxRecord, lane.MaxPage) || len(rows) > 1<<30 {
+		d.rows = rows[:start]
+		return
+	}
+	d.rows = rows
+	r.binEnd = int32(len(rows))
+}
+
+// Deliver appends the decoded rows to the lanes. Rows of one lane go in one
+// format: in binary if all of them can.
+func (d *decoder) Deliver(ctx context.Context, c *input.Chunk, l *lane.Lanes) error {
+	if d.Sums {
+		if err := l.Front().Enter(c.Data, recordStarts(d.records)); err != nil {
+			return err
+		}
+	}
+	for i := range d.records {
+		r := &d.records[i]
+		f, row := lane.FormatBinary, d.rows[r.binStart:r.binEnd]
+		ln := int(r.lane)
+		switch {
+		case ln == laneAside:
+			ln, f, row = 0, lane.FormatRejected, d.rejected(c, r)
+		case d.csv[ln]:
+			f, row = lane.FormatCSV, c.Data[r.start:r.end]
+		}
+		at := lane.Origin{Line: c.Line + int64(r.line), Offset: c.Offset + int64(r.start), Size: int(r.end - r.start)}
+		if err := l.Add(ctx, ln, f, row, at, r.key); err != nil {
+			return err
+		}
+		if f == lane.FormatRejected {
+			if err := d.countRejected(l, r, at); err != nil {
+				return err
+			}
+		}
+	}
+	if d.Keeper != nil {
+		d.Keeper.CountRead(l)
+	}
+	at := l.Front().Place()
+	l.Finish(ledger.Place{Offset: at.Offset + c.Size, Line: at.Line + c.Lines, Records: at.Records + int64(len(d.records)), Sum: ledger.Join(at.Sum, c.Sum)})
+	return nil
+}
+
+// StartsOf returns where the records of c begin.
+func StartsOf(c *input.Chunk, dialect pgcsv.Dialect) lane.Starts {
+	var records recordStarts
+	offset := int32(0)
+	for s := c.Scanner(dialect); s.Next(); offset += int32(s.Size()) {
+		records = append(records, record{start: offset})
+	}
+	return records
+}

@@ -1,0 +1,105 @@
+package lane
+
+import (
+	"shardload/internal/ledger"
+	"shardload/internal/pgcsv"
+)
+
+// A Format is how a row is written for COPY.
+type Format byte
+
+const (
+	// FormatCSV is that of the input: its records as they are.
+	FormatCSV Format = iota
+	FormatBinary
+	// FormatRejected is that of records which a decoder has found to be none: they
+	// are kept aside, and not sent.
+	FormatRejected
+)
+
+// A Part is a run of rows of a batch which one COPY carries.
+type Part struct {
+	Format Format
+	Rows   int64
+	Data   buffer
+	// lines has for each row the number of lines between its start and that of
+	// the row before it, as a uvarint. It is read only to say where an error is.
+	// Where records may be rejected other numbers follow: see note.
+	lines      buffer
+	LastLine   int64
+	origins    bool // whether they do
+	Dialect    pgcsv.Dialect
+	lastOffset int64
+	// keys has for each row its sort key and its length. It is empty if rows are
+	// not sorted.
+	keys buffer
+}
+
+// keySize is the size of a row's entry in keys: two numbers of 8 bytes. No entry
+// lies on two pages.
+const keySize = 16
+
+// A Reach is between which marks a batch lies.
+type Reach struct {
+	From, To ledger.Mark
+	Place    ledger.Place // of To's chunk
+	Within   uint64       // hash of To's records of its chunk
+}
+
+// A Batch is the rows that one transaction stores: consecutive rows of one lane.
+// There are none in a batch that only moves its lane's mark.
+type Batch struct {
+	Reach
+	Tries   int  // how often its shard was not where it was sent
+	Sending bool // its transaction was begun when it was last tried
+	Losses  int  // how often the connection was lost then
+	direct  bool // as its lane was when it was sent
+	Lane    int
+	Parts   []Part
+	Aside   Part  // what the decoders have rejected, wherever it stood
+	Rows    int64 // those that are rejected included
+	Bytes   int64
+
+	Refused []Refusal // by the server, when it was last tried
+	Unclear int       // of them, for what may not have been theirs
+	Merged  ledger.Merged
+
+	Anew     bool // it was begun anew on another connection, for an error without a known cause
+	Deferred bool // its COMMIT was refused
+}
+
+// part returns the part to which a row of format f can be appended, or nil. Records
+// that are rejected have one of their own: each would else end a run of rows.
+func (b *Batch) part(f Format) *Part {
+	if f == FormatRejected {
+		return &b.Aside
+	}
+	if n := len(b.Parts); n > 0 && b.Parts[n-1].Format == f {
+		return &b.Parts[n-1]
+	}
+	return nil
+}
+
+// Rejects returns how many rows of b are kept aside.
+func (b *Batch) Rejects() int64 { return b.Aside.Rows + int64(len(b.Refused)) }
+
+// Stored returns how many rows of b enter the table.
+func (b *Batch) Stored() int64 { return b.Rows - b.Rejects() }
+
+// Lines returns the first and the last line on which records of b start.
+func (b *Batch) Lines() (first, last int64) {
+	for i := range b.Parts {
+		p := &b.Parts[i]
+		if line := p.FirstLine(); first == 0 || line < first {
+			first = line
+		}
+		last = max(last, p.LastLine)
+	}
+	return first, last
+}
+
+// Barren reports whether nothing of b was taken, for something unclear: it may be of
+// the connection.
+func (b *Batch) Barren() bool {
+	return !b.Anew && b.Unclear > 0 && b.Stored() == 0
+}

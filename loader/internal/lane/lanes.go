@@ -1,0 +1,315 @@
+package lane
+
+import (
+	"context"
+	"errors"
+	"sync"
+
+	"shardload/internal/fault"
+	"shardload/internal/ledger"
+	"shardload/internal/pgcsv"
+)
+
+// A lane is an ordered flow of rows into one place. One batch of it is in flight
+// at a time, and batches are stored in the order in which they were sealed.
+type lane struct {
+	// Only the decoder whose turn it is touches these.
+	open *Batch
+	full int64       // bytes at which it is sealed
+	mark ledger.Mark // up to which its rows are sealed, or were stored when the load began
+
+	sealed   []*Batch // waiting, the oldest first
+	inFlight bool
+	node     int  // whose streams carry its batches
+	direct   bool // its rows do not pass under the table's lock on the coordinator
+}
+
+// idle reports whether the lane has no batch that is sealed or in flight.
+func (ln *lane) idle() bool { return !ln.inFlight && len(ln.sealed) == 0 }
+
+// A queue is what waits for the streams of one node.
+type queue struct {
+	ready []int // lanes with a sealed batch and none in flight
+	load  int   // batches of its lanes that are sealed or in flight
+	lanes int   // how many belong to it
+}
+
+// Options are how rows are collected.
+type Options struct {
+	Lanes   int
+	Memory  int64 // of the rows, in bytes
+	Batch   int   // bytes at which a batch is sealed
+	Nodes   int   // to which the lanes' batches go
+	Streams int   // of each node
+
+	Sorted  bool          // binary rows are sorted within their batch
+	Held    bool          // no batch is stored before the last row is here
+	Whole   bool          // a batch ends only where the input does
+	Origins bool          // where each record stands in the input is kept
+	Dialect pgcsv.Dialect // of rows that are sent as they are
+}
+
+// Lanes hold the rows between the decoders and the streams, in pages the number
+// of which is fixed. With all pages in use the decoders wait.
+type Lanes struct {
+	Options
+	marked bool  // lanes have marks, which move even where no row comes
+	front  Front // only the decoder whose turn it is touches it
+
+	mu      sync.Mutex
+	changed sync.Cond
+	lanes   []lane
+	queues  []queue // one for each node
+	pool    pool
+	waiting int  // sealed batches
+	flying  int  // batches in flight
+	direct  int  // of them, direct ones
+	begun   bool // streams may ask for batches: the lanes have their nodes
+	paused  bool // no batch may start
+	ended   bool // no more rows will come
+}
+
+// New returns lanes all of which belong to the first node until Assign says
+// otherwise.
+func New(opt Options) *Lanes { return newLanes(opt, newPool(opt.Lanes, opt.Memory)) }
+
+// NewOn is New for rows on pages that the caller has, all of one size and none in use, in
+// place of Options.Memory.
+func NewOn(opt Options, pages [][]byte) *Lanes {
+	return newLanes(opt, pool{size: cap(pages[0]), free: pages})
+}
+
+func newLanes(opt Options, pages pool) *Lanes {
+	l := &Lanes{
+		Options: opt,
+		lanes:   make([]lane, opt.Lanes),
+		queues:  make([]queue, max(opt.Nodes, 1)),
+		pool:    pages,
+		front:   Front{place: ledger.Place{Line: 1}},
+	}
+	l.queues[0].lanes = opt.Lanes
+	batch := int64(opt.Batch)
+	for i := range l.lanes {
+		l.lanes[i].full = max(batch*int64(i+1)/int64(opt.Lanes), min(batch, minFirst))
+	}
+	l.changed.L = &l.mu
+	return l
+}
+
+// minFirst is the least size of a lane's first batch, in bytes. First batches are of
+// different sizes: lanes fill evenly, and would all be full at the same time, with
+// the streams idle until then.
+const minFirst = 1 << 20
+
+// ErrInPieces says that the input is to be stored in several transactions: an earlier
+// run has begun to, or its rows do not fit into the memory at once.
+var ErrInPieces = errors.New("the input is to be stored in several transactions")
+
+// errNotHeld says that lanes that are held cannot hold all rows.
+var errNotHeld = errors.New("the input, decoded, does not fit into the memory; raise it, or load less")
+
+// errNoPages cannot happen while a record fits twice into the memory.
+var errNoPages = fault.Advise(errors.New("the memory is too small for this many lanes"), "raise Config.Memory")
+
+// Add appends one row to a lane and seals the lane's batch if that makes it large
+// enough. It waits while no pages are free. A row that an earlier run has stored
+// is passed over. Binary rows are sorted by key if Options.Sorted says so. Only one
+// goroutine at a time may call Add, Finish and End.
+func (l *Lanes) Add(ctx context.Context, i int, f Format, row []byte, at Origin, key uint64) error {
+	if l.front.passed = l.front.at.Before(l.lanes[i].mark); l.front.passed {
+		l.front.at.Records++
+		return nil
+	}
+	if err := l.reserve(ctx, i, f, len(row)); err != nil {
+		return err
+	}
+	b := l.lanes[i].open
+	p := b.part(f)
+	sent := len(row)
+	p.Data.append(row)
+	if f == FormatCSV {
+		p.Data.append(Newline)
+		sent++
+	}
+	if l.Sorted && f == FormatBinary {
+		p.keys.appendPair(key, uint64(len(row)))
+	}
+	p.lines.appendUvarint(uint64(at.Line - p.LastLine))
+	p.LastLine = at.Line
+	if p.origins {
+		p.note(at, sent)
+	}
+	p.Rows++
+	b.Rows++
+	l.front.added++
+	l.front.at.Records++ // not before: a batch that is sealed to make room for the row ends before it
+	b.Bytes += int64(len(row))
+	if b.Bytes < l.lanes[i].full {
+		return nil
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.seal(i)
+	return l.keepPace(ctx)
+}
+
+// keepPace waits while every stream has a batch ready behind the one that it is
+// storing. To run further ahead would only touch fresh memory. A lane that gets
+// more than its share does not count: its batches follow each other, and the
+// streams beside it need other lanes' rows.
+func (l *Lanes) keepPace(ctx context.Context) error {
+	for l.saturated() {
+		if err := context.Cause(ctx); err != nil {
+			return err
+		}
+		l.changed.Wait()
+	}
+	return nil
+}
+
+func (l *Lanes) saturated() bool {
+	if l.Held || !l.begun {
+		return false
+	}
+	for i := range l.queues {
+		if q := &l.queues[i]; q.lanes > 0 && len(q.ready) < l.Streams {
+			return false
+		}
+	}
+	return true
+}
+
+var Newline = []byte{'\n'}
+
+// reserve makes room for a row of n bytes at the end of the lane's open batch.
+func (l *Lanes) reserve(ctx context.Context, i int, f Format, n int) error {
+	n++ // the line break
+	if p := l.lanes[i].part(f); p != nil && p.Data.room >= n && p.lines.room >= l.lineRoom() && (!l.Sorted || f != FormatBinary || p.keys.room >= keySize) {
+		return nil
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for {
+		if err := context.Cause(ctx); err != nil {
+			return err
+		}
+		// Sealing may have taken the open batch away, so ask anew each time.
+		data, lines, keys := l.lanes[i].needed(f, n, &l.Options, l.pool.size)
+		if data+lines+keys <= l.pool.left() {
+			p := l.lanes[i].openPart(i, f, &l.Options)
+			l.pool.extend(&p.Data, data)
+			l.pool.extend(&p.lines, lines)
+			l.pool.extend(&p.keys, keys)
+			return nil
+		}
+		if l.Held {
+			return errNotHeld
+		}
+		switch {
+		case l.Whole:
+			return ErrInPieces
+		case l.sealFullest():
+		case l.waiting+l.flying == 0:
+			return errNoPages
+		default:
+			l.changed.Wait()
+		}
+	}
+}
+
+// part returns the part to which a row of format f can be appended, or nil.
+func (ln *lane) part(f Format) *Part {
+	if ln.open == nil {
+		return nil
+	}
+	return ln.open.part(f)
+}
+
+// needed returns how many pages a row of n bytes needs.
+func (ln *lane) needed(f Format, n int, opt *Options, size int) (data, lines, keys int) {
+	none := Part{}
+	p := ln.part(f)
+	if p == nil {
+		p = &none
+	}
+	if p.lines.room < opt.lineRoom() {
+		lines = 1
+	}
+	if opt.Sorted && f == FormatBinary && p.keys.room < keySize {
+		keys = 1
+	}
+	return max(n-p.Data.room+size-1, 0) / size, lines, keys
+}
+
+// openPart returns the part for rows of format f, a new one if need be.
+func (ln *lane) openPart(number int, f Format, opt *Options) *Part {
+	if ln.open == nil {
+		ln.open = &Batch{Lane: number, Aside: Part{Format: FormatRejected, origins: opt.Origins}}
+	}
+	b := ln.open
+	if p := b.part(f); p != nil {
+		return p
+	}
+	b.Parts = append(b.Parts, Part{Format: f, origins: opt.Origins, Dialect: opt.Dialect})
+	return b.part(f)
+}
+
+// sealFullest seals the largest open batch of a node that has not enough to do,
+// and reports whether there was one. Batches of one lane follow each other: a node of
+// which one lane has them all can do with those of others.
+func (l *Lanes) sealFullest() bool {
+	busy := make([]int, len(l.queues)) // lanes with batches
+	for i := range l.lanes {
+		if !l.lanes[i].idle() {
+			busy[l.lanes[i].node]++
+		}
+	}
+	fullest, size := -1, int64(-1)
+	for i := range l.lanes {
+		ln := &l.lanes[i]
+		wanted := l.queues[ln.node].load < l.Streams || ln.idle() && busy[ln.node] < l.Streams
+		if b := ln.open; b != nil && b.Rows > 0 && b.Bytes > size && wanted {
+			fullest, size = i, b.Bytes
+		}
+	}
+	if fullest < 0 {
+		return false
+	}
+	l.seal(fullest)
+	return true
+}
+
+// seal closes the lane's open batch and hands it to the streams of its node.
+func (l *Lanes) seal(i int) {
+	ln := &l.lanes[i]
+	if ln.open == nil {
+		return
+	}
+	b := ln.open
+	b.From, b.To, b.Place, b.Within = ln.mark, l.front.at, l.front.place, l.front.prefix.sum(l.front.at.Records)
+	ln.mark = b.To
+	ln.sealed = append(ln.sealed, b)
+	ln.open, ln.full = nil, int64(l.Batch)
+	l.waiting++
+	q := &l.queues[ln.node]
+	q.load++
+	if !ln.inFlight && len(ln.sealed) == 1 {
+		q.ready = append(q.ready, i)
+	}
+	l.changed.Broadcast()
+}
+
+// End seals what is open: no more rows will come.
+func (l *Lanes) End() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for i := range l.lanes {
+		if l.marked {
+			l.sealMark(i)
+		} else {
+			l.seal(i)
+		}
+	}
+	l.ended = true
+	l.changed.Broadcast()
+}

@@ -1,0 +1,102 @@
+package lane
+
+import (
+	"shardload/internal/ledger"
+)
+
+// A Front is how far the rows have come. Only the decoder whose turn it is touches it, and
+// whoever goes on after all rows are there.
+type Front struct {
+	at     ledger.Mark
+	place  ledger.Place  // of its chunk
+	prefix Prefix        // of its chunk
+	proofs []ledger.Lane // marks of earlier runs that are still to be compared with it
+	added  int64         // rows that were not passed over
+	passed bool          // the last row was
+}
+
+// Front returns how far the rows have come.
+func (l *Lanes) Front() *Front { return &l.front }
+
+// Resume begins where the marks of a job's lanes say. They are compared with the input
+// where prove says so.
+func (l *Lanes) Resume(job []ledger.Lane, prove bool) {
+	l.marked = true
+	for i, lane := range job {
+		l.lanes[i].mark = lane.Mark
+	}
+	if prove {
+		l.front.proofs = ProofsOf(job)
+	}
+}
+
+// Skip says that the input is read from a mark on, which is at place.
+func (f *Front) Skip(at ledger.Mark, place ledger.Place) { f.at, f.place = at, place }
+
+// SetSum says what the hash of the input is where the rows begin.
+func (f *Front) SetSum(sum uint64) { f.place.Sum = sum }
+
+// Mark returns up to where rows have come.
+func (f *Front) Mark() ledger.Mark { return f.at }
+
+// Place returns where the chunk stands in the input up to which rows have come.
+func (f *Front) Place() ledger.Place { return f.place }
+
+// Added returns how many rows were not passed over.
+func (f *Front) Added() int64 { return f.added }
+
+// Passed reports whether the last row was passed over: an earlier run has stored it.
+func (f *Front) Passed() bool { return f.passed }
+
+// Enter says of which data and records the chunk is that enters the lanes. It returns an error if a mark that an earlier
+// run has left in it, or at its beginning, is one of another input.
+func (f *Front) Enter(data []byte, records Starts) error {
+	f.prefix = NewPrefix(data, records)
+	return f.Prove(false)
+}
+
+// Prove compares the marks of earlier runs that stand where the lanes are with the
+// input. At its end all others are wrong: it is shorter than it was.
+func (f *Front) Prove(atEnd bool) error {
+	for len(f.proofs) > 0 {
+		lane := f.proofs[0]
+		if lane.Mark.Chunk > f.at.Chunk && !atEnd {
+			return nil
+		}
+		if lane.Mark.Chunk != f.at.Chunk || !Proves(lane, f.place, &f.prefix) {
+			return &OtherInputError{lane.Place.Offset}
+		}
+		f.proofs = f.proofs[1:]
+	}
+	return nil
+}
+
+// markEvery is the number of chunks after which a lane's mark moves, if it has
+// rows or not: a load that is resumed begins at the mark that is furthest behind.
+const markEvery = 256
+
+// Finish ends a chunk: the next one begins at place. It seals the lanes whose mark
+// has been standing for long.
+func (l *Lanes) Finish(place ledger.Place) {
+	f := &l.front
+	f.at = ledger.Mark{Chunk: f.at.Chunk + 1}
+	f.place, f.prefix = place, Prefix{}
+	if !l.marked || f.at.Chunk%markEvery != 0 {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for i := range l.lanes {
+		if f.at.Chunk-l.lanes[i].mark.Chunk >= markEvery {
+			l.sealMark(i)
+		}
+	}
+}
+
+// sealMark seals the lane's batch, an empty one if it has no rows.
+func (l *Lanes) sealMark(i int) {
+	if ln := &l.lanes[i]; ln.open == nil && ln.mark.Before(l.front.at) {
+		ln.open = &Batch{Lane: i}
+	}
+	l.seal(i)
+}

@@ -1,0 +1,81 @@
+package lane
+
+import "encoding/binary"
+
+// An Origin is where a record stands in the input.
+type Origin struct {
+	Line   int64 // on which it starts
+	Offset int64 // in bytes, decompressed
+	Size   int   // without its line break
+}
+
+// A RowRef is a row of a part and the record that it was.
+type RowRef struct {
+	Origin
+	Start, Length int // in the part's data
+}
+
+// originNumbers is how many numbers follow that of the lines where origins are
+// kept: the distance in bytes from the record before, the record's size, and the
+// row's length.
+const originNumbers = 3
+
+// otherNumbers returns how many numbers follow that of the lines.
+func (p *Part) otherNumbers() int {
+	if p.origins {
+		return originNumbers
+	}
+	return 0
+}
+
+// lineRoom is the room that a row needs in lines.
+func (opt *Options) lineRoom() int {
+	if opt.Origins {
+		return (1 + originNumbers) * binary.MaxVarintLen64
+	}
+	return binary.MaxVarintLen64
+}
+
+// note keeps the origin of the row that was appended last, the length of which is
+// sent.
+func (p *Part) note(at Origin, sent int) {
+	p.lines.appendUvarint(uint64(at.Offset - p.lastOffset))
+	p.lines.appendUvarint(uint64(at.Size))
+	p.lines.appendUvarint(uint64(sent))
+	p.lastOffset = at.Offset
+}
+
+// Refs returns the rows of p, which keeps origins, in the order of the input.
+func (p *Part) Refs() []RowRef {
+	refs := make([]RowRef, 0, p.Rows)
+	numbers := p.lines.Bytes()
+	next := func() int64 {
+		v, n := binary.Uvarint(numbers)
+		numbers = numbers[n:]
+		return int64(v)
+	}
+	var last RowRef
+	for range p.Rows {
+		var r RowRef
+		r.Line = last.Line + next()
+		r.Offset = last.Offset + next()
+		r.Size = int(next())
+		r.Start, r.Length = last.Start+last.Length, int(next())
+		refs = append(refs, r)
+		last = r
+	}
+	return refs
+}
+
+// AppendRow appends the bytes of a row of p.
+func (p *Part) AppendRow(dst []byte, r RowRef) []byte {
+	size := cap(p.Data.pages[0])
+	for at, left := r.Start, r.Length; left > 0; {
+		piece := p.Data.pages[at/size][at%size:]
+		piece = piece[:min(len(piece), left)]
+		dst = append(dst, piece...)
+		at += len(piece)
+		left -= len(piece)
+	}
+	return dst
+}

@@ -1,0 +1,352 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"shardload/internal/fault"
+	"shardload/internal/ledger"
+	"shardload/internal/pgcsv"
+	"shardload/internal/server"
+	"shardload/internal/term"
+	"shardload/loader/failure"
+	"shardload/loader/internal/decode"
+	"shardload/loader/internal/lane"
+)
+
+// savepoint is where a transaction goes back to when the server refuses rows. It is
+// set behind the locks: a lock that is taken behind it would be given up.
+const savepoint = "shardload"
+
+// storeKeeping stores b, the transaction of which is open, without the rows that
+// the server refuses. They are kept aside.
+func (x *tx) storeKeeping(ctx context.Context) error {
+	k := x.load.Keeper
+	k.TakeBack(x.b)
+	x.b.Unclear = 0
+	x.b.Merged = ledger.Merged{}
+	err := x.sift(ctx)
+	if err == nil && x.b.Barren() {
+		x.b.Anew, err = true, errAnew
+	}
+	if err == nil {
+		err = x.missNone(ctx)
+	}
+	if err == nil {
+		err = x.keepAside(ctx)
+	}
+	if err != nil {
+		return joinError(err, k.Undo(x.b))
+	}
+	err = x.commit(ctx)
+	if _, refused := errors.AsType[*failure.RowError](err); refused || errors.Is(err, errDeferred) {
+		return joinError(err, k.Undo(x.b))
+	}
+	return err
+}
+
+// joinError returns err, and with it other if there is one.
+func joinError(err, other error) error {
+	if other == nil {
+		return err
+	}
+	return errors.Join(err, other)
+}
+
+// sift copies the rows of b that the server takes.
+func (x *tx) sift(ctx context.Context) error {
+	if len(x.b.Parts) == 0 {
+		return nil
+	}
+	if err := server.Exec(ctx, x.conn, "SAVEPOINT "+savepoint); err != nil {
+		return x.fail(ctx, err)
+	}
+	for i := range x.b.Parts {
+		p := &x.b.Parts[i]
+		a := &attempt{x: x, index: i, p: p, ordered: x.sorter.Sort(p)}
+		if err := a.store(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// keepAside writes what of b is rejected, and corrects what its mark counts.
+func (x *tx) keepAside(ctx context.Context) error {
+	k, j := x.load.Keeper, x.load.Job
+	err := k.Write(x.b, j.Number(x.b.Lane))
+	if err == nil && x.b.Rejects() > 0 && j.AtOnce() {
+		err = k.Finish(x.load.Header, x.load.EOL)
+	}
+	if err != nil {
+		return err
+	}
+	return x.account(ctx)
+}
+
+// account corrects what the mark of b counts, which was moved before it was known
+// what becomes of the rows.
+func (x *tx) account(ctx context.Context) error {
+	rejects := ""
+	if x.load.Keeper != nil {
+		rejects = x.load.Keeper.File()
+	}
+	sql := x.load.Job.CorrectSQL(x.t.Marks, x.b, rejects)
+	if sql == "" {
+		return nil
+	}
+	return x.correct(ctx, sql)
+}
+
+// correct runs a statement that changes one row of the ledger.
+func (s *stream) correct(ctx context.Context, sql string) error {
+	results, err := s.conn.Exec(ctx, server.OwnPathSQL+"; "+sql+"; "+s.load.Target.Session.PathSQL()).ReadAll()
+	if err != nil {
+		return s.fail(ctx, fmt.Errorf("count what became of the rows: %w", err))
+	}
+	if n := results[1].CommandTag.RowsAffected(); n != 1 {
+		return s.fail(ctx, fmt.Errorf("count what became of the rows: %d rows of progress changed, want 1", n))
+	}
+	return nil
+}
+
+// An attempt stores the rows of one part that the server takes, in the order in
+// which they are sent.
+type attempt struct {
+	x       *tx
+	index   int // of the part in the batch
+	p       *lane.Part
+	ordered *lane.Order // nil for the order of the input
+
+	// Once a row was refused:
+	refs []lane.RowRef
+	rows []lane.Placed
+	ends []int
+
+	proof proof
+}
+
+// A verdict is the server's refusal of a run of rows.
+type verdict struct {
+	err  *pgconn.PgError
+	kind fault.Kind
+	rows int // in the run
+	at   int // the row that it names, -1 if it names none
+
+	probed bool // that row was tried alone
+}
+
+// store copies all rows at once, and if one of them is refused looks for it.
+func (a *attempt) store(ctx context.Context) error {
+	err := a.copy(ctx, lane.NewReader(a.p, a.ordered), a.p.Rows)
+	pgErr, err := a.refusal(ctx, err)
+	if err != nil || pgErr == nil {
+		return err
+	}
+	a.spread()
+	return a.sift(ctx, a.verdict(pgErr, 0, len(a.rows)))
+}
+
+// spread lays out the rows one by one.
+func (a *attempt) spread() {
+	a.refs = a.p.Refs()
+	a.ends = make([]int, len(a.refs))
+	for i, r := range a.refs {
+		a.ends[i] = r.Start + r.Length
+	}
+	if a.ordered != nil {
+		a.rows = a.ordered.Rows
+		return
+	}
+	a.rows = make([]lane.Placed, len(a.refs))
+	for i := range a.rows {
+		a.rows[i].Index = uint32(i)
+	}
+}
+
+// sift stores the rows that the server takes, v being its verdict on all of them.
+// Runs of rows grow as long as all of them are taken, so that a batch with many bad
+// rows is not sent again for each.
+func (a *attempt) sift(ctx context.Context, v *verdict) error {
+	lo, run := 0, len(a.rows)
+	for lo < len(a.rows) {
+		hi := min(lo+run, len(a.rows))
+		if v == nil {
+			var err error
+			if v, err = a.try(ctx, lo, hi); err != nil {
+				return err
+			}
+		}
+		if v == nil {
+			lo, run = hi, 2*run
+			continue
+		}
+		next, err := a.narrow(ctx, lo, hi, v)
+		if err != nil {
+			return err
+		}
+		run = max(2*(next-1-lo), 1)
+		lo, v = next, nil
+	}
+	return nil
+}
+
+// narrow finds the first row of [lo, hi) that is refused, of which v is the verdict,
+// and stores those before it: directly where the verdict names it, else by halves. The
+// index of the row after it is returned. No row is refused for what was said of
+// others with it: that may have passed.
+func (a *attempt) narrow(ctx context.Context, lo, hi int, v *verdict) (int, error) {
+	for {
+		if err := a.doubt(ctx, v); err != nil {
+			return 0, err
+		}
+		middle := max(lo+(hi-lo)/2, lo+1)
+		switch {
+		case v.at == lo, v.at < 0 && hi-lo == 1 && v.rows == 1:
+			return lo + 1, a.blame(ctx, lo, v)
+		case v.at > lo:
+			middle, hi = v.at, v.at+1
+		}
+		before, err := a.try(ctx, lo, middle)
+		switch {
+		case err != nil:
+			return 0, err
+		case before == nil && middle == hi:
+			return hi, nil
+		case before == nil:
+			lo = middle
+		default:
+			hi, v = middle, before
+		}
+	}
+}
+
+// refuse keeps a row aside.
+func (a *attempt) refuse(i int, v *verdict) error {
+	told := a.x.load.Layout.Refused(v.err)
+	c := lane.Cause{Column: v.err.ColumnName, SQLState: told.SQLState, Reason: told.Message[:min(len(told.Message), failure.MaxReason)], Detail: told.Detail}
+	if m := copyContext.FindStringSubmatch(v.err.Where); c.Column == "" && v.at >= 0 && m != nil && a.x.load.Layout.Table.Column(m[3]) != nil {
+		c.Column = m[3]
+	}
+	return a.x.load.Keeper.Refuse(a.x.b, lane.Refusal{Part: a.index, Row: a.refs[a.rows[i].Index], Cause: c})
+}
+
+// try stores rows [lo, hi), or none of them and returns why.
+func (a *attempt) try(ctx context.Context, lo, hi int) (*verdict, error) {
+	pgErr, err := a.refusal(ctx, a.copy(ctx, a.reader(lo, hi), int64(hi-lo)))
+	if err != nil {
+		return nil, err
+	}
+	if pgErr == nil {
+		a.proof.taken(hi - lo)
+		return nil, nil
+	}
+	return a.verdict(pgErr, lo, hi), nil
+}
+
+// reader returns rows [lo, hi) as COPY reads them.
+func (a *attempt) reader(lo, hi int) io.Reader {
+	return lane.NewRowsReader(a.p, &lane.Order{Rows: a.rows[lo:hi], Ends: a.ends})
+}
+
+// copy copies n rows, checks what is deferred, and sets the savepoint anew.
+func (a *attempt) copy(ctx context.Context, r io.Reader, n int64) error {
+	merged, err := a.put(ctx, r, n)
+	if err != nil {
+		return err
+	}
+	clean := ""
+	if a.x.load.Merge != nil {
+		clean = "TRUNCATE " + stagingTable + "; "
+	}
+	if err := server.Exec(ctx, a.x.conn, clean+a.check(n)+"; RELEASE SAVEPOINT "+savepoint+"; SAVEPOINT "+savepoint); err != nil {
+		return err
+	}
+	a.x.b.Merged.Add(merged)
+	return nil
+}
+
+// put copies n rows to where they belong.
+func (a *attempt) put(ctx context.Context, r io.Reader, n int64) (merged ledger.Merged, err error) {
+	lay := a.x.load.Layout
+	stored, err := a.x.copyRows(ctx, a.p.Format, r)
+	if err != nil {
+		return merged, err
+	}
+	if stored != n {
+		return merged, droppedError(a.x.load.Input, a.p, n, stored, lay)
+	}
+	if a.x.load.Merge != nil {
+		if merged, err = a.x.merge(ctx, n); errors.Is(err, errDropped) {
+			return merged, a.x.droppedByTrigger()
+		}
+	}
+	return merged, err
+}
+
+// refusal returns the server's refusal of rows, after which the transaction is back
+// at the savepoint; or any other error.
+func (a *attempt) refusal(ctx context.Context, err error) (*pgconn.PgError, error) {
+	if err == nil {
+		return nil, nil
+	}
+	if _, ok := errors.AsType[*failure.RowError](err); ok {
+		return nil, err
+	}
+	pgErr, ok := errors.AsType[*pgconn.PgError](err)
+	if !ok || ctx.Err() != nil {
+		return nil, a.x.fail(ctx, err)
+	}
+	if err := a.x.noRows(ctx, pgErr); err != nil {
+		return nil, err
+	}
+	if err := server.Exec(ctx, a.x.conn, "ROLLBACK TO SAVEPOINT "+savepoint); err != nil {
+		return nil, a.x.fail(ctx, err)
+	}
+	return pgErr, nil
+}
+
+// verdict returns what err says about rows [lo, hi).
+func (a *attempt) verdict(err *pgconn.PgError, lo, hi int) *verdict {
+	v := &verdict{err: err, kind: fault.Of(err), rows: hi - lo, at: -1}
+	_, relation := a.x.load.landing(a.x.t)
+	if n, _, ok := namedRow(err, relation); ok {
+		v.at = a.rowAt(n, lo, hi)
+	}
+	return v
+}
+
+// rowAt returns the row of [lo, hi) that COPY calls line n, -1 for none.
+func (a *attempt) rowAt(n int64, lo, hi int) int {
+	if a.p.Format == lane.FormatBinary || a.p.Dialect == pgcsv.Text {
+		if n < 1 || n > int64(hi-lo) {
+			return -1
+		}
+		return lo + int(n) - 1
+	}
+	var buf []byte
+	line := int64(0)
+	for i := lo; i < hi; i++ {
+		inside := pgcsv.LF // see recordAt
+		if i == lo {
+			inside = pgcsv.CR
+		}
+		buf = a.p.AppendRow(buf[:0], a.refs[a.rows[i].Index])
+		if line += 1 + pgcsv.Lines(buf[:len(buf)-1], inside); line >= n {
+			return i
+		}
+	}
+	return -1
+}
+
+// droppedError reports that of the rows of p not all were stored, without an error.
+func droppedError(name string, p *lane.Part, sent, stored int64, lay *decode.Layout) error {
+	return &failure.RowError{
+		File: name, Line: p.FirstLine(), LastLine: p.LastLine,
+		Err: fmt.Errorf("%s sent, %d stored, and so none is kept; does a trigger of %s drop rows? disable it for the load", term.Plural(sent, "row"), stored, lay.Table.SQL()),
+	}
+}

@@ -1,0 +1,158 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"shardload/internal/fault"
+	"shardload/internal/ledger"
+	"shardload/loader/failure"
+	"shardload/loader/internal/route"
+)
+
+// A landing is where COPY puts rows: the target of their lane, or the staging table
+// from which they get there.
+func (of *Store) landing(t route.Destination) (table, relation string) {
+	if of.Merge != nil {
+		return stagingTable, staging
+	}
+	return t.Table, t.Relation
+}
+
+// mergeBatch moves the staged rows of b, as many as it has, into its table.
+func (x *tx) mergeBatch(ctx context.Context) error {
+	merged, err := x.merge(ctx, x.b.Rows)
+	pgErr, ok := errors.AsType[*pgconn.PgError](err)
+	switch {
+	case errors.Is(err, errDropped):
+		return x.droppedByTrigger()
+	case !ok || ctx.Err() != nil:
+		x.b.Merged = merged
+		return err
+	}
+	if err := x.noRows(ctx, pgErr); err != nil {
+		return err
+	}
+	if !metRows(pgErr) {
+		return x.fail(ctx, x.load.Layout.Refused(pgErr))
+	}
+	row := batchError(pgErr, x.load.Input, x.load.Layout, x.b)
+	row.Keepable = true
+	if fault.Duplicate(pgErr) && x.load.Target.Key != nil {
+		told := x.load.Layout.Refused(pgErr)
+		told.Hint = "conflicts are decided by (" + strings.Join(x.load.Target.Key.Columns, ", ") + "); Config.ConflictKey names another key"
+		row.Err = told
+	}
+	return row
+}
+
+// errDropped says that the server did not store what it was to.
+var errDropped = errors.New("rows were dropped")
+
+// merge moves n staged rows into the target's table, and returns how many of them
+// met a row of the same key.
+func (x *tx) merge(ctx context.Context, n int64) (m ledger.Merged, err error) {
+	mg := x.load.Merge
+	if mg.skips && !mg.plain && x.load.Triggers.Drop.Load() {
+		return x.mergeChecked(ctx, n)
+	}
+	counts, err := x.numbers(ctx, mg.sql(x.t.Table))
+	if err != nil {
+		return m, err
+	}
+	if mg.plain && counts[0] != n {
+		return m, errDropped
+	}
+	if mg.skips {
+		m.Skipped = n - counts[0]
+		return m, nil
+	}
+	added, stored, each := counts[0], counts[1], counts[2]
+	if stored != each {
+		return m, errDropped
+	}
+	m.Updated = n - added
+	return m, nil
+}
+
+// mergeChecked does what merge does where conflicts are skipped and a trigger may drop
+// rows: those that are not stored must have been in the way of others.
+func (x *tx) mergeChecked(ctx context.Context, n int64) (m ledger.Merged, err error) {
+	mg := *x.load.Merge
+	free := int64(0) // rows that are in nobody's way
+	if mg.free != "" {
+		counts, err := x.numbers(ctx, mg.freeSQL(x.t.Table))
+		if err != nil {
+			return m, err
+		}
+		if free = counts[0]; free != counts[1] {
+			return m, errDropped
+		}
+		mg.values += " WHERE NOT (" + mg.free + ")"
+	}
+	counts, err := x.numbers(ctx, mg.sql(x.t.Table)+"; "+missingSQL(x.t.Table, x.load.Target.Key))
+	if err != nil {
+		return m, err
+	}
+	if counts[1] != counts[2] {
+		return m, errDropped
+	}
+	m.Skipped = n - free - counts[0]
+	return m, nil
+}
+
+// numbers runs statements of ours on staged rows, and returns the numbers that each gives
+// in its only row. A refusal of rows is returned as it is.
+func (s *stream) numbers(ctx context.Context, sql string) ([]int64, error) {
+	results, err := s.conn.Exec(ctx, sql).ReadAll()
+	if pgErr, ok := errors.AsType[*pgconn.PgError](err); ok {
+		return nil, pgErr
+	}
+	if err != nil {
+		return nil, s.fail(ctx, err)
+	}
+	counts, err := numbers(results)
+	if err != nil {
+		return nil, s.fail(ctx, err)
+	}
+	return counts, nil
+}
+
+// numbers returns the numbers in the only row of each result.
+func numbers(results []*pgconn.Result) (list []int64, err error) {
+	for _, r := range results {
+		for _, text := range r.Rows[0] {
+			n, err := strconv.ParseInt(string(text), 10, 64)
+			if err != nil {
+				return nil, fmt.Errorf("the count of merged rows: %w", err)
+			}
+			list = append(list, n)
+		}
+	}
+	return list, nil
+}
+
+// ofTable makes an error of the staging table one of the target's.
+func (s *stream) ofTable(err error) error {
+	pgErr, ok := errors.AsType[*pgconn.PgError](err)
+	if !ok || s.load.Merge == nil {
+		return err
+	}
+	renamed := *pgErr
+	renamed.Message = strings.ReplaceAll(pgErr.Message, `"`+staging+`"`, `"`+s.load.Layout.Table.Name+`"`)
+	return &renamed
+}
+
+// droppedByTrigger reports that not all rows of b were stored, without an error.
+func (x *tx) droppedByTrigger() error {
+	first, last := x.b.Lines()
+	return &failure.RowError{
+		File: x.load.Input, Line: first, LastLine: last,
+		Err: fmt.Errorf("the server has dropped rows, and so none of these is kept; does a trigger of %s do that? disable it for the load", x.load.Layout.Table.SQL()),
+	}
+}

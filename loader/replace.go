@@ -1,0 +1,92 @@
+package loader
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"shardload/internal/ledger"
+	"shardload/internal/server"
+	"shardload/loader/internal/job"
+)
+
+// A Replacement is what is known of a load that emptied a table and was to fill it
+// with some inputs.
+type Replacement struct {
+	// ID is that which Replacing was told, "" if nothing was loaded since the table was
+	// emptied.
+	ID string
+	// Complete says that all of the inputs are stored.
+	Complete bool
+}
+
+// Replacing says that the table was emptied for the inputs that Load is given from now
+// on: by a load of that ID, which their jobs then have. Jobs of another one, and
+// inputs that have changed, are errors.
+func (l *Loader) Replacing(id string) { l.replacing = id }
+
+// Replaced says whether the table was emptied for these inputs, and still has nothing
+// but what was loaded from them since: then a load that was to empty it goes on. ok is
+// false if it must be emptied once more: others have stored or removed rows, or begun to
+// load other inputs; an input can be read only once; the role may not look.
+func (l *Loader) Replaced(ctx context.Context, inputs ...Input) (r Replacement, ok bool, err error) {
+	names := map[string]bool{}
+	for _, in := range inputs {
+		name, err := l.jobName(in)
+		if err != nil || !in.repeats || l.cfg.NoResume {
+			return r, false, err
+		}
+		names[name] = true
+	}
+	err = l.target.OnControl(ctx, func(conn *pgx.Conn) (err error) {
+		r, ok, err = l.replaced(ctx, conn, names)
+		return err
+	})
+	if _, refused := errors.AsType[*pgconn.PgError](err); refused {
+		return Replacement{}, false, nil // what cannot be read cannot be gone on with
+	}
+	if err != nil {
+		return r, false, fmt.Errorf("look for a load that has emptied %s: %w", l.target.Table.SQL(), err)
+	}
+	return r, ok, nil
+}
+
+// replaced is Replaced, on conn. The marks are read before the rows are counted: what
+// is stored between makes the numbers differ.
+func (l *Loader) replaced(ctx context.Context, conn *pgx.Conn, names map[string]bool) (r Replacement, ok bool, err error) {
+	jobs, err := ledger.OfTable(ctx, conn, l.ledgerTarget())
+	if err != nil {
+		return r, false, err
+	}
+	complete, added := 0, int64(0)
+	for _, was := range jobs {
+		id := was.Fingerprint.Replace
+		if !names[was.Name] || was.TableOID != l.target.Table.OID || id == "" || r.ID != "" && r.ID != id {
+			return r, false, nil
+		}
+		r.ID = id
+		j := &job.Job{Job: was}
+		if was.Complete() {
+			complete++
+			added += was.Added()
+			continue
+		}
+		if j.Lanes, err = ledger.Lanes(ctx, conn, l.ledgerTarget(), was); errors.Is(err, ledger.ErrMarksGone) {
+			return r, false, nil
+		}
+		if err != nil {
+			return r, false, err
+		}
+		rows, merged := j.Before()
+		added += rows - merged.Updated - merged.Skipped
+	}
+	r.Complete = complete == len(names)
+	var has int64
+	if err := server.Value(ctx, conn, &has, "SELECT pg_catalog.count(*) FROM "+l.target.Table.SQL()); err != nil {
+		return r, false, err
+	}
+	return r, has == added, nil
+}

@@ -1,0 +1,274 @@
+package loader
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"shardload/internal/server"
+)
+
+// A SetTable is a table of a Set, and what is loaded into it, one input after the other.
+type SetTable struct {
+	Config Config // of its Loader
+	Inputs []Input
+
+	loader *Loader
+}
+
+// Loader returns what loads the table. The Set closes it.
+func (t *SetTable) Loader() *Loader { return t.loader }
+
+// A Set is tables that are loaded one after the other: those to which others refer come
+// first.
+type Set struct{ tables []*SetTable }
+
+// A SetObserver is told how the load of a Set goes. Each of its functions may be nil.
+type SetObserver struct {
+	// Begin is told of the table that is loaded next. What it returns is called when all
+	// inputs of the table are through, before its statistics are refreshed.
+	Begin func(*SetTable) (stored func())
+	// Loaded is told of each input of a table after its Load. If the error is a
+	// *CompleteError there was nothing to do.
+	Loaded func(*SetTable, Input, Result, error)
+	// Replacing is told what becomes of tables that are to be emptied: goOn says that an
+	// earlier run of the same load has emptied them, and is gone on with. Where it cannot
+	// be, because says why, and they are emptied once more.
+	Replacing func(goOn bool, because *JobError)
+	// Emptied is told that the tables have been emptied: by this run, or by the earlier one
+	// that is gone on with.
+	Emptied func()
+}
+
+// SetOptions say how a Set is loaded.
+type SetOptions struct {
+	// Replace empties all tables first, in one TRUNCATE: afterwards they have the rows of
+	// the inputs alone. Where an earlier run that was stopped has emptied them, and they
+	// have nothing but what it has stored, the load goes on.
+	Replace bool
+	// NoAnalyze leaves the tables' statistics as they are.
+	NoAnalyze bool
+	SetObserver
+}
+
+// A SetResult says what was loaded into a table of a Set.
+type SetResult struct {
+	Table   *SetTable
+	Inputs  []Result      // of each input that was begun, in turn
+	Analyze time.Duration // how long the statistics took
+}
+
+// OpenSet opens the Loaders of all tables, so that what would stop one of them is known
+// before the first is touched. The tables come into the order in which they are loaded. The
+// caller closes the Set.
+func OpenSet(ctx context.Context, tables ...*SetTable) (*Set, error) {
+	s := &Set{tables: slices.Clone(tables)}
+	for i, t := range s.tables {
+		l, err := Open(ctx, t.Config)
+		if err != nil {
+			s.tables = s.tables[:i]
+			return nil, errors.Join(err, s.Close())
+		}
+		t.loader = l
+	}
+	if err := s.order(ctx); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	return s, nil
+}
+
+// Tables returns the tables in the order in which they are loaded.
+func (s *Set) Tables() []*SetTable { return s.tables }
+
+// Close closes the Loaders.
+func (s *Set) Close() error {
+	var err error
+	for _, t := range s.tables {
+		err = errors.Join(err, t.loader.Close())
+	}
+	return err
+}
+
+// order puts tables before those that refer to them. Those that refer to each other in a
+// circle, and those that have nothing to do with each other, keep their order.
+func (s *Set) order(ctx context.Context) error {
+	if len(s.tables) < 2 {
+		return nil
+	}
+	var oids []uint32
+	for _, t := range s.tables {
+		oids = append(oids, t.loader.target.Table.OID)
+	}
+	refers := map[uint32][]uint32{} // a table, and those that it refers to
+	err := s.tables[0].loader.target.OnControl(ctx, func(conn *pgx.Conn) error {
+		return server.Tx(ctx, conn, server.Read, func() error {
+			rows, err := conn.Query(ctx, `SELECT conrelid, confrelid FROM pg_constraint
+				WHERE contype = 'f' AND conrelid = ANY ($1::oid[]) AND confrelid = ANY ($1::oid[]) AND conrelid <> confrelid`, oids)
+			if err != nil {
+				return err
+			}
+			var child, parent uint32
+			_, err = pgx.ForEachRow(rows, []any{&child, &parent}, func() error {
+				refers[child] = append(refers[child], parent)
+				return nil
+			})
+			return err
+		})
+	})
+	if err != nil {
+		return fmt.Errorf("which tables refer to which: %w", err)
+	}
+	s.tables = parentsFirst(s.tables, func(t *SetTable) uint32 { return t.loader.target.Table.OID }, refers)
+	return nil
+}
+
+// parentsFirst returns list with each element after those that it refers to.
+func parentsFirst[T any](list []T, id func(T) uint32, refers map[uint32][]uint32) (ordered []T) {
+	left := slices.Clone(list)
+	for len(left) > 0 {
+		next := slices.IndexFunc(left, func(t T) bool {
+			return !slices.ContainsFunc(left, func(other T) bool { return id(other) != id(t) && slices.Contains(refers[id(t)], id(other)) })
+		})
+		next = max(next, 0) // a circle: as it came
+		ordered = append(ordered, left[next])
+		left = slices.Delete(left, next, next+1)
+	}
+	return ordered
+}
+
+// Load loads all inputs of all tables. It stops at the first error; the results say what
+// was stored by then. Loads of one Set follow each other.
+func (s *Set) Load(ctx context.Context, opt SetOptions) ([]SetResult, error) {
+	if !opt.Replace {
+		return s.load(ctx, opt)
+	}
+	id, err := s.replaced(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if id != "" {
+		opt.replacing(true, nil)
+		opt.emptied()
+		s.replace(id)
+		results, err := s.load(ctx, opt)
+		stuck, ok := errors.AsType[*JobError](err)
+		if !ok {
+			return results, err
+		}
+		opt.replacing(false, stuck)
+	}
+	var names []string
+	for _, t := range s.tables {
+		names = append(names, t.loader.target.Table.SQL())
+	}
+	first := s.tables[0].loader
+	err = first.target.Persist(ctx, func() error { return Truncate(ctx, first.cfg.Conn, names...) })
+	if err != nil {
+		return nil, err
+	}
+	opt.emptied()
+	s.replace(strings.ToLower(rand.Text()[:16]))
+	return s.load(ctx, opt)
+}
+
+// replaced returns the ID of an earlier run that has emptied the tables and can be gone on
+// with, "" for none.
+func (s *Set) replaced(ctx context.Context) (id string, err error) {
+	complete := true
+	for _, t := range s.tables {
+		r, ok, err := t.loader.Replaced(ctx, t.Inputs...)
+		if err != nil || !ok || id != "" && r.ID != "" && r.ID != id {
+			return "", err
+		}
+		if r.ID != "" {
+			id = r.ID
+		}
+		complete = complete && r.Complete
+	}
+	if complete {
+		return "", nil // and so it is to be loaded once more
+	}
+	return id, nil
+}
+
+// replace tells the Loaders for which load the tables were emptied.
+func (s *Set) replace(id string) {
+	for _, t := range s.tables {
+		t.loader.Replacing(id)
+	}
+}
+
+// load loads the tables as they are.
+func (s *Set) load(ctx context.Context, opt SetOptions) (results []SetResult, err error) {
+	for _, t := range s.tables {
+		r, err := t.load(ctx, opt)
+		if results = append(results, r); err != nil {
+			return results, err
+		}
+	}
+	return results, nil
+}
+
+// load loads the inputs of t.
+func (t *SetTable) load(ctx context.Context, opt SetOptions) (r SetResult, err error) {
+	r.Table = t
+	stored := opt.begin(t)
+	defer func() { stored() }()
+	for _, in := range t.Inputs {
+		res, err := t.loader.Load(ctx, in)
+		opt.loaded(t, in, res, err)
+		if complete, ok := errors.AsType[*CompleteError](err); ok {
+			res, err = completed(complete, res.Elapsed), nil
+		}
+		if r.Inputs = append(r.Inputs, res); err != nil {
+			return r, err
+		}
+	}
+	stored()
+	stored = func() {}
+	if opt.NoAnalyze {
+		return r, nil
+	}
+	begun := time.Now()
+	if err := t.loader.Analyze(ctx); err != nil {
+		return r, fmt.Errorf("all rows of %s are stored: %w", t.Config.Table, err)
+	}
+	r.Analyze = time.Since(begun)
+	return r, nil
+}
+
+// completed returns the result of an input that was loaded completely before.
+func completed(e *CompleteError, elapsed time.Duration) Result {
+	return Result{Before: e.Rows, Rejected: e.Rejected, Rejects: e.Rejects, Updated: e.Updated, Skipped: e.Skipped, Elapsed: elapsed}
+}
+
+func (o SetObserver) begin(t *SetTable) (stored func()) {
+	if o.Begin == nil {
+		return func() {}
+	}
+	return o.Begin(t)
+}
+
+func (o SetObserver) loaded(t *SetTable, in Input, res Result, err error) {
+	if o.Loaded != nil {
+		o.Loaded(t, in, res, err)
+	}
+}
+
+func (o SetObserver) replacing(goOn bool, because *JobError) {
+	if o.Replacing != nil {
+		o.Replacing(goOn, because)
+	}
+}
+
+func (o SetObserver) emptied() {
+	if o.Emptied != nil {
+		o.Emptied()
+	}
+}

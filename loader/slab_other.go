@@ -1,6 +1,0 @@
-//go:build !linux
-
-package loader
-
-// newSlab returns n bytes of memory for pages.
-func newSlab(n int) []byte { return make([]byte, n) }
