@@ -107,15 +107,16 @@ func (d *domainTable) content(t *testing.T) []string {
 }
 
 // load loads by a route: a file, which may be stored whole, or a stream in batches of that
-// length, which is not.
+// length, which is not, and has two records more, which the server refuses.
 func (d *domainTable) load(t *testing.T, dsn string, route loader.Route, batch int) {
 	t.Helper()
 	exec(t, d.conn, "TRUNCATE "+d.name)
-	in := loader.File(d.path)
+	in, cfg := loader.File(d.path), loader.Config{Conn: parse(t, dsn), Table: d.name, Route: route, Job: fmt.Sprint(route, batch), Batch: batch}
 	if batch > 0 {
-		in = loader.Reader("-", bytes.NewReader(read(t, d.path)))
+		in = loader.Reader("-", bytes.NewReader(append(read(t, d.path), "99999999999,w1,1\n1,w1,99999999999\n"...)))
+		cfg.MaxErrors, cfg.RejectsDir = loader.ErrorLimit{Records: 2}, t.TempDir()
 	}
-	l, err := loader.Open(t.Context(), loader.Config{Conn: parse(t, dsn), Table: d.name, Route: route, Job: fmt.Sprint(route, batch), Batch: batch})
+	l, err := loader.Open(t.Context(), cfg)
 	if err == nil {
 		defer l.Close()
 		_, err = l.Load(t.Context(), in)

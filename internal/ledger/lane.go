@@ -154,6 +154,12 @@ func UpdateSQL(t Target, table string, l Lane, s Step) (sql string, statements i
 	sql = fmt.Sprintf(`UPDATE %s SET chunk = %d, in_chunk = %d, place = %d, line = %d, records = %d, sum = %d, in_sum = %d,
 		rows = rows OPERATOR(pg_catalog.+) %d, rejected = rejected OPERATOR(pg_catalog.+) %d, advanced = pg_catalog.now() WHERE `,
 		table, s.To.Chunk, s.To.Records, s.Place.Offset, s.Place.Line, s.Place.Records, int64(s.Place.Sum), int64(s.Within), s.Rows, s.Rejected) + l.at(t, s.From)
+	return t.withKeys(sql)
+}
+
+// withKeys returns sql, which has a lane's key in it, as it is to be run under our own search
+// path, and the number of its statements.
+func (t Target) withKeys(sql string) (all string, statements int) {
 	if t.checked() {
 		return server.RolePathSQL + "; " + sql, 2
 	}
@@ -207,9 +213,10 @@ type querier interface {
 
 // CorrectSQL returns the statement that makes some of the rows rejected ones that
 // UpdateSQL, before it in the transaction, has counted as stored, and counts those
-// that were merged. at is where it has moved the mark of l.
-func CorrectSQL(table string, l Lane, at Mark, rejected int64, m Merged) string {
-	return fmt.Sprintf(`UPDATE %s SET rows = rows - %d, rejected = rejected + %d, updated = updated + %d, skipped = skipped + %d
-		WHERE key %s %s AND lane = %d AND chunk = %d AND in_chunk = %d`,
-		table, rejected, rejected, m.Updated, m.Skipped, l.equal(), l.key(), l.Number, at.Chunk, at.Records)
+// that were merged. at is where it has moved the mark of l. As with UpdateSQL another may
+// come before it.
+func CorrectSQL(t Target, table string, l Lane, at Mark, rejected int64, m Merged) string {
+	sql, _ := t.withKeys(fmt.Sprintf(`UPDATE %s SET rows = rows OPERATOR(pg_catalog.-) %d, rejected = rejected OPERATOR(pg_catalog.+) %d,
+		updated = updated OPERATOR(pg_catalog.+) %d, skipped = skipped OPERATOR(pg_catalog.+) %d WHERE `, table, rejected, rejected, m.Updated, m.Skipped) + l.at(t, at))
+	return sql
 }

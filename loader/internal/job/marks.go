@@ -136,7 +136,7 @@ func (p *pieces) CorrectSQL(table string, b *lane.Batch, _ string) string {
 	if len(b.Refused) == 0 && b.Merged == (ledger.Merged{}) {
 		return ""
 	}
-	return ledger.CorrectSQL(table, p.j.Lanes[b.Lane], b.To, int64(len(b.Refused)), b.Merged)
+	return ledger.CorrectSQL(p.j.Target, table, p.j.Lanes[b.Lane], b.To, int64(len(b.Refused)), b.Merged)
 }
 
 func (p *pieces) Number(lane int) int32 { return p.j.Lanes[lane].Number }

@@ -108,7 +108,7 @@ func (s *stream) correct(ctx context.Context, sql string) error {
 	if err != nil {
 		return s.fail(ctx, fmt.Errorf("count what became of the rows: %w", err))
 	}
-	if n := results[1].CommandTag.RowsAffected(); n != 1 {
+	if n := results[len(results)-2].CommandTag.RowsAffected(); n != 1 {
 		return s.fail(ctx, fmt.Errorf("count what became of the rows: %d rows of progress changed, want 1", n))
 	}
 	return nil
