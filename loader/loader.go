@@ -153,6 +153,7 @@ func (l *Loader) Analyze(ctx context.Context) error { return l.target.Analyze(ct
 
 // closeIdle closes the connections that no stream has.
 func (l *Loader) closeIdle() {
+	l.target.CloseAhead()
 	if l.nodes != nil { // else it was not found out which there are
 		l.nodes.CloseIdle()
 	}

@@ -44,6 +44,7 @@ func (pl *planner) prepare(ctx context.Context) (err error) {
 	info := catalog.QueueServer(batch)
 	err = server.TxFrom(ctx, pl.target.Conn, server.Read, batch, func() error {
 		pl.target.Server = *info
+		pl.target.MakeAhead(ctx) // for the fence; it is not among the connections that were just counted
 		return pl.survey(ctx)
 	})
 	if err != nil {

@@ -111,7 +111,7 @@ func (o *Opening) find(ctx context.Context, conn *pgx.Conn, j *Job, name string,
 		return err
 	}
 	if len(found) > 0 || !o.In.Whole { // else it is read while the first rows are decoded
-		if err := o.opt.Shards(ctx, conn, j.Found); err != nil {
+		if err := o.addShards(ctx, conn, j.Found); err != nil {
 			return err
 		}
 	}
@@ -218,10 +218,11 @@ func (j *Job) Enter(ctx context.Context) error {
 	tried := false
 	err := j.t.OnControl(ctx, func(conn *pgx.Conn) error {
 		if j.In.Whole {
-			if err := j.opt.Shards(ctx, conn, j.Found); err != nil {
+			add, err := j.opt.Shards(ctx, conn, j.Found)
+			if err != nil {
 				return err
 			}
-			return ledger.Prepare(ctx, conn, j.Target)
+			return errors.Join(ledger.Prepare(ctx, conn, j.Target), add()) // while the nodes answer
 		}
 		if tried { // the answer to the COMMIT may be all that was lost
 			entered, err := j.entered(ctx, conn)

@@ -37,8 +37,9 @@ type Options struct {
 	Keyed     bool   // rows that are there are not stored twice
 	Named     bool   // the job was given a name
 	Replacing string // the load that has emptied the table for its inputs, "" for none
-	// Shards adds to files those of the shards.
-	Shards func(ctx context.Context, conn *pgx.Conn, files ledger.Files) error
+	// Shards asks for the files of the shards. They are added to files by add, which is to
+	// be called whatever comes between.
+	Shards func(ctx context.Context, conn *pgx.Conn, files ledger.Files) (add func() error, err error)
 }
 
 // An Opening finds the job of an input in the ledger.
@@ -57,6 +58,15 @@ type rereader struct {
 // NewOpening returns the opening of the job of in.
 func NewOpening(t *target.Target, in *Input, opt Options) *Opening {
 	return &Opening{rereader: &rereader{In: in, log: t.Log}, t: t, opt: opt}
+}
+
+// addShards adds to files those of the shards.
+func (o *Opening) addShards(ctx context.Context, conn *pgx.Conn, files ledger.Files) error {
+	add, err := o.opt.Shards(ctx, conn, files)
+	if err != nil {
+		return err
+	}
+	return add()
 }
 
 // Sums reports whether the input's sum is wanted, and can be had.

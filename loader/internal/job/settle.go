@@ -45,7 +45,7 @@ func (j *Job) LookAgain(ctx context.Context) error {
 	return j.t.OnControl(ctx, func(conn *pgx.Conn) error {
 		files, err := j.t.Look(ctx, conn)
 		if err == nil {
-			err = j.opt.Shards(ctx, conn, files)
+			err = j.addShards(ctx, conn, files)
 		}
 		if err == nil {
 			j.Found, j.Files = files, files

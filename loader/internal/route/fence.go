@@ -73,7 +73,7 @@ func Raise(ctx context.Context, t *target.Target, nodes *Nodes, columns []*catal
 // lock takes the locks, on a new connection if need be.
 func (f *Fence) lock(ctx context.Context) (err error) {
 	if f.conn == nil || f.conn.IsClosed() {
-		conn, err := f.t.Connect(ctx)
+		conn, err := f.t.TakeAhead(ctx)
 		if err != nil {
 			return fmt.Errorf("lock %s: %w", f.t.Table.SQL(), err)
 		}

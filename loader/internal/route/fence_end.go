@@ -24,8 +24,12 @@ func (f *Fence) checkShards(ctx context.Context, end End) error {
 		return nil
 	}
 	now, err := f.t.Look(ctx, f.conn)
+	if err != nil {
+		return err
+	}
+	add, err := f.nodes.LookAtShards(ctx, f.conn, now)
 	if err == nil {
-		err = f.nodes.LookAtShards(ctx, f.conn, now)
+		err = add()
 	}
 	if err != nil {
 		return err

@@ -153,15 +153,16 @@ func (ns *Nodes) CheckNodeMap() error {
 }
 
 // LookAtShards reads which files the shards of the table have on the nodes that can be
-// reached, and adds them to files: TRUNCATE, DETACH and DROP that were sent to a worker
-// change those alone. The conn leads to the coordinator.
-func (ns *Nodes) LookAtShards(ctx context.Context, conn *pgx.Conn, files ledger.Files) error {
+// reached: TRUNCATE, DETACH and DROP that were sent to a worker change those alone. It asks
+// conn, which leads to the coordinator, where they are, and returns while the nodes are asked.
+// Their files are added to files by add, which is to be called whatever comes between.
+func (ns *Nodes) LookAtShards(ctx context.Context, conn *pgx.Conn, files ledger.Files) (add func() error, err error) {
 	if len(ns.list) < 2 {
-		return nil
+		return func() error { return nil }, nil
 	}
 	shards, err := citus.Placements(ctx, conn, ns.t.Table.OID)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	results := make([]*pgconn.Result, len(ns.list)) // nil for a node without shards
 	g, ctx := errgroup.WithContext(ctx)
@@ -175,9 +176,20 @@ func (ns *Nodes) LookAtShards(ctx context.Context, conn *pgx.Conn, files ledger.
 			return err
 		})
 	}
-	if err := g.Wait(); err != nil {
-		return fmt.Errorf("look at the shards of %s: %w", ns.t.Table.SQL(), err)
-	}
+	return func() error {
+		err := g.Wait()
+		if err == nil {
+			err = addFiles(files, results)
+		}
+		if err != nil {
+			return fmt.Errorf("look at the shards of %s: %w", ns.t.Table.SQL(), err)
+		}
+		return nil
+	}, nil
+}
+
+// addFiles adds the answers to citus.FilesSQL.
+func addFiles(files ledger.Files, results []*pgconn.Result) error {
 	for _, r := range results {
 		if r == nil {
 			continue
@@ -186,7 +198,7 @@ func (ns *Nodes) LookAtShards(ctx context.Context, conn *pgx.Conn, files ledger.
 			table, tableErr := strconv.ParseUint(string(row[1]), 10, 32)
 			file, fileErr := strconv.ParseUint(string(row[2]), 10, 32)
 			if err := errors.Join(tableErr, fileErr); err != nil {
-				return fmt.Errorf("look at the shards of %s: %w", ns.t.Table.SQL(), err)
+				return err
 			}
 			place := string(row[0])
 			files.Place(place, true)

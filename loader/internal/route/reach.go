@@ -29,82 +29,111 @@ func (ns *Nodes) ReachShards(ctx context.Context) (Obstacle, error) {
 	case d.Replicated:
 		return "the table's shards are replicated, and the coordinator keeps the copies alike", nil
 	}
-	ids, err := citus.Identities(ctx, ns.t.Conn)
-	if err != nil {
-		return "", err
+	list, ob := ns.usable(ns.t.Cluster.Nodes)
+	if ob != "" {
+		return ob, nil
 	}
-	return ns.reachNodes(ctx, ns.t.Cluster.Nodes, ids)
+	return ns.reachNodes(ctx, list)
 }
 
-// reachNodes connects to each node that may hold shards, to all at once. One that cannot be
-// used is enough to go through the coordinator: a shard may move there.
-func (ns *Nodes) reachNodes(ctx context.Context, nodes []citus.Node, ids map[string]string) (Obstacle, error) {
-	list, ob, err := ns.usable(ctx, nodes, ids)
-	errs := make([]error, len(list))
-	var trying sync.WaitGroup
-	for i, to := range list {
-		trying.Go(func() { errs[i] = ns.try(ctx, to) })
-	}
-	trying.Wait()
-	ns.list = append(ns.list, list...)
-	for i, failed := range errs {
-		name := list[i].at.Load().address
-		switch {
-		case failed == nil:
-			continue
-		case ctx.Err() != nil:
-			return "", context.Cause(ctx)
-		case fault.Is(failed, fault.Starting):
-			return "", fmt.Errorf("node %s: %w", name, failed)
-		}
-		return Obstacle(fmt.Sprintf("node %s cannot be used from here: %v", name, failed)), nil
-	}
-	return ob, err
-}
-
-// usable returns the nodes that may hold shards, up to the first of which it is known that it
-// cannot be used, and what reachNodes says of that one.
-func (ns *Nodes) usable(ctx context.Context, nodes []citus.Node, ids map[string]string) (list []*Node, ob Obstacle, err error) {
+// usable returns the nodes that may hold shards, or of one of them why it cannot be used.
+func (ns *Nodes) usable(nodes []citus.Node) (list []*Node, ob Obstacle) {
 	for _, n := range nodes {
 		name := n.Address()
 		switch {
 		case n.Role != "primary":
 			continue
 		case !n.Active:
-			return list, Obstacle("node " + name + " is not active"), nil
+			return nil, Obstacle("node " + name + " is not active")
 		case !n.Synced:
-			return list, Obstacle("node " + name + " does not have the cluster's metadata; SELECT start_metadata_sync_to_all_nodes()"), nil
+			return nil, Obstacle("node " + name + " does not have the cluster's metadata; SELECT start_metadata_sync_to_all_nodes()")
 		case n.Group == 0:
 			continue // the first node
-		case ids[name] == "":
-			ob, err = ns.unreached(ctx, n)
-			return list, ob, err
 		}
 		at, err := ns.whereIs(n)
 		if err != nil { // there is no way to it that the user's words allow
-			return list, Obstacle(fmt.Sprintf("node %s cannot be used from here: %v", name, err)), nil
+			return nil, Obstacle(fmt.Sprintf("node %s cannot be used from here: %v", name, err))
 		}
-		to := &Node{Index: len(ns.list) + len(list), group: n.Group, identity: ids[name], whoIs: ns.whoIs, Patience: target.Patience{Limit: ns.t.Limit}, watch: ns.t.Watch}
+		to := &Node{Index: len(ns.list) + len(list), group: n.Group, whoIs: ns.whoIs, Patience: target.Patience{Limit: ns.t.Limit}, watch: ns.t.Watch}
 		to.at.Store(at)
 		list = append(list, to)
 	}
-	return list, "", nil
+	return list, ""
+}
+
+// reachNodes connects to each of the nodes, to all at once, and asks the coordinator meanwhile
+// who they are. One that cannot be used is enough to go through the coordinator: a shard may
+// move there.
+func (ns *Nodes) reachNodes(ctx context.Context, list []*Node) (Obstacle, error) {
+	who := &identities{known: make(chan struct{})}
+	failed := make([]error, len(list))
+	var trying sync.WaitGroup
+	for i, to := range list {
+		to.whoIs = who.of
+		trying.Go(func() { failed[i] = ns.try(ctx, to, who) })
+	}
+	who.list, who.err = citus.Identities(ctx, ns.t.Conn)
+	close(who.known)
+	trying.Wait()
+	for _, to := range list {
+		to.whoIs = ns.whoIs // from now on it may have become another server
+	}
+	ns.list = append(ns.list, list...)
+	if who.err != nil {
+		return "", who.err
+	}
+	for i, err := range failed {
+		name := list[i].at.Load().address
+		switch {
+		case err == nil:
+			continue
+		case ctx.Err() != nil:
+			return "", context.Cause(ctx)
+		case who.list[name] == "":
+			return ns.unreached(ctx, list[i])
+		case fault.Is(err, fault.Starting):
+			return "", fmt.Errorf("node %s: %w", name, err)
+		}
+		return Obstacle(fmt.Sprintf("node %s cannot be used from here: %v", name, err)), nil
+	}
+	return "", nil
+}
+
+// identities are the answer of citus.Identities, once it is known.
+type identities struct {
+	known chan struct{} // closed then
+	list  map[string]string
+	err   error
+}
+
+// of returns the identity of the node of that name.
+func (ids *identities) of(ctx context.Context, name string) (string, error) {
+	select {
+	case <-ids.known:
+	case <-ctx.Done():
+		return "", context.Cause(ctx)
+	}
+	if ids.err == nil && ids.list[name] == "" {
+		return "", errUnreachable
+	}
+	return ids.list[name], ids.err
 }
 
 // unreached says what it means that the coordinator cannot reach a node: one that has shards
 // of the table must be waited for, whatever the route.
-func (ns *Nodes) unreached(ctx context.Context, n citus.Node) (Obstacle, error) {
+func (ns *Nodes) unreached(ctx context.Context, n *Node) (Obstacle, error) {
 	shards, err := citus.Placements(ctx, ns.t.Conn, ns.t.Table.OID)
 	if err != nil {
 		return "", err
 	}
-	problem := "the coordinator cannot reach node " + n.Address()
-	if !slices.ContainsFunc(shards, func(p citus.Placement) bool { return p.Group == n.Group }) {
+	name := n.at.Load().address
+	problem := "the coordinator cannot reach node " + name
+	if !slices.ContainsFunc(shards, func(p citus.Placement) bool { return p.Group == n.group }) {
 		return Obstacle(problem), nil
 	}
 	return "", &fault.PassingError{
 		Err:    &failure.PreflightError{Problem: problem + ", which has shards of the table", Do: "start it, and run the same command again"},
-		Awaits: "node " + n.Address() + ", which the coordinator cannot reach",
+		Awaits: "node " + name + ", which the coordinator cannot reach",
 	}
 }
 
@@ -127,11 +156,16 @@ func (ns *Nodes) whoIs(ctx context.Context, name string) (id string, err error) 
 	return ids[name], err
 }
 
-// try makes sure that a node can be reached, and keeps the connection for a
-// stream.
-func (ns *Nodes) try(ctx context.Context, n *Node) error {
+// try makes sure that a node can be reached, and keeps the connection for a stream. It ends
+// when it is known that the coordinator does not reach the node.
+func (ns *Nodes) try(ctx context.Context, n *Node, who *identities) error {
 	ctx, cancel := context.WithTimeout(ctx, fault.ReachTimeout)
 	defer cancel()
+	go func() {
+		if id, err := who.of(ctx, n.at.Load().address); id == "" && err != nil {
+			cancel()
+		}
+	}()
 	conn, err := n.Connect(ctx)
 	if err != nil {
 		return err

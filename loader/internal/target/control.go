@@ -24,6 +24,8 @@ type Control struct {
 
 	mu   sync.Mutex // while a load runs
 	Conn *pgx.Conn
+
+	ahead *ahead // nil for none
 }
 
 // NewControl makes the first connection. It waits for a server that starts.
@@ -64,6 +66,52 @@ func (c *Control) Connect(ctx context.Context) (*pgx.Conn, error) {
 	return openControl(ctx, c.Cfg, c.Watch)
 }
 
+// MakeAhead begins to make the connection that TakeAhead returns, for what comes next. It
+// must not be called while another goroutine takes it.
+func (c *Control) MakeAhead(ctx context.Context) {
+	c.CloseAhead()
+	ctx, cancel := context.WithCancel(ctx)
+	a := &ahead{cancel: cancel}
+	a.making.Go(func() {
+		if conn, err := c.Connect(ctx); err == nil { // else who takes it tries again
+			a.conn = conn
+		}
+	})
+	c.ahead = a
+}
+
+// An ahead is a connection that is made before it is asked for.
+type ahead struct {
+	making sync.WaitGroup
+	cancel context.CancelFunc
+	conn   *pgx.Conn // once it is made; nil if that failed
+}
+
+// TakeAhead returns a connection as Connect does: the one that was made ahead, if there is one.
+func (c *Control) TakeAhead(ctx context.Context) (*pgx.Conn, error) {
+	if a := c.ahead; a != nil {
+		c.ahead = nil
+		a.making.Wait()
+		a.cancel()
+		if a.conn != nil && !a.conn.IsClosed() {
+			return a.conn, nil
+		}
+	}
+	return c.Connect(ctx)
+}
+
+// CloseAhead closes the connection that was made ahead.
+func (c *Control) CloseAhead() {
+	if a := c.ahead; a != nil {
+		c.ahead = nil
+		a.cancel()
+		a.making.Wait()
+		if a.conn != nil {
+			server.CloseSoon(a.conn.PgConn())
+		}
+	}
+}
+
 // OnControl calls fn with the connection, made anew if it was lost, until fn succeeds or
 // fails for good.
 func (c *Control) OnControl(ctx context.Context, fn func(*pgx.Conn) error) error {
@@ -95,5 +143,8 @@ func (c *Control) Persist(ctx context.Context, fn func() error) error {
 	}
 }
 
-// Close ends the connection.
-func (c *Control) Close() { server.CloseSoon(c.Conn.PgConn()) }
+// Close ends the connections.
+func (c *Control) Close() {
+	c.CloseAhead()
+	server.CloseSoon(c.Conn.PgConn())
+}
