@@ -149,7 +149,7 @@ func (l *Loader) Progress() Progress {
 }
 
 // Analyze refreshes the table's statistics.
-func (l *Loader) Analyze(ctx context.Context) error { return l.target.Analyze(ctx) }
+func (l *Loader) Analyze(ctx context.Context) error { return l.nodes.Analyze(ctx) }
 
 // closeIdle closes the connections that no stream has.
 func (l *Loader) closeIdle() {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -16,6 +17,7 @@ import (
 	"shardload/internal/term"
 	"shardload/loader/failure"
 	"shardload/loader/internal/decode"
+	"shardload/loader/internal/route"
 )
 
 // The oldest servers that shardload is made for.
@@ -54,7 +56,15 @@ func (pl *planner) prepare(ctx context.Context) (err error) {
 		pl.triggers.Drop.Store(true)
 	}
 	pl.target.DropLocale()
-	if err := pl.makePlan(ctx); err != nil {
+	if pl.nodes, err = route.NewNodes(pl.target, pl.cfg.NodeMap); err != nil {
+		return err
+	}
+	found := pl.findRows(ctx)
+	err = pl.makePlan(ctx)
+	if failed := found(); err == nil {
+		err = failed
+	}
+	if err != nil {
 		return err
 	}
 	pl.Loader.plan = pl.plan
@@ -150,38 +160,45 @@ func (pl *planner) checkTable(ctx context.Context) (err error) {
 			Do:      "load as the table's owner or as a role with BYPASSRLS",
 		}
 	}
-	if pl.target.Rights.Select {
-		pl.plan.HasRows, err = hasRows(ctx, pl.target.Conn, name)
-		if pgErr, ok := errors.AsType[*pgconn.PgError](err); ok && fault.Lost(pgErr) {
-			return &fault.PassingError{
-				Err: &failure.PreflightError{
-					Problem: "a node of the cluster does not answer: " + strings.Join(strings.Fields(pgErr.Message), " "),
-					Do:      "start it, and run the same command again",
-				},
-				Awaits: fault.Awaits(pgErr),
-			}
-		}
-		if err != nil {
-			return fmt.Errorf("look for rows in %s: %w", name, err)
-		}
-	}
 	return nil
 }
 
-// hasRows reports whether the table has a row.
-func hasRows(ctx context.Context, conn *pgx.Conn, table string) (has bool, err error) {
-	batch := &pgx.Batch{}
-	batch.Queue(citus.FewConnectionsSQL)
-	batch.Queue("SELECT 1 FROM " + table + " LIMIT 1").QueryRow(func(row pgx.Row) error {
-		var one int
-		err := row.Scan(&one)
-		if has = err == nil; errors.Is(err, pgx.ErrNoRows) {
-			return nil
-		}
+// findRows looks for rows in the table, all of whose shards are asked, while the plan is made:
+// the answer is in it after found. It asks on a connection for streams, which has those to the
+// nodes afterwards.
+func (pl *planner) findRows(ctx context.Context) (found func() error) {
+	if !pl.target.Rights.Select {
+		return func() error { return nil }
+	}
+	first := pl.nodes.First() // the others come while it is asked
+	var has bool
+	var err error
+	var looking sync.WaitGroup
+	looking.Go(func() { has, err = pl.hasRows(ctx, first) })
+	return func() error {
+		looking.Wait()
+		pl.plan.HasRows = has
 		return err
-	})
-	err = server.Ask(ctx, conn, batch)
-	return has, err
+	}
+}
+
+// hasRows reports whether the table has a row.
+func (pl *planner) hasRows(ctx context.Context, first *route.Node) (bool, error) {
+	table := pl.target.Table.SQL()
+	has, err := first.HasRows(ctx, table)
+	if pgErr, ok := errors.AsType[*pgconn.PgError](err); ok && fault.Lost(pgErr) {
+		return false, &fault.PassingError{
+			Err: &failure.PreflightError{
+				Problem: "a node of the cluster does not answer: " + strings.Join(strings.Fields(pgErr.Message), " "),
+				Do:      "start it, and run the same command again",
+			},
+			Awaits: fault.Awaits(pgErr),
+		}
+	}
+	if err != nil {
+		return false, fmt.Errorf("look for rows in %s: %w", table, err)
+	}
+	return has, nil
 }
 
 // makePlan chooses the route and the number of streams.

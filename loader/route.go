@@ -11,14 +11,8 @@ import (
 	"shardload/loader/internal/route"
 )
 
-// chooseRoute takes the fastest route that table, rights and nodes allow, and
-// makes the list of nodes.
+// chooseRoute takes the fastest route that table, rights and nodes allow.
 func (pl *planner) chooseRoute(ctx context.Context) error {
-	nodes, err := route.NewNodes(pl.target, pl.cfg.NodeMap)
-	if err != nil {
-		return err
-	}
-	pl.nodes = nodes
 	if err := pl.nodes.CheckNodeMap(); err != nil {
 		return err
 	}

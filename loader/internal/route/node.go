@@ -161,24 +161,49 @@ func (n *Node) check(ctx context.Context, answer *pgconn.Result) error {
 	return fault.Advise(errors.New("another server answers there than the coordinator's node of that name"), "translate the address with Config.NodeMap")
 }
 
-// ask runs a query on one of the node's connections, in a transaction of ours.
-func (n *Node) ask(ctx context.Context, sql string) (*pgconn.Result, error) {
+// ask runs a query on one of the node's connections, in a transaction of ours. The query is
+// about this node alone.
+func (n *Node) ask(ctx context.Context, sql string) (answer *pgconn.Result, err error) {
+	err = n.with(ctx, func(conn *pgconn.PgConn) error {
+		results, err := conn.Exec(ctx, server.Begin(conn, server.Read)+sql+"; ROLLBACK").ReadAll()
+		if err == nil {
+			answer = results[len(results)-2]
+		}
+		return err
+	})
+	return answer, err
+}
+
+// HasRows reports whether the table has a row. It asks the coordinator, which n is, on a
+// connection that a stream takes afterwards with those which Citus has made to the nodes.
+func (n *Node) HasRows(ctx context.Context, table string) (has bool, err error) {
+	err = n.with(ctx, func(conn *pgconn.PgConn) error {
+		if err := server.Start(ctx, conn, server.Read, citus.FewConnectionsSQL); err != nil {
+			return err
+		}
+		results, err := conn.Exec(ctx, "SELECT 1 FROM "+table+" LIMIT 1; ROLLBACK").ReadAll()
+		has = err == nil && len(results[0].Rows) > 0
+		return err
+	})
+	return has, err
+}
+
+// with calls fn with one of the node's connections, and ends the transaction that fn has left
+// open because it failed.
+func (n *Node) with(ctx context.Context, fn func(*pgconn.PgConn) error) error {
 	conn, err := n.Acquire(ctx, slog.New(slog.DiscardHandler))
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if conn == nil {
-		return nil, fmt.Errorf("%s has no connection left", n.Name())
+		return fmt.Errorf("%s has no connection left", n.Name())
 	}
 	defer n.Release(conn)
-	results, err := conn.Exec(ctx, server.Begin(conn, server.Read)+sql+"; ROLLBACK").ReadAll()
-	if err != nil {
-		if !conn.IsClosed() && conn.TxStatus() != 'I' {
-			err = errors.Join(err, server.Exec(ctx, conn, "ROLLBACK"))
-		}
-		return nil, err
+	err = fn(conn)
+	if err != nil && !conn.IsClosed() && conn.TxStatus() != 'I' {
+		err = errors.Join(err, server.Exec(ctx, conn, "ROLLBACK"))
 	}
-	return results[len(results)-2], nil
+	return err
 }
 
 // Where returns the node's address: the cluster's name for it where it has one.

@@ -18,8 +18,8 @@ import (
 // stops if the route was asked for by name.
 type Obstacle string
 
-// ReachShards adds the nodes that hold shards to l.nodes. It returns what keeps
-// rows from going there.
+// ReachShards adds the nodes that hold shards to ns. It returns what keeps rows from going
+// there.
 func (ns *Nodes) ReachShards(ctx context.Context) (Obstacle, error) {
 	switch d := ns.t.Distribution; {
 	case ns.t.Server.Citus == "":

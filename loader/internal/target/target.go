@@ -2,7 +2,6 @@ package target
 
 import (
 	"context"
-	"fmt"
 	"slices"
 
 	"github.com/jackc/pgx/v5"
@@ -73,25 +72,6 @@ func (t *Target) Settle(ctx context.Context, conn *pgx.Conn, name, warning strin
 		err = &failure.UnsettledError{Job: name, Prepared: left}
 	}
 	return err
-}
-
-// Analyze refreshes the table's statistics.
-func (t *Target) Analyze(ctx context.Context) error {
-	err := t.OnControl(ctx, func(conn *pgx.Conn) error {
-		sql := "ANALYZE " + t.Table.SQL()
-		if t.Server.Citus != "" && !t.Code {
-			batch := &pgx.Batch{}
-			batch.Queue(sql)
-			return server.TxFrom(ctx, conn, server.Write, batch, func() error { return nil })
-		}
-		return server.Tx(ctx, conn, server.Write, func() error {
-			return server.AsRole(ctx, conn.PgConn(), sql) // an index may call functions
-		})
-	})
-	if err != nil {
-		return fmt.Errorf("analyze %s: %w", t.Table.SQL(), err)
-	}
-	return nil
 }
 
 // DropLocale forgets the settings on which nothing in the table depends: the locale for
