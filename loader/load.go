@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"shardload/internal/fault"
 	"shardload/internal/input"
 	"shardload/internal/ledger"
 	"shardload/loader/failure"
@@ -49,10 +50,6 @@ func (l *Loader) newLoad(in Input, c *store.Counts) *load {
 	return &load{Store: s, l: l, in: in, log: l.cfg.Log, stage: l.cfg.Stage}
 }
 
-// startOvers is how often a load begins anew from the marks, with nothing stored
-// between, before it gives up.
-const startOvers = 5
-
 // Load stores all rows of in, or stops at a record that cannot be stored with a
 // *RowError. What is stored by then stays; Result counts it. If an earlier Load of
 // the input was stopped, this one goes on where it stopped; if it was complete, a
@@ -71,9 +68,9 @@ func (l *Loader) Load(ctx context.Context, in Input) (res Result, err error) {
 		if stuck++; c.Rows.Load() > rows || c.Batch.Load() != batch {
 			stuck = 0
 		}
-		if !again(c, err) || !in.repeats || l.cfg.NoResume || stuck == startOvers {
-			if stuck == startOvers && again(c, err) && in.repeats {
-				err = fmt.Errorf("began anew %d times, with nothing stored between; the last time because %w", startOvers, err)
+		if !again(c, err) || !in.repeats || l.cfg.NoResume || stuck == fault.StartOvers {
+			if stuck == fault.StartOvers && again(c, err) && in.repeats {
+				err = fmt.Errorf("began anew %d times, with nothing stored between; the last time because %w", fault.StartOvers, err)
 			}
 			res = resultOf(c, time.Since(started))
 			res.Resumable = resumable

@@ -45,7 +45,7 @@ const (
 // that is found when it is used, and the next one is new. So the nodes are asked once
 // more where one that could be connected to has not answered.
 func askNodes(ctx context.Context, conn *pgx.Conn, sql string, args ...any) (answers []answer, err error) {
-	for range 2 {
+	for range fault.NodeTries {
 		answers, err = collect(ctx, conn, pgx.RowToStructByPos[answer], sql, args...)
 		if err != nil || !lostOne(answers) {
 			break

@@ -13,13 +13,6 @@ import (
 	"shardload/internal/server"
 )
 
-const (
-	// pollEvery is how often a wait for Citus looks again.
-	pollEvery = time.Second
-	// slack is how much longer than Citus's own interval a wait lasts.
-	slack = 15 * time.Second
-)
-
 // Recover lets Citus finish transactions that a fault has left prepared on its
 // nodes: their rows are in no count yet. Where the role may, it makes Citus do so
 // at once, else it waits for the time that Citus takes by itself. It returns how
@@ -60,13 +53,9 @@ func Settle(ctx context.Context, conn *pgx.Conn) (left int, err error) {
 	if err != nil {
 		return 0, err
 	}
-	still, err := waitFor(ctx, conn, doubtful, max(patience, settleTime))
+	still, err := waitFor(ctx, conn, doubtful, max(patience, fault.RecoverLeast))
 	return len(still), err
 }
-
-// settleTime is how long Settle waits where Citus does not recover by itself: what is
-// prepared may just be about to be committed.
-const settleTime = 3 * time.Second
 
 // recoverNow makes Citus finish what is prepared, if the role may.
 func recoverNow(ctx context.Context, conn *pgx.Conn) error {
@@ -93,7 +82,7 @@ func recoveryTime(ctx context.Context, conn *pgx.Conn) (time.Duration, error) {
 	if milliseconds < 0 {
 		return 0, nil
 	}
-	return time.Duration(milliseconds)*time.Millisecond + slack, nil
+	return time.Duration(milliseconds)*time.Millisecond + fault.RecoverSlack, nil
 }
 
 // waitForRecovery waits until Citus has finished by itself what is prepared now.
@@ -123,7 +112,7 @@ func waitForRecovery(ctx context.Context, conn *pgx.Conn) (n int, note string, e
 func waitFor(ctx context.Context, conn *pgx.Conn, doubtful []string, patience time.Duration) (left []string, err error) {
 	deadline := time.NewTimer(patience)
 	defer deadline.Stop()
-	tick := time.NewTicker(pollEvery)
+	tick := time.NewTicker(fault.RecoverPoll)
 	defer tick.Stop()
 	for {
 		now, err := prepared(ctx, conn)

@@ -79,16 +79,13 @@ func finalLanes(ctx context.Context, conn *pgx.Conn, t Target, j *Job, check fun
 // ErrLocked says that a transaction has had marks locked for long.
 var ErrLocked = errors.New("another transaction has marks of the load locked")
 
-// settleTime is how long Settle waits. Tests change it.
-var settleTime = 10 * time.Second
-
 // Settle waits until no transaction has a mark of an unfinished job locked: one whose
 // client was killed at its COMMIT may still be moving it. After a while its error is
 // ErrLocked: the transaction may be prepared, and nobody there to finish it.
 func Settle(ctx context.Context, conn *pgx.Conn, t Target, j *Job) error {
 	err := guarded(ctx, conn, guardProgress(t, writing, j), "ROLLBACK", func() error {
 		return server.Exec(ctx, conn.PgConn(), fmt.Sprintf("SET LOCAL statement_timeout = %d; UPDATE %s SET advanced = advanced; SET LOCAL statement_timeout = 0",
-			settleTime.Milliseconds(), j.Progress))
+			fault.MarksLimit.Milliseconds(), j.Progress))
 	})
 	if fault.Is(err, fault.Canceled) {
 		err = fmt.Errorf("%w: %w", ErrLocked, err)

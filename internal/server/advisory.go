@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"shardload/internal/fault"
 )
 
 // Advisory locks are anybody's: whoever knows a number may take it, and holds up those
@@ -36,20 +38,13 @@ type Holder struct {
 }
 
 // A Waiting says what becomes of those who wait for an advisory lock. The zero value
-// waits for a minute.
+// waits for fault.LockLimit.
 type Waiting struct {
 	Limit time.Duration
 	// Tell, if it is not nil, is called once the wait is a long one, with those who have
 	// the lock.
 	Tell func([]Holder)
 }
-
-const (
-	waitLimit = time.Minute
-	longWait  = 2 * time.Second
-	firstPoll = 5 * time.Millisecond
-	lastPoll  = 100 * time.Millisecond
-)
 
 // A LockedError reports that a lock was not to be had in time.
 type LockedError struct {
@@ -91,17 +86,17 @@ func DescribeHolders(list []Holder) string {
 // instead of waiting in the server, so that it can say for whom it waits. what says for
 // an error what the lock is for.
 func TakeLock(ctx context.Context, conn *pgx.Conn, key int64, what string, wait Waiting) error {
-	limit, poll, told := wait.Limit, firstPoll, false
+	limit, poll, told := wait.Limit, fault.FirstLockPoll, false
 	if limit <= 0 {
-		limit = waitLimit
+		limit = fault.LockLimit
 	}
-	for began := time.Now(); ; poll = min(2*poll, lastPoll) {
+	for began := time.Now(); ; poll = min(2*poll, fault.LastLockPoll) {
 		var locked bool
 		if err := conn.QueryRow(ctx, TryLockSQL(key)).Scan(&locked); err != nil || locked {
 			return err
 		}
 		waited := time.Since(began)
-		if tell := !told && wait.Tell != nil && waited > longWait; tell || waited > limit {
+		if tell := !told && wait.Tell != nil && waited > fault.LockTold; tell || waited > limit {
 			list, err := Holders(ctx, conn, key)
 			if err != nil {
 				return err

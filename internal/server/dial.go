@@ -15,6 +15,8 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgproto3"
+
+	"shardload/internal/fault"
 )
 
 // Open connects to the server that cfg names. The caller closes the connection.
@@ -53,7 +55,7 @@ func prepared(cfg *pgx.ConnConfig) (*pgx.ConnConfig, error) {
 	c.MaxProtocolMessageBodyLen = maxMessage
 	c.BuildFrontend = func(r io.Reader, w io.Writer) *pgproto3.Frontend { return pgproto3.NewFrontend(newTrimmer(r), w) }
 	if c.ConnectTimeout == 0 {
-		c.ConnectTimeout = connectTimeout
+		c.ConnectTimeout = fault.ConnectTimeout
 	}
 	settings(c.RuntimeParams, all, p)
 	for _, way := range ways(&c.Config) {

@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"shardload/internal/fault"
 )
 
 // A ParamError reports something in what the user says of the server that cannot be
@@ -20,17 +22,6 @@ type ParamError struct {
 }
 
 func (e *ParamError) Error() string { return fmt.Sprintf("%s=%s: %s", e.Name, e.Value, e.Why) }
-
-// Defaults of what libpq leaves to the kernel, whose own are hours. A peer that is
-// gone is noticed after idle + interval * count: a minute.
-const (
-	keepaliveIdle     = 30 * time.Second
-	keepaliveInterval = 10 * time.Second
-	keepaliveCount    = 3
-	// connectTimeout ends the wait for a server that does not answer at all, where
-	// the user has not said how long to wait. libpq would wait for minutes.
-	connectTimeout = 15 * time.Second
-)
 
 // libpqOnly has the keywords that are libpq's own business. pgx sends those that it
 // does not know as settings, which the server refuses.
@@ -132,15 +123,15 @@ func (p *params) readTimes(all map[string]string) error {
 		}
 		p.keepAlive.Enable = n != 0
 	}
-	idle, err := number("keepalives_idle", int(keepaliveIdle/time.Second))
+	idle, err := number("keepalives_idle", int(fault.KeepAliveIdle/time.Second))
 	if err != nil {
 		return err
 	}
-	interval, err := number("keepalives_interval", int(keepaliveInterval/time.Second))
+	interval, err := number("keepalives_interval", int(fault.KeepAliveInterval/time.Second))
 	if err != nil {
 		return err
 	}
-	if p.keepAlive.Count, err = number("keepalives_count", keepaliveCount); err != nil {
+	if p.keepAlive.Count, err = number("keepalives_count", fault.KeepAliveCount); err != nil {
 		return err
 	}
 	timeout, err := number("tcp_user_timeout", 0)

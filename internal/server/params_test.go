@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"shardload/internal/fault"
 )
 
 // startup returns what a connection under dsn would send to the server as it begins.
@@ -145,7 +147,7 @@ func TestTimes(t *testing.T) {
 		t.Fatal(err)
 	}
 	c, err := prepared(cfg)
-	if err != nil || c.ConnectTimeout != connectTimeout {
+	if err != nil || c.ConnectTimeout != fault.ConnectTimeout {
 		t.Errorf("connect timeout %v, %v", c.ConnectTimeout, err)
 	}
 }

@@ -5,6 +5,8 @@ import (
 	"strings"
 
 	"github.com/jackc/pgx/v5/pgconn"
+
+	"shardload/internal/fault"
 )
 
 // A Kind is what a transaction of ours is for.
@@ -79,15 +81,11 @@ var (
 const staySQL = `SELECT pg_catalog.set_config('idle_session_timeout', '0', false)
 	WHERE pg_catalog.current_setting('idle_session_timeout', true) OPERATOR(pg_catalog.<>) '0'`
 
-// stayTries is how often a connection is made anew that is lost before anything was asked
-// of it.
-const stayTries = 3
-
 // staying makes a connection that lives while nothing is asked of it, as connect does, and
 // runs query, "" for none, in the same round trip. The one that it returns with an error is
 // closed: a server had let us in.
 func staying(ctx context.Context, query string, connect func() (*pgconn.PgConn, error)) (conn *pgconn.PgConn, answer *pgconn.Result, err error) {
-	for range stayTries {
+	for range fault.StayTries {
 		if conn, err = connect(); err != nil {
 			return conn, nil, err
 		}

@@ -4,10 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+
+	"shardload/internal/fault"
 )
 
 // Tx runs fn in a transaction of ours on conn: every statement of ours runs in one.
@@ -100,16 +101,13 @@ func commit(ctx context.Context, pg *pgconn.PgConn) error {
 	return nil
 }
 
-// rollbackGrace is how long a server may take to roll back.
-const rollbackGrace = 10 * time.Second
-
 // rollback ends a transaction, also after an interrupt, unless its connection is lost
 // and has ended it.
 func rollback(ctx context.Context, pg *pgconn.PgConn) error {
 	if pg.IsClosed() || pg.TxStatus() == 'I' {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), rollbackGrace)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), fault.RollbackGrace)
 	defer cancel()
 	if err := Exec(ctx, pg, "ROLLBACK"); err != nil {
 		return fmt.Errorf("roll back: %w", err)

@@ -34,9 +34,6 @@ type Patience struct {
 	Tell func(err error) // is called once, before the first wait; may be nil
 }
 
-// longestWait is between two attempts.
-const longestWait = 2 * time.Second
-
 // Persist calls fn until it succeeds, or fails with what does not pass, or has failed for
 // too long.
 func (p Patience) Persist(ctx context.Context, passes func(error) bool, fn func() error) error {
@@ -56,7 +53,7 @@ func (p Patience) Persist(ctx context.Context, passes func(error) bool, fn func(
 			}
 		}
 		select {
-		case <-time.After(min(fault.Backoff(failures), longestWait)):
+		case <-time.After(min(fault.Backoff(failures), fault.LongestPause)):
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}

@@ -35,14 +35,8 @@ var ErrNoAnswer = errors.New("the server does not answer, and the connection sta
 type Watch struct {
 	Log   *slog.Logger  // nil for none
 	Limit time.Duration // at least twice Delay
-	Delay time.Duration // how long nothing must be heard before the server is asked; 0 for 5 s
+	Delay time.Duration // how long nothing must be heard before the server is asked; 0 for fault.Silence
 }
-
-const (
-	usualDelay = 5 * time.Second
-	// answerLosses is how often in a row the server must say that it has answered.
-	answerLosses = 2
-)
 
 // Set makes w the watch of a connection. Each has one from the beginning, which lasts
 // as long as servers that fail are tried and has no log.
@@ -93,7 +87,7 @@ type watcher struct {
 // watchBy makes w the watcher.
 func (g *guarded) watchBy(w *watcher) {
 	if w.Delay <= 0 {
-		w.Delay = usualDelay
+		w.Delay = fault.Silence
 	}
 	w.Limit, w.pause = max(w.Limit, 2*w.Delay), w.Delay
 	if old := g.watch.Swap(w); old != nil {
@@ -167,7 +161,7 @@ func (w *watcher) judge(s status) bool {
 			w.say(slog.LevelInfo, "nothing is heard of a server", "giving up in", w.Limit)
 		}
 	}
-	return w.answered >= answerLosses || time.Since(w.unheard) >= w.Limit
+	return w.answered >= fault.AnswerLosses || time.Since(w.unheard) >= w.Limit
 }
 
 // tellWork tells what a server does that is at work.
@@ -229,7 +223,7 @@ func (w *watcher) ask() (s status) {
 		s.relation, s.holders = w.askHolders(ctx, conn)
 	}
 	s.answered = state == "idle" || state == "idle in transaction" || state == "idle in transaction (aborted)"
-	if s.answered && w.answered+1 >= answerLosses && state != "idle" {
+	if s.answered && w.answered+1 >= fault.AnswerLosses && state != "idle" {
 		_ = Exec(ctx, conn, "SELECT pg_catalog.pg_terminate_backend("+strconv.FormatUint(uint64(w.pid), 10)+")")
 	}
 	return s

@@ -173,7 +173,7 @@ func (a *Asker) firstRefused(ctx context.Context, expr string, values []string) 
 		}
 	}
 	var err error
-	for range 2 {
+	for range fault.BlameTries {
 		if _, err = a.query(ctx, expr, values[low:high]); err == nil {
 			return -1, errPassed
 		}

@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"shardload/internal/catalog"
+	"shardload/internal/fault"
 	"shardload/internal/ledger"
 	"shardload/loader/internal/lane"
 )
@@ -42,9 +43,6 @@ var (
 	errSmallNone    = errors.New("no batch")
 )
 
-// startOvers is how often a run begins anew, as a load does.
-const startOvers = 5
-
 // endedContext has ended.
 var endedContext = func() context.Context {
 	ctx, cancel := context.WithCancel(context.Background())
@@ -65,7 +63,7 @@ func refuse(why string) error { return fmt.Errorf("%w: %s", errSmallRefused, why
 func (p *smallLoad) run() error {
 	defer func() { p.c.held = false }()
 	p.attempts, p.before, p.rows = 0, 0, 0
-	for stuck := 0; stuck < startOvers; stuck++ {
+	for stuck := 0; stuck < fault.StartOvers; stuck++ {
 		rows := p.rows
 		err := p.attempt()
 		if _, anew := errors.AsType[*StartOverError](err); !anew {

@@ -47,9 +47,6 @@ type Fence struct {
 	files    map[uint32]uint32 // of the table and its partitions, nil until read behind the lock
 }
 
-// fencePoll is how often the fence looks for somebody who waits at it.
-const fencePoll = 500 * time.Millisecond
-
 // Raise locks the table, and makes sure that it is still what Open found. It
 // locks the job of that name, too, unless it has none.
 func Raise(ctx context.Context, t *target.Target, nodes *Nodes, columns []*catalog.Column, by Way, of ledger.Target, job string) (*Fence, error) {
@@ -138,7 +135,7 @@ func (f *Fence) AddProgress(ctx context.Context, j *job.Job) error {
 // Watch opens the fence for those who wait at it, and mends it when its
 // connection is lost, until everything is stored.
 func (f *Fence) Watch(ctx context.Context, lanes *lane.Lanes, stored <-chan struct{}) error {
-	tick := time.NewTicker(fencePoll)
+	tick := time.NewTicker(fault.FencePoll)
 	defer tick.Stop()
 	for {
 		select {
@@ -221,14 +218,10 @@ func (f *Fence) unlock(ctx context.Context) error {
 	return nil
 }
 
-// pauseLimit is how long the batches in flight may take before the load gives up:
-// one of them may wait for a lock of the very transaction that waits at the fence,
-// which no server sees as a deadlock.
-const pauseLimit = 5 * time.Minute
-
+// pause waits until no batch is in flight, and gives up where that takes too long.
 func (f *Fence) pause(ctx context.Context, lanes *lane.Lanes) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, pauseLimit, fmt.Errorf("a batch has been waiting for %s while somebody waits to change %s; "+
-		"does that transaction hold rows of the same keys? end it, and load again", pauseLimit, f.t.Table.SQL()))
+	ctx, cancel := context.WithTimeoutCause(ctx, fault.FenceLimit, fmt.Errorf("a batch has been waiting for %s while somebody waits to change %s; "+
+		"does that transaction hold rows of the same keys? end it, and load again", fault.FenceLimit, f.t.Table.SQL()))
 	defer cancel()
 	defer lanes.Watch(ctx)()
 	return lanes.Pause(ctx)

@@ -8,6 +8,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"shardload/internal/fault"
 	"shardload/internal/ledger"
 	"shardload/internal/server"
 	"shardload/internal/term"
@@ -79,7 +80,7 @@ type End struct {
 // Finish makes sure that the table is still the same and that everything is
 // stored, as the marks say, and ends the job. The fence is open afterwards.
 func (f *Fence) Finish(ctx context.Context, end End) error {
-	defer time.AfterFunc(slowEnd, func() {
+	defer time.AfterFunc(fault.SlowEnd, func() {
 		f.t.Log.Info("all rows are stored; the end of the job waits for a lock, as a shard of its colocation group that is moved or split holds it", "table", f.t.Table.SQL())
 	}).Stop()
 	return f.t.Persist(ctx, func() error {
@@ -131,6 +132,3 @@ func (f *Fence) unlocked(ctx context.Context, end End, err error) error {
 	}
 	return err
 }
-
-// slowEnd is how long the end of a job may take before the user is told why.
-const slowEnd = 5 * time.Second

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
 
@@ -29,7 +28,7 @@ var (
 func (f *Fence) HoldMoves(ctx context.Context, noted ledger.Files) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	sql := fmt.Sprintf("SAVEPOINT %s; SET LOCAL lock_timeout = %d; %s; SET LOCAL lock_timeout = 0; ", holdSavepoint, holdWait.Milliseconds(), citus.HoldSQL(f.t.Table.OID))
+	sql := fmt.Sprintf("SAVEPOINT %s; SET LOCAL lock_timeout = %d; %s; SET LOCAL lock_timeout = 0; ", holdSavepoint, fault.HoldWait.Milliseconds(), citus.HoldSQL(f.t.Table.OID))
 	results, err := f.conn.PgConn().Exec(ctx, sql+citus.PlacedSQL(f.t.Table.OID)).ReadAll()
 	switch {
 	case fault.Is(err, fault.LockNotAvailable):
@@ -79,14 +78,6 @@ func (f *Fence) Holds() bool {
 	f.held = f.held && !f.conn.IsClosed()
 	return f.held
 }
-
-// How long a lock that holds off moves is waited for, and how long after that a move
-// has to begin. If it were waited for without end, the move, our transaction and the
-// fence would wait for each other in a circle that no server sees.
-const (
-	holdWait  = 500 * time.Millisecond
-	HoldPause = 100 * time.Millisecond
-)
 
 // holdSavepoint is where the fence's transaction goes back to where a move goes first.
 const holdSavepoint = "shardload"

@@ -5,6 +5,7 @@ import (
 
 	"github.com/jackc/pgx/v5/pgconn"
 
+	"shardload/internal/fault"
 	"shardload/loader/internal/job"
 	"shardload/loader/internal/lane"
 )
@@ -13,10 +14,7 @@ import (
 // is of no use to send the same batch for ever: smaller ones get in.
 
 const (
-	// lossTries is how often a batch is sent over connections that are lost before the
-	// load begins anew from the marks, with smaller ones.
-	lossTries = 3
-	// lossShare is how many times smaller they are.
+	// lossShare is how many times smaller batches become that are lost again and again.
 	lossShare = 8
 	// leastBatch is the smallest size to which batches are made smaller, in bytes.
 	leastBatch = 16 << 10
@@ -33,7 +31,7 @@ func (s *stream) lose(b *lane.Batch, err error) error {
 	}
 	b.Losses++
 	smaller := max(b.Bytes/lossShare, leastBatch)
-	if b.Losses < lossTries || smaller >= b.Bytes || !s.load.Repeats || !s.load.Job.Tell() {
+	if b.Losses < fault.LossTries || smaller >= b.Bytes || !s.load.Repeats || !s.load.Job.Tell() {
 		return nil
 	}
 	s.load.smaller(smaller)

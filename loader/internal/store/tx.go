@@ -75,7 +75,7 @@ func (x *tx) beginHeld(ctx context.Context) error {
 		}
 		x.load.Target.Log.Debug("a move of a shard goes first")
 		select {
-		case <-time.After(route.HoldPause):
+		case <-time.After(fault.HoldPause):
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}

@@ -28,7 +28,7 @@ type Patience struct {
 func (p *Patience) Wait(ctx context.Context, log *slog.Logger, err error) error {
 	delay, tell, gaveUp := p.fail(err)
 	if strings.Contains(err.Error(), ofColocation) {
-		if delay = colocationDelay; tell != "" {
+		if delay = fault.ColocationDelay; tell != "" {
 			tell = "a shard of the table's colocation group is being moved; waiting for a moment without a move"
 		}
 	}
@@ -89,9 +89,5 @@ func (p *Patience) Succeed(log *slog.Logger) {
 }
 
 // ofColocation is in Citus's error for a table that is to be made in a colocation group a
-// shard of which is being moved: the lock is not waited for. Between two moves it is free
-// for a moment only, so it is asked for often.
-const (
-	ofColocation    = "could not acquire the lock required to colocate"
-	colocationDelay = 20 * time.Millisecond
-)
+// shard of which is being moved: the lock is not waited for.
+const ofColocation = "could not acquire the lock required to colocate"
