@@ -268,7 +268,7 @@ func (ld *load) decode(ctx context.Context, ask *decode.Asker, chunks <-chan *in
 			return err
 		}
 		if block {
-			bad = c.Settle(ld.Lanes.Front().Place(), bad)
+			bad = c.PlaceAt(ld.Lanes.Front().Place(), bad)
 		}
 		if bad != nil {
 			return bad

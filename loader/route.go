@@ -37,8 +37,8 @@ func (pl *planner) chooseRoute(ctx context.Context) error {
 	return pl.take(best, ob)
 }
 
-// take settles for the route best, or for a slower one that the Config names. ob
-// says why there is no faster one than best.
+// take chooses the route best, or a slower one that the Config names. ob says why
+// there is no faster one than best.
 func (pl *planner) take(best Route, ob route.Obstacle) error {
 	rank := map[Route]int{RouteCoordinator: 0, RouteNode: 1, RouteShard: 2}
 	asked := pl.cfg.Route

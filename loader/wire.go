@@ -27,7 +27,7 @@ func (ld *load) newKeeper(ctx context.Context) (*reject.Keeper, error) {
 	}
 	if ld.Job.Tell() {
 		opt.Job, opt.Lanes = ld.Job.Job, ld.Job.Lanes
-		opt.Settle = func() error { return ld.Job.AwaitEarlier(ctx) }
+		opt.AwaitEarlier = func() error { return ld.Job.AwaitEarlier(ctx) }
 		opt.Note = func(path string) error {
 			if ld.whole {
 				return nil // the job's row, which is stored with its rows, has it

@@ -89,7 +89,7 @@ func newBenchCommand(a *app) *cobra.Command {
 		if len(args) > 0 {
 			return chooseSubcommand(cmd, args)
 		}
-		if err := opt.settle(cmd, a); err != nil {
+		if err := opt.checkFlags(cmd, a); err != nil {
 			return err
 		}
 		return (&benchVerb{a, opt}).run(cmd)
@@ -125,9 +125,9 @@ func addBenchFlags(cmd *cobra.Command, opt *benchOptions) {
 	flags.Float64Var(&opt.scaleCores, "scale-cores", 0, "with --scale, the cores of each node (default: 0.2, or less so that all need half of this machine)")
 }
 
-// settle checks the flags, and completes what follows from them, before a server is
+// checkFlags checks the flags, and completes what follows from them, before a server is
 // started.
-func (opt *benchOptions) settle(cmd *cobra.Command, a *app) error {
+func (opt *benchOptions) checkFlags(cmd *cobra.Command, a *app) error {
 	given := cmd.Flags().Changed
 	switch {
 	case a.dsn != "" && given("workers"):
@@ -139,7 +139,7 @@ func (opt *benchOptions) settle(cmd *cobra.Command, a *app) error {
 	case opt.cfg.Slow <= 0 || opt.cfg.Limit <= 0:
 		return usagef(cmd, "--slow and --limit must be above 0")
 	}
-	if err := opt.settleScale(cmd, a); err != nil {
+	if err := opt.checkScaleFlags(cmd, a); err != nil {
 		return err
 	}
 	for _, r := range opt.rivals {

@@ -16,8 +16,8 @@ import (
 // defaultScaleRows is the rows of each worker: few, since the nodes are slow.
 const defaultScaleRows = 100_000
 
-// settleScale checks the flags of a scale-out, and completes them.
-func (opt *benchOptions) settleScale(cmd *cobra.Command, a *app) error {
+// checkScaleFlags checks the flags of a scale-out, and completes them.
+func (opt *benchOptions) checkScaleFlags(cmd *cobra.Command, a *app) error {
 	given := cmd.Flags().Changed
 	if !opt.scale {
 		if given("scale-workers") || given("scale-cores") {

@@ -87,7 +87,7 @@ func newLoadCommand(a *app) *cobra.Command {
 	opt.addFlags(cmd)
 	generated := addGeneratedFlags(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		if err := opt.settle(cmd); err != nil {
+		if err := opt.checkFlags(cmd); err != nil {
 			return err
 		}
 		tables, err := generated.inputsOf(&a.console, cmd, opt.table, args)
@@ -134,9 +134,9 @@ func (opt *loadOptions) addFlags(cmd *cobra.Command) {
 	metricsFlag(flags, &opt.metrics)
 }
 
-// settle checks the flags that depend on each other. A record must fit twice into
+// checkFlags checks the flags that depend on each other. A record must fit twice into
 // the memory: the default of --max-record follows --memory.
-func (opt *loadOptions) settle(cmd *cobra.Command) error {
+func (opt *loadOptions) checkFlags(cmd *cobra.Command) error {
 	half := opt.memory / 2
 	if opt.cfg.RetryFor == 0 {
 		opt.cfg.RetryFor = -1 // the loader's zero is its default

@@ -44,9 +44,9 @@ func (c *Chunk) Behind(n int) {
 	c.Data = c.Data[n:]
 }
 
-// Settle says where in the input a block stands. It returns err with the line of
+// PlaceAt says where in the input a block stands. It returns err with the line of
 // the input, which had that of the block.
-func (c *Chunk) Settle(place ledger.Place, err error) error {
+func (c *Chunk) PlaceAt(place ledger.Place, err error) error {
 	before := place.Line - 1
 	c.Line += before
 	c.Offset += place.Offset

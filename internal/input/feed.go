@@ -55,9 +55,9 @@ type Bytes interface {
 	// loaded, the place behind the one that it has now. The error is ErrGoesOn if that
 	// record goes on.
 	BehindBreak(end ledger.Place) (ledger.Place, error)
-	// Touched reports whether somebody has changed the file since it was opened, and settled
-	// whether its time of change would tell.
-	Touched() (touched, settled bool, err error)
+	// Touched reports whether somebody has changed the file since it was opened, and
+	// timeTells whether its time of change would tell.
+	Touched() (touched, timeTells bool, err error)
 }
 
 // A csvFeed cuts a stream of CSV, or of COPY's text format, into chunks.
@@ -81,10 +81,10 @@ func (f *csvFeed) ReadAt(p []byte, offset int64) error {
 
 func (f *csvFeed) Ends(size int64) (head, tail string, err error) { return f.src.FingerprintTo(size) }
 
-func (f *csvFeed) Touched() (touched, settled bool, err error) {
+func (f *csvFeed) Touched() (touched, timeTells bool, err error) {
 	touched, err = f.src.Touched()
 	stat, _ := f.src.Stat()
-	return touched, stat.Settled, err
+	return touched, stat.TimeTells, err
 }
 
 // IsPlain reports whether f is of a file that is not compressed.
@@ -181,7 +181,7 @@ func (f *csvFeed) Fingerprint(first *Chunk) (ledger.Fingerprint, error) {
 		if f.src.Plain() {
 			print.Unit = ledger.Bytes
 		}
-		if stat, _ := f.src.Stat(); stat.Settled {
+		if stat, _ := f.src.Stat(); stat.TimeTells {
 			print.Hints = ledger.Hints{Modified: stat.Modified, Device: stat.Device, Inode: stat.Inode}
 		}
 		return print, nil

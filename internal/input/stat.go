@@ -9,9 +9,9 @@ import (
 type Stat struct {
 	Size     int64
 	Modified int64 // when it was changed last, in nanoseconds since 1970
-	// Settled says that the file has had this time for so long that a change of it now
-	// would give it another one.
-	Settled       bool
+	// TimeTells says that a change of the file now would give it another time: it has had
+	// this one for long enough.
+	TimeTells     bool
 	Device, Inode uint64 // 0 where there are none
 }
 
@@ -28,7 +28,7 @@ func statOf(info os.FileInfo, now time.Time) Stat {
 	if s.Modified%int64(time.Millisecond) == 0 {
 		grain = coarseGrain
 	}
-	s.Settled = now.Sub(info.ModTime()) > grain
+	s.TimeTells = now.Sub(info.ModTime()) > grain
 	s.Device, s.Inode = numbersOf(info)
 	return s
 }
@@ -47,5 +47,5 @@ func (s *Source) Touched() (bool, error) {
 		return false, named(err)
 	}
 	now := statOf(info, time.Now())
-	return !s.opened.Settled || now.Size != s.opened.Size || now.Modified != s.opened.Modified, nil
+	return !s.opened.TimeTells || now.Size != s.opened.Size || now.Modified != s.opened.Modified, nil
 }

@@ -153,7 +153,7 @@ func (p params) dial(before pgconn.DialFunc) pgconn.DialFunc {
 		if err != nil {
 			return nil, err
 		}
-		if err := p.settle(conn); err != nil {
+		if err := p.setUp(conn); err != nil {
 			_ = conn.Close()
 			return nil, err
 		}
@@ -164,8 +164,8 @@ func (p params) dial(before pgconn.DialFunc) pgconn.DialFunc {
 	}
 }
 
-// settle sets the options of a socket, and makes sure who is at its other end.
-func (p params) settle(conn net.Conn) error {
+// setUp sets the options of a socket, and makes sure who is at its other end.
+func (p params) setUp(conn net.Conn) error {
 	switch c := conn.(type) {
 	case *net.TCPConn:
 		if err := c.SetKeepAliveConfig(p.keepAlive); err != nil {

@@ -98,7 +98,7 @@ func (dec *decoder) decode(ctx context.Context, c chunk) error {
 	if len(dec.waiting) == 0 {
 		return nil
 	}
-	return dec.settle(ctx, c)
+	return dec.askWaiting(ctx, c)
 }
 
 // position returns where the record is on which the scanner stands.
@@ -170,8 +170,8 @@ func (dec *decoder) record(lay *layout, at position, start int32) {
 	dec.nulls = append(dec.nulls, r.nulls...)
 }
 
-// settle asks the server about the values of the waiting rows and hands these on.
-func (dec *decoder) settle(ctx context.Context, c chunk) error {
+// askWaiting asks the server about the values of the waiting rows and hands these on.
+func (dec *decoder) askWaiting(ctx context.Context, c chunk) error {
 	n := len(dec.d.columns)
 	refused := map[int]Unloadable{}
 	for i := range dec.questions {

@@ -57,9 +57,9 @@ func (d *decoder) countRejected(l *lane.Lanes, r *record, at lane.Origin) error 
 	return d.Keeper.Reject(&bad)
 }
 
-// settleKeeping is settle where values that the server refuses reject their
+// askUnsureKeeping is askUnsure where values that the server refuses reject their
 // records: so many may be bad that runs of them are asked for by halves.
-func (d *decoder) settleKeeping(ctx context.Context, c *input.Chunk) error {
+func (d *decoder) askUnsureKeeping(ctx context.Context, c *input.Chunk) error {
 	answers := make([]int32, len(d.unsure))
 	for i := range d.lay.Router.Keys {
 		var at []int

@@ -24,9 +24,9 @@ type question struct {
 	line   int64
 }
 
-// settle asks the server for the hashes of d.unsure and finds the lanes of their
+// askUnsure asks the server for the hashes of d.unsure and finds the lanes of their
 // records. If the server refuses a value the error names it.
-func (d *decoder) settle(ctx context.Context, c *input.Chunk) error {
+func (d *decoder) askUnsure(ctx context.Context, c *input.Chunk) error {
 	keys := d.lay.Router.Keys
 	answers := make([]int32, len(d.unsure))
 	for i := range keys {
@@ -76,7 +76,7 @@ func (d *decoder) place(c *input.Chunk, j int, answers []int32) int {
 			if h, sure := k.Hash(v); sure {
 				d.hashes[i] = h // it was sure of it before
 			} else {
-				d.hashes[i], _, _ = k.settleMoment(v) // likewise
+				d.hashes[i], _, _ = k.hashMoment(v) // likewise
 			}
 		}
 	}

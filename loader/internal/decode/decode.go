@@ -89,9 +89,9 @@ func (d *decoder) Decode(ctx context.Context, c *input.Chunk) error {
 		return bad
 	}
 	if d.Keeper != nil {
-		return errors.Join(d.settleKeeping(ctx, c), bad)
+		return errors.Join(d.askUnsureKeeping(ctx, c), bad)
 	}
-	if err := d.settle(ctx, c); err != nil {
+	if err := d.askUnsure(ctx, c); err != nil {
 		return err // of a record before the bad one
 	}
 	return bad
@@ -194,7 +194,7 @@ func (d *decoder) route(c *input.Chunk, raw []byte, r *record) (sure bool, err e
 		}
 		if !ok {
 			var err error
-			if d.hashes[i], ok, err = k.settleMoment(v); err != nil {
+			if d.hashes[i], ok, err = k.hashMoment(v); err != nil {
 				return false, &failure.RowError{File: d.name, Line: d.scan.Line(), Column: k.column, Keepable: true, Err: fmt.Errorf("%q %w", v, err)}
 			}
 		}

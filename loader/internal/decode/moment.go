@@ -35,10 +35,10 @@ func namesMoment(v []byte) bool {
 
 func isLetter(c byte) bool { return 'a' <= c|0x20 && c|0x20 <= 'z' }
 
-// settleMoment decides about a value that only the server can hash. Where it names a
+// hashMoment decides about a value that only the server can hash. Where it names a
 // moment and decides the row's shard the error says so. In a table without shards it
 // decides the row's lane alone, and must always decide the same one: then its bytes do.
-func (k *key) settleMoment(v []byte) (hash int32, settled bool, err error) {
+func (k *key) hashMoment(v []byte) (hash int32, ok bool, err error) {
 	switch {
 	case !k.clock || !namesMoment(v):
 		return 0, false, nil

@@ -19,13 +19,13 @@ func (p *rereader) CheckInput(ctx context.Context, lanes *lane.Lanes, j *Job) er
 	if !ok {
 		return nil
 	}
-	touched, settled, err := feed.Touched()
+	touched, timeTells, err := feed.Touched()
 	if err != nil || !touched {
 		return err
 	}
 	changed := &failure.ChangedInputError{Job: p.In.Name, When: failure.ChangedMeanwhile}
 	if lanes.Front().Place().Sum == 0 || !p.In.Repeats {
-		if !settled {
+		if !timeTells {
 			return nil // it is new, and nothing says that it was changed
 		}
 		return changed

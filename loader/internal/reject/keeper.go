@@ -43,10 +43,10 @@ type Options struct {
 	// Again reads bytes of the input at an offset once more. It is nil where nobody can.
 	Again func(p []byte, offset int64) error
 
-	Job    *ledger.Job             // nil if no progress is kept
-	Lanes  []ledger.Lane           // of the job, as they are when the load begins
-	Settle func() error            // waits until it is known what an earlier run has stored
-	Note   func(path string) error // keeps with the job where the records are
+	Job          *ledger.Job             // nil if no progress is kept
+	Lanes        []ledger.Lane           // of the job, as they are when the load begins
+	AwaitEarlier func() error            // waits until it is known what an earlier run has stored
+	Note         func(path string) error // keeps with the job where the records are
 }
 
 // A Keeper keeps the rejected records of a load aside. A nil *Keeper keeps none.
@@ -87,7 +87,7 @@ func New(opt Options) (*Keeper, error) {
 	}
 	k.log.job, k.log.note = opt.Job.ID, opt.Note
 	if opt.Whole && k.log.own() != "" {
-		if err := opt.Settle(); err != nil {
+		if err := opt.AwaitEarlier(); err != nil {
 			return nil, err
 		}
 	}
@@ -226,7 +226,7 @@ func (k *Keeper) Stored(b *lane.Batch) {
 	if b.Rejects() == 0 {
 		return
 	}
-	k.log.settle(b)
+	k.log.confirm(b)
 	var buf []byte
 	for _, row := range b.Aside.Refs() {
 		buf = b.Aside.AppendRow(buf[:0], row)

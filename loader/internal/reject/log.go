@@ -187,8 +187,8 @@ func (c *byteCounter) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// settle makes what was written of b last: b is stored.
-func (g *rejectLog) settle(b *lane.Batch) {
+// confirm makes what was written of b last: b is stored.
+func (g *rejectLog) confirm(b *lane.Batch) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	delete(g.pending, b)
