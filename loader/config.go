@@ -117,7 +117,7 @@ type Config struct {
 	Appended bool
 
 	// RetryFor is how long a server may fail, without any success between, before
-	// the load gives up. Zero means 5 minutes, less than zero no second attempt.
+	// the load gives up. Zero means 5 minutes, less than zero no second try.
 	RetryFor time.Duration
 
 	// OnConflict says what becomes of a record whose key a row has already. Zero means

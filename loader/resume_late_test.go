@@ -136,7 +136,7 @@ func TestRenamedAndEmptied(t *testing.T) {
 	}
 }
 
-// TestJobNotMadeAtOnce holds that a load whose job is not made at the first attempt
+// TestJobNotMadeAtOnce holds that a load whose job is not made at the first try
 // makes it at the next, and does not take the complete job that it replaces for
 // another process's.
 func TestJobNotMadeAtOnce(t *testing.T) {

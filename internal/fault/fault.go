@@ -37,7 +37,7 @@ const (
 	// Changed says that rows have another form than the table wants: it was changed
 	// since the load has looked at it.
 	Changed
-	// Refused is what neither another attempt nor another row mends.
+	// Refused is what neither another try nor another row mends.
 	Refused
 )
 

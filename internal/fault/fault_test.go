@@ -12,7 +12,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// TestPasses holds what another attempt may mend: servers and networks, never the
+// TestPasses holds what another try may mend: servers and networks, never the
 // files of this machine.
 func TestPasses(t *testing.T) {
 	dial := &net.OpError{Op: "dial", Net: "tcp", Err: os.NewSyscallError("connect", syscall.EHOSTUNREACH)}

@@ -97,11 +97,11 @@ func (t Target) asRole(ctx context.Context, tx pgx.Tx, fn func() error) error {
 // tryKeys gives keys to lanes out of the values and hashes that sql returns. A
 // type may refuse to make values in this way: then there are none, and refusal says why.
 func tryKeys(ctx context.Context, tx pgx.Tx, lanes []Lane, sql string, args ...any) (refusal, err error) {
-	attempt, err := tx.Begin(ctx) // a savepoint
+	savepoint, err := tx.Begin(ctx)
 	if err != nil {
 		return nil, err
 	}
-	rows, err := attempt.Query(ctx, sql, args...)
+	rows, err := savepoint.Query(ctx, sql, args...)
 	if err == nil {
 		var key string
 		var hash int32
@@ -118,9 +118,9 @@ func tryKeys(ctx context.Context, tx pgx.Tx, lanes []Lane, sql string, args ...a
 		return nil, err
 	}
 	if err != nil {
-		return err, attempt.Rollback(ctx)
+		return err, savepoint.Rollback(ctx)
 	}
-	return nil, attempt.Commit(ctx)
+	return nil, savepoint.Commit(ctx)
 }
 
 // missing returns the indexes of the lanes without a key.

@@ -157,8 +157,8 @@ func (s *starter) launchAll(ctx context.Context) error {
 
 // launch starts srv, on another port if its own has been taken.
 func (s *starter) launch(ctx context.Context, srv *server, layers []map[string]string) error {
-	const attempts = 10
-	for attempt := 1; ; attempt++ {
+	const tries = 10
+	for try := 1; ; try++ {
 		if err := s.home.writeSettings(srv, layers...); err != nil {
 			return err
 		}
@@ -168,7 +168,7 @@ func (s *starter) launch(ctx context.Context, srv *server, layers []map[string]s
 			return nil
 		}
 		failed, ok := errors.AsType[*startError](err)
-		if !ok || !failed.portTaken() || attempt == attempts {
+		if !ok || !failed.portTaken() || try == tries {
 			return err
 		}
 		ports, err := freePorts(1)

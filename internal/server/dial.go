@@ -86,15 +86,15 @@ func settings(to, all map[string]string, p params) {
 	to["client_encoding"] = "UTF8"
 }
 
-// A way is an attempt to connect, of several.
+// A way is one of several to connect.
 type way = pgconn.FallbackConfig
 
-// ways returns the attempts of c, in their order. Their TLSConfigs are c's own.
+// ways returns the ways of c, in their order. Their TLSConfigs are c's own.
 func ways(c *pgconn.Config) []*way {
 	return append([]*way{{Host: c.Host, Port: c.Port, TLSConfig: c.TLSConfig}}, c.Fallbacks...)
 }
 
-// setWays makes list, which is not empty, the attempts of c.
+// setWays makes list, which is not empty, the ways of c.
 func setWays(c *pgconn.Config, list []*way) {
 	c.Host, c.Port, c.TLSConfig = list[0].Host, list[0].Port, list[0].TLSConfig
 	c.Fallbacks = list[1:]

@@ -11,7 +11,7 @@ import (
 // A GaveUpError reports that a server has failed for longer than Config.RetryFor.
 type GaveUpError struct {
 	After time.Duration
-	Err   error // of the last attempt
+	Err   error // of the last try
 }
 
 func (e *GaveUpError) Error() string {

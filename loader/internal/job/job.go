@@ -180,7 +180,7 @@ func (o *Opening) findJobs(ctx context.Context, conn *pgx.Conn, j *Job, name str
 
 // wholeID returns the name of a job that is stored in one transaction: the same one
 // whenever that is tried, and by whatever address the server is reached, so that a
-// later attempt knows what an earlier one has left in the file of rejected records.
+// later try knows what an earlier one has left in the file of rejected records.
 func (o *Opening) wholeID(name string, print ledger.Fingerprint) string {
 	return ledger.IDOf(fmt.Appendf(nil, "%q %d %d %q %v", o.t.Cfg.Database, o.t.Table.OID, o.t.Table.RelFileNode, name, print))
 }

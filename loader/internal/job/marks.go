@@ -30,7 +30,7 @@ type Marks interface {
 	// Number returns the number of a lane in the ledger.
 	Number(lane int) int32
 	// Stored asks the coordinator if b is stored, now that no transaction that could still
-	// store b is under way: the server has just answered another attempt to move the mark.
+	// store b is under way: the server has just answered another try to move the mark.
 	Stored(ctx context.Context, b *lane.Batch) (yes bool, err error)
 	// Settle makes sure, on conn, that what a COMMIT has left undone on other nodes is done.
 	Settle(ctx context.Context, conn *pgx.Conn) error
@@ -41,8 +41,8 @@ type Marks interface {
 	// shard was moved away from what was only prepared there. It is stored once more. end
 	// is the mark of the end of the input, which is at place.
 	LeftBehind(ctx context.Context, end ledger.Mark, place ledger.Place) error
-	// IsComplete reports whether the ledger has the job as complete, by an earlier attempt
-	// to end it.
+	// IsComplete reports whether the ledger has the job as complete, by an earlier try to
+	// end it.
 	IsComplete(ctx context.Context) (bool, error)
 	// End ends the job, in conn's transaction, if the marks that the coordinator reads are
 	// those of the end of the input, which is at place.

@@ -174,7 +174,7 @@ func (k *Keeper) Refuse(b *lane.Batch, r lane.Refusal) error {
 	})
 }
 
-// TakeBack forgets what an earlier attempt to store b has refused.
+// TakeBack forgets what an earlier try to store b has refused.
 func (k *Keeper) TakeBack(b *lane.Batch) {
 	k.Found.Add(-int64(len(b.Refused)))
 	b.Refused = b.Refused[:0]

@@ -76,7 +76,7 @@ func (f *Fence) lock(ctx context.Context) (err error) {
 		}
 		f.conn = conn
 	}
-	if f.conn.PgConn().TxStatus() != 'I' { // of an attempt that failed
+	if f.conn.PgConn().TxStatus() != 'I' { // of a try that failed
 		if err := server.Exec(ctx, f.conn.PgConn(), "ROLLBACK"); err != nil {
 			return fmt.Errorf("lock %s: %w", f.t.Table.SQL(), err)
 		}

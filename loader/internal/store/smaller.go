@@ -42,7 +42,7 @@ func (s *stream) lose(b *lane.Batch, err error) error {
 	return &job.StartOverError{Why: "connections are lost before a batch is through"}
 }
 
-// smaller makes batches at most that large from the next attempt on.
+// smaller makes batches at most that large from the load's next attempt on.
 func (c *Counts) smaller(bytes int64) {
 	for {
 		was := c.Batch.Load()

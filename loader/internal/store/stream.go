@@ -116,7 +116,7 @@ func (s *stream) doubtful(err error) bool {
 	return doubt && !s.load.Job.Tell()
 }
 
-// later gives b back, and waits before the next attempt on this node.
+// later gives b back, and waits before the next try on this node.
 func (s *stream) later(ctx context.Context, b *lane.Batch, err error) error {
 	if s.conn != nil {
 		s.node.Drop(s.conn)

@@ -83,7 +83,7 @@ func (x *tx) beginHeld(ctx context.Context) error {
 }
 
 // tryHeld does what beginHeld does, once. The error is route.ErrHeld if a move goes first.
-// If moves are held off already, the answer to an earlier attempt's COMMIT was lost:
+// If moves are held off already, the answer to an earlier try's COMMIT was lost:
 // then they are let through no earlier than it is seen that it has not stored the rows.
 func (x *tx) tryHeld(ctx context.Context) error {
 	if x.load.Fence.Holds() {

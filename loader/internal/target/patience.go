@@ -12,7 +12,7 @@ import (
 	"shardload/loader/failure"
 )
 
-// A Patience is how long attempts may fail. Its zero limit allows none. It may be
+// A Patience is how long servers may fail. Its zero limit allows no second try. It may be
 // used by several goroutines.
 type Patience struct {
 	Limit time.Duration
@@ -23,8 +23,8 @@ type Patience struct {
 	failures int
 }
 
-// Wait waits before the next attempt of what failed with err. It returns an error
-// if attempts have failed for too long, or ctx ends.
+// Wait waits before the next try of what failed with err. It returns an error
+// if tries have failed for too long, or ctx ends.
 func (p *Patience) Wait(ctx context.Context, log *slog.Logger, err error) error {
 	delay, tell, gaveUp := p.fail(err)
 	if strings.Contains(err.Error(), ofColocation) {

@@ -67,8 +67,8 @@ func (x *tx) sift(ctx context.Context) error {
 	}
 	for i := range x.b.Parts {
 		p := &x.b.Parts[i]
-		a := &attempt{x: x, index: i, p: p, ordered: x.sorter.Sort(p)}
-		if err := a.store(ctx); err != nil {
+		s := &sifter{x: x, index: i, p: p, ordered: x.sorter.Sort(p)}
+		if err := s.store(ctx); err != nil {
 			return err
 		}
 	}
@@ -114,9 +114,9 @@ func (s *stream) correct(ctx context.Context, sql string) error {
 	return nil
 }
 
-// An attempt stores the rows of one part that the server takes, in the order in
+// A sifter stores the rows of one part that the server takes, in the order in
 // which they are sent.
-type attempt struct {
+type sifter struct {
 	x       *tx
 	index   int // of the part in the batch
 	p       *lane.Part
@@ -141,43 +141,43 @@ type verdict struct {
 }
 
 // store copies all rows at once, and if one of them is refused looks for it.
-func (a *attempt) store(ctx context.Context) error {
-	err := a.copy(ctx, lane.NewReader(a.p, a.ordered), a.p.Rows)
-	pgErr, err := a.refusal(ctx, err)
+func (s *sifter) store(ctx context.Context) error {
+	err := s.copy(ctx, lane.NewReader(s.p, s.ordered), s.p.Rows)
+	pgErr, err := s.refusal(ctx, err)
 	if err != nil || pgErr == nil {
 		return err
 	}
-	a.spread()
-	return a.sift(ctx, a.verdict(pgErr, 0, len(a.rows)))
+	s.spread()
+	return s.sift(ctx, s.verdict(pgErr, 0, len(s.rows)))
 }
 
 // spread lays out the rows one by one.
-func (a *attempt) spread() {
-	a.refs = a.p.Refs()
-	a.ends = make([]int, len(a.refs))
-	for i, r := range a.refs {
-		a.ends[i] = r.Start + r.Length
+func (s *sifter) spread() {
+	s.refs = s.p.Refs()
+	s.ends = make([]int, len(s.refs))
+	for i, r := range s.refs {
+		s.ends[i] = r.Start + r.Length
 	}
-	if a.ordered != nil {
-		a.rows = a.ordered.Rows
+	if s.ordered != nil {
+		s.rows = s.ordered.Rows
 		return
 	}
-	a.rows = make([]lane.Placed, len(a.refs))
-	for i := range a.rows {
-		a.rows[i].Index = uint32(i)
+	s.rows = make([]lane.Placed, len(s.refs))
+	for i := range s.rows {
+		s.rows[i].Index = uint32(i)
 	}
 }
 
 // sift stores the rows that the server takes, v being its verdict on all of them.
 // Runs of rows grow as long as all of them are taken, so that a batch with many bad
 // rows is not sent again for each.
-func (a *attempt) sift(ctx context.Context, v *verdict) error {
-	lo, run := 0, len(a.rows)
-	for lo < len(a.rows) {
-		hi := min(lo+run, len(a.rows))
+func (s *sifter) sift(ctx context.Context, v *verdict) error {
+	lo, run := 0, len(s.rows)
+	for lo < len(s.rows) {
+		hi := min(lo+run, len(s.rows))
 		if v == nil {
 			var err error
-			if v, err = a.try(ctx, lo, hi); err != nil {
+			if v, err = s.try(ctx, lo, hi); err != nil {
 				return err
 			}
 		}
@@ -185,7 +185,7 @@ func (a *attempt) sift(ctx context.Context, v *verdict) error {
 			lo, run = hi, 2*run
 			continue
 		}
-		next, err := a.narrow(ctx, lo, hi, v)
+		next, err := s.narrow(ctx, lo, hi, v)
 		if err != nil {
 			return err
 		}
@@ -199,19 +199,19 @@ func (a *attempt) sift(ctx context.Context, v *verdict) error {
 // and stores those before it: directly where the verdict names it, else by halves. The
 // index of the row after it is returned. No row is refused for what was said of
 // others with it: that may have passed.
-func (a *attempt) narrow(ctx context.Context, lo, hi int, v *verdict) (int, error) {
+func (s *sifter) narrow(ctx context.Context, lo, hi int, v *verdict) (int, error) {
 	for {
-		if err := a.doubt(ctx, v); err != nil {
+		if err := s.doubt(ctx, v); err != nil {
 			return 0, err
 		}
 		middle := max(lo+(hi-lo)/2, lo+1)
 		switch {
 		case v.at == lo, v.at < 0 && hi-lo == 1 && v.rows == 1:
-			return lo + 1, a.blame(ctx, lo, v)
+			return lo + 1, s.blame(ctx, lo, v)
 		case v.at > lo:
 			middle, hi = v.at, v.at+1
 		}
-		before, err := a.try(ctx, lo, middle)
+		before, err := s.try(ctx, lo, middle)
 		switch {
 		case err != nil:
 			return 0, err
@@ -226,63 +226,63 @@ func (a *attempt) narrow(ctx context.Context, lo, hi int, v *verdict) (int, erro
 }
 
 // refuse keeps a row aside.
-func (a *attempt) refuse(i int, v *verdict) error {
-	told := a.x.load.Layout.Refused(v.err)
+func (s *sifter) refuse(i int, v *verdict) error {
+	told := s.x.load.Layout.Refused(v.err)
 	c := lane.Cause{Column: v.err.ColumnName, SQLState: told.SQLState, Reason: told.Message[:min(len(told.Message), failure.MaxReason)], Detail: told.Detail}
-	if m := copyContext.FindStringSubmatch(v.err.Where); c.Column == "" && v.at >= 0 && m != nil && a.x.load.Layout.Table.Column(m[3]) != nil {
+	if m := copyContext.FindStringSubmatch(v.err.Where); c.Column == "" && v.at >= 0 && m != nil && s.x.load.Layout.Table.Column(m[3]) != nil {
 		c.Column = m[3]
 	}
-	return a.x.load.Keeper.Refuse(a.x.b, lane.Refusal{Part: a.index, Row: a.refs[a.rows[i].Index], Cause: c})
+	return s.x.load.Keeper.Refuse(s.x.b, lane.Refusal{Part: s.index, Row: s.refs[s.rows[i].Index], Cause: c})
 }
 
 // try stores rows [lo, hi), or none of them and returns why.
-func (a *attempt) try(ctx context.Context, lo, hi int) (*verdict, error) {
-	pgErr, err := a.refusal(ctx, a.copy(ctx, a.reader(lo, hi), int64(hi-lo)))
+func (s *sifter) try(ctx context.Context, lo, hi int) (*verdict, error) {
+	pgErr, err := s.refusal(ctx, s.copy(ctx, s.reader(lo, hi), int64(hi-lo)))
 	if err != nil {
 		return nil, err
 	}
 	if pgErr == nil {
-		a.proof.taken(hi - lo)
+		s.proof.taken(hi - lo)
 		return nil, nil
 	}
-	return a.verdict(pgErr, lo, hi), nil
+	return s.verdict(pgErr, lo, hi), nil
 }
 
 // reader returns rows [lo, hi) as COPY reads them.
-func (a *attempt) reader(lo, hi int) io.Reader {
-	return lane.NewRowsReader(a.p, &lane.Order{Rows: a.rows[lo:hi], Ends: a.ends})
+func (s *sifter) reader(lo, hi int) io.Reader {
+	return lane.NewRowsReader(s.p, &lane.Order{Rows: s.rows[lo:hi], Ends: s.ends})
 }
 
 // copy copies n rows, checks what is deferred, and sets the savepoint anew.
-func (a *attempt) copy(ctx context.Context, r io.Reader, n int64) error {
-	merged, err := a.put(ctx, r, n)
+func (s *sifter) copy(ctx context.Context, r io.Reader, n int64) error {
+	merged, err := s.put(ctx, r, n)
 	if err != nil {
 		return err
 	}
 	clean := ""
-	if a.x.load.Merge != nil {
+	if s.x.load.Merge != nil {
 		clean = "TRUNCATE " + stagingTable + "; "
 	}
-	if err := server.Exec(ctx, a.x.conn, clean+a.check(n)+"; RELEASE SAVEPOINT "+savepoint+"; SAVEPOINT "+savepoint); err != nil {
+	if err := server.Exec(ctx, s.x.conn, clean+s.check(n)+"; RELEASE SAVEPOINT "+savepoint+"; SAVEPOINT "+savepoint); err != nil {
 		return err
 	}
-	a.x.b.Merged.Add(merged)
+	s.x.b.Merged.Add(merged)
 	return nil
 }
 
 // put copies n rows to where they belong.
-func (a *attempt) put(ctx context.Context, r io.Reader, n int64) (merged ledger.Merged, err error) {
-	lay := a.x.load.Layout
-	stored, err := a.x.copyRows(ctx, a.p.Format, r)
+func (s *sifter) put(ctx context.Context, r io.Reader, n int64) (merged ledger.Merged, err error) {
+	lay := s.x.load.Layout
+	stored, err := s.x.copyRows(ctx, s.p.Format, r)
 	if err != nil {
 		return merged, err
 	}
 	if stored != n {
-		return merged, droppedError(a.x.load.Input, a.p, n, stored, lay)
+		return merged, droppedError(s.x.load.Input, s.p, n, stored, lay)
 	}
-	if a.x.load.Merge != nil {
-		if merged, err = a.x.merge(ctx, n); errors.Is(err, errDropped) {
-			return merged, a.x.droppedByTrigger()
+	if s.x.load.Merge != nil {
+		if merged, err = s.x.merge(ctx, n); errors.Is(err, errDropped) {
+			return merged, s.x.droppedByTrigger()
 		}
 	}
 	return merged, err
@@ -290,7 +290,7 @@ func (a *attempt) put(ctx context.Context, r io.Reader, n int64) (merged ledger.
 
 // refusal returns the server's refusal of rows, after which the transaction is back
 // at the savepoint; or any other error.
-func (a *attempt) refusal(ctx context.Context, err error) (*pgconn.PgError, error) {
+func (s *sifter) refusal(ctx context.Context, err error) (*pgconn.PgError, error) {
 	if err == nil {
 		return nil, nil
 	}
@@ -299,30 +299,30 @@ func (a *attempt) refusal(ctx context.Context, err error) (*pgconn.PgError, erro
 	}
 	pgErr, ok := errors.AsType[*pgconn.PgError](err)
 	if !ok || ctx.Err() != nil {
-		return nil, a.x.fail(ctx, err)
+		return nil, s.x.fail(ctx, err)
 	}
-	if err := a.x.noRows(ctx, pgErr); err != nil {
+	if err := s.x.noRows(ctx, pgErr); err != nil {
 		return nil, err
 	}
-	if err := server.Exec(ctx, a.x.conn, "ROLLBACK TO SAVEPOINT "+savepoint); err != nil {
-		return nil, a.x.fail(ctx, err)
+	if err := server.Exec(ctx, s.x.conn, "ROLLBACK TO SAVEPOINT "+savepoint); err != nil {
+		return nil, s.x.fail(ctx, err)
 	}
 	return pgErr, nil
 }
 
 // verdict returns what err says about rows [lo, hi).
-func (a *attempt) verdict(err *pgconn.PgError, lo, hi int) *verdict {
+func (s *sifter) verdict(err *pgconn.PgError, lo, hi int) *verdict {
 	v := &verdict{err: err, kind: fault.Of(err), rows: hi - lo, at: -1}
-	_, relation := a.x.load.landing(a.x.t)
+	_, relation := s.x.load.landing(s.x.t)
 	if n, _, ok := namedRow(err, relation); ok {
-		v.at = a.rowAt(n, lo, hi)
+		v.at = s.rowAt(n, lo, hi)
 	}
 	return v
 }
 
 // rowAt returns the row of [lo, hi) that COPY calls line n, -1 for none.
-func (a *attempt) rowAt(n int64, lo, hi int) int {
-	if a.p.Format == lane.FormatBinary || a.p.Dialect == pgcsv.Text {
+func (s *sifter) rowAt(n int64, lo, hi int) int {
+	if s.p.Format == lane.FormatBinary || s.p.Dialect == pgcsv.Text {
 		if n < 1 || n > int64(hi-lo) {
 			return -1
 		}
@@ -335,7 +335,7 @@ func (a *attempt) rowAt(n int64, lo, hi int) int {
 		if i == lo {
 			inside = pgcsv.CR
 		}
-		buf = a.p.AppendRow(buf[:0], a.refs[a.rows[i].Index])
+		buf = s.p.AppendRow(buf[:0], s.refs[s.rows[i].Index])
 		if line += 1 + pgcsv.Lines(buf[:len(buf)-1], inside); line >= n {
 			return i
 		}
