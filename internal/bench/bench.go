@@ -108,7 +108,7 @@ func (b *Bench) chooseArms(ctx context.Context) error {
 		p := points[0]
 		p.Shards, p.Rows, p.Order = in.Shards, in.Rows, in.Order
 		b.add(b.loaders.sinkArm(p))
-		others, missing := b.rivals.arms(in, points[0].Streams)
+		others, missing := b.rivals.arms(in, points[0].AllStreams)
 		for _, a := range others {
 			b.add(a)
 		}

@@ -21,10 +21,10 @@ import (
 func TestMain(m *testing.M) { pgtest.Main(m) }
 
 func TestPoints(t *testing.T) {
-	grid := Grid{Streams: []int{2, 4}, Batches: []int64{4, 1, 16}, Formats: []Format{Binary, CSV}, Shards: []int{32}, Rows: []int64{10}, Orders: []Order{Mixed, Sorted}}
+	grid := Grid{AllStreams: []int{2, 4}, Batches: []int64{4, 1, 16}, Formats: []Format{Binary, CSV}, Shards: []int{32}, Rows: []int64{10}, Orders: []Order{Mixed, Sorted}}
 	text := func(points []Point) (list []string) {
 		for _, p := range points {
-			list = append(list, fmt.Sprintf("%s %d %d %s %d %d %s", p.Route, p.Streams, p.Batch, p.Format, p.Shards, p.Rows, p.Order))
+			list = append(list, fmt.Sprintf("%s %d %d %s %d %d %s", p.Route, p.AllStreams, p.Batch, p.Format, p.Shards, p.Rows, p.Order))
 		}
 		return list
 	}
@@ -45,7 +45,7 @@ func TestPoints(t *testing.T) {
 func TestConfigMistakes(t *testing.T) {
 	cfg := Config{
 		Conn: &pgx.ConnConfig{}, Dir: "x", Rivals: []Rival{{Name: "x"}}, Rounds: Rounds{Slow: -1},
-		Grid: Grid{Routes: []loader.Route{"auto"}, Streams: []int{0}, Batches: []int64{1, 1}, Orders: []Order{Mixed, Mixed}, Formats: []Format{"text"}},
+		Grid: Grid{Routes: []loader.Route{"auto"}, AllStreams: []int{0}, Batches: []int64{1, 1}, Orders: []Order{Mixed, Mixed}, Formats: []Format{"text"}},
 		Arms: []string{"psql", "copy-batches", "shardload:node", "x", "nothing"},
 	}
 	err := cfg.Validate()
@@ -63,7 +63,7 @@ func TestConfigMistakes(t *testing.T) {
 func TestArmNames(t *testing.T) {
 	s := &site{cfg: Config{Conn: &pgx.ConnConfig{}}.withDefaults(), citus: true, place: &place{}}
 	ours, others := loaders{site: s}, rivals{site: s}
-	p := Point{Route: loader.RouteShard, Streams: 2}
+	p := Point{Route: loader.RouteShard, AllStreams: 2}
 	arms, skips := others.arms(p, 2)
 	names := []string{ours.arm(p).Name, ours.wireArm(p).Name, ours.sinkArm(p).Name}
 	for _, a := range arms {
@@ -287,7 +287,7 @@ func testConfig(t *testing.T, dsn string) Config {
 	}
 	return Config{
 		Conn: conn, DSN: dsn, Dir: t.TempDir(), Rounds: Rounds{Repeat: 1},
-		Grid: Grid{Rows: []int64{1000}, Streams: []int{2}, Batches: []int64{64 << 10}, Shards: []int{4}},
+		Grid: Grid{Rows: []int64{1000}, AllStreams: []int{2}, Batches: []int64{64 << 10}, Shards: []int{4}},
 	}
 }
 
@@ -295,8 +295,8 @@ func testConfig(t *testing.T, dsn string) Config {
 func TestDistinct(t *testing.T) {
 	l := loaders{site: &site{}, nodes: 2}
 	var got []string
-	for _, p := range l.distinct([]Point{{Route: "shard", Streams: 1}, {Route: "shard", Streams: 2}, {Route: "node", Streams: 5}, {Route: "coordinator", Streams: 1}}) {
-		got = append(got, fmt.Sprint(p.Route, p.Streams))
+	for _, p := range l.distinct([]Point{{Route: "shard", AllStreams: 1}, {Route: "shard", AllStreams: 2}, {Route: "node", AllStreams: 5}, {Route: "coordinator", AllStreams: 1}}) {
+		got = append(got, fmt.Sprint(p.Route, p.AllStreams))
 	}
 	if diff := cmp.Diff([]string{"shard2", "node4", "coordinator1"}, got); diff != "" {
 		t.Errorf("distinct (-want +got):\n%s", diff)

@@ -93,8 +93,8 @@ type sweep struct {
 var sweeps = []sweep{
 	{
 		"streams", "Throughput by streams", "streams over all nodes",
-		func(p *Point) string { n := p.Streams; p.Streams = 0; return fmt.Sprint(n) },
-		func(a, b *Point) int { return a.Streams - b.Streams }, false,
+		func(p *Point) string { n := p.AllStreams; p.AllStreams = 0; return fmt.Sprint(n) },
+		func(a, b *Point) int { return a.AllStreams - b.AllStreams }, false,
 	},
 	{
 		"batch", "Throughput by batch size", "size of a batch",
@@ -228,7 +228,7 @@ func (r *Report) latencyChart() (chart.Chart, bool) {
 // ended, in seconds from the start of its run.
 func (r *Report) batchesOf(arm Result) (batches []Batch, end float64) {
 	for _, b := range r.Batches {
-		if b.Arm == arm.Arm && b.Streams == arm.Streams && b.Size == arm.Batch && b.Format == arm.Format && b.Shards == arm.Shards && b.Table == arm.Rows && b.Order == arm.Order {
+		if b.Arm == arm.Arm && b.AllStreams == arm.AllStreams && b.Size == arm.Batch && b.Format == arm.Format && b.Shards == arm.Shards && b.Table == arm.Rows && b.Order == arm.Order {
 			batches = append(batches, b)
 			end = max(end, b.Started+b.Seconds)
 		}

@@ -17,7 +17,7 @@ import (
 // madeUp returns a report with something for every chart.
 func madeUp() *Report {
 	r := &Report{Environment: Environment{Servers: Servers{Server: "PostgreSQL 15"}}}
-	base := Point{Route: "shard", Streams: 2, Batch: 4 << 20, Shards: 32, Rows: 1000, Order: Mixed}
+	base := Point{Route: "shard", AllStreams: 2, Batch: 4 << 20, Shards: 32, Rows: 1000, Order: Mixed}
 	add := func(arm string, kind Kind, p Point, rates ...float64) {
 		for i, v := range rates {
 			client, server := 0.00075, 0.0025
@@ -26,14 +26,14 @@ func madeUp() *Report {
 	}
 	add("shardload:shard", KindLoader, base, 400e3, 410e3, 380e3)
 	four, large := base, base
-	four.Streams, large.Batch = 4, 16<<20
+	four.AllStreams, large.Batch = 4, 16<<20
 	add("shardload:shard", KindLoader, four, 420e3, 450e3, 430e3)
 	add("shardload:shard", KindLoader, large, 400e3, 390e3, 405e3)
 	add("wire-limit:shard", KindLimit, base, 500e3, 505e3, 490e3)
-	add("psql", KindRival, Point{Streams: 1, Shards: 32, Rows: 1000, Order: Mixed}, 150e3, 155e3, 149e3)
+	add("psql", KindRival, Point{AllStreams: 1, Shards: 32, Rows: 1000, Order: Mixed}, 150e3, 155e3, 149e3)
 	for i := range 100 {
 		r.Batches = append(r.Batches, Batch{
-			Arm: "shardload:shard", Streams: 2, Size: 4 << 20, Shards: 32, Table: 1000, Order: Mixed,
+			Arm: "shardload:shard", AllStreams: 2, Size: 4 << 20, Shards: 32, Table: 1000, Order: Mixed,
 			Run: 1, Started: float64(i) * 0.01, Seconds: 0.02 + float64(i%7)/100,
 		})
 	}

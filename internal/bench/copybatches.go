@@ -24,7 +24,7 @@ func (r *rivals) copyBatches(ctx context.Context, p Point, set string) (outcome,
 			defer close(batches)
 			return r.cutBatches(ctx, p, batches)
 		})
-		for range p.Streams {
+		for range p.AllStreams {
 			g.Go(func() error { return r.copyStream(ctx, p, set, batches, &seen) })
 		}
 		return g.Wait()

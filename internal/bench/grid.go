@@ -30,21 +30,21 @@ const (
 // others are tried one at a time beside the base, unless Cross says that all are to be
 // combined.
 type Grid struct {
-	Routes  []loader.Route // empty means those that the server allows, the fastest first
-	Streams []int          // connections in all; zero or empty means one per CPU, at least 2
-	Batches []int64        // bytes; empty means 4 MiB, 1 MiB and 16 MiB
-	Formats []Format       // empty means Binary
-	Shards  []int          // of the table on a Citus cluster; empty means 32
-	Rows    []int64        // empty means 1,000,000
-	Orders  []Order        // empty means Mixed
-	Cross   bool
+	Routes     []loader.Route // empty means those that the server allows, the fastest first
+	AllStreams []int          // connections in all; zero or empty means one per CPU, at least 2
+	Batches    []int64        // bytes; empty means 4 MiB, 1 MiB and 16 MiB
+	Formats    []Format       // empty means Binary
+	Shards     []int          // of the table on a Citus cluster; empty means 32
+	Rows       []int64        // empty means 1,000,000
+	Orders     []Order        // empty means Mixed
+	Cross      bool
 }
 
 // withDefaults returns g with its zero fields filled in.
 func (g Grid) withDefaults() Grid {
-	if len(g.Streams) == 0 {
+	if len(g.AllStreams) == 0 {
 		n := max(runtime.NumCPU(), 2)
-		g.Streams = []int{n, 2 * n, 4 * n}
+		g.AllStreams = []int{n, 2 * n, 4 * n}
 	}
 	if len(g.Batches) == 0 {
 		g.Batches = []int64{loader.DefaultBatch, 1 << 20, 16 << 20}
@@ -69,7 +69,7 @@ func (g Grid) check(bad func(string, ...any)) {
 	checkWords(bad, "route", g.Routes, loader.RouteShard, loader.RouteNode, loader.RouteCoordinator)
 	checkWords(bad, "format", g.Formats, Binary, CSV)
 	checkWords(bad, "order", g.Orders, Mixed, Sorted)
-	checkList(bad, "streams", g.Streams, 1, loader.MaxStreams)
+	checkList(bad, "streams", g.AllStreams, 1, loader.MaxStreams)
 	checkList(bad, "batch", g.Batches, 1, 1<<30)
 	checkList(bad, "shards", g.Shards, 1, 64_000)
 	checkList(bad, "rows", g.Rows, 1, math.MaxInt32)
@@ -103,13 +103,13 @@ func checkList[T int | int64](bad func(string, ...any), name string, list []T, l
 
 // points returns the points of the loader's arms: the base first.
 func (g Grid) points(routes []loader.Route) []Point {
-	lists := []int{len(routes), len(g.Streams), len(g.Batches), len(g.Formats), len(g.Shards), len(g.Rows), len(g.Orders)}
+	lists := []int{len(routes), len(g.AllStreams), len(g.Batches), len(g.Formats), len(g.Shards), len(g.Rows), len(g.Orders)}
 	var points []Point
 	index := make([]int, len(lists))
 	for {
 		if g.Cross || changed(index) < 2 {
 			points = append(points, Point{
-				routes[index[0]], g.Streams[index[1]], g.Batches[index[2]],
+				routes[index[0]], g.AllStreams[index[1]], g.Batches[index[2]],
 				g.Formats[index[3]], g.Shards[index[4]], g.Rows[index[5]], g.Orders[index[6]],
 			})
 		}

@@ -60,7 +60,7 @@ type loaders struct {
 func (l *loaders) distinct(points []Point) (list []Point) {
 	for _, p := range points {
 		if p.Route != loader.RouteCoordinator && l.nodes > 1 {
-			p.Streams = max(p.Streams/l.nodes, 1) * l.nodes
+			p.AllStreams = max(p.AllStreams/l.nodes, 1) * l.nodes
 		}
 		if !slices.Contains(list, p) {
 			list = append(list, p)
@@ -71,7 +71,7 @@ func (l *loaders) distinct(points []Point) (list []Point) {
 
 // config returns the loader's Config for a point, without a stage.
 func (l *loaders) config(p Point) loader.Config {
-	streams := p.Streams
+	streams := p.AllStreams
 	if p.Route != loader.RouteCoordinator && l.nodes > 1 {
 		streams = max(streams/l.nodes, 1) // the loader counts those of each node
 	}
@@ -98,7 +98,7 @@ func (l *loaders) arm(p Point) *Arm {
 
 // sinkArm reads and encodes, and throws the batches away.
 func (l *loaders) sinkArm(p Point) *Arm {
-	p.Streams = 0
+	p.AllStreams = 0
 	return &Arm{
 		Name: nullSink, Kind: KindLimit, Point: p, Settings: "reading and encoding alone: the loader without a server to send to",
 		run: func(ctx context.Context) (outcome, error) {
@@ -155,7 +155,7 @@ func (l *loaders) load(ctx context.Context, cfg loader.Config, p Point) (out out
 // why it cannot take the others.
 func (l *loaders) routes(ctx context.Context, shards int) (can []loader.Route, cannot []Skip) {
 	for _, route := range []loader.Route{loader.RouteShard, loader.RouteNode, loader.RouteCoordinator} {
-		opened, err := loader.Open(ctx, l.config(Point{Route: route, Streams: 1, Shards: shards, Batch: 1 << 20}))
+		opened, err := loader.Open(ctx, l.config(Point{Route: route, AllStreams: 1, Shards: shards, Batch: 1 << 20}))
 		if err != nil {
 			cannot = append(cannot, Skip{armName(loaderName, Point{Route: route}), err.Error()})
 			continue

@@ -13,13 +13,13 @@ import (
 
 // A Point is one combination of the settings that a benchmark varies.
 type Point struct {
-	Route   loader.Route `json:"route,omitempty" csv:"route"` // "" for what has none
-	Streams int          `json:"streams" csv:"streams"`       // connections in all; 0 where there are none
-	Batch   int64        `json:"batch_bytes,omitempty" csv:"batch_bytes"`
-	Format  Format       `json:"format,omitempty" csv:"format"` // "" for what has none
-	Shards  int          `json:"shards" csv:"shards"`           // 0: the table is not distributed
-	Rows    int64        `json:"rows" csv:"rows"`
-	Order   Order        `json:"order" csv:"order"`
+	Route      loader.Route `json:"route,omitempty" csv:"route"` // "" for what has none
+	AllStreams int          `json:"streams" csv:"streams"`       // connections in all; 0 where there are none
+	Batch      int64        `json:"batch_bytes,omitempty" csv:"batch_bytes"`
+	Format     Format       `json:"format,omitempty" csv:"format"` // "" for what has none
+	Shards     int          `json:"shards" csv:"shards"`           // 0: the table is not distributed
+	Rows       int64        `json:"rows" csv:"rows"`
+	Order      Order        `json:"order" csv:"order"`
 }
 
 // inputs returns the distinct tables and inputs among points: what a rival is
@@ -48,8 +48,8 @@ func (p Point) settings(base *Point) string {
 	if base != nil {
 		b = *base
 	}
-	if p.Streams > 0 {
-		add(p.Streams != b.Streams, "%d streams", p.Streams)
+	if p.AllStreams > 0 {
+		add(p.AllStreams != b.AllStreams, "%d streams", p.AllStreams)
 	}
 	if p.Batch > 0 {
 		add(p.Batch != b.Batch, "%s", term.Bytes(p.Batch))

@@ -31,7 +31,7 @@ func newRivals(s *site) (rivals, error) {
 func (r *rivals) arms(in Point, workers int) (arms []*Arm, skips []Skip) {
 	add := func(name, settings string, workers int, run func(context.Context, Point) (outcome, error)) {
 		p := in
-		p.Streams = workers
+		p.AllStreams = workers
 		arms = append(arms, &Arm{
 			Name: name, Kind: KindRival, Point: p, Settings: settings, stores: true,
 			run: func(ctx context.Context) (outcome, error) { return run(ctx, p) },
@@ -93,7 +93,7 @@ func (r *rivals) expand(command string, p Point) string {
 	return strings.NewReplacer(
 		"{dsn}", shellQuote(r.dsn), "{url}", shellQuote(plainURL(r.cfg.Conn)), "{file}", shellQuote(r.file(p).path),
 		"{columns}", strings.Join(schema.Lookup("ads").ColumnNames(), ","), "{table}", r.table(p),
-		"{schema}", r.place.schema, "{name}", r.place.name(p.Shards), "{workers}", strconv.Itoa(p.Streams),
+		"{schema}", r.place.schema, "{name}", r.place.name(p.Shards), "{workers}", strconv.Itoa(p.AllStreams),
 	).Replace(command)
 }
 
@@ -107,7 +107,7 @@ func (r *rivals) psql(ctx context.Context, p Point) (outcome, error) {
 
 // psqlSplit loads the pieces of the file with a psql each.
 func (r *rivals) psqlSplit(ctx context.Context, p Point) (outcome, error) {
-	pieces, err := r.file(p).split(p.Streams)
+	pieces, err := r.file(p).split(p.AllStreams)
 	if err != nil {
 		return outcome{}, err
 	}

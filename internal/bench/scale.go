@@ -43,8 +43,8 @@ type ScaleConfig struct {
 	Connect func(dsn string) (*pgx.ConnConfig, error)
 }
 
-// scaleStreams is the number of streams of each worker.
-const scaleStreams = 2
+// streamsPerWorker is the number of streams of each worker.
+const streamsPerWorker = 2
 
 // withDefaults returns c with its zero fields filled in.
 func (c ScaleConfig) withDefaults() ScaleConfig {
@@ -89,7 +89,7 @@ func Scale(ctx context.Context, cfg ScaleConfig) (Report, error) {
 	}
 	report.Environment.Simulated = fmt.Sprintf("clusters of %v workers on this machine, each node limited to %g of a core, %d streams and %d rows of each worker;"+
 		" the client is not limited; the loader's time runs from its first BEGIN to its last COMMIT",
-		cfg.Workers, cfg.Cores, scaleStreams, cfg.Rows[0])
+		cfg.Workers, cfg.Cores, streamsPerWorker, cfg.Rows[0])
 	report.Complete = true
 	return report, nil
 }
@@ -137,7 +137,7 @@ func (c ScaleConfig) on(cluster *localpg.Cluster, workers int) (one Config, err 
 	if one.Conn, err = c.Connect(one.DSN); err != nil {
 		return one, err
 	}
-	one.Streams, one.Batches = []int{scaleStreams * workers}, one.Batches[:1]
+	one.AllStreams, one.Batches = []int{streamsPerWorker * workers}, one.Batches[:1]
 	one.Rows = []int64{c.Rows[0] * int64(workers)}
 	one.Dir = filepath.Join(c.Dir, fmt.Sprint(workers))
 	return one, os.Mkdir(one.Dir, 0o755)

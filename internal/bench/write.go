@@ -187,7 +187,7 @@ func (r *Result) bench(config []benchfmt.Config) *benchfmt.Result {
 		value any
 		is    bool
 	}{
-		{"streams", r.Streams, r.Streams > 0},
+		{"streams", r.AllStreams, r.AllStreams > 0},
 		{"batch", r.Batch, r.Batch > 0},
 		{"format", r.Format, r.Format != ""},
 		{"shards", r.Shards, r.Shards > 0},

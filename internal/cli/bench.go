@@ -100,7 +100,7 @@ func newBenchCommand(a *app) *cobra.Command {
 func addBenchFlags(cmd *cobra.Command, opt *benchOptions) {
 	flags := cmd.Flags()
 	choicesFlag(cmd, &opt.cfg.Routes, "routes", "routes to measure (default: all that can be taken)", loader.RouteShard, loader.RouteNode, loader.RouteCoordinator)
-	countsFlag(cmd, &opt.cfg.Streams, "streams", "connections over all nodes, the same number on each (default: one per CPU, twice and four times that)")
+	countsFlag(cmd, &opt.cfg.AllStreams, "streams", "connections over all nodes, the same number on each (default: one per CPU, twice and four times that)")
 	sizesFlag(cmd, &opt.cfg.Batches, "batch", "sizes of batches (default: 4MiB, 1MiB, 16MiB)")
 	choicesFlag(cmd, &opt.cfg.Formats, "format", "how the loader sends rows: in binary wherever it can, or as the CSV that they are", bench.Binary, bench.CSV)
 	countsFlag(cmd, &opt.cfg.Shards, "shards", "shards of the table, on a Citus cluster")
