@@ -77,7 +77,7 @@ func (t *Timestamp) UnmarshalCSV(s string) error {
 // TextArray is NULL, which CSV writes as an empty field; an empty one is {}.
 type TextArray []string
 
-// MarshalCSV returns a in PostgreSQL's array notation, or "" for NULL.
+// MarshalCSV returns a as PostgreSQL writes arrays, or "" for NULL.
 func (a TextArray) MarshalCSV() (string, error) {
 	if a == nil {
 		return "", nil
@@ -114,7 +114,7 @@ func appendElement(b *strings.Builder, s string) {
 	b.WriteByte('"')
 }
 
-// UnmarshalCSV sets a from PostgreSQL's array notation. It takes what MarshalCSV
+// UnmarshalCSV sets a from an array as PostgreSQL writes it. It takes what MarshalCSV
 // and array_out write for one-dimensional arrays without NULLs, needless quotes
 // too, and returns an error for everything else.
 func (a *TextArray) UnmarshalCSV(s string) error {

@@ -21,10 +21,10 @@ import (
 func TestMain(m *testing.M) { pgtest.Main(m) }
 
 func TestPoints(t *testing.T) {
-	grid := Grid{AllStreams: []int{2, 4}, Batches: []int64{4, 1, 16}, Formats: []Format{Binary, CSV}, Shards: []int{32}, Rows: []int64{10}, Orders: []Order{Mixed, Sorted}}
+	grid := Grid{AllStreams: []int{2, 4}, Batches: []int64{4, 1, 16}, Notations: []Notation{Binary, CSV}, Shards: []int{32}, Rows: []int64{10}, Orders: []Order{Mixed, Sorted}}
 	text := func(points []Point) (list []string) {
 		for _, p := range points {
-			list = append(list, fmt.Sprintf("%s %d %d %s %d %d %s", p.Route, p.AllStreams, p.Batch, p.Format, p.Shards, p.Rows, p.Order))
+			list = append(list, fmt.Sprintf("%s %d %d %s %d %d %s", p.Route, p.AllStreams, p.Batch, p.Notation, p.Shards, p.Rows, p.Order))
 		}
 		return list
 	}
@@ -45,7 +45,7 @@ func TestPoints(t *testing.T) {
 func TestConfigMistakes(t *testing.T) {
 	cfg := Config{
 		Conn: &pgx.ConnConfig{}, Dir: "x", Rivals: []Rival{{Name: "x"}}, Rounds: Rounds{Slow: -1},
-		Grid: Grid{Routes: []loader.Route{"auto"}, AllStreams: []int{0}, Batches: []int64{1, 1}, Orders: []Order{Mixed, Mixed}, Formats: []Format{"text"}},
+		Grid: Grid{Routes: []loader.Route{"auto"}, AllStreams: []int{0}, Batches: []int64{1, 1}, Orders: []Order{Mixed, Mixed}, Notations: []Notation{"text"}},
 		Arms: []string{"psql", "copy-batches", "shardload:node", "x", "nothing"},
 	}
 	err := cfg.Validate()

@@ -103,8 +103,8 @@ var sweeps = []sweep{
 	},
 	{
 		"format", "Throughput by format", "how the rows are sent",
-		func(p *Point) string { f := p.Format; p.Format = ""; return string(f) },
-		func(a, b *Point) int { return cmp.Compare(a.Format, b.Format) }, true,
+		func(p *Point) string { n := p.Notation; p.Notation = ""; return string(n) },
+		func(a, b *Point) int { return cmp.Compare(a.Notation, b.Notation) }, true,
 	},
 	{
 		"shards", "Throughput by shards", "shards of the table",
@@ -228,7 +228,7 @@ func (r *Report) latencyChart() (chart.Chart, bool) {
 // ended, in seconds from the start of its run.
 func (r *Report) batchesOf(arm Result) (batches []Batch, end float64) {
 	for _, b := range r.Batches {
-		if b.Arm == arm.Arm && b.AllStreams == arm.AllStreams && b.Size == arm.Batch && b.Format == arm.Format && b.Shards == arm.Shards && b.Table == arm.Rows && b.Order == arm.Order {
+		if b.Arm == arm.Arm && b.AllStreams == arm.AllStreams && b.Size == arm.Batch && b.Notation == arm.Notation && b.Shards == arm.Shards && b.Table == arm.Rows && b.Order == arm.Order {
 			batches = append(batches, b)
 			end = max(end, b.Started+b.Seconds)
 		}

@@ -17,13 +17,13 @@ const (
 	Sorted Order = "sorted" // by tenant
 )
 
-// A Format is how the loader sends rows.
-type Format string
+// A Notation is how the loader sends rows. Reports and users call it their format.
+type Notation string
 
-// The formats.
+// The notations.
 const (
-	Binary Format = "binary" // as users' loads do, wherever they can
-	CSV    Format = "csv"    // as they are in the input
+	Binary Notation = "binary" // as users' loads do, wherever they can
+	CSV    Notation = "csv"    // as they are in the input
 )
 
 // A Grid says which settings to vary. The first value of each list is the base; the
@@ -33,7 +33,7 @@ type Grid struct {
 	Routes     []loader.Route // empty means those that the server allows, the fastest first
 	AllStreams []int          // connections in all; zero or empty means one per CPU, at least 2
 	Batches    []int64        // bytes; empty means 4 MiB, 1 MiB and 16 MiB
-	Formats    []Format       // empty means Binary
+	Notations  []Notation     // empty means Binary
 	Shards     []int          // of the table on a Citus cluster; empty means 32
 	Rows       []int64        // empty means 1,000,000
 	Orders     []Order        // empty means Mixed
@@ -49,8 +49,8 @@ func (g Grid) withDefaults() Grid {
 	if len(g.Batches) == 0 {
 		g.Batches = []int64{loader.DefaultBatch, 1 << 20, 16 << 20}
 	}
-	if len(g.Formats) == 0 {
-		g.Formats = []Format{Binary}
+	if len(g.Notations) == 0 {
+		g.Notations = []Notation{Binary}
 	}
 	if len(g.Shards) == 0 {
 		g.Shards = []int{DefaultShards}
@@ -67,7 +67,7 @@ func (g Grid) withDefaults() Grid {
 // check complains about values that cannot be measured.
 func (g Grid) check(bad func(string, ...any)) {
 	checkWords(bad, "route", g.Routes, loader.RouteShard, loader.RouteNode, loader.RouteCoordinator)
-	checkWords(bad, "format", g.Formats, Binary, CSV)
+	checkWords(bad, "format", g.Notations, Binary, CSV)
 	checkWords(bad, "order", g.Orders, Mixed, Sorted)
 	checkList(bad, "streams", g.AllStreams, 1, loader.MaxStreams)
 	checkList(bad, "batch", g.Batches, 1, 1<<30)
@@ -103,14 +103,14 @@ func checkList[T int | int64](bad func(string, ...any), name string, list []T, l
 
 // points returns the points of the loader's arms: the base first.
 func (g Grid) points(routes []loader.Route) []Point {
-	lists := []int{len(routes), len(g.AllStreams), len(g.Batches), len(g.Formats), len(g.Shards), len(g.Rows), len(g.Orders)}
+	lists := []int{len(routes), len(g.AllStreams), len(g.Batches), len(g.Notations), len(g.Shards), len(g.Rows), len(g.Orders)}
 	var points []Point
 	index := make([]int, len(lists))
 	for {
 		if g.Cross || changed(index) < 2 {
 			points = append(points, Point{
 				routes[index[0]], g.AllStreams[index[1]], g.Batches[index[2]],
-				g.Formats[index[3]], g.Shards[index[4]], g.Rows[index[5]], g.Orders[index[6]],
+				g.Notations[index[3]], g.Shards[index[4]], g.Rows[index[5]], g.Orders[index[6]],
 			})
 		}
 		at := 0

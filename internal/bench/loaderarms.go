@@ -76,7 +76,7 @@ func (l *loaders) config(p Point) loader.Config {
 		streams = max(streams/l.nodes, 1) // the loader counts those of each node
 	}
 	return loader.Config{
-		Conn: l.cfg.Conn, Table: l.table(p), Route: p.Route, Header: loader.HeaderYes, Streams: streams, SendCSV: p.Format == CSV,
+		Conn: l.cfg.Conn, Table: l.table(p), Route: p.Route, Header: loader.HeaderYes, Streams: streams, SendCSV: p.Notation == CSV,
 		Batch: int(p.Batch), Memory: max(loader.DefaultMemory, 4*int64(streams*max(l.nodes, 1))*p.Batch), NodeMap: l.cfg.NodeMap,
 		Job: rand.Text(), // the same file is loaded again and again
 	}
@@ -85,7 +85,7 @@ func (l *loaders) config(p Point) loader.Config {
 // arm is the loader as users run it, at one point.
 func (l *loaders) arm(p Point) *Arm {
 	settings := fmt.Sprintf("shardload load --route %s --streams %d --batch %s", p.Route, l.config(p).Streams, strings.ReplaceAll(term.Bytes(p.Batch), " ", ""))
-	if p.Format == CSV {
+	if p.Notation == CSV {
 		settings += ", with the rows sent as the CSV that they are"
 	}
 	return &Arm{

@@ -16,7 +16,7 @@ type Point struct {
 	Route      loader.Route `json:"route,omitempty" csv:"route"` // "" for what has none
 	AllStreams int          `json:"streams" csv:"streams"`       // connections in all; 0 where there are none
 	Batch      int64        `json:"batch_bytes,omitempty" csv:"batch_bytes"`
-	Format     Format       `json:"format,omitempty" csv:"format"` // "" for what has none
+	Notation   Notation     `json:"format,omitempty" csv:"format"` // "" for what has none
 	Shards     int          `json:"shards" csv:"shards"`           // 0: the table is not distributed
 	Rows       int64        `json:"rows" csv:"rows"`
 	Order      Order        `json:"order" csv:"order"`
@@ -54,8 +54,8 @@ func (p Point) settings(base *Point) string {
 	if p.Batch > 0 {
 		add(p.Batch != b.Batch, "%s", term.Bytes(p.Batch))
 	}
-	if p.Format != "" {
-		add(p.Format != b.Format, "%s", p.Format)
+	if p.Notation != "" {
+		add(p.Notation != b.Notation, "%s", p.Notation)
 	}
 	if p.Shards > 0 {
 		add(p.Shards != b.Shards, "%d shards", p.Shards)

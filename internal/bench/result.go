@@ -44,19 +44,19 @@ type Latency struct {
 
 // A Batch is one stored batch of a run.
 type Batch struct {
-	Arm        string  `json:"arm" csv:"arm"`
-	AllStreams int     `json:"streams" csv:"streams"`
-	Size       int64   `json:"batch_bytes" csv:"batch_bytes"` // the arm's setting
-	Format     Format  `json:"format" csv:"format"`
-	Shards     int     `json:"shards" csv:"shards"`
-	Table      int64   `json:"table_rows" csv:"table_rows"`
-	Order      Order   `json:"order" csv:"order"`
-	Run        int     `json:"run" csv:"run"`
-	Node       string  `json:"node" csv:"node"`
-	Rows       int64   `json:"rows" csv:"rows"`
-	Bytes      int64   `json:"bytes" csv:"bytes"` // as they were sent
-	Started    float64 `json:"started_seconds" csv:"started_seconds"`
-	Seconds    float64 `json:"seconds" csv:"seconds"`
+	Arm        string   `json:"arm" csv:"arm"`
+	AllStreams int      `json:"streams" csv:"streams"`
+	Size       int64    `json:"batch_bytes" csv:"batch_bytes"` // the arm's setting
+	Notation   Notation `json:"format" csv:"format"`
+	Shards     int      `json:"shards" csv:"shards"`
+	Table      int64    `json:"table_rows" csv:"table_rows"`
+	Order      Order    `json:"order" csv:"order"`
+	Run        int      `json:"run" csv:"run"`
+	Node       string   `json:"node" csv:"node"`
+	Rows       int64    `json:"rows" csv:"rows"`
+	Bytes      int64    `json:"bytes" csv:"bytes"` // as they were sent
+	Started    float64  `json:"started_seconds" csv:"started_seconds"`
+	Seconds    float64  `json:"seconds" csv:"seconds"`
 }
 
 // A Report is all that came of a benchmark.
@@ -88,7 +88,7 @@ func (a *Arm) batches(run int, started time.Time, list []loader.StoredBatch) []B
 	var batches []Batch
 	for _, b := range list {
 		batches = append(batches, Batch{
-			Arm: a.Name, AllStreams: a.AllStreams, Size: a.Batch, Format: a.Format, Shards: a.Shards, Table: a.Rows, Order: a.Order,
+			Arm: a.Name, AllStreams: a.AllStreams, Size: a.Batch, Notation: a.Notation, Shards: a.Shards, Table: a.Rows, Order: a.Order,
 			Run: run, Node: b.Node, Rows: b.Rows, Bytes: b.Bytes,
 			Started: b.Started.Sub(started).Seconds(), Seconds: b.Elapsed.Seconds(),
 		})
@@ -122,11 +122,11 @@ func (r *Result) label(base *Point) string { return labelOf(r.Arm, r.Kind, r.Poi
 
 func (a *Arm) label(base *Point) string { return labelOf(a.Name, a.Kind, a.Point, base) }
 
-// labelOf names an arm. Connections, batches and format of what is no arm of the loader follow
+// labelOf names an arm. Connections, batches and notation of what is no arm of the loader follow
 // from what it is.
 func labelOf(name string, kind Kind, p Point, base *Point) string {
 	if base != nil && kind != KindLoader {
-		p.AllStreams, p.Batch, p.Format = base.AllStreams, base.Batch, base.Format
+		p.AllStreams, p.Batch, p.Notation = base.AllStreams, base.Batch, base.Notation
 	}
 	if text := p.settings(base); text != "" {
 		return name + ", " + text

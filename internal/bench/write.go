@@ -134,8 +134,8 @@ func readLines(in io.Reader) (*Report, error) {
 		case l.Environment != nil:
 			r.Environment = *l.Environment
 		case l.Result != nil:
-			if l.Result.Kind == KindLoader && l.Result.Format == "" { // of before there was a choice
-				l.Result.Format = Binary
+			if l.Result.Kind == KindLoader && l.Result.Notation == "" { // of before there was a choice
+				l.Result.Notation = Binary
 			}
 			r.Results = append(r.Results, *l.Result)
 		case l.Scale != nil:
@@ -189,7 +189,7 @@ func (r *Result) bench(config []benchfmt.Config) *benchfmt.Result {
 	}{
 		{"streams", r.AllStreams, r.AllStreams > 0},
 		{"batch", r.Batch, r.Batch > 0},
-		{"format", r.Format, r.Format != ""},
+		{"format", r.Notation, r.Notation != ""},
 		{"shards", r.Shards, r.Shards > 0},
 		{"rows", r.Rows, true},
 		{"order", r.Order, true},

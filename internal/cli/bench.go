@@ -66,7 +66,7 @@ type benchVerb struct {
 func newBenchCommand(a *app) *cobra.Command {
 	opt := benchOptions{workers: -1, cfg: bench.Config{
 		Grid: bench.Grid{
-			Shards: []int{bench.DefaultShards}, Rows: []int64{bench.DefaultRows}, Formats: []bench.Format{bench.Binary}, Orders: []bench.Order{bench.Mixed},
+			Shards: []int{bench.DefaultShards}, Rows: []int64{bench.DefaultRows}, Notations: []bench.Notation{bench.Binary}, Orders: []bench.Order{bench.Mixed},
 		},
 		Rounds: bench.Rounds{Repeat: bench.DefaultRepeat, Warmup: 1, Slow: bench.DefaultSlow, Limit: bench.DefaultLimit},
 		Seed:   1,
@@ -102,7 +102,7 @@ func addBenchFlags(cmd *cobra.Command, opt *benchOptions) {
 	choicesFlag(cmd, &opt.cfg.Routes, "routes", "routes to measure (default: all that can be taken)", loader.RouteShard, loader.RouteNode, loader.RouteCoordinator)
 	countsFlag(cmd, &opt.cfg.AllStreams, "streams", "connections over all nodes, the same number on each (default: one per CPU, twice and four times that)")
 	sizesFlag(cmd, &opt.cfg.Batches, "batch", "sizes of batches (default: 4MiB, 1MiB, 16MiB)")
-	choicesFlag(cmd, &opt.cfg.Formats, "format", "how the loader sends rows: in binary wherever it can, or as the CSV that they are", bench.Binary, bench.CSV)
+	choicesFlag(cmd, &opt.cfg.Notations, "format", "how the loader sends rows: in binary wherever it can, or as the CSV that they are", bench.Binary, bench.CSV)
 	countsFlag(cmd, &opt.cfg.Shards, "shards", "shards of the table, on a Citus cluster")
 	countsFlag(cmd, &opt.cfg.Rows, "rows", "rows to load")
 	choicesFlag(cmd, &opt.cfg.Orders, "order", "how the rows follow each other", bench.Mixed, bench.Sorted)

@@ -164,7 +164,7 @@ func (v *verifyVerb) compare(ctx context.Context, conn *pgx.Conn, tables []table
 	}
 	for i, t := range tables {
 		v.note("%s: comparing the contents with %s", t.Table, t.what())
-		cfg := verify.DeepConfig{Conn: server, Table: t.Table, Format: verify.Format{
+		cfg := verify.DeepConfig{Conn: server, Table: t.Table, Reading: verify.Reading{
 			Dialect: t.dialectOf(v.opt.format),
 			Header:  verify.Header(v.opt.header), Null: v.opt.null, Delimiter: v.opt.delimiter, Encoding: v.opt.encoding, MaxRecord: int(v.opt.maxRecord),
 		}, Rejects: v.opt.rejects, Expected: t.sums}

@@ -60,7 +60,7 @@ type waiting struct {
 func newDecoder(d *deep, s sink) *decoder {
 	n := len(d.columns)
 	dec := &decoder{d: d, sink: s, ask: asker{cfg: d.cfg.Conn, session: d.session}, questions: make([]questions, n), text: make([]byte, 0, 1<<10)}
-	dec.scan.SetDialect(d.cfg.Format.Dialect)
+	dec.scan.SetDialect(d.cfg.Reading.Dialect)
 	dec.row.hashes, dec.row.nulls = make([]int64, n), make([]bool, n)
 	return dec
 }
@@ -72,7 +72,7 @@ func (dec *decoder) decode(ctx context.Context, c chunk) error {
 	lay := dec.d.layouts[c.of]
 	c.Fill()
 	dec.waiting, dec.hashes, dec.nulls = dec.waiting[:0], dec.hashes[:0], dec.nulls[:0]
-	checkText := server.IsUTF8(dec.d.cfg.Format.Encoding) && !utf8.Valid(c.Data)
+	checkText := server.IsUTF8(dec.d.cfg.Reading.Encoding) && !utf8.Valid(c.Data)
 	offset := int32(0)
 	dec.scan.Reset(c.Data, c.EOL, c.Line)
 	for dec.scan.Next() {
@@ -109,7 +109,7 @@ func (dec *decoder) position(c chunk) position {
 // check finds what is no record.
 func (dec *decoder) check(lay *layout, text bool) error {
 	raw := dec.scan.Record()
-	dec.fields = dec.scan.AppendFields(dec.fields[:0], dec.d.cfg.Format.Delimiter)
+	dec.fields = dec.scan.AppendFields(dec.fields[:0], dec.d.cfg.Reading.Delimiter)
 	switch {
 	case string(raw) == `\.`:
 		return errors.New(`\. ends the data for PostgreSQL`)
@@ -120,7 +120,7 @@ func (dec *decoder) check(lay *layout, text bool) error {
 	case bytes.IndexByte(raw, 0) >= 0:
 		return errors.New("holds a zero byte")
 	}
-	if dec.d.cfg.Format.Dialect == pgcsv.Text {
+	if dec.d.cfg.Reading.Dialect == pgcsv.Text {
 		if complaint := pgcsv.TextComplaint(raw); complaint != "" {
 			return errors.New(complaint)
 		}
@@ -141,7 +141,7 @@ func (dec *decoder) record(lay *layout, at position, start int32) {
 	asked := false
 	for i, field := range lay.fields {
 		f := dec.fields[field]
-		r.nulls[i] = f.IsNull(raw, dec.d.cfg.Format.Null)
+		r.nulls[i] = f.IsNull(raw, dec.d.cfg.Reading.Null)
 		if r.nulls[i] {
 			continue
 		}

@@ -31,8 +31,8 @@ type DeepConfig struct {
 	// Inputs are all that was loaded into the table. Required.
 	Inputs []Input
 
-	// Format is how files are to be read: as they were loaded.
-	Format Format
+	// Reading is how files are to be read: as they were loaded.
+	Reading Reading
 
 	// Rejects has the files of records that the load rejected (TABLE.rejects.jsonl).
 	// The table is not expected to have them.
@@ -65,7 +65,7 @@ func Deep(ctx context.Context, cfg DeepConfig) (DeepCheck, error) {
 }
 
 func (c DeepConfig) withDefaults() DeepConfig {
-	c.Format = c.Format.withDefaults()
+	c.Reading = c.Reading.withDefaults()
 	if c.Procs <= 0 {
 		c.Procs = runtime.GOMAXPROCS(0)
 	}
@@ -87,7 +87,7 @@ type deep struct {
 
 func newDeep(cfg DeepConfig) *deep {
 	cfg = cfg.withDefaults()
-	return &deep{cfg: cfg, inputs: inputs{list: cfg.Inputs, format: cfg.Format}}
+	return &deep{cfg: cfg, inputs: inputs{list: cfg.Inputs, reading: cfg.Reading}}
 }
 
 func (d *deep) run(ctx context.Context) (check DeepCheck, err error) {
@@ -142,7 +142,7 @@ func (d *deep) prepare(ctx context.Context) (err error) {
 	case d.table.RowSecurity:
 		return errors.New("row-level security hides rows from this role: verify as the table's owner or as a role with BYPASSRLS")
 	}
-	if d.session, err = readSession(ctx, d.conn, d.table, d.cfg.Format.Encoding); err != nil {
+	if d.session, err = readSession(ctx, d.conn, d.table, d.cfg.Reading.Encoding); err != nil {
 		return err
 	}
 	if d.columns, err = d.readLayouts(ctx, d.table); err != nil {

@@ -83,7 +83,7 @@ func find(t *testing.T, conn *pgx.Conn, file string, damages map[string]damage) 
 	t.Helper()
 	for name, d := range damages {
 		exec(t, conn, d.do)
-		check := deep(t, conn, "visits", verify.Format{}, file)
+		check := deep(t, conn, "visits", verify.Reading{}, file)
 		if diff := cmp.Diff(d.columns, check.Columns); diff != "" || check.Problem == "" || check.Same() {
 			t.Errorf("%s: %q; columns that differ (-want +got):\n%s", name, check.Problem, diff)
 		}
@@ -92,7 +92,7 @@ func find(t *testing.T, conn *pgx.Conn, file string, damages map[string]damage) 
 			t.Errorf("%s: tenants (-want +got):\n%s", name, diff)
 		}
 		exec(t, conn, d.undo)
-		if check := deep(t, conn, "visits", verify.Format{}, file); !check.Same() || check.Problem != "" {
+		if check := deep(t, conn, "visits", verify.Reading{}, file); !check.Same() || check.Problem != "" {
 			t.Fatalf("%s, undone: %s\n%s", name, check.Problem, strings.Join(check.Details, "\n"))
 		}
 	}
@@ -168,7 +168,7 @@ func TestDeepNamesRecords(t *testing.T) {
 	file := writeFile(t, "visits.csv", text+"1,1,\"page, 1\",\"\",1\n") // its first record twice
 	copyFile(t, conn, "visits", writeFile(t, "once.csv", text), "FORMAT csv, HEADER")
 	exec(t, conn, "UPDATE visits SET n = 77 WHERE tenant = 7 AND id = 3", "DELETE FROM visits WHERE tenant = 8 AND id > 40", "INSERT INTO visits VALUES (9, 1, 'p', NULL, 1)")
-	check := deep(t, conn, "visits", verify.Format{}, file)
+	check := deep(t, conn, "visits", verify.Reading{}, file)
 	want := []string{
 		"tenant 8: 50 rows in the input, 40 in the table; not in the table: FILE:1209, FILE:1239, FILE:1269, FILE:1299, FILE:1329 and 5 more",
 		"tenant 1: 51 rows in the input, 50 in the table; not in the table: FILE:2",
@@ -201,7 +201,7 @@ func TestDeepNamesRows(t *testing.T) {
 		},
 	})
 	exec(t, conn, "DELETE FROM visits WHERE tenant = 7 AND id = 3")
-	check := deep(t, conn, "visits", verify.Format{}, file)
+	check := deep(t, conn, "visits", verify.Reading{}, file)
 	want := []string{"id 3, tenant 7: 1 row in the input, 0 in the table (" + file + ":68)"}
 	if diff := cmp.Diff(want, check.Details); diff != "" || check.Problem != "1500 rows in the input, 1499 in the table" {
 		t.Errorf("%q (-want +got):\n%s", check.Problem, diff)
@@ -217,7 +217,7 @@ func TestDeepWithoutKey(t *testing.T) {
 	conn := pgtest.Connect(t, pgtest.Plain(t))
 	file := visitsTable(t, conn, "")
 	exec(t, conn, "DELETE FROM visits WHERE tenant = 2 AND id = 1", "INSERT INTO visits SELECT * FROM visits WHERE tenant = 4 AND id = 1")
-	check := deep(t, conn, "visits", verify.Format{}, file)
+	check := deep(t, conn, "visits", verify.Reading{}, file)
 	want := []string{file + ":3: 1 row in the input, 0 in the table", file + ":5: 1 row in the input, 2 in the table"}
 	if diff := cmp.Diff(want, check.Details); diff != "" {
 		t.Errorf("details (-want +got):\n%s", diff)
@@ -279,8 +279,8 @@ func TestDeepReadsWhatWasLoaded(t *testing.T) {
 			t.Errorf("%s: %v, %s, %s", name, err, check.Problem, strings.Join(check.Details, "\n"))
 		}
 	}
-	format := verify.Format{Delimiter: ';', Null: `\N`, Header: verify.HeaderYes}
-	if check := deep(t, conn, "visits", format, writeFile(t, "x.csv", turned)); !check.Same() {
+	reading := verify.Reading{Delimiter: ';', Null: `\N`, Header: verify.HeaderYes}
+	if check := deep(t, conn, "visits", reading, writeFile(t, "x.csv", turned)); !check.Same() {
 		t.Errorf("other format: %s\n%s", check.Problem, strings.Join(check.Details, "\n"))
 	}
 }
@@ -291,7 +291,7 @@ func TestDeepLeavesColumnsOut(t *testing.T) {
 	conn := pgtest.Connect(t, pgtest.Plain(t))
 	exec(t, conn, "CREATE TABLE t (a int, b text DEFAULT 'x', c int GENERATED ALWAYS AS (a + 1) STORED, d int)", "INSERT INTO t (a, b, d) VALUES (1, 'x', 2), (3, 'y', 4)")
 	one, two := writeFile(t, "1.csv", "d,a\n2,1\n"), writeFile(t, "2.csv", "a,b,d\n3,y,4\n")
-	check := deep(t, conn, "t", verify.Format{}, one, two)
+	check := deep(t, conn, "t", verify.Reading{}, one, two)
 	if diff := cmp.Diff([]string{"b"}, check.NotCompared); diff != "" || !check.Same() {
 		t.Errorf("%s; not compared (-want +got):\n%s", check.Problem, diff)
 	}
@@ -309,10 +309,10 @@ func TestDeepConvertsEncodings(t *testing.T) {
 		exec(t, conn, "CREATE TABLE t (a text, b varchar(3), c char(2))")
 		file := writeFile(t, "latin1.csv", "caf\xe9,\xe9t\xe9,\xe9\nplain,abc,x\n")
 		copyFile(t, conn, "t", file, "FORMAT csv, ENCODING 'LATIN1'")
-		if check := deep(t, conn, "t", verify.Format{Encoding: "LATIN1"}, file); !check.Same() || check.Database.Rows != 2 {
+		if check := deep(t, conn, "t", verify.Reading{Encoding: "LATIN1"}, file); !check.Same() || check.Database.Rows != 2 {
 			t.Errorf("LATIN1: %s\n%s", check.Problem, strings.Join(check.Details, "\n"))
 		}
-		check := deep(t, conn, "t", verify.Format{}, file)
+		check := deep(t, conn, "t", verify.Reading{}, file)
 		if check.Unloadable.Records != 1 || !strings.HasSuffix(check.Unloadable.First, "latin1.csv:1: is not valid UTF-8") {
 			t.Errorf("as UTF-8: %+v", check.Unloadable)
 		}
@@ -325,7 +325,7 @@ func TestDeepCountsUnloadableRecords(t *testing.T) {
 	conn := pgtest.Connect(t, pgtest.Plain(t))
 	exec(t, conn, "CREATE TABLE t (a int, b date)", "INSERT INTO t VALUES (1, '2025-01-01'), (4, '2025-01-02')")
 	file := writeFile(t, "t.csv", "1,2025-01-01\nx,2025-01-01\n1\n3,yesteryear\n4,2025-01-02\n5,\"open\n")
-	check := deep(t, conn, "t", verify.Format{}, file)
+	check := deep(t, conn, "t", verify.Reading{}, file)
 	if check.Unloadable.Records != 4 || !strings.HasSuffix(check.Unloadable.First, `t.csv:2: column "a": invalid input syntax for type integer: "x"`) {
 		t.Errorf("%+v", check.Unloadable)
 	}
@@ -390,7 +390,7 @@ func TestDeepHoldsToTheManifest(t *testing.T) {
 	conn := pgtest.Connect(t, pgtest.Plain(t))
 	exec(t, conn, "CREATE TABLE t (a int PRIMARY KEY, b text)", "INSERT INTO t VALUES (1, 'x'), (2, 'y')")
 	file := writeFile(t, "t.csv", "1,x\n2,y\n")
-	right := deep(t, conn, "t", verify.Format{}, file).Database
+	right := deep(t, conn, "t", verify.Reading{}, file).Database
 	dirty, changed := writeFile(t, "dirty.csv", "1,x\nz,z\n2,y\n1,twice\n"), writeFile(t, "changed.csv", "1,x\n2,z\n")
 	compare := func(file string) verify.DeepCheck {
 		check, err := verify.Deep(context.Background(), verify.DeepConfig{Conn: conn.Config(), Table: "t", Inputs: []verify.Input{verify.File(file)}, Expected: &right})

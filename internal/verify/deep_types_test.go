@@ -149,9 +149,9 @@ func copyFile(t *testing.T, conn *pgx.Conn, table, file, options string) {
 }
 
 // deep compares table with files.
-func deep(t *testing.T, conn *pgx.Conn, table string, format verify.Format, files ...string) verify.DeepCheck {
+func deep(t *testing.T, conn *pgx.Conn, table string, reading verify.Reading, files ...string) verify.DeepCheck {
 	t.Helper()
-	cfg := verify.DeepConfig{Conn: conn.Config(), Table: table, Format: format}
+	cfg := verify.DeepConfig{Conn: conn.Config(), Table: table, Reading: reading}
 	for _, file := range files {
 		cfg.Inputs = append(cfg.Inputs, verify.File(file))
 	}
@@ -215,7 +215,7 @@ func TestDeepKnowsEachType(t *testing.T) {
 					set(t, conn, true, false, "TimeZone = ''Asia/Tokyo''", "DateStyle = ''German, MDY''", "IntervalStyle = ''iso_8601''",
 						"bytea_output = ''escape''", "extra_float_digits = 0")
 				}
-				check := deep(t, conn, "types", verify.Format{Header: verify.HeaderNo}, file)
+				check := deep(t, conn, "types", verify.Reading{Header: verify.HeaderNo}, file)
 				for _, name := range check.Columns {
 					i, _ := strconv.Atoi(strings.TrimPrefix(name, "Column "))
 					t.Errorf("%s differs", spellings[i].typ)
@@ -262,7 +262,7 @@ func TestDeepKnowsWhatIsLoaded(t *testing.T) {
 		if _, err := l.Load(context.Background(), loader.File(file)); err != nil {
 			t.Fatal(err)
 		}
-		if check := deep(t, conn, "types", verify.Format{Header: verify.HeaderNo}, file); !check.Same() || check.Database.Rows < 8 {
+		if check := deep(t, conn, "types", verify.Reading{Header: verify.HeaderNo}, file); !check.Same() || check.Database.Rows < 8 {
 			t.Errorf("%s", strings.Join(append(check.Details, check.Problem), "\n"))
 		}
 	})
@@ -280,7 +280,7 @@ func TestDeepFindsEachType(t *testing.T) {
 		want = append(want, name)
 	}
 	exec(t, conn, "UPDATE types SET "+strings.Join(sets, ", "))
-	check := deep(t, conn, "types", verify.Format{Header: verify.HeaderNo}, file)
+	check := deep(t, conn, "types", verify.Reading{Header: verify.HeaderNo}, file)
 	if diff := cmp.Diff(want, check.Columns); diff != "" {
 		t.Errorf("columns that differ (-want +got):\n%s", diff)
 	}

@@ -34,7 +34,7 @@ func Blocks(name string, b BlockSource) Input { return Input{name: name, blocks:
 // inputs are all that was loaded into the table.
 type inputs struct {
 	list    []Input
-	format  Format
+	reading Reading
 	layouts []*layout // of the inputs; nil for one without records
 	rejects rejects
 }
@@ -46,10 +46,10 @@ type chunk struct {
 }
 
 // open opens the input.
-func (in Input) open(f Format) (input.Feed, error) {
-	how := input.Reading{MaxRecord: f.MaxRecord, Dialect: f.Dialect, Chunk: pgcsv.ChunkSize}
+func (in Input) open(how Reading) (input.Feed, error) {
+	cut := input.Reading{MaxRecord: how.MaxRecord, Dialect: how.Dialect, Chunk: pgcsv.ChunkSize}
 	if in.blocks != nil {
-		return input.NewBlocks(in.blocks, how)
+		return input.NewBlocks(in.blocks, cut)
 	}
 	info, err := os.Stat(in.name)
 	if err == nil && !info.Mode().IsRegular() && !info.IsDir() {
@@ -59,14 +59,14 @@ func (in Input) open(f Format) (input.Feed, error) {
 	if err != nil {
 		return nil, err
 	}
-	feed := input.NewFeed(src, how)
+	feed := input.NewFeed(src, cut)
 	feed.KeepOpen() // the record is named with the others that are none
 	return feed, nil
 }
 
 // firstRecord returns the first record of the file, nil if there is none.
-func (in Input) firstRecord(ctx context.Context, f Format) (record []byte, err error) {
-	feed, err := in.open(f)
+func (in Input) firstRecord(ctx context.Context, how Reading) (record []byte, err error) {
+	feed, err := in.open(how)
 	if err != nil {
 		return nil, err
 	}
@@ -78,7 +78,7 @@ func (in Input) firstRecord(ctx context.Context, f Format) (record []byte, err e
 	if err != nil {
 		return nil, err
 	}
-	s := c.Scanner(f.Dialect)
+	s := c.Scanner(how.Dialect)
 	s.Next()
 	return s.Record(), nil
 }
@@ -127,7 +127,7 @@ func (in *inputs) read(ctx context.Context, chunks chan<- chunk, free chan []byt
 
 // readInput sends the chunks of one input.
 func (in *inputs) readInput(ctx context.Context, i int, chunks chan<- chunk, free chan []byte) (err error) {
-	feed, err := in.list[i].open(in.format)
+	feed, err := in.list[i].open(in.reading)
 	if err != nil {
 		return err
 	}

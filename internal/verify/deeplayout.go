@@ -27,9 +27,9 @@ const (
 	HeaderNo   Header = "no"
 )
 
-// A Format says how files are to be read. The zero value is CSV in UTF-8 with
-// commas, of which the first record may be a header.
-type Format struct {
+// A Reading says how files are to be read: in which format, and what goes with it. The
+// zero value is CSV in UTF-8 with commas, of which the first record may be a header.
+type Reading struct {
 	Dialect   pgcsv.Dialect
 	Header    Header // zero means HeaderAuto
 	Null      string // the unquoted string that stands for NULL; in text zero means \N
@@ -38,23 +38,23 @@ type Format struct {
 	MaxRecord int    // the longest record in bytes; zero means 16 MiB
 }
 
-func (f Format) withDefaults() Format {
-	if f.Header == "" {
-		f.Header = HeaderAuto
+func (r Reading) withDefaults() Reading {
+	if r.Header == "" {
+		r.Header = HeaderAuto
 	}
-	if f.Delimiter == 0 {
-		f.Delimiter = f.Dialect.Delimiter()
+	if r.Delimiter == 0 {
+		r.Delimiter = r.Dialect.Delimiter()
 	}
-	if f.Null == "" {
-		f.Null = f.Dialect.Null()
+	if r.Null == "" {
+		r.Null = r.Dialect.Null()
 	}
-	if f.Encoding == "" {
-		f.Encoding = "UTF8"
+	if r.Encoding == "" {
+		r.Encoding = "UTF8"
 	}
-	if f.MaxRecord == 0 {
-		f.MaxRecord = 16 << 20
+	if r.MaxRecord == 0 {
+		r.MaxRecord = 16 << 20
 	}
-	return f
+	return r
 }
 
 // A layout says what the fields of an input are.
@@ -78,7 +78,7 @@ func (in *inputs) readLayouts(ctx context.Context, t *catalog.Table) (columns []
 	seen := map[string]int{}
 	filled := 0
 	for i, one := range in.list {
-		lay, err := one.readLayout(ctx, in.format, t)
+		lay, err := one.readLayout(ctx, in.reading, t)
 		if err != nil {
 			return nil, err
 		}
@@ -107,20 +107,20 @@ func (in *inputs) readLayouts(ctx context.Context, t *catalog.Table) (columns []
 }
 
 // readLayout returns the layout of in, nil if it has no records.
-func (in Input) readLayout(ctx context.Context, f Format, t *catalog.Table) (*layout, error) {
+func (in Input) readLayout(ctx context.Context, how Reading, t *catalog.Table) (*layout, error) {
 	if in.blocks != nil {
 		names := in.blocks.Header()
 		return &layout{names: names}, in.checkHeader(names, t)
 	}
-	first, err := in.firstRecord(ctx, f)
+	first, err := in.firstRecord(ctx, how)
 	if err != nil || first == nil {
 		return nil, err
 	}
-	names := f.Dialect.Values(first, f.Delimiter)
-	switch f.Header {
+	names := how.Dialect.Values(first, how.Delimiter)
+	switch how.Header {
 	case HeaderYes:
 	case HeaderAuto:
-		if t.LooksLikeHeader(names, f.Dialect == pgcsv.Text) {
+		if t.LooksLikeHeader(names, how.Dialect == pgcsv.Text) {
 			break
 		}
 		fallthrough

@@ -131,8 +131,8 @@ func (in *inputs) keyNames(r *row, key []int) []*string {
 	if key == nil {
 		return nil
 	}
-	lay, f := in.layouts[r.at.input], in.format
-	fields := f.Dialect.AppendFields(nil, r.raw, f.Delimiter)
+	lay, how := in.layouts[r.at.input], in.reading
+	fields := how.Dialect.AppendFields(nil, r.raw, how.Delimiter)
 	names := make([]*string, len(key))
 	for i, k := range key {
 		if !r.nulls[k] {

@@ -254,7 +254,7 @@ func (d *decoder) encode(raw []byte, r *record) {
 }
 
 // Deliver appends the decoded rows to the lanes. Rows of one lane go in one
-// format: in binary if all of them can.
+// notation: in binary if all of them can.
 func (d *decoder) Deliver(ctx context.Context, c *input.Chunk, l *lane.Lanes) error {
 	if d.Sums {
 		if err := l.Front().Enter(c.Data, recordStarts(d.records)); err != nil {
@@ -263,19 +263,19 @@ func (d *decoder) Deliver(ctx context.Context, c *input.Chunk, l *lane.Lanes) er
 	}
 	for i := range d.records {
 		r := &d.records[i]
-		f, row := lane.FormatBinary, d.rows[r.binStart:r.binEnd]
+		as, row := lane.NotationBinary, d.rows[r.binStart:r.binEnd]
 		ln := int(r.lane)
 		switch {
 		case ln == laneAside:
-			ln, f, row = 0, lane.FormatRejected, d.rejected(c, r)
+			ln, as, row = 0, lane.NotationRejected, d.rejected(c, r)
 		case d.csv[ln]:
-			f, row = lane.FormatCSV, c.Data[r.start:r.end]
+			as, row = lane.NotationRecord, c.Data[r.start:r.end]
 		}
 		at := lane.Origin{Line: c.Line + int64(r.line), Offset: c.Offset + int64(r.start), Size: int(r.end - r.start)}
-		if err := l.Add(ctx, ln, f, row, at, r.key); err != nil {
+		if err := l.Add(ctx, ln, as, row, at, r.key); err != nil {
 			return err
 		}
-		if f == lane.FormatRejected {
+		if as == lane.NotationRejected {
 			if err := d.countRejected(l, r, at); err != nil {
 				return err
 			}

@@ -5,23 +5,23 @@ import (
 	"shardload/internal/pgcsv"
 )
 
-// A Format is how a row is written for COPY.
-type Format byte
+// A Notation is how a row is written for COPY: as its record is, or in binary.
+type Notation byte
 
 const (
-	// FormatCSV is that of the input: its records as they are.
-	FormatCSV Format = iota
-	FormatBinary
-	// FormatRejected is that of records which a decoder has found to be none: they
+	// NotationRecord is that of the input, whatever its format: its records as they are.
+	NotationRecord Notation = iota
+	NotationBinary
+	// NotationRejected is that of records which a decoder has found to be none: they
 	// are kept aside, and not sent.
-	FormatRejected
+	NotationRejected
 )
 
 // A Part is a run of rows of a batch which one COPY carries.
 type Part struct {
-	Format Format
-	Rows   int64
-	Data   buffer
+	Notation Notation
+	Rows     int64
+	Data     buffer
 	// lines has for each row the number of lines between its start and that of
 	// the row before it, as a uvarint. It is read only to say where an error is.
 	// Where records may be rejected other numbers follow: see note.
@@ -68,13 +68,13 @@ type Batch struct {
 	Deferred bool // its COMMIT was refused
 }
 
-// part returns the part to which a row of format f can be appended, or nil. Records
+// part returns the part to which a row in that notation can be appended, or nil. Records
 // that are rejected have one of their own: each would else end a run of rows.
-func (b *Batch) part(f Format) *Part {
-	if f == FormatRejected {
+func (b *Batch) part(as Notation) *Part {
+	if as == NotationRejected {
 		return &b.Aside
 	}
-	if n := len(b.Parts); n > 0 && b.Parts[n-1].Format == f {
+	if n := len(b.Parts); n > 0 && b.Parts[n-1].Notation == as {
 		return &b.Parts[n-1]
 	}
 	return nil

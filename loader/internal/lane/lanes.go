@@ -115,23 +115,23 @@ var errNoPages = fault.Advise(errors.New("the memory is too small for this many 
 // enough. It waits while no pages are free. A row that an earlier run has stored
 // is passed over. Binary rows are sorted by key if Options.Sorted says so. Only one
 // goroutine at a time may call Add, Finish and End.
-func (l *Lanes) Add(ctx context.Context, i int, f Format, row []byte, at Origin, key uint64) error {
+func (l *Lanes) Add(ctx context.Context, i int, as Notation, row []byte, at Origin, key uint64) error {
 	if l.front.passed = l.front.at.Before(l.lanes[i].mark); l.front.passed {
 		l.front.at.Records++
 		return nil
 	}
-	if err := l.reserve(ctx, i, f, len(row)); err != nil {
+	if err := l.reserve(ctx, i, as, len(row)); err != nil {
 		return err
 	}
 	b := l.lanes[i].open
-	p := b.part(f)
+	p := b.part(as)
 	sent := len(row)
 	p.Data.append(row)
-	if f == FormatCSV {
+	if as == NotationRecord {
 		p.Data.append(Newline)
 		sent++
 	}
-	if l.Sorted && f == FormatBinary {
+	if l.Sorted && as == NotationBinary {
 		p.keys.appendPair(key, uint64(len(row)))
 	}
 	p.lines.appendUvarint(uint64(at.Line - p.LastLine))
@@ -182,9 +182,9 @@ func (l *Lanes) saturated() bool {
 var Newline = []byte{'\n'}
 
 // reserve makes room for a row of n bytes at the end of the lane's open batch.
-func (l *Lanes) reserve(ctx context.Context, i int, f Format, n int) error {
+func (l *Lanes) reserve(ctx context.Context, i int, as Notation, n int) error {
 	n++ // the line break
-	if p := l.lanes[i].part(f); p != nil && p.Data.room >= n && p.lines.room >= l.lineRoom() && (!l.Sorted || f != FormatBinary || p.keys.room >= keySize) {
+	if p := l.lanes[i].part(as); p != nil && p.Data.room >= n && p.lines.room >= l.lineRoom() && (!l.Sorted || as != NotationBinary || p.keys.room >= keySize) {
 		return nil
 	}
 	l.mu.Lock()
@@ -194,9 +194,9 @@ func (l *Lanes) reserve(ctx context.Context, i int, f Format, n int) error {
 			return err
 		}
 		// Sealing may have taken the open batch away, so ask anew each time.
-		data, lines, keys := l.lanes[i].needed(f, n, &l.Options, l.pool.size)
+		data, lines, keys := l.lanes[i].needed(as, n, &l.Options, l.pool.size)
 		if data+lines+keys <= l.pool.left() {
-			p := l.lanes[i].openPart(i, f, &l.Options)
+			p := l.lanes[i].openPart(i, as, &l.Options)
 			l.pool.extend(&p.Data, data)
 			l.pool.extend(&p.lines, lines)
 			l.pool.extend(&p.keys, keys)
@@ -217,41 +217,41 @@ func (l *Lanes) reserve(ctx context.Context, i int, f Format, n int) error {
 	}
 }
 
-// part returns the part to which a row of format f can be appended, or nil.
-func (ln *lane) part(f Format) *Part {
+// part returns the part to which a row in that notation can be appended, or nil.
+func (ln *lane) part(as Notation) *Part {
 	if ln.open == nil {
 		return nil
 	}
-	return ln.open.part(f)
+	return ln.open.part(as)
 }
 
 // needed returns how many pages a row of n bytes needs.
-func (ln *lane) needed(f Format, n int, opt *Options, size int) (data, lines, keys int) {
+func (ln *lane) needed(as Notation, n int, opt *Options, size int) (data, lines, keys int) {
 	none := Part{}
-	p := ln.part(f)
+	p := ln.part(as)
 	if p == nil {
 		p = &none
 	}
 	if p.lines.room < opt.lineRoom() {
 		lines = 1
 	}
-	if opt.Sorted && f == FormatBinary && p.keys.room < keySize {
+	if opt.Sorted && as == NotationBinary && p.keys.room < keySize {
 		keys = 1
 	}
 	return max(n-p.Data.room+size-1, 0) / size, lines, keys
 }
 
-// openPart returns the part for rows of format f, a new one if need be.
-func (ln *lane) openPart(number int, f Format, opt *Options) *Part {
+// openPart returns the part for rows in that notation, a new one if need be.
+func (ln *lane) openPart(number int, as Notation, opt *Options) *Part {
 	if ln.open == nil {
-		ln.open = &Batch{Lane: number, Aside: Part{Format: FormatRejected, origins: opt.Origins}}
+		ln.open = &Batch{Lane: number, Aside: Part{Notation: NotationRejected, origins: opt.Origins}}
 	}
 	b := ln.open
-	if p := b.part(f); p != nil {
+	if p := b.part(as); p != nil {
 		return p
 	}
-	b.Parts = append(b.Parts, Part{Format: f, origins: opt.Origins, Dialect: opt.Dialect})
-	return b.part(f)
+	b.Parts = append(b.Parts, Part{Notation: as, origins: opt.Origins, Dialect: opt.Dialect})
+	return b.part(as)
 }
 
 // sealFullest seals the largest open batch of a node that has not enough to do,

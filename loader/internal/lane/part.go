@@ -138,7 +138,7 @@ var (
 // they are if order is nil.
 func NewReader(p *Part, order *Order) io.Reader {
 	switch {
-	case p.Format == FormatCSV:
+	case p.Notation == NotationRecord:
 		return &partReader{whole: cursor{pages: p.Data.pages}}
 	case order == nil:
 		return &partReader{whole: cursor{pages: slices.Concat([][]byte{BinaryHeader}, p.Data.pages, [][]byte{BinaryTrailer})}}
@@ -149,7 +149,7 @@ func NewReader(p *Part, order *Order) io.Reader {
 // NewRowsReader returns a reader of some rows of p, in that order.
 func NewRowsReader(p *Part, order *Order) io.Reader {
 	r := &partReader{order: order, data: p.Data.pages}
-	if p.Format == FormatBinary {
+	if p.Notation == NotationBinary {
 		r.whole, r.tail = cursor{pages: [][]byte{BinaryHeader}}, cursor{pages: [][]byte{BinaryTrailer}}
 	}
 	return r

@@ -207,7 +207,7 @@ func (k *Keeper) each(b *lane.Batch, fn func(c lane.Cause, at lane.Origin, recor
 // large enough. A row that goes as CSV is its record; of others the input is read
 // again.
 func (k *Keeper) original(p *lane.Part, row lane.RowRef, buf []byte) ([]byte, error) {
-	if p.Format == lane.FormatCSV {
+	if p.Notation == lane.NotationRecord {
 		record := p.AppendRow(buf, row)
 		return record[:len(record)-1], nil
 	}

@@ -67,7 +67,7 @@ func (s *sifter) doubt(ctx context.Context, v *verdict) error {
 
 // nothing returns what COPY reads of a part without rows.
 func (s *sifter) nothing() io.Reader {
-	if s.p.Format == lane.FormatBinary {
+	if s.p.Notation == lane.NotationBinary {
 		return io.MultiReader(bytes.NewReader(lane.BinaryHeader), bytes.NewReader(lane.BinaryTrailer))
 	}
 	return bytes.NewReader(nil)

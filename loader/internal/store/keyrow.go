@@ -83,7 +83,7 @@ func rowsOf(lay *decode.Layout, key keyDetail, p *lane.Part) (found []int64) {
 		}
 		found = append(found, index)
 	}
-	if p.Format == lane.FormatBinary {
+	if p.Notation == lane.NotationBinary {
 		eachBinary(lay, p, key.fields, check)
 	} else {
 		eachText(lay, p, key.fields, check)

@@ -273,7 +273,7 @@ func (s *sifter) copy(ctx context.Context, r io.Reader, n int64) error {
 // put copies n rows to where they belong.
 func (s *sifter) put(ctx context.Context, r io.Reader, n int64) (merged ledger.Merged, err error) {
 	lay := s.x.load.Layout
-	stored, err := s.x.copyRows(ctx, s.p.Format, r)
+	stored, err := s.x.copyRows(ctx, s.p.Notation, r)
 	if err != nil {
 		return merged, err
 	}
@@ -322,7 +322,7 @@ func (s *sifter) verdict(err *pgconn.PgError, lo, hi int) *verdict {
 
 // rowAt returns the row of [lo, hi) that COPY calls line n, -1 for none.
 func (s *sifter) rowAt(n int64, lo, hi int) int {
-	if s.p.Format == lane.FormatBinary || s.p.Dialect == pgcsv.Text {
+	if s.p.Notation == lane.NotationBinary || s.p.Dialect == pgcsv.Text {
 		if n < 1 || n > int64(hi-lo) {
 			return -1
 		}

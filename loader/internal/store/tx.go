@@ -172,7 +172,7 @@ func (s *stream) rollback(ctx context.Context, because error) error {
 func (x *tx) copyPart(ctx context.Context, p *lane.Part) error {
 	lay := x.load.Layout
 	order := x.sorter.Sort(p)
-	stored, err := x.copyRows(ctx, p.Format, lane.NewReader(p, order))
+	stored, err := x.copyRows(ctx, p.Notation, lane.NewReader(p, order))
 	if pgErr, ok := errors.AsType[*pgconn.PgError](err); ok && ctx.Err() == nil {
 		if err := x.noRows(ctx, pgErr); err != nil {
 			return err
@@ -192,11 +192,11 @@ func (x *tx) copyPart(ctx context.Context, p *lane.Part) error {
 	return nil
 }
 
-// copyRows copies rows of that format to where they land, and returns how many the
+// copyRows copies rows in that notation to where they land, and returns how many the
 // server says it has stored.
-func (x *tx) copyRows(ctx context.Context, f lane.Format, rows io.Reader) (int64, error) {
+func (x *tx) copyRows(ctx context.Context, as lane.Notation, rows io.Reader) (int64, error) {
 	form := x.load.Layout.CSVForm
-	if f == lane.FormatBinary {
+	if as == lane.NotationBinary {
 		form = x.load.Layout.BinaryForm
 	}
 	table, _ := x.load.landing(x.t)
