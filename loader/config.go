@@ -186,12 +186,10 @@ const (
 	FormatText Format = "text"
 )
 
-// dialect returns the format as the package that reads it has it.
+// dialect returns the format, which is a valid one, as the package that reads it has it.
 func (f Format) dialect() pgcsv.Dialect {
-	if f == FormatText {
-		return pgcsv.Text
-	}
-	return pgcsv.CSV
+	d, _ := pgcsv.Named(string(f)) // CSV for one that validate refuses
+	return d
 }
 
 // Header says whether the first record names the columns.
@@ -302,33 +300,11 @@ func (c Config) validate() error {
 // validateFormat reports the mistakes in what describes the records. COPY has the
 // same rules.
 func (c Config) validateFormat() error {
-	var errs []error
-	switch c.Delimiter {
-	case '\n', '\r', 0:
-		errs = append(errs, fmt.Errorf("delimiter %q cannot separate fields", c.Delimiter))
+	d, err := pgcsv.Named(string(c.Format))
+	if err != nil {
+		return err
 	}
-	switch c.Format {
-	case FormatCSV:
-		if c.Delimiter == '"' {
-			errs = append(errs, fmt.Errorf("delimiter %q cannot separate fields", c.Delimiter))
-		}
-		if strings.Contains(c.Null, `"`) {
-			errs = append(errs, errors.New("the null string cannot contain a quote"))
-		}
-	case FormatText:
-		if strings.IndexByte(`\.abcdefghijklmnopqrstuvwxyz0123456789`, c.Delimiter) >= 0 {
-			errs = append(errs, fmt.Errorf("delimiter %q cannot separate fields of the text format", c.Delimiter))
-		}
-	default:
-		errs = append(errs, fmt.Errorf("format %q is unknown; want csv or text", c.Format))
-	}
-	if c.Delimiter >= 0x80 {
-		errs = append(errs, errors.New("the delimiter must be one ASCII character"))
-	}
-	if strings.ContainsAny(c.Null, "\r\n\x00") || strings.IndexByte(c.Null, c.Delimiter) >= 0 {
-		errs = append(errs, errors.New("the null string cannot contain the delimiter, a line break or a zero byte"))
-	}
-	return errors.Join(errs...)
+	return d.Check(c.Delimiter, c.Null)
 }
 
 // watch returns what is done about servers that do not answer, on each connection of a

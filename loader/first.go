@@ -35,7 +35,7 @@ func (ld *load) first(ctx context.Context, in Input) (*input.Chunk, error) {
 		s := c.Scanner(l.cfg.Format.dialect())
 		s.Next()
 		names = l.cfg.Format.dialect().Values(s.Record(), l.cfg.Delimiter)
-		if hasHeader = l.cfg.Header == HeaderYes || l.cfg.Header == HeaderAuto && l.target.Table.LooksLikeHeader(names, l.cfg.Format == FormatText); hasHeader {
+		if hasHeader = l.cfg.Header == HeaderYes || l.cfg.Header == HeaderAuto && l.target.Table.LooksLikeHeader(names, l.cfg.Format.dialect().RareHeader()); hasHeader {
 			ld.Header = bytes.Clone(c.Data[:s.Size()])
 			c.Behind(s.Size())
 		}

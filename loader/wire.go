@@ -92,7 +92,7 @@ func (ld *load) newLanes() {
 // layoutOptions says how records are written, and sent.
 func (c *Config) layoutOptions() decode.Options {
 	return decode.Options{
-		Format: string(c.Format), Dialect: c.Format.dialect(), Delimiter: c.Delimiter, Null: c.Null,
+		Dialect: c.Format.dialect(), Delimiter: c.Delimiter, Null: c.Null,
 		Encoding: c.Encoding, MaxRecord: c.MaxRecord, NoDetail: c.NoDetail, AsTheyAre: c.SendCSV,
 	}
 }

@@ -33,8 +33,6 @@ func (t tableInput) formatOf(asked loader.Format) loader.Format {
 
 // dialectOf returns the same as the package that reads records has it.
 func (t tableInput) dialectOf(asked loader.Format) pgcsv.Dialect {
-	if t.formatOf(asked) == loader.FormatText {
-		return pgcsv.Text
-	}
-	return pgcsv.CSV
+	d, _ := pgcsv.Named(string(t.formatOf(asked))) // the flag takes no others
+	return d
 }

@@ -14,7 +14,6 @@ import (
 	"shardload/internal/catalog"
 	"shardload/internal/citus"
 	"shardload/internal/input"
-	"shardload/internal/pgcsv"
 	"shardload/internal/verify"
 	"shardload/loader"
 )
@@ -248,7 +247,7 @@ func countRecords(ctx context.Context, table *catalog.Table, t tableInput, opt v
 		if err != nil {
 			return 0, err
 		}
-		looks := table.LooksLikeHeader(dialect.Values(first, delimiter), dialect == pgcsv.Text)
+		looks := table.LooksLikeHeader(dialect.Values(first, delimiter), dialect.RareHeader())
 		if n > 0 && (opt.header == loader.HeaderYes || opt.header == loader.HeaderAuto && looks) {
 			n--
 		}

@@ -1,7 +1,6 @@
 package pgcsv
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -38,7 +37,7 @@ type Chunker struct {
 	r         io.Reader
 	size      int
 	maxRecord int
-	dialect   Dialect
+	rules     rules
 	eol       EOL
 	carry     []byte // read already, behind the last cut
 	err       error  // what r said, to be returned once carry is used up
@@ -59,7 +58,7 @@ func NewChunkerAt(r io.Reader, maxRecord int, eol EOL) *Chunker {
 }
 
 func newChunker(r io.Reader, size, maxRecord int) *Chunker {
-	return &Chunker{r: r, size: size, maxRecord: maxRecord}
+	return &Chunker{r: r, size: size, maxRecord: maxRecord, rules: CSV.rules()}
 }
 
 // SetSize changes the usual length of chunks, for tests of what depends on where an
@@ -67,7 +66,7 @@ func newChunker(r io.Reader, size, maxRecord int) *Chunker {
 func (c *Chunker) SetSize(size int) { c.size = size }
 
 // SetDialect changes the dialect, which is CSV otherwise. It must be called before Next.
-func (c *Chunker) SetDialect(d Dialect) { c.dialect = d }
+func (c *Chunker) SetDialect(d Dialect) { c.rules = d.rules() }
 
 // EOL returns how records end, EOLUnknown before the first Next.
 func (c *Chunker) EOL() EOL { return c.eol }
@@ -87,16 +86,16 @@ func (c *Chunker) Next(buf []byte) ([]byte, error) {
 		return buf[:0], c.err
 	}
 	data, err := c.cut(buf)
-	if err != nil || c.dialect != Text {
+	if err != nil {
 		return data, err
 	}
 	return c.takeEnd(data)
 }
 
-// takeEnd takes the line that ends the data of the text dialect, if it is the last record
-// of data, off them. Nothing may follow it.
+// takeEnd takes the line that ends the data, in a dialect that has one, off them if it is
+// their last record. Nothing may follow it.
 func (c *Chunker) takeEnd(data []byte) ([]byte, error) {
-	rest, ended := cutEnd(data)
+	rest, ended := c.rules.cutEnd(data)
 	if !ended {
 		return data, nil
 	}
@@ -142,7 +141,7 @@ func (c *Chunker) cut(buf []byte) ([]byte, error) {
 		// A carriage return in front of n may be half of a line break that is
 		// not known yet, so the search starts one byte early.
 		searched := max(n-1, 0)
-		quoted = quoted != c.odd(buf[from:searched])
+		quoted = quoted != c.rules.odd(buf[from:searched])
 		from = searched
 		buf = c.fill(buf, min(n+c.size, max(c.maxRecord+1, n+1)))
 		end = c.firstRecordEnd(buf, from, quoted)
@@ -155,75 +154,36 @@ func (c *Chunker) cut(buf []byte) ([]byte, error) {
 		return buf[:end], nil
 	case len(buf) == 0:
 		return buf, io.EOF
-	case c.odd(buf):
+	case c.rules.odd(buf):
 		return buf, ErrOpenQuote
 	}
 	return buf, nil // the last chunk; the next call finds io.EOF
 }
 
-// odd reports whether quoting is not after b what it is before it.
-func (c *Chunker) odd(b []byte) bool { return c.dialect == CSV && bytes.Count(b, quote)%2 == 1 }
-
 // lastRecordEnd returns the position after the last record that ends in buf; 0 if none
 // does.
 func (c *Chunker) lastRecordEnd(buf []byte) int {
-	if !c.knowEOL(buf, false) {
+	if !c.knowEOL(buf, 0, false) {
 		return 0
 	}
-	last := c.eol.last()
-	if c.dialect == Text {
-		return lastTextEnd(buf, last)
-	}
-	quotes := bytes.Count(buf, quote)
-	for end := len(buf); ; {
-		i := bytes.LastIndexByte(buf[:end], last)
-		if i < 0 {
-			return 0
-		}
-		quotes -= bytes.Count(buf[i+1:end], quote)
-		if quotes%2 == 0 {
-			return i + 1
-		}
-		end = i
-	}
+	return c.rules.lastEnd(buf, c.eol.last())
 }
 
 // firstRecordEnd returns the position behind the first record that ends at or
 // after from, where quoted says whether buf[from] is inside quotes; 0 if none
 // does.
 func (c *Chunker) firstRecordEnd(buf []byte, from int, quoted bool) int {
-	if c.dialect == Text {
-		if !c.knowEOL(buf, false) {
-			return 0
-		}
-		return firstTextEnd(buf, from, c.eol.last())
-	}
-	if !c.knowEOL(buf[from:], quoted) {
+	if !c.knowEOL(buf, from, quoted) {
 		return 0
 	}
-	last := c.eol.last()
-	for i := from; i < len(buf); {
-		j := bytes.IndexByte(buf[i:], last)
-		if j < 0 {
-			return 0
-		}
-		quoted = quoted != c.odd(buf[i:i+j])
-		if i += j + 1; !quoted {
-			return i
-		}
-	}
-	return 0
+	return c.rules.firstEnd(buf, from, quoted, c.eol.last())
 }
 
-// knowEOL finds out how records end, if that is not known yet. buf starts inside
-// quotes if quoted, and no record ends in front of it.
-func (c *Chunker) knowEOL(buf []byte, quoted bool) bool {
-	switch {
-	case c.eol != EOLUnknown:
-	case c.dialect == Text:
-		c.eol = textEOL(buf, c.err != nil)
-	default:
-		c.eol = detectEOL(buf, quoted, c.err != nil)
+// knowEOL finds out how records end, if that is not known yet. No record ends before from,
+// where buf is inside quotes if quoted.
+func (c *Chunker) knowEOL(buf []byte, from int, quoted bool) bool {
+	if c.eol == EOLUnknown {
+		c.eol = c.rules.eol(buf, from, quoted, c.err != nil)
 	}
 	return c.eol != EOLUnknown
 }

@@ -44,62 +44,8 @@ func (e EOL) last() byte {
 	return '\n'
 }
 
-// DetectEOL returns how the first record of b ends. It returns EOLUnknown if none
-// ends within b, and, unless final says that nothing follows b, if b ends in a
-// carriage return that may be half of a CRLF.
-func DetectEOL(b []byte, final bool) EOL { return detectEOL(b, false, final) }
-
-// detectEOL is DetectEOL of what starts inside quotes if quoted.
-func detectEOL(b []byte, quoted, final bool) EOL {
-	for i, c := range b {
-		switch {
-		case c == '"':
-			quoted = !quoted
-		case quoted:
-		case c == '\n':
-			return LF
-		case c == '\r' && i+1 < len(b):
-			if b[i+1] == '\n' {
-				return CRLF
-			}
-			return CR
-		case c == '\r' && final:
-			return CR
-		}
-	}
-	return EOLUnknown
-}
-
 // Lines returns the number of line breaks in b, in quotes or not. COPY counts the
 // same way.
 func Lines(b []byte, eol EOL) int64 {
 	return int64(bytes.Count(b, []byte{eol.last()}))
-}
-
-// AppendField appends v as one field, quoted only where it has to be so that COPY
-// reads back the same bytes and never NULL. The null string is the empty one.
-func AppendField(dst, v []byte, delimiter byte) []byte {
-	if !needsQuotes(v, delimiter) {
-		return append(dst, v...)
-	}
-	dst = append(dst, '"')
-	for _, c := range v {
-		if c == '"' {
-			dst = append(dst, '"')
-		}
-		dst = append(dst, c)
-	}
-	return append(dst, '"')
-}
-
-func needsQuotes(v []byte, delimiter byte) bool {
-	if len(v) == 0 || string(v) == `\.` {
-		return true
-	}
-	for _, c := range v {
-		if c == '"' || c == '\n' || c == '\r' || c == delimiter {
-			return true
-		}
-	}
-	return false
 }

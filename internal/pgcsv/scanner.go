@@ -16,14 +16,14 @@ type Field struct {
 //		use(s.Record(), s.Line())
 //	}
 type Scanner struct {
-	dialect Dialect
+	rules   rules // nil for CSV
 	rest    []byte
 	eol     EOL
 	record  []byte
 	raw     int // length of the record with its line break
 	line    int64
 	next    int64 // line on which rest starts
-	quotes  bool
+	special bool
 	ended   bool // the record's line break was there
 	odd     bool // a carriage return or a line feed that no record should have is somewhere in the chunk
 }
@@ -31,11 +31,14 @@ type Scanner struct {
 // Reset starts at the beginning of chunk, the first line of which is number
 // line.
 func (s *Scanner) Reset(chunk []byte, eol EOL, line int64) {
-	*s = Scanner{dialect: s.dialect, rest: chunk, eol: eol, next: line, odd: bytes.IndexByte(chunk, strayOf(eol)) >= 0}
+	if s.rules == nil {
+		s.rules = CSV.rules()
+	}
+	*s = Scanner{rules: s.rules, rest: chunk, eol: eol, next: line, odd: bytes.IndexByte(chunk, strayOf(eol)) >= 0}
 }
 
 // SetDialect changes the dialect, which is CSV otherwise. It must be called before Reset.
-func (s *Scanner) SetDialect(d Dialect) { s.dialect = d }
+func (s *Scanner) SetDialect(d Dialect) { s.rules = d.rules() }
 
 // strayOf returns the byte of a line break that stands in no record.
 func strayOf(eol EOL) byte {
@@ -51,7 +54,9 @@ func (s *Scanner) Next() bool {
 		return false
 	}
 	s.line = s.next
-	end, lines := s.recordEnd()
+	var end int
+	var lines int64
+	end, lines, s.special = s.rules.recordEnd(s.rest, s.eol.last())
 	s.next += lines
 	s.raw = end
 	s.record = s.rest[:end]
@@ -60,43 +65,10 @@ func (s *Scanner) Next() bool {
 	return true
 }
 
-// recordEnd returns the position behind the first record of rest and the number
-// of line breaks in it.
-func (s *Scanner) recordEnd() (end int, lines int64) {
-	last := s.eol.last()
-	if s.dialect == Text {
-		end, lines, s.quotes = textRecordEnd(s.rest, last)
-		return end, lines
-	}
-	s.quotes = false
-	quoted := false
-	for from := 0; ; {
-		i := bytes.IndexByte(s.rest[from:], last)
-		line := s.rest[from:]
-		if i >= 0 {
-			line = s.rest[from : from+i]
-		}
-		if q := bytes.Count(line, quote); q > 0 {
-			s.quotes = true
-			quoted = quoted != (q%2 == 1)
-		}
-		if i < 0 {
-			return len(s.rest), lines
-		}
-		from += i + 1
-		lines++
-		if !quoted {
-			return from, lines
-		}
-	}
-}
-
-var quote = []byte{'"'}
-
 // trim takes the line break off the record.
 func (s *Scanner) trim() {
 	n := len(s.record)
-	s.ended = n > 0 && s.record[n-1] == s.eol.last() && !(s.dialect == Text && escaped(s.record, n-1))
+	s.ended = n > 0 && s.record[n-1] == s.eol.last() && s.rules.breaks(s.record, n-1)
 	if !s.ended {
 		return
 	}
@@ -118,16 +90,13 @@ func (s *Scanner) EOL() EOL { return s.eol }
 // Size returns the length of the record with its line break.
 func (s *Scanner) Size() int { return s.raw }
 
-// HasQuotes reports whether a quote stands anywhere in the record, or, in the text
-// dialect, a backslash.
-func (s *Scanner) HasQuotes() bool { return s.quotes }
+// Special reports whether a byte stands anywhere in the record that changes what follows
+// it: a quote, or in the text dialect a backslash.
+func (s *Scanner) Special() bool { return s.special }
 
 // AppendFields appends the fields of the record.
 func (s *Scanner) AppendFields(dst []Field, delimiter byte) []Field {
-	if s.dialect == Text {
-		return appendTextFields(dst, s.record, delimiter, s.quotes)
-	}
-	return AppendFields(dst, s.record, delimiter, s.quotes)
+	return s.rules.appendFields(dst, s.record, delimiter, s.special)
 }
 
 // LineBreak returns "" if the record ends as the input's first record does, and
@@ -153,41 +122,18 @@ const (
 )
 
 // words returns what COPY says of that in its dialect.
-func (s *Scanner) words(stray string) string {
-	if s.dialect == Text {
-		return "literal " + stray
-	}
-	return "unquoted " + stray
-}
+func (s *Scanner) words(stray string) string { return s.rules.traits().stray + stray }
 
-// stray returns complaint if c stands outside quotes in the record.
+// stray returns complaint if c stands in the record where no special byte allows it.
 func (s *Scanner) stray(c byte, complaint string) string {
-	if bytes.IndexByte(s.record, c) < 0 {
+	if bytes.IndexByte(s.record, c) < 0 || !s.rules.hasStray(s.record, c) {
 		return ""
 	}
-	if s.dialect == Text {
-		if strayInText(s.record, c) {
-			return s.words(complaint)
-		}
-		return ""
-	}
-	quoted := false
-	for _, b := range s.record {
-		if b == '"' {
-			quoted = !quoted
-		} else if b == c && !quoted {
-			return s.words(complaint)
-		}
-	}
-	return ""
+	return s.words(complaint)
 }
 
-// AppendFields appends the fields of record, which is one record without its line
-// break. An empty record has one empty field.
-func AppendFields(dst []Field, record []byte, delimiter byte, hasQuotes bool) []Field {
-	if hasQuotes {
-		return appendQuotedFields(dst, record, delimiter)
-	}
+// appendPlainFields appends the fields of a record without special bytes.
+func appendPlainFields(dst []Field, record []byte, delimiter byte) []Field {
 	start := 0
 	for {
 		i := bytes.IndexByte(record[start:], delimiter)
@@ -197,43 +143,6 @@ func AppendFields(dst []Field, record []byte, delimiter byte, hasQuotes bool) []
 		dst = append(dst, Field{Start: int32(start), End: int32(start + i)})
 		start += i + 1
 	}
-}
-
-func appendQuotedFields(dst []Field, record []byte, delimiter byte) []Field {
-	for start := 0; ; {
-		end := start + fieldLen(record[start:], delimiter)
-		sawQuote := bytes.IndexByte(record[start:end], '"') >= 0
-		if sawQuote {
-			end = start + quotedLen(record[start:], delimiter)
-		}
-		dst = append(dst, Field{Start: int32(start), End: int32(end), Quoted: sawQuote})
-		if end == len(record) {
-			return dst
-		}
-		start = end + 1
-	}
-}
-
-// fieldLen returns how far it is to the next delimiter, or to the end.
-func fieldLen(rest []byte, delimiter byte) int {
-	if i := bytes.IndexByte(rest, delimiter); i >= 0 {
-		return i
-	}
-	return len(rest)
-}
-
-// quotedLen returns how far it is to the next delimiter outside quotes, or to the
-// end.
-func quotedLen(rest []byte, delimiter byte) int {
-	quoted := false
-	for i, c := range rest {
-		if c == '"' {
-			quoted = !quoted
-		} else if c == delimiter && !quoted {
-			return i
-		}
-	}
-	return len(rest)
 }
 
 // Value returns the field's value. It is a part of record where possible, else it

@@ -1,62 +1,51 @@
 package pgcsv
 
-import "bytes"
-
-// A Dialect is one of the two formats of COPY that are text.
-type Dialect byte
-
-// The dialects. In CSV a quote changes what follows it, in Text a backslash.
-const (
-	CSV  Dialect = iota // COPY's FORMAT csv
-	Text                // COPY's FORMAT text
+import (
+	"bytes"
+	"fmt"
+	"strings"
 )
 
-func (d Dialect) String() string {
-	if d == Text {
-		return "text"
-	}
-	return "csv"
+// textRules are those of COPY's FORMAT text.
+type textRules struct{}
+
+func (textRules) traits() *traits { return &textTraits }
+
+var textTraits = traits{
+	name: "text", delimiter: '\t', null: `\N`, extension: ".txt", rareHeader: true, byRecord: true, stray: "literal ",
 }
 
-// Delimiter returns the byte that separates fields unless another one is named.
-func (d Dialect) Delimiter() byte {
-	if d == Text {
-		return '\t'
+func (textRules) odd([]byte) bool { return false }
+
+func (textRules) breaks(record []byte, i int) bool { return !escaped(record, i) }
+
+func (textRules) special(record []byte) bool { return bytes.IndexByte(record, '\\') >= 0 }
+
+func (textRules) check(delimiter byte, _ string) error {
+	if strings.IndexByte(`\.abcdefghijklmnopqrstuvwxyz0123456789`, delimiter) >= 0 {
+		return fmt.Errorf("delimiter %q cannot separate fields of the text format", delimiter)
 	}
-	return ','
+	return nil
 }
 
-// Null returns what stands for NULL unless another string is named.
-func (d Dialect) Null() string {
-	if d == Text {
-		return `\N`
+func (textRules) endMark(bool) error { return ErrAfterEnd }
+
+func (textRules) looksLike(record []byte, delimiter byte, fields int) string {
+	switch {
+	case delimiter != '\t' && bytes.Count(record, []byte{'\t'}) == fields-1:
+		return byTabs
+	case bytes.Count(record, []byte{','}) >= fields-1:
+		return "is it CSV?"
 	}
 	return ""
 }
 
-// AppendFields appends the fields of record, which is one record without its line
-// break. An empty record has one empty field.
-func (d Dialect) AppendFields(dst []Field, record []byte, delimiter byte) []Field {
-	if d == Text {
-		return appendTextFields(dst, record, delimiter, bytes.IndexByte(record, '\\') >= 0)
-	}
-	return AppendFields(dst, record, delimiter, bytes.IndexByte(record, '"') >= 0)
-}
+// byTabs is of a record that should have other fields.
+const byTabs = "its fields are separated by tabs: is it in the text format of COPY?"
 
-// Values returns the values of the fields of record, NULL or not.
-func (d Dialect) Values(record []byte, delimiter byte) (values []string) {
-	var value, scratch []byte
-	for _, f := range d.AppendFields(nil, record, delimiter) {
-		value, scratch = f.Value(record, scratch)
-		values = append(values, string(value))
-	}
-	return values
-}
-
-// appendTextFields is AppendFields of a record that has backslashes, or has none.
-func appendTextFields(dst []Field, record []byte, delimiter byte, backslashes bool) []Field {
-	if !backslashes {
-		return AppendFields(dst, record, delimiter, false)
+func (textRules) appendFields(dst []Field, record []byte, delimiter byte, special bool) []Field {
+	if !special {
+		return appendPlainFields(dst, record, delimiter)
 	}
 	for start, from := 0, 0; ; {
 		end := len(record)
@@ -152,8 +141,7 @@ func digits(b []byte, base byte) (v byte, n int) {
 	return v, n
 }
 
-// cutEnd takes the line that ends the data, \. alone, off them, if it is their last record.
-func cutEnd(data []byte) (rest []byte, ended bool) {
+func (textRules) cutEnd(data []byte) (rest []byte, ended bool) {
 	rest, ended = bytes.CutSuffix(bytes.TrimRight(data, "\r\n"), []byte(`\.`))
 	n := len(rest)
 	if !ended || n > 0 && (rest[n-1] != '\n' && rest[n-1] != '\r' || escaped(rest, n-1)) {
@@ -162,11 +150,9 @@ func cutEnd(data []byte) (rest []byte, ended bool) {
 	return rest, true
 }
 
-// TextComplaint returns COPY's words for a record of the text dialect that it would not
-// take for one record, "" if there are none. A backslash at the end of the input, which
-// COPY drops, would take the meaning of the line break from a record that is sent among
-// others.
-func TextComplaint(record []byte) string {
+// A backslash at the end of the input, which COPY drops, would take the meaning of the line
+// break from a record that is sent among others.
+func (textRules) complaint(record []byte) string {
 	for i := 0; i < len(record); i++ {
 		if record[i] != '\\' {
 			continue
@@ -181,9 +167,7 @@ func TextComplaint(record []byte) string {
 	return ""
 }
 
-// lastTextEnd returns the position after the last record that ends in buf, 0 if none
-// does.
-func lastTextEnd(buf []byte, last byte) int {
+func (textRules) lastEnd(buf []byte, last byte) int {
 	for end := len(buf); ; {
 		i := bytes.LastIndexByte(buf[:end], last)
 		if i < 0 || !escaped(buf, i) {
@@ -193,9 +177,7 @@ func lastTextEnd(buf []byte, last byte) int {
 	}
 }
 
-// firstTextEnd returns the position after the first record that ends at or after from,
-// 0 if none does.
-func firstTextEnd(buf []byte, from int, last byte) int {
+func (textRules) firstEnd(buf []byte, from int, _ bool, last byte) int {
 	for {
 		i := bytes.IndexByte(buf[from:], last)
 		if i < 0 {
@@ -207,8 +189,7 @@ func firstTextEnd(buf []byte, from int, last byte) int {
 	}
 }
 
-// textEOL is DetectEOL for the text dialect.
-func textEOL(b []byte, final bool) EOL {
+func (textRules) eol(b []byte, _ int, _, final bool) EOL {
 	for i := 0; i < len(b); i++ {
 		switch c := b[i]; {
 		case c == '\\':
@@ -227,9 +208,7 @@ func textEOL(b []byte, final bool) EOL {
 	return EOLUnknown
 }
 
-// textRecordEnd returns the position after the first record of rest, the number of line
-// breaks in it, and whether it has backslashes.
-func textRecordEnd(rest []byte, last byte) (end int, lines int64, backslashes bool) {
+func (textRules) recordEnd(rest []byte, last byte) (end int, lines int64, backslashes bool) {
 	for from := 0; ; {
 		i := bytes.IndexByte(rest[from:], last)
 		if i < 0 {
@@ -244,8 +223,7 @@ func textRecordEnd(rest []byte, last byte) (end int, lines int64, backslashes bo
 	}
 }
 
-// strayInText reports whether c stands in record without a backslash before it.
-func strayInText(record []byte, c byte) bool {
+func (textRules) hasStray(record []byte, c byte) bool {
 	for i, b := range record {
 		if b == c && !escaped(record, i) {
 			return true

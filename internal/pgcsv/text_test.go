@@ -129,7 +129,7 @@ func TestTextEnd(t *testing.T) {
 		}
 	}
 	for in, want := range map[string]bool{`a\.b`: true, `\\.`: false, `a\`: true, `a\\`: false, "plain": false} {
-		if got := TextComplaint([]byte(in)); (got != "") != want {
+		if got := Text.Complaint([]byte(in)); (got != "") != want {
 			t.Errorf("%s: %q", in, got)
 		}
 	}
@@ -151,7 +151,7 @@ func FuzzText(f *testing.F) {
 		if !strings.HasPrefix(string(in), joined) {
 			t.Fatalf("chunks do not add up to the input: %q", got)
 		}
-		eol := textEOL(in, true)
+		eol := Text.rules().eol(in, 0, false, true)
 		var cut [][]string
 		for _, chunk := range got {
 			cut = append(cut, textRecords(chunk, eol)...)

@@ -120,10 +120,8 @@ func (dec *decoder) check(lay *layout, text bool) error {
 	case bytes.IndexByte(raw, 0) >= 0:
 		return errors.New("holds a zero byte")
 	}
-	if dec.d.cfg.Reading.Dialect == pgcsv.Text {
-		if complaint := pgcsv.TextComplaint(raw); complaint != "" {
-			return errors.New(complaint)
-		}
+	if complaint := dec.d.cfg.Reading.Dialect.Complaint(raw); complaint != "" {
+		return errors.New(complaint)
 	}
 	if complaint := dec.scan.LineBreak(); complaint != "" {
 		return errors.New(complaint)

@@ -120,7 +120,7 @@ func (in Input) readLayout(ctx context.Context, how Reading, t *catalog.Table) (
 	switch how.Header {
 	case HeaderYes:
 	case HeaderAuto:
-		if t.LooksLikeHeader(names, how.Dialect == pgcsv.Text) {
+		if t.LooksLikeHeader(names, how.Dialect.RareHeader()) {
 			break
 		}
 		fallthrough

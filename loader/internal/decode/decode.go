@@ -1,7 +1,6 @@
 package decode
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -125,17 +124,15 @@ func (d *decoder) check(raw []byte) error {
 	switch want := len(d.lay.Columns); {
 	case len(raw) > d.lay.maxRecord:
 		return &failure.RowError{File: d.name, Line: d.scan.Line(), Err: failure.TooLongError(d.lay.maxRecord)}
-	case string(raw) == `\.` && d.lay.Dialect == pgcsv.Text:
-		return d.bad(pgcsv.ErrAfterEnd)
-	case string(raw) == `\.` && d.lay.endMark:
-		return d.bad(fmt.Errorf(`\. on a line by itself ends the data for PostgreSQL, but more may follow; remove the line, or quote it ("\.") if it is a value`))
+	case d.lay.endMark != nil && string(raw) == `\.`:
+		return d.bad(d.lay.endMark)
 	case len(d.fields) != want && len(raw) == 0:
 		return d.bad(fmt.Errorf("the line is empty, want %d fields", want))
 	case len(d.fields) != want:
 		return d.bad(fmt.Errorf("%s, want %d%s", term.Plural(len(d.fields), "field"), want, d.otherFormat(raw)))
 	}
-	if d.lay.Dialect == pgcsv.Text && d.scan.HasQuotes() {
-		if complaint := pgcsv.TextComplaint(raw); complaint != "" {
+	if d.scan.Special() {
+		if complaint := d.lay.Dialect.Complaint(raw); complaint != "" {
 			return d.bad(errors.New(complaint))
 		}
 	}
@@ -147,20 +144,14 @@ func (d *decoder) check(raw []byte) error {
 
 // otherFormat says in which format a record may be that has one field in this one.
 func (d *decoder) otherFormat(raw []byte) string {
-	switch {
-	case len(d.fields) > 1:
-	case d.lay.Delimiter != '\t' && bytes.Count(raw, []byte{'\t'}) == len(d.lay.Columns)-1:
-		return "; its fields are separated by tabs: is it in the text format of COPY?"
-	case d.lay.Dialect == pgcsv.Text && bytes.Count(raw, []byte{','}) >= len(d.lay.Columns)-1:
-		return "; is it CSV?"
-	case d.lay.Dialect == pgcsv.CSV:
-		for _, sep := range []string{";", "|", "\t"} {
-			if d.lay.Delimiter != sep[0] && bytes.Contains(raw, []byte(sep)) {
-				return fmt.Sprintf("; are its fields separated by %q?", sep)
-			}
-		}
+	if len(d.fields) > 1 {
+		return ""
 	}
-	return ""
+	like := d.lay.Dialect.LooksLike(raw, d.lay.Delimiter, len(d.lay.Columns))
+	if like == "" {
+		return ""
+	}
+	return "; " + like
 }
 
 // bad returns err as one of the record on which the scanner stands.

@@ -36,13 +36,11 @@ type Layout struct {
 	Null      string
 	Delimiter byte
 	Dialect   pgcsv.Dialect
-	// endMark says that \. on a line by itself ends the data for the server, as CSV before
-	// PostgreSQL 18: then it cannot be a record.
-	endMark   bool
+	endMark   error // what is wrong with \. on a line by itself, nil if it is a record
 	maxRecord int
 	noDetail  bool // of the server's refusals
 	// The COPY statements, from the list of columns on.
-	CSVForm    string
+	RecordForm    string
 	BinaryForm string
 }
 
@@ -97,7 +95,6 @@ func required(c *catalog.Column) bool {
 
 // Options are how records are written, and sent.
 type Options struct {
-	Format    string // as COPY calls it
 	Dialect   pgcsv.Dialect
 	Delimiter byte
 	Null      string
@@ -115,7 +112,7 @@ func NewLayout(t *target.Target, columns []*catalog.Column, opt Options) (*Layou
 		Null:      opt.Null,
 		Delimiter: opt.Delimiter,
 		Dialect:   opt.Dialect,
-		endMark:   t.Server.Version < endMarkIsData,
+		endMark:   opt.Dialect.EndMark(t.Server.Version < endMarkIsData),
 		maxRecord: opt.MaxRecord,
 		noDetail:  opt.NoDetail,
 	}
@@ -139,8 +136,8 @@ func NewLayout(t *target.Target, columns []*catalog.Column, opt Options) (*Layou
 	}
 	from := " (" + strings.Join(names, ", ") + ") FROM STDIN "
 	lay.BinaryForm = from + "(FORMAT binary)"
-	lay.CSVForm = from + fmt.Sprintf("(FORMAT %s, DELIMITER %s, NULL %s, ENCODING %s)",
-		opt.Format, server.Literal(string(opt.Delimiter)), server.Literal(opt.Null), server.Literal(opt.Encoding))
+	lay.RecordForm = from + fmt.Sprintf("(FORMAT %s, DELIMITER %s, NULL %s, ENCODING %s)",
+		opt.Dialect, server.Literal(string(opt.Delimiter)), server.Literal(opt.Null), server.Literal(opt.Encoding))
 	return lay, nil
 }
 

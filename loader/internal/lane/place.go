@@ -9,7 +9,7 @@ import (
 // RecordAt returns the index of the record that COPY calls line n: the n-th in
 // binary and in text, and in CSV the one whose last physical line it is.
 func (p *Part) RecordAt(n int64) (index int64, ok bool) {
-	if p.Notation == NotationBinary || p.Dialect == pgcsv.Text {
+	if p.Notation == NotationBinary || p.Dialect.ByRecord() {
 		return n - 1, n >= 1 && n <= p.Rows
 	}
 	var s pgcsv.Scanner

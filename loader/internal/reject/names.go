@@ -35,20 +35,12 @@ func (n names) paths(choice int) (jsonl, records string) {
 		name += fmt.Sprintf(".%d", choice)
 	}
 	name = filepath.Join(n.dir, name)
-	return name + ".jsonl", name + n.extension()
-}
-
-// extension returns how the name of the file of original records ends.
-func (n names) extension() string {
-	if n.dialect == pgcsv.Text {
-		return ".txt"
-	}
-	return ".csv"
+	return name + ".jsonl", name + n.dialect.Extension()
 }
 
 // recordsOf returns the name of the file of original records beside that one.
 func (n names) recordsOf(jsonl string) string {
-	return strings.TrimSuffix(jsonl, ".jsonl") + n.extension()
+	return strings.TrimSuffix(jsonl, ".jsonl") + n.dialect.Extension()
 }
 
 func isThere(path string) bool {

@@ -322,7 +322,7 @@ func (s *sifter) verdict(err *pgconn.PgError, lo, hi int) *verdict {
 
 // rowAt returns the row of [lo, hi) that COPY calls line n, -1 for none.
 func (s *sifter) rowAt(n int64, lo, hi int) int {
-	if s.p.Notation == lane.NotationBinary || s.p.Dialect == pgcsv.Text {
+	if s.p.Notation == lane.NotationBinary || s.p.Dialect.ByRecord() {
 		if n < 1 || n > int64(hi-lo) {
 			return -1
 		}

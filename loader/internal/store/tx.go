@@ -195,7 +195,7 @@ func (x *tx) copyPart(ctx context.Context, p *lane.Part) error {
 // copyRows copies rows in that notation to where they land, and returns how many the
 // server says it has stored.
 func (x *tx) copyRows(ctx context.Context, as lane.Notation, rows io.Reader) (int64, error) {
-	form := x.load.Layout.CSVForm
+	form := x.load.Layout.RecordForm
 	if as == lane.NotationBinary {
 		form = x.load.Layout.BinaryForm
 	}
