@@ -86,9 +86,6 @@ func (ld *load) fill(ctx context.Context, by Route, first *input.Chunk, ask *dec
 // takes a cluster as long as it takes to decode the first batches.
 func (ld *load) prepareStreams(ctx context.Context, by Route, fence *route.Fence) (err error) {
 	l := ld.l
-	if by == RouteCoordinator {
-		defer l.nodes.First().Warm(ctx)()
-	}
 	if err := ld.Job.Enter(ctx); err != nil {
 		return err
 	}

@@ -78,24 +78,6 @@ func (n *Node) Acquire(ctx context.Context, log *slog.Logger) (*pgconn.PgConn, e
 	return conn, nil
 }
 
-// Warm connects for the first stream while it has nothing to do yet, unless there is a
-// connection already. The caller calls done before streams acquire one. An error is left to
-// them: they try again.
-func (n *Node) Warm(ctx context.Context) (done func()) {
-	var connecting sync.WaitGroup
-	connecting.Go(func() {
-		n.mu.Lock()
-		defer n.mu.Unlock()
-		if len(n.idle) > 0 {
-			return
-		}
-		if conn, err := n.Connect(ctx); err == nil {
-			n.idle = append(n.idle, conn)
-		}
-	})
-	return connecting.Wait
-}
-
 // Release takes a stream's connection back for the next load, unless others wait for
 // one: the coordinator needs one itself to end the job.
 func (n *Node) Release(conn *pgconn.PgConn) {
