@@ -67,19 +67,33 @@ func TestChangedStream(t *testing.T) {
 	}
 }
 
-// A meddler changes a file as soon as a load makes its next connection.
+// A meddler changes a file as soon as a load locks its next job, after it has read the
+// first chunk.
 type meddler struct {
 	change atomic.Pointer[func() error]
 	t      *testing.T
 }
 
 func (m *meddler) dial(ctx context.Context, network, address string) (net.Conn, error) {
-	if f := m.change.Swap(nil); f != nil {
-		if err := (*f)(); err != nil {
-			m.t.Error(err)
+	conn, err := (&net.Dialer{}).DialContext(ctx, network, address)
+	return &meddled{conn, m}, err
+}
+
+// A meddled is a connection of the load.
+type meddled struct {
+	net.Conn
+	by *meddler
+}
+
+func (c *meddled) Write(b []byte) (int, error) {
+	if bytes.Contains(b, []byte("pg_try_advisory_xact_lock")) {
+		if f := c.by.change.Swap(nil); f != nil {
+			if err := (*f)(); err != nil {
+				c.by.t.Error(err)
+			}
 		}
 	}
-	return (&net.Dialer{}).DialContext(ctx, network, address)
+	return c.Conn.Write(b)
 }
 
 // appendTo lets the file at path be longer.
