@@ -91,7 +91,9 @@ type ahead struct {
 func (c *Control) TakeAhead(ctx context.Context) (*pgx.Conn, error) {
 	if a := c.ahead; a != nil {
 		c.ahead = nil
+		stop := context.AfterFunc(ctx, a.cancel) // it was begun under another context
 		a.making.Wait()
+		stop()
 		a.cancel()
 		if a.conn != nil && !a.conn.IsClosed() {
 			return a.conn, nil
