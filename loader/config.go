@@ -301,10 +301,7 @@ func (c Config) validate() error {
 // same rules.
 func (c Config) validateFormat() error {
 	d, err := pgcsv.Named(string(c.Format))
-	if err != nil {
-		return err
-	}
-	return d.Check(c.Delimiter, c.Null)
+	return errors.Join(err, d.Check(c.Delimiter, c.Null))
 }
 
 // watch returns what is done about servers that do not answer, on each connection of a

@@ -31,6 +31,7 @@ type Loader struct {
 	plan      Plan
 	nodes     *route.Nodes
 	replacing string // the load that has emptied the table for its inputs, "" for none
+	thrifty   bool   // no connection is kept for a load: others are opened before it
 
 	current atomic.Pointer[load]
 	past    totals
@@ -104,7 +105,11 @@ func (t *totals) add(r Result) {
 
 // Open connects, reads what the table is, and checks what would stop a load. The
 // caller must Close the Loader.
-func Open(ctx context.Context, cfg Config) (l *Loader, err error) {
+func Open(ctx context.Context, cfg Config) (l *Loader, err error) { return openLoader(ctx, cfg, false) }
+
+// openLoader is Open. A thrifty Loader has one connection to the server that Conn names until
+// it loads.
+func openLoader(ctx context.Context, cfg Config, thrifty bool) (l *Loader, err error) {
 	cfg = cfg.withDefaults()
 	if err := cfg.validate(); err != nil {
 		return nil, err
@@ -114,7 +119,7 @@ func Open(ctx context.Context, cfg Config) (l *Loader, err error) {
 		return nil, err
 	}
 	cfg.Conn = control.Cfg
-	l = &Loader{cfg: cfg, target: &target.Target{Control: control}}
+	l = &Loader{cfg: cfg, thrifty: thrifty, target: &target.Target{Control: control}}
 	control.Spare = l.closeIdle
 	if err := l.prepareWaiting(ctx); err != nil {
 		return nil, errors.Join(err, l.Close())

@@ -46,7 +46,9 @@ func (pl *planner) prepare(ctx context.Context) (err error) {
 	info := catalog.QueueServer(batch)
 	err = server.TxFrom(ctx, pl.target.Conn, server.Read, batch, func() error {
 		pl.target.Server = *info
-		pl.target.MakeAhead(ctx) // for the fence; it is not among the connections that were just counted
+		if !pl.thrifty { // for the fence; it is not among the connections that were just counted
+			pl.target.MakeAhead(ctx)
+		}
 		return pl.survey(ctx)
 	})
 	if err != nil {
@@ -170,24 +172,30 @@ func (pl *planner) findRows(ctx context.Context) (found func() error) {
 	if !pl.target.Rights.Select {
 		return func() error { return nil }
 	}
+	if pl.thrifty {
+		var err error
+		pl.plan.HasRows, err = pl.target.HasRows(ctx, pl.target.Conn.PgConn())
+		return func() error { return pl.explainRows(err) }
+	}
 	first := pl.nodes.First() // the others come while it is asked
 	var has bool
 	var err error
 	var looking sync.WaitGroup
-	looking.Go(func() { has, err = pl.hasRows(ctx, first) })
+	looking.Go(func() { has, err = first.HasRows(ctx, pl.target) })
 	return func() error {
 		looking.Wait()
 		pl.plan.HasRows = has
-		return err
+		return pl.explainRows(err)
 	}
 }
 
-// hasRows reports whether the table has a row.
-func (pl *planner) hasRows(ctx context.Context, first *route.Node) (bool, error) {
-	table := pl.target.Table.SQL()
-	has, err := first.HasRows(ctx, table)
+// explainRows says what it means that the table could not be looked at for rows.
+func (pl *planner) explainRows(err error) error {
+	if err == nil {
+		return nil
+	}
 	if pgErr, ok := errors.AsType[*pgconn.PgError](err); ok && fault.Lost(pgErr) {
-		return false, &fault.PassingError{
+		return &fault.PassingError{
 			Err: &failure.PreflightError{
 				Problem: "a node of the cluster does not answer: " + strings.Join(strings.Fields(pgErr.Message), " "),
 				Do:      "start it, and run the same command again",
@@ -195,10 +203,7 @@ func (pl *planner) hasRows(ctx context.Context, first *route.Node) (bool, error)
 			Awaits: fault.Awaits(pgErr),
 		}
 	}
-	if err != nil {
-		return false, fmt.Errorf("look for rows in %s: %w", table, err)
-	}
-	return has, nil
+	return fmt.Errorf("look for rows in %s: %w", pl.target.Table.SQL(), err)
 }
 
 // makePlan chooses the route and the number of streams.

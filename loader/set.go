@@ -70,7 +70,7 @@ type SetResult struct {
 func OpenSet(ctx context.Context, tables ...*SetTable) (*Set, error) {
 	s := &Set{tables: slices.Clone(tables)}
 	for i, t := range s.tables {
-		l, err := Open(ctx, t.Config)
+		l, err := openLoader(ctx, t.Config, len(s.tables) > 1)
 		if err != nil {
 			s.tables = s.tables[:i]
 			return nil, errors.Join(err, s.Close())

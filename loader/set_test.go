@@ -111,3 +111,21 @@ func TestSetStops(t *testing.T) {
 		t.Errorf("order %s", got)
 	}
 }
+
+// TestSetIsThrifty holds that the tables of a set that is opened have a connection each, so
+// that a role with few of them loads many tables.
+func TestSetIsThrifty(t *testing.T) {
+	t.Parallel()
+	dsn := pgtest.Plain(t)
+	conn := pgtest.Connect(t, dsn)
+	tables := makeFamily(t, dsn, conn)
+	set, err := loader.OpenSet(t.Context(), tables...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer set.Close()
+	sessions := query(t, conn, "SELECT query FROM pg_stat_activity WHERE datname = current_database() AND backend_type = 'client backend' AND pid <> pg_backend_pid()")
+	if len(sessions) != len(tables) {
+		t.Errorf("%d tables have %d connections: %q", len(tables), len(sessions), sessions)
+	}
+}

@@ -40,7 +40,7 @@ type Layout struct {
 	maxRecord int
 	noDetail  bool // of the server's refusals
 	// The COPY statements, from the list of columns on.
-	RecordForm    string
+	RecordForm string
 	BinaryForm string
 }
 

@@ -156,15 +156,11 @@ func (n *Node) ask(ctx context.Context, sql string) (answer *pgconn.Result, err 
 	return answer, err
 }
 
-// HasRows reports whether the table has a row. It asks the coordinator, which n is, on a
+// HasRows reports whether the table of t has a row. It asks the coordinator, which n is, on a
 // connection that a stream takes afterwards with those which Citus has made to the nodes.
-func (n *Node) HasRows(ctx context.Context, table string) (has bool, err error) {
+func (n *Node) HasRows(ctx context.Context, t *target.Target) (has bool, err error) {
 	err = n.with(ctx, func(conn *pgconn.PgConn) error {
-		if err := server.Start(ctx, conn, server.Read, citus.FewConnectionsSQL); err != nil {
-			return err
-		}
-		results, err := conn.Exec(ctx, "SELECT 1 FROM "+table+" LIMIT 1; ROLLBACK").ReadAll()
-		has = err == nil && len(results[0].Rows) > 0
+		has, err = t.HasRows(ctx, conn)
 		return err
 	})
 	return has, err

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"time"
 
 	"shardload/internal/citus"
 	"shardload/internal/fault"
@@ -157,16 +158,24 @@ func (ns *Nodes) whoIs(ctx context.Context, name string) (id string, err error) 
 }
 
 // try makes sure that a node can be reached, and keeps the connection for a stream. It ends
-// when it is known that the coordinator does not reach the node.
+// when it is known that the coordinator does not reach the node, and some time after the
+// coordinator has answered.
 func (ns *Nodes) try(ctx context.Context, n *Node, who *identities) error {
-	ctx, cancel := context.WithTimeout(ctx, fault.ReachTimeout)
-	defer cancel()
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
 	go func() {
-		if id, err := who.of(ctx, n.at.Load().address); id == "" && err != nil {
-			cancel()
+		if _, err := who.of(ctx, n.at.Load().address); err != nil {
+			cancel(err)
+			return
 		}
+		silent := time.AfterFunc(fault.ReachTimeout, func() { cancel(errSilent) })
+		<-ctx.Done()
+		silent.Stop()
 	}()
 	conn, err := n.Connect(ctx)
+	if err != nil && ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
 	if err != nil {
 		return err
 	}
@@ -174,3 +183,6 @@ func (ns *Nodes) try(ctx context.Context, n *Node, who *identities) error {
 	n.Release(conn)
 	return nil
 }
+
+// errSilent says that a node does not answer.
+var errSilent = fmt.Errorf("it has not answered within %s", fault.ReachTimeout)

@@ -2,11 +2,13 @@ package target
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"shardload/internal/catalog"
 	"shardload/internal/citus"
@@ -102,4 +104,20 @@ func (t *Target) LockSQL(table string) string {
 		return "SELECT pg_catalog.lock_relation_if_exists(" + server.Literal(table) + ", 'ROW EXCLUSIVE')"
 	}
 	return "LOCK TABLE " + table + " IN ROW EXCLUSIVE MODE"
+}
+
+// HasRows reports whether the table has a row, as a connection to the server sees it.
+func (t *Target) HasRows(ctx context.Context, conn *pgconn.PgConn) (bool, error) {
+	err := server.Start(ctx, conn, server.Read, citus.FewConnectionsSQL)
+	if err == nil {
+		var results []*pgconn.Result
+		results, err = conn.Exec(ctx, "SELECT 1 FROM "+t.Table.SQL()+" LIMIT 1; ROLLBACK").ReadAll()
+		if err == nil {
+			return len(results[0].Rows) > 0, nil
+		}
+	}
+	if !conn.IsClosed() && conn.TxStatus() != 'I' {
+		err = errors.Join(err, server.Exec(ctx, conn, "ROLLBACK"))
+	}
+	return false, err
 }
