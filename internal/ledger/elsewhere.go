@@ -21,12 +21,13 @@ import (
 // read and trusts about the target. Whether they are as shardload makes them is not known.
 type Elsewhere []*found
 
-// elsewhereSQL finds them. There is an index for the name.
+// elsewhereSQL finds them. There is an index for the name. It opens none of them, and so waits
+// for nobody who has one locked.
 func elsewhereSQL(t Target) string {
 	return fmt.Sprintf(`SELECT n.nspname::pg_catalog.text, c.oid, o.rolname::pg_catalog.text, EXISTS (SELECT FROM pg_catalog.pg_extension e WHERE e.extname = 'citus')
 		%s JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.relname = %s AND n.nspname <> %s AND c.relkind = 'r' AND c.relpersistence <> 't' AND %s
-		AND pg_catalog.has_schema_privilege(n.oid, 'USAGE') AND pg_catalog.has_table_privilege(c.oid, 'SELECT') AND pg_catalog.pg_total_relation_size(c.oid) <= %d ORDER BY 1`,
-		fromOwned, server.Literal(jobsTable), server.Literal(t.Table.Schema), ownerSQL(fmt.Sprint(t.Table.OID)), maxTable)
+		AND pg_catalog.has_schema_privilege(n.oid, 'USAGE') AND pg_catalog.has_table_privilege(c.oid, 'SELECT') ORDER BY 1`,
+		fromOwned, server.Literal(jobsTable), server.Literal(t.Table.Schema), ownerSQL(fmt.Sprint(t.Table.OID)))
 }
 
 // queue asks for them.
@@ -52,11 +53,7 @@ func findElsewhere(ctx context.Context, conn *pgx.Conn, t Target) (e Elsewhere, 
 // Jobs returns the jobs of the target that are there, the latest first. They are read as
 // List reads them.
 func (e Elsewhere) Jobs(ctx context.Context, conn *pgx.Conn, t Target) (list []*Entry, err error) {
-	var oids []uint32
-	err = server.Tx(ctx, conn, server.Read, func() error {
-		oids, err = e.having(ctx, conn, t)
-		return err
-	})
+	oids, err := e.having(ctx, conn, t)
 	if err == nil && len(oids) > 0 {
 		list, err = jobsOf(ctx, conn, t, oids)
 	}
@@ -67,34 +64,30 @@ func (e Elsewhere) Jobs(ctx context.Context, conn *pgx.Conn, t Target) (list []*
 	return list, nil
 }
 
-// having returns which of the tables have jobs of the target, in a transaction of ours, and
-// those into which it cannot look here. COPY runs nobody's code, whatever the table is.
+// having returns which of the tables have jobs of the target, and those into which it cannot
+// look here. COPY runs nobody's code, whatever the table is. Each is looked into in a
+// transaction of its own: whoever waits for one must not have locked another, since those who
+// wait for that one may hold the first on a node, where no server sees the circle.
 func (e Elsewhere) having(ctx context.Context, conn *pgx.Conn, t Target) (oids []uint32, err error) {
 	distributed, err := e.distributed(ctx, conn)
 	if err != nil {
 		return nil, err
 	}
 	oid := fmt.Sprint(t.Table.OID)
-	for i, from := range e {
+	for _, from := range e {
 		if slices.Contains(distributed, from.oid) { // it may have to be read as its owner
 			oids = append(oids, from.oid)
 			continue
 		}
 		has := false
-		err := from.copy(ctx, conn, "target_oid", func(fields []string) error {
+		err := from.copyOut(ctx, conn, "target_oid", func(fields []string) error {
 			has = has || fields[0] == oid
 			return nil
 		})
-		if err != nil && !fault.Server(err) {
+		if err != nil && (conn.IsClosed() || !fault.Server(err) && Untrusted(err) == nil) {
 			return nil, err
 		}
-		if err != nil { // and the transaction is over
-			for _, left := range e[i:] {
-				oids = append(oids, left.oid)
-			}
-			return oids, nil
-		}
-		if has {
+		if has || err != nil && Untrusted(err) == nil {
 			oids = append(oids, from.oid)
 		}
 	}
@@ -111,11 +104,13 @@ func (e Elsewhere) distributed(ctx context.Context, conn *pgx.Conn) (oids []uint
 	if len(oids) == 0 {
 		return nil, nil
 	}
-	rows, err := conn.Query(ctx, `SELECT p.logicalrelid::pg_catalog.oid FROM pg_catalog.pg_dist_partition p WHERE p.logicalrelid = ANY ($1::pg_catalog.oid[])`, oids)
-	if err != nil {
-		return nil, err
-	}
-	return pgx.CollectRows(rows, pgx.RowTo[uint32])
+	batch := &pgx.Batch{}
+	batch.Queue(`SELECT p.logicalrelid::pg_catalog.oid FROM pg_catalog.pg_dist_partition p WHERE p.logicalrelid = ANY ($1::pg_catalog.oid[])`, oids).Query(func(rows pgx.Rows) (err error) {
+		oids, err = pgx.CollectRows(rows, pgx.RowTo[uint32])
+		return err
+	})
+	err = server.Ask(ctx, conn, batch)
+	return oids, err
 }
 
 // jobsOf returns the jobs of the target in tables of these OIDs, if they are as shardload
@@ -166,10 +161,10 @@ func ForgetElsewhere(ctx context.Context, conn *pgx.Conn, t Target) error {
 	return nil
 }
 
-// ofTable reports whether err is of a table that is gone, closed to the role, or has what
-// shardload did not write: it is left alone.
+// ofTable reports whether err is of a table that is gone, closed to the role, or too large, or
+// has what shardload did not write: it is left alone.
 func ofTable(err error) bool {
-	return undefined(err) || fault.Denied(err) || errors.Is(err, errRow)
+	return undefined(err) || fault.Denied(err) || errors.Is(err, errRow) || Untrusted(err) != nil
 }
 
 // Follow moves a job of the target, and its table of progress, from the schema that the target

@@ -63,12 +63,11 @@ func readTables(ctx context.Context, conn *pgx.Conn, where string, args ...any) 
 	}
 	rows, err := conn.Query(ctx, fmt.Sprintf(`SELECT n.nspname::pg_catalog.text, c.relname::pg_catalog.text, c.oid, o.rolname::pg_catalog.text,
 		pg_catalog.has_schema_privilege(n.oid, 'USAGE') AND pg_catalog.has_table_privilege(c.oid, 'SELECT'),
-		coalesce(CASE WHEN c.relname = %[1]s THEN %[2]s ELSE %[3]s END, CASE WHEN c.relkind = 'r' AND pg_catalog.pg_total_relation_size(c.oid) > %[4]d
-			THEN 'is larger than shardload makes it' END, ''),
-		%[5]s AND NOT (o.rolsuper OR o.rolname = current_user), o.rolsuper OR o.rolname = current_user
+		coalesce(CASE WHEN c.relname = %[1]s THEN %[2]s ELSE %[3]s END, ''),
+		%[4]s AND NOT (o.rolsuper OR o.rolname = current_user), o.rolsuper OR o.rolname = current_user
 		FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace JOIN pg_catalog.pg_roles o ON o.oid = c.relowner
-		WHERE (c.relname = %[1]s OR c.relname ~ %[6]s) AND c.relkind IN ('r', 'v', 'm', 'f', 'p') AND c.relpersistence <> 't' AND %[7]s ORDER BY 1, 2`,
-		server.Literal(jobsTable), jobsShape.strangeSQL(anyType), progressShape.strangeSQL(anyType), maxTable, distributed,
+		WHERE (c.relname = %[1]s OR c.relname ~ %[5]s) AND c.relkind IN ('r', 'v', 'm', 'f', 'p') AND c.relpersistence <> 't' AND %[6]s ORDER BY 1, 2`,
+		server.Literal(jobsTable), jobsShape.strangeSQL(anyType), progressShape.strangeSQL(anyType), distributed,
 		server.Literal("^"+progressPrefix+"[a-z2-7]{16}$"), where), args...)
 	if err != nil {
 		return nil, err
@@ -97,24 +96,29 @@ var errRow = errors.New("it has a row that shardload did not write")
 // COPY reads ordinary tables and nothing else: what stands in the table's place by now
 // runs no code either.
 func (t *found) copyOut(ctx context.Context, conn *pgx.Conn, columns string, row func([]string) error) (err error) {
-	var role []string
-	if t.asOwner {
-		role = append(role, "SET LOCAL ROLE "+pgx.Identifier{t.owner}.Sanitize())
+	batch := &pgx.Batch{}
+	for _, sql := range server.Statements(conn.PgConn(), server.Read) {
+		batch.Queue(sql)
 	}
-	if err = server.Start(ctx, conn.PgConn(), server.Read, role...); err == nil {
-		err = t.copy(ctx, conn, columns, row)
+	if t.asOwner {
+		batch.Queue("SET LOCAL ROLE " + pgx.Identifier{t.owner}.Sanitize())
+	}
+	var size int64
+	batch.Queue("SELECT coalesce(pg_catalog.pg_total_relation_size($1::pg_catalog.oid), 0)", t.oid).QueryRow(func(row pgx.Row) error { return row.Scan(&size) })
+	err = conn.SendBatch(ctx, batch).Close()
+	switch {
+	case err != nil:
+	case size > maxTable:
+		err = &UntrustedError{Table: t.sql(), Reason: "is larger than shardload makes it"}
+	default:
+		w := &copyReader{row: row}
+		_, err = conn.PgConn().CopyTo(ctx, w, "COPY "+t.sql()+" ("+columns+") TO STDOUT")
+		err = cmp.Or(err, w.err)
 	}
 	if conn.IsClosed() {
 		return err
 	}
 	return errors.Join(err, server.Exec(ctx, conn.PgConn(), "ROLLBACK"))
-}
-
-// copy is copyOut, in a transaction.
-func (t *found) copy(ctx context.Context, conn *pgx.Conn, columns string, row func([]string) error) error {
-	w := &copyReader{row: row}
-	_, err := conn.PgConn().CopyTo(ctx, w, "COPY "+t.sql()+" ("+columns+") TO STDOUT")
-	return cmp.Or(err, w.err)
 }
 
 // A copyReader splits COPY's text into rows. After an error it drops what comes.

@@ -118,8 +118,12 @@ func (l *Listing) readJobs(ctx context.Context, conn *pgx.Conn, t *found) error 
 		return nil
 	}
 	list, err := t.entries(ctx, conn)
+	large, isLarge := errors.AsType[*UntrustedError](err)
 	switch {
 	case undefined(err): // dropped at this moment
+		return nil
+	case isLarge:
+		l.leaveAlone(t, large.Reason)
 		return nil
 	case passable(err, conn):
 		l.leaveAlone(t, "cannot be read: "+err.Error())
