@@ -37,7 +37,8 @@ var traps = map[string]string{
 var plant = []string{
 	"CREATE TABLE caught (who text)", "GRANT ALL ON caught TO PUBLIC",
 	`CREATE FUNCTION canary() RETURNS bigint LANGUAGE plpgsql AS $$ BEGIN INSERT INTO caught VALUES (current_user); RETURN 1; END $$`,
-	`CREATE FUNCTION canary_of(bigint) RETURNS bigint IMMUTABLE LANGUAGE plpgsql AS $$ BEGIN PERFORM canary(); RETURN 1; END $$`,
+	// From PostgreSQL 17 on an index is made under a search path without schemas of users.
+	`CREATE FUNCTION canary_of(bigint) RETURNS bigint IMMUTABLE LANGUAGE plpgsql SET search_path FROM CURRENT AS $$ BEGIN PERFORM canary(); RETURN 1; END $$`,
 	`CREATE FUNCTION canary_trigger() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM canary(); RETURN NULL; END $$`,
 	`CREATE DOMAIN canary_domain AS int CHECK (canary() > 0)`,
 }
