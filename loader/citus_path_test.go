@@ -42,8 +42,10 @@ func TestTablesOwnCodeOnNodes(t *testing.T) {
 		if _, err := l.Load(t.Context(), loader.Reader("in", strings.NewReader("1,1\n2,2\n3,3\n"))); err != nil {
 			t.Errorf("%s: %v", route, err)
 		}
-		if err := l.Analyze(t.Context()); err != nil {
-			t.Errorf("%s: %v", route, err)
+		// From PostgreSQL 17 on ANALYZE has a search path without schemas of users, whoever runs it.
+		_, refused := conn.Exec(t.Context(), "ANALYZE coded")
+		if err := l.Analyze(t.Context()); (err != nil) != (refused != nil) {
+			t.Errorf("%s: %v; for psql: %v", route, err, refused)
 		}
 	}
 }
