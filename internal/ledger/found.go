@@ -95,30 +95,21 @@ var errRow = errors.New("it has a row that shardload did not write")
 //
 // COPY reads ordinary tables and nothing else: what stands in the table's place by now
 // runs no code either.
-func (t *found) copyOut(ctx context.Context, conn *pgx.Conn, columns string, row func([]string) error) (err error) {
-	batch := &pgx.Batch{}
-	for _, sql := range server.Statements(conn.PgConn(), server.Read) {
-		batch.Queue(sql)
-	}
+func (t *found) copyOut(ctx context.Context, conn *pgx.Conn, columns string, row func([]string) error) error {
+	first := &pgx.Batch{}
 	if t.asOwner {
-		batch.Queue("SET LOCAL ROLE " + pgx.Identifier{t.owner}.Sanitize())
+		first.Queue("SET LOCAL ROLE " + pgx.Identifier{t.owner}.Sanitize())
 	}
 	var size int64
-	batch.Queue("SELECT coalesce(pg_catalog.pg_total_relation_size($1::pg_catalog.oid), 0)", t.oid).QueryRow(func(row pgx.Row) error { return row.Scan(&size) })
-	err = conn.SendBatch(ctx, batch).Close()
-	switch {
-	case err != nil:
-	case size > maxTable:
-		err = &UntrustedError{Table: t.sql(), Reason: "is larger than shardload makes it"}
-	default:
+	first.Queue("SELECT coalesce(pg_catalog.pg_total_relation_size($1::pg_catalog.oid), 0)", t.oid).QueryRow(func(row pgx.Row) error { return row.Scan(&size) })
+	return server.TxFrom(ctx, conn, server.Read, first, func() error {
+		if size > maxTable {
+			return &UntrustedError{Table: t.sql(), Reason: "is larger than shardload makes it"}
+		}
 		w := &copyReader{row: row}
-		_, err = conn.PgConn().CopyTo(ctx, w, "COPY "+t.sql()+" ("+columns+") TO STDOUT")
-		err = cmp.Or(err, w.err)
-	}
-	if conn.IsClosed() {
-		return err
-	}
-	return errors.Join(err, server.Exec(ctx, conn.PgConn(), "ROLLBACK"))
+		_, err := conn.PgConn().CopyTo(ctx, w, "COPY "+t.sql()+" ("+columns+") TO STDOUT")
+		return cmp.Or(err, w.err)
+	})
 }
 
 // A copyReader splits COPY's text into rows. After an error it drops what comes.
