@@ -57,21 +57,12 @@ func (csvRules) looksLike(record []byte, delimiter byte, fields int) string {
 }
 
 func (csvRules) eol(b []byte, from int, quoted, final bool) EOL {
-	b = b[from:]
-	for i, c := range b {
-		switch {
+	for i := from; i < len(b); i++ {
+		switch c := b[i]; {
 		case c == '"':
 			quoted = !quoted
-		case quoted:
-		case c == '\n':
-			return LF
-		case c == '\r' && i+1 < len(b):
-			if b[i+1] == '\n' {
-				return CRLF
-			}
-			return CR
-		case c == '\r' && final:
-			return CR
+		case !quoted && (c == '\n' || c == '\r'):
+			return eolAt(b, i, final)
 		}
 	}
 	return EOLUnknown

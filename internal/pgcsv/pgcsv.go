@@ -44,6 +44,20 @@ func (e EOL) last() byte {
 	return '\n'
 }
 
+// eolAt returns how b[i], a line break, ends a record: EOLUnknown where it may be half of a
+// CRLF, unless final says that nothing follows b.
+func eolAt(b []byte, i int, final bool) EOL {
+	switch {
+	case b[i] == '\n':
+		return LF
+	case i+1 < len(b) && b[i+1] == '\n':
+		return CRLF
+	case i+1 < len(b) || final:
+		return CR
+	}
+	return EOLUnknown
+}
+
 // Lines returns the number of line breaks in b, in quotes or not. COPY counts the
 // same way.
 func Lines(b []byte, eol EOL) int64 {

@@ -191,18 +191,11 @@ func (textRules) firstEnd(buf []byte, from int, _ bool, last byte) int {
 
 func (textRules) eol(b []byte, _ int, _, final bool) EOL {
 	for i := 0; i < len(b); i++ {
-		switch c := b[i]; {
-		case c == '\\':
+		switch c := b[i]; c {
+		case '\\':
 			i++
-		case c == '\n':
-			return LF
-		case c == '\r' && i+1 < len(b):
-			if b[i+1] == '\n' {
-				return CRLF
-			}
-			return CR
-		case c == '\r' && final:
-			return CR
+		case '\n', '\r':
+			return eolAt(b, i, final)
 		}
 	}
 	return EOLUnknown
