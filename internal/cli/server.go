@@ -76,7 +76,7 @@ func parseFailure(err error) string {
 	}
 	for _, known := range []string{"failed to read service", "failed to configure TLS"} {
 		if strings.Contains(err.Error(), ": "+known) {
-			return known + ": " + rootCause(err).Error()
+			return known + ": " + server.RootCause(err).Error()
 		}
 	}
 	if isURL {
@@ -196,7 +196,7 @@ func networkFailure(at string, cfg *pgconn.Config, err error) string {
 		return fmt.Sprintf("server %s: the socket may not be used by this user", at)
 	case errors.As(err, &certificate), errors.As(err, &authority), errors.As(err, &hostname):
 		return fmt.Sprintf("server %s: its TLS certificate is not trusted: %v; name its authority with sslrootcert, or choose another sslmode",
-			at, rootCause(err))
+			at, server.RootCause(err))
 	case strings.Contains(err.Error(), "server refused TLS connection") && mayBePlain(cfg):
 		// It was asked without TLS, too, and hung up.
 		return fmt.Sprintf("server %s: it closed the connection without an answer%s", at, another)
@@ -205,21 +205,10 @@ func networkFailure(at string, cfg *pgconn.Config, err error) string {
 	case pgconn.Timeout(err), errors.Is(err, context.DeadlineExceeded):
 		return fmt.Sprintf("no server at %s: no answer in time%s", at, another)
 	}
-	return fmt.Sprintf("server %s: %v", at, rootCause(err))
+	return fmt.Sprintf("server %s: %v", at, server.RootCause(err))
 }
 
 // mayBePlain reports whether cfg also connects without TLS.
 func mayBePlain(cfg *pgconn.Config) bool {
 	return cfg.TLSConfig == nil || slices.ContainsFunc(cfg.Fallbacks, func(f *pgconn.FallbackConfig) bool { return f.TLSConfig == nil })
-}
-
-// rootCause returns the innermost error of a chain.
-func rootCause(err error) error {
-	for {
-		inner := errors.Unwrap(err)
-		if inner == nil {
-			return err
-		}
-		err = inner
-	}
 }

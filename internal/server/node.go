@@ -195,7 +195,7 @@ func wordsFor(cfg *pgx.ConnConfig, host string, port uint16) (*pgconn.Config, er
 	}
 	again, err := pgx.ParseConfig(keywordString(only))
 	if err != nil {
-		return nil, errors.New(rootCause(err).Error()) // not the words: a password may be among them
+		return nil, errors.New(RootCause(err).Error()) // not the words: a password may be among them
 	}
 	return &again.Config, nil
 }
@@ -260,8 +260,8 @@ func isLocal(host string) bool {
 	return ip != nil && ip.IsLoopback()
 }
 
-// rootCause returns the innermost error of a chain.
-func rootCause(err error) error {
+// RootCause returns the innermost error of a chain.
+func RootCause(err error) error {
 	for {
 		inner := errors.Unwrap(err)
 		if inner == nil {
