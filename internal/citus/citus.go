@@ -38,6 +38,16 @@ const FewConnectionsSQL = `SELECT pg_catalog.set_config('citus.multi_shard_modif
 	pg_catalog.set_config('citus.max_adaptive_executor_pool_size', '1', true),
 	pg_catalog.set_config('client_min_messages', 'warning', true)`
 
+// LockTableSQL returns the statement that locks a table, whose name is quoted, in a mode of
+// LOCK TABLE. On a cluster that would lock the workers' tables, too; what local says is not so
+// is locked by another statement, on this node alone.
+func LockTableSQL(table, mode string, local bool) string {
+	if local {
+		return "LOCK TABLE " + table + " IN " + mode + " MODE"
+	}
+	return "SELECT pg_catalog.lock_relation_if_exists(" + server.Literal(table) + ", '" + mode + "')"
+}
+
 // A Node is a Citus server.
 type Node struct {
 	Group  int32 // 0 is the coordinator

@@ -77,7 +77,8 @@ const fromOwned = " FROM pg_catalog.pg_class c JOIN pg_catalog.pg_roles o ON o.o
 // guardSQL returns two statements, to be run in a transaction before others that work on
 // the table: they lock it, and fail with an error that Untrusted knows if it is not ours.
 func guardSQL(t Target, mode lockMode, table string, s shape, key string) [guardStatements]string {
-	return [guardStatements]string{lockTableSQL(t, mode, table), fmt.Sprintf(`SELECT CASE WHEN g.why IS NULL THEN 0 ELSE (%s || g.why || ' |')::pg_catalog.int4 END
+	local := t.Distribution == nil || t.Distribution.Kind == citus.Local
+	return [guardStatements]string{citus.LockTableSQL(table, string(mode), local), fmt.Sprintf(`SELECT CASE WHEN g.why IS NULL THEN 0 ELSE (%s || g.why || ' |')::pg_catalog.int4 END
 		FROM (SELECT pg_catalog.left(%s, 300) AS why%s WHERE c.oid = %s::pg_catalog.regclass) AS g`,
 		server.Literal(mistrust+table+" | "), reasonSQL(s, fmt.Sprint(t.Table.OID), key), fromOwned, server.Literal(table))}
 }
@@ -89,15 +90,6 @@ const (
 	reading lockMode = "ACCESS SHARE"  // what SELECT does stays the same
 	writing lockMode = "ROW EXCLUSIVE" // no trigger comes up either
 )
-
-// lockTableSQL returns the statement that locks a table.
-func lockTableSQL(t Target, mode lockMode, table string) string {
-	if t.Distribution != nil && t.Distribution.Kind != citus.Local {
-		// LOCK TABLE would lock the workers' tables, too.
-		return "SELECT pg_catalog.lock_relation_if_exists(" + server.Literal(table) + ", '" + string(mode) + "')"
-	}
-	return "LOCK TABLE " + table + " IN " + string(mode) + " MODE"
-}
 
 // guardStatements is how many statements guardSQL returns.
 const guardStatements = 2

@@ -99,11 +99,7 @@ func (t *Target) TableLockSQL(columns []*catalog.Column) []string {
 
 // LockSQL returns the statement that locks a table as writers do.
 func (t *Target) LockSQL(table string) string {
-	if t.Server.Citus != "" {
-		// LOCK TABLE would lock the workers' tables, too.
-		return "SELECT pg_catalog.lock_relation_if_exists(" + server.Literal(table) + ", 'ROW EXCLUSIVE')"
-	}
-	return "LOCK TABLE " + table + " IN ROW EXCLUSIVE MODE"
+	return citus.LockTableSQL(table, "ROW EXCLUSIVE", t.Server.Citus == "")
 }
 
 // HasRows reports whether the table has a row, as a connection to the server sees it.
