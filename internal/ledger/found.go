@@ -52,6 +52,9 @@ func findTables(ctx context.Context, conn *pgx.Conn) (all *allFound, err error) 
 }
 
 // readTables looks for those of them for which the condition where holds.
+//
+// Whether the role may read what is dropped at this moment is NULL. It counts as readable:
+// whoever reads it then is told that it is gone.
 func readTables(ctx context.Context, conn *pgx.Conn, where string, args ...any) (*allFound, error) {
 	version, err := citus.Version(ctx, conn)
 	if err != nil {
@@ -62,7 +65,7 @@ func readTables(ctx context.Context, conn *pgx.Conn, where string, args ...any) 
 		distributed = "EXISTS (SELECT FROM pg_catalog.pg_dist_partition p WHERE p.logicalrelid = c.oid)"
 	}
 	rows, err := conn.Query(ctx, fmt.Sprintf(`SELECT n.nspname::pg_catalog.text, c.relname::pg_catalog.text, c.oid, o.rolname::pg_catalog.text,
-		pg_catalog.has_schema_privilege(n.oid, 'USAGE') AND pg_catalog.has_table_privilege(c.oid, 'SELECT'),
+		coalesce(pg_catalog.has_schema_privilege(n.oid, 'USAGE') AND pg_catalog.has_table_privilege(c.oid, 'SELECT'), true),
 		coalesce(CASE WHEN c.relname = %[1]s THEN %[2]s ELSE %[3]s END, ''),
 		%[4]s AND NOT (o.rolsuper OR o.rolname = current_user), o.rolsuper OR o.rolname = current_user
 		FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace JOIN pg_catalog.pg_roles o ON o.oid = c.relowner
