@@ -27,21 +27,21 @@ type Rights struct {
 }
 
 // Privileges reads what the current role may do with t. Rights on single columns
-// count for INSERT alone. What is being dropped meanwhile seems to allow all: whoever goes on
-// is told that it is gone.
+// count for INSERT alone. A table that is being dropped is one that is gone: of it the rights
+// are NULL.
 func Privileges(ctx context.Context, conn *pgx.Conn, t *Table) (Rights, error) {
 	const sql = `
 SELECT current_user::text,
-       coalesce(has_table_privilege(c.oid, 'SELECT'), true), coalesce(has_table_privilege(c.oid, 'INSERT'), true),
-       coalesce(has_table_privilege(c.oid, 'UPDATE'), true), coalesce(has_table_privilege(c.oid, 'DELETE'), true),
-       coalesce(has_table_privilege(c.oid, 'TRUNCATE'), true), has_database_privilege(current_database(), 'TEMPORARY'), pg_has_role(c.relowner, 'USAGE'),
+       has_table_privilege(c.oid, 'SELECT'), has_table_privilege(c.oid, 'INSERT'),
+       has_table_privilege(c.oid, 'UPDATE'), has_table_privilege(c.oid, 'DELETE'),
+       has_table_privilege(c.oid, 'TRUNCATE'), has_database_privilege(current_database(), 'TEMPORARY'), pg_has_role(c.relowner, 'USAGE'),
        (SELECT rolsuper FROM pg_roles WHERE rolname = current_user),
        CASE WHEN NOT has_table_privilege(c.oid, 'INSERT') THEN
             ARRAY(SELECT a.attname::text FROM pg_attribute a
                    WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND has_column_privilege(c.oid, a.attnum, 'INSERT')
                    ORDER BY a.attnum) END
   FROM pg_class c
- WHERE c.oid = $1::oid`
+ WHERE c.oid = $1::oid AND has_table_privilege(c.oid, 'SELECT') IS NOT NULL`
 	var r Rights
 	batch := &pgx.Batch{}
 	batch.Queue(sql, t.OID).QueryRow(func(row pgx.Row) error {

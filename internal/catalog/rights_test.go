@@ -2,6 +2,7 @@ package catalog_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"testing"
 
@@ -57,9 +58,15 @@ func TestPrivileges(t *testing.T) {
 	if got, err := catalog.Privileges(context.Background(), conn, table); err != nil || !got.Superuser || !got.Owner {
 		t.Errorf("superuser: %+v, %v", got, err)
 	}
-	exec(t, conn, `DROP TABLE t`)
-	if _, err := catalog.Privileges(context.Background(), conn, table); err == nil {
-		t.Error("no error for a dropped table")
+	// A snapshot from before shows a table as it is while it is being dropped.
+	exec(t, conn, `BEGIN ISOLATION LEVEL REPEATABLE READ`, `SELECT FROM pg_class`)
+	exec(t, pgtest.Connect(t, dsn), `DROP TABLE t`)
+	if _, err := catalog.Privileges(context.Background(), conn, table); !errors.Is(err, pgx.ErrNoRows) {
+		t.Errorf("a table that is being dropped: error %v, want %v", err, pgx.ErrNoRows)
+	}
+	exec(t, conn, `ROLLBACK`)
+	if _, err := catalog.Privileges(context.Background(), conn, table); !errors.Is(err, pgx.ErrNoRows) {
+		t.Errorf("a dropped table: error %v, want %v", err, pgx.ErrNoRows)
 	}
 }
 
