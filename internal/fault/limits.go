@@ -66,10 +66,9 @@ const (
 
 // Of locks.
 const (
-	// BusyTries and BusyDelay are for the lock of a job. A process that was killed
-	// holds its locks until the server notices.
-	BusyTries = 20
-	BusyDelay = 250 * time.Millisecond
+	// BusyLimit is how long the lock of a job is waited for. A process that was killed
+	// or interrupted holds its locks until the server notices.
+	BusyLimit = 5 * time.Second
 
 	// LockLimit is how long an advisory lock is waited for, unless the caller says
 	// otherwise, and LockTold after how long it is told who has it. It is asked for again

@@ -18,12 +18,12 @@ var ErrWorking = errors.New("a process is loading it")
 func Forget(ctx context.Context, conn *pgx.Conn, e *Entry) error {
 	err := server.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
 		for _, key := range e.lockKeys() {
-			var locked bool
-			if err := tx.QueryRow(ctx, server.TryLockSQL(key)).Scan(&locked); err != nil {
-				return err
-			}
-			if !locked {
+			err := takeJob(ctx, conn, key, nil)
+			if _, locked := errors.AsType[*server.LockedError](err); locked {
 				return ErrWorking
+			}
+			if err != nil {
+				return err
 			}
 		}
 		if err := lockSchema(ctx, tx, e.Target); err != nil {

@@ -7,19 +7,21 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"shardload/internal/fault"
 	"shardload/internal/server"
 )
 
-// LockSQL returns the query that takes the lock on the target's job of that name
-// until the transaction ends, and says whether it did: one process at a time
-// works on a job.
-func LockSQL(t Target, name string) string {
-	return server.TryLockSQL(jobLock(t.Table.OID, name))
+// LockJob takes the lock on the target's job of that name until conn's transaction ends:
+// one process at a time works on a job. If another one does the error is a
+// *server.LockedError, and tell is called before.
+func LockJob(ctx context.Context, conn *pgx.Conn, t Target, name string, tell func([]server.Holder)) error {
+	return takeJob(ctx, conn, jobLock(t.Table.OID, name), tell)
 }
 
-// JobHolders returns who has the lock that LockSQL did not get.
-func JobHolders(ctx context.Context, conn *pgx.Conn, t Target, name string) ([]server.Holder, error) {
-	return server.Holders(ctx, conn, jobLock(t.Table.OID, name))
+// takeJob takes the lock of a job by its number. A process that was killed or interrupted
+// has its locks until the server notices: so long they are waited for.
+func takeJob(ctx context.Context, conn *pgx.Conn, key int64, tell func([]server.Holder)) error {
+	return server.TakeLock(ctx, conn, key, "work on a job", server.Waiting{Limit: fault.BusyLimit, Tell: tell})
 }
 
 // TablesLockSQL returns the statement that takes the lock under which tables of ours are

@@ -32,3 +32,36 @@ func TestWaiting(t *testing.T) {
 		t.Errorf("error %v, told %q; want the holder, %s", err, told, pid)
 	}
 }
+
+// TestForgetAfterInterrupt holds that a job can be forgotten although the process that was
+// interrupted has its lock for a moment longer.
+func TestForgetAfterInterrupt(t *testing.T) {
+	t.Parallel()
+	conn, target := newTable(t, pgtest.Plain(t))
+	dsn := conn.Config().ConnString()
+	other, watch := pgtest.Connect(t, dsn), pgtest.Connect(t, dsn)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	j, _ := create(t, conn, target, "in")
+	e := findEntry(t, conn, j.ID)
+	pgtest.Exec(t, other, "BEGIN")
+	if err := ledger.LockJob(ctx, other, target, "in", nil); err != nil {
+		t.Fatal(err)
+	}
+	forgotten := make(chan error, 1)
+	go func() { forgotten <- ledger.Forget(ctx, conn, e) }()
+	asked := fmt.Sprintf("SELECT count(*) FROM pg_stat_activity WHERE pid = %d AND query LIKE '%%pg_try_advisory_xact_lock%%'", conn.PgConn().PID())
+	for pgtest.Query(t, watch, asked)[0] == "0" {
+		select {
+		case err := <-forgotten:
+			t.Fatalf("not waited: %v", err)
+		case <-ctx.Done():
+			t.Fatal("nobody asks for the lock")
+		default:
+		}
+	}
+	pgtest.Exec(t, other, "ROLLBACK")
+	if err := <-forgotten; err != nil {
+		t.Error(err)
+	}
+}

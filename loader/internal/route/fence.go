@@ -39,8 +39,7 @@ type Fence struct {
 	held    bool     // moves of shards are held off
 	others  []string // statements that lock what else is to stay as it is
 	of      ledger.Target
-	jobName string
-	jobLock string // query that locks the job, "" for none
+	jobName string // "" for none
 	// progress is the job whose marks are kept in a table of their own, nil for none.
 	progress *job.Job
 	identity string
@@ -50,10 +49,7 @@ type Fence struct {
 // Raise locks the table, and makes sure that it is still what Open found. It
 // locks the job of that name, too, unless it has none.
 func Raise(ctx context.Context, t *target.Target, nodes *Nodes, columns []*catalog.Column, by Way, of ledger.Target, job string) (*Fence, error) {
-	f := &Fence{t: t, nodes: nodes, columns: columns, way: by, identity: identity(columns, t.Table, t.Distribution, by)}
-	if job != "" {
-		f.of, f.jobName, f.jobLock = of, job, ledger.LockSQL(of, job)
-	}
+	f := &Fence{t: t, nodes: nodes, columns: columns, way: by, of: of, jobName: job, identity: identity(columns, t.Table, t.Distribution, by)}
 	err := t.Persist(ctx, func() error {
 		if err := f.lock(ctx); err != nil {
 			return err
@@ -93,32 +89,19 @@ func (f *Fence) lock(ctx context.Context) (err error) {
 
 // lockJob makes sure that no other process works on the job.
 func (f *Fence) lockJob(ctx context.Context) error {
-	if f.jobLock == "" {
+	if f.jobName == "" {
 		return nil
 	}
-	var holders []server.Holder
-	for try := range fault.BusyTries {
-		var locked bool
-		if err := f.conn.QueryRow(ctx, f.jobLock).Scan(&locked); err != nil || locked {
-			return err
-		}
-		if try == fault.BusyTries/2 || try == fault.BusyTries-1 {
-			var err error
-			if holders, err = ledger.JobHolders(ctx, f.conn, f.of, f.jobName); err != nil {
-				return err
-			}
-			f.t.Log.Info("another process is loading this input: "+server.DescribeHolders(holders)+" its lock", "table", f.t.Table.SQL())
-		}
-		select {
-		case <-time.After(fault.BusyDelay):
-		case <-ctx.Done():
-			return context.Cause(ctx)
+	err := ledger.LockJob(ctx, f.conn, f.of, f.jobName, func(holders []server.Holder) {
+		f.t.Log.Info("another process is loading this input: "+server.DescribeHolders(holders)+" its lock", "table", f.t.Table.SQL())
+	})
+	if locked, ok := errors.AsType[*server.LockedError](err); ok {
+		return &failure.PreflightError{
+			Problem: "another process is loading this input into " + f.t.Table.SQL() + ": " + server.DescribeHolders(locked.Holders) + " its lock",
+			Do:      "wait for it, or end it",
 		}
 	}
-	return &failure.PreflightError{
-		Problem: "another process is loading this input into " + f.t.Table.SQL() + ": " + server.DescribeHolders(holders) + " its lock",
-		Do:      "wait for it, or end it",
-	}
+	return err
 }
 
 // AddProgress locks the progress table of j, as long as the fence stands, and makes sure
@@ -285,7 +268,7 @@ func (f *Fence) checkNodes(now []citus.Node) error {
 	for _, n := range f.nodes.All()[1:] {
 		ok := slices.ContainsFunc(now, func(c citus.Node) bool {
 			// A mark tells whether a server that has taken the node's place has its rows.
-			same := f.jobLock != "" || c.Address() == n.at.Load().address
+			same := f.jobName != "" || c.Address() == n.at.Load().address
 			return c.Group == n.group && same && c.Active && c.Synced && c.Role == "primary"
 		})
 		if !ok {
