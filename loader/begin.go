@@ -37,7 +37,11 @@ func (ld *load) openJobBehindFence(ctx context.Context, in Input, by Route, firs
 		ld.Job = job.None(ld.opening)
 		return f, nil
 	}
-	if ld.Job, err = ld.opening.Open(ctx, name, first); err != nil {
+	err = f.Meanwhile(ctx, func(ctx context.Context) (err error) {
+		ld.Job, err = ld.opening.Open(ctx, name, first)
+		return err
+	})
+	if err != nil {
 		f.Close()
 		return nil, err
 	}
@@ -58,15 +62,16 @@ func (ld *load) fill(ctx context.Context, by Route, first *input.Chunk, ask *dec
 			ld.Rejects, ld.Reasons = ld.Keeper.File(), ld.Keeper.Summary()
 		}()
 	}
-	if first, err = ld.goOn(ctx, first); err != nil {
-		return err
-	}
-	prepare := func() error { return ld.prepareStreams(ctx, by, fence) }
-	if ld.Keeper != nil { // a decoder may note a record in the job
-		if err := prepare(); err != nil {
-			return err
+	prepare := func(ctx context.Context) error { return ld.prepareStreams(ctx, by, fence) }
+	err = fence.Meanwhile(ctx, func(ctx context.Context) (err error) {
+		if first, err = ld.goOn(ctx, first); err == nil && ld.Keeper != nil { // a decoder may note a record in the job
+			err = prepare(ctx)
+			prepare = func(context.Context) error { return nil }
 		}
-		prepare = func() error { return nil }
+		return err
+	})
+	if err != nil {
+		return err
 	}
 	if err := ld.run(ctx, first, ask, fence, prepare); err != nil {
 		return job.Overtaken(err)

@@ -122,7 +122,10 @@ func (l *Loader) attempt(ctx context.Context, in Input, c *store.Counts) (resuma
 	}
 	defer fence.Close()
 	ld.Fence = fence
-	if err := ld.CountTruly(ctx, route.way(), l.plan.Route.way(), ld.whole); err != nil {
+	err = fence.Meanwhile(ctx, func(ctx context.Context) error {
+		return ld.CountTruly(ctx, route.way(), l.plan.Route.way(), ld.whole)
+	})
+	if err != nil {
 		return false, err
 	}
 	if err := ld.doubtHeader(ld.fill(ctx, route, first, ask, fence)); err != nil {
@@ -135,7 +138,7 @@ func (l *Loader) attempt(ctx context.Context, in Input, c *store.Counts) (resuma
 
 // run moves the chunks from first on through decoders and lanes to the streams, which
 // wait for prepare.
-func (ld *load) run(ctx context.Context, first *input.Chunk, ask *decode.Asker, fence *route.Fence, prepare func() error) error {
+func (ld *load) run(ctx context.Context, first *input.Chunk, ask *decode.Asker, fence *route.Fence, prepare func(context.Context) error) error {
 	decoders := runtime.GOMAXPROCS(0)
 	ld.buffers = make(chan []byte, decoders+1)
 	for range decoders + 1 {
@@ -169,7 +172,7 @@ func (ld *load) run(ctx context.Context, first *input.Chunk, ask *decode.Asker, 
 		return nil
 	})
 	g.Go(func() error {
-		if err := prepare(); err != nil {
+		if err := fence.Meanwhile(running, prepare); err != nil {
 			return err
 		}
 		stored := make(chan struct{})

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"golang.org/x/sync/errgroup"
 
 	"shardload/internal/catalog"
 	"shardload/internal/citus"
@@ -107,6 +108,8 @@ func (f *Fence) lockJob(ctx context.Context) error {
 // AddProgress locks the progress table of j, as long as the fence stands, and makes sure
 // that it is ours: now, and each time that the fence was open.
 func (f *Fence) AddProgress(ctx context.Context, j *job.Job) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	sql := f.t.LockSQL(j.Progress)
 	f.others, f.progress = append(f.others, sql), j
 	if err := server.Exec(ctx, f.conn.PgConn(), sql); err != nil {
@@ -115,8 +118,23 @@ func (f *Fence) AddProgress(ctx context.Context, j *job.Job) error {
 	return ledger.CheckProgress(ctx, f.conn, j.Target, j.Job)
 }
 
+// Meanwhile runs fn, which stores no rows, and opens the fence for those who wait at it: what
+// fn asks of the table on other connections waits behind them, and they wait for the fence,
+// which no server sees as a deadlock. Whatever asks of the table while the fence is up runs
+// here, but for what stores rows, which has Watch. The context that fn gets ends with it.
+func (f *Fence) Meanwhile(ctx context.Context, fn func(context.Context) error) error {
+	g, ctx := errgroup.WithContext(ctx)
+	done := make(chan struct{})
+	g.Go(func() error { return f.Watch(ctx, nil, done) })
+	g.Go(func() error {
+		defer close(done)
+		return fn(ctx)
+	})
+	return g.Wait()
+}
+
 // Watch opens the fence for those who wait at it, and mends it when its
-// connection is lost, until everything is stored.
+// connection is lost, until everything is stored. lanes are nil where nothing is on its way.
 func (f *Fence) Watch(ctx context.Context, lanes *lane.Lanes, stored <-chan struct{}) error {
 	tick := time.NewTicker(fault.FencePoll)
 	defer tick.Stop()
@@ -164,30 +182,37 @@ func (f *Fence) waiting(ctx context.Context) (waiting bool, err error) {
 // open lets those through who wait, with no row on its way that they would not
 // see. If the table is another afterwards no batch starts any more.
 func (f *Fence) open(ctx context.Context, lanes *lane.Lanes) error {
+	if lanes == nil {
+		return f.letPass(ctx)
+	}
 	if err := f.pause(ctx, lanes); err != nil {
 		return err
 	}
+	if err := f.letPass(ctx); err != nil {
+		return err
+	}
+	lanes.Proceed()
+	return nil
+}
+
+// letPass unlocks the table, and locks it again after those who wait, unless moves are held
+// off: then the batch that is on its way ends without them.
+func (f *Fence) letPass(ctx context.Context) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.held && !f.conn.IsClosed() { // the batch that is on its way ends without those who wait
-		lanes.Proceed()
+	if f.held && !f.conn.IsClosed() {
 		return nil
 	}
 	f.held = false
 	if err := f.unlock(ctx); err != nil {
 		return err
 	}
-	err := f.t.Persist(ctx, func() error {
+	return f.t.Persist(ctx, func() error {
 		if err := f.lock(ctx); err != nil { // behind those who waited
 			return err
 		}
 		return f.check(ctx)
 	})
-	if err != nil {
-		return err
-	}
-	lanes.Proceed()
-	return nil
 }
 
 // unlock ends the transaction that holds the locks, unless its connection is lost.
