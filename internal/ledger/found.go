@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"shardload/internal/citus"
+	"shardload/internal/fault"
 	"shardload/internal/server"
 )
 
@@ -28,6 +29,12 @@ type found struct {
 	asOwner bool
 	trusted bool // belongs to the role or a superuser
 	citus   bool // the server has Citus
+	// listed says that it is read for a list of what all roles have: who has it locked is
+	// not waited for longer than fault.ListLock.
+	listed bool
+	// left is how many bytes may still be read out of all listed tables of its owner, nil
+	// for maxTable.
+	left *int64
 }
 
 func (t *found) sql() string { return pgx.Identifier{t.schema, t.name}.Sanitize() }
@@ -38,17 +45,55 @@ type allFound struct {
 	progress map[string]map[string]*found // by schema and job
 }
 
-// maxTable is the size in bytes of a table of ours beyond which it is not read. A
-// thousand jobs take half a megabyte.
-const maxTable = 256 << 20
+// A table of ours of more bytes on disk is not read, nor are more bytes than that out of it:
+// what is compressed may be a hundred times as long. In a list that counts for all tables of
+// one owner, and less for owners that are not to be trusted as such. A thousand jobs take half
+// a megabyte.
+const (
+	maxTable   = 256 << 20
+	maxStrange = 16 << 20
+)
 
-// findTables looks for tables with names of ours.
+// most is how many bytes of the table's owner are read.
+func (t *found) most() int64 {
+	if t.listed && !t.trusted {
+		return maxStrange
+	}
+	return maxTable
+}
+
+// tooLarge is why a table is left alone that holds more.
+func (t *found) tooLarge() error {
+	return &UntrustedError{Table: t.sql(), Reason: "is larger than shardload makes it"}
+}
+
+// findTables looks for tables with names of ours, for a list of them: whoever has one locked
+// does not hold it up.
 func findTables(ctx context.Context, conn *pgx.Conn) (all *allFound, err error) {
 	err = server.Tx(ctx, conn, server.Read, func() error {
 		all, err = readTables(ctx, conn, "true")
 		return err
 	})
-	return all, err
+	if err != nil {
+		return nil, err
+	}
+	left := map[string]*int64{} // by owner
+	list := func(t *found) {
+		t.listed = true
+		if left[t.owner] == nil {
+			left[t.owner] = new(t.most())
+		}
+		t.left = left[t.owner]
+	}
+	for _, t := range all.jobs {
+		list(t)
+	}
+	for _, of := range all.progress {
+		for _, t := range of {
+			list(t)
+		}
+	}
+	return all, nil
 }
 
 // readTables looks for those of them for which the condition where holds.
@@ -100,16 +145,19 @@ var errRow = errors.New("it has a row that shardload did not write")
 // runs no code either.
 func (t *found) copyOut(ctx context.Context, conn *pgx.Conn, columns string, row func([]string) error) error {
 	first := &pgx.Batch{}
+	if t.listed {
+		first.Queue(fmt.Sprintf("SET LOCAL lock_timeout = %d", fault.ListLock.Milliseconds()))
+	}
 	if t.asOwner {
 		first.Queue("SET LOCAL ROLE " + pgx.Identifier{t.owner}.Sanitize())
 	}
 	var size int64
 	first.Queue("SELECT coalesce(pg_catalog.pg_total_relation_size($1::pg_catalog.oid), 0)", t.oid).QueryRow(func(row pgx.Row) error { return row.Scan(&size) })
 	return server.TxFrom(ctx, conn, server.Read, first, func() error {
-		if size > maxTable {
-			return &UntrustedError{Table: t.sql(), Reason: "is larger than shardload makes it"}
+		if size > t.most() {
+			return t.tooLarge()
 		}
-		w := &copyReader{row: row}
+		w := &copyReader{row: row, left: cmp.Or(t.left, new(t.most())), tooLong: t.tooLarge()}
 		_, err := conn.PgConn().CopyTo(ctx, w, "COPY "+t.sql()+" ("+columns+") TO STDOUT")
 		return cmp.Or(err, w.err)
 	})
@@ -117,15 +165,22 @@ func (t *found) copyOut(ctx context.Context, conn *pgx.Conn, columns string, row
 
 // A copyReader splits COPY's text into rows. After an error it drops what comes.
 type copyReader struct {
-	row  func([]string) error
-	rest strings.Builder
-	err  error
+	row     func([]string) error
+	left    *int64 // bytes that may still come
+	tooLong error  // where more do
+	rest    strings.Builder
+	err     error
 }
 
 var copyEscapes = strings.NewReplacer(`\b`, "\b", `\f`, "\f", `\n`, "\n", `\r`, "\r", `\t`, "\t", `\v`, "\v", `\\`, `\`)
 
 func (r *copyReader) Write(p []byte) (int, error) {
-	r.rest.Write(p)
+	if *r.left -= int64(len(p)); *r.left < 0 {
+		r.err = cmp.Or(r.err, r.tooLong)
+	}
+	if r.err == nil {
+		r.rest.Write(p)
+	}
 	for r.err == nil {
 		line, rest, whole := strings.Cut(r.rest.String(), "\n")
 		if !whole {

@@ -126,7 +126,7 @@ func (l *Listing) readJobs(ctx context.Context, conn *pgx.Conn, t *found) error 
 		l.leaveAlone(t, large.Reason)
 		return nil
 	case passable(err, conn):
-		l.leaveAlone(t, "cannot be read: "+err.Error())
+		l.leaveAlone(t, "cannot be read: "+unreadReason(err))
 		return nil
 	}
 	l.Jobs = append(l.Jobs, list...)
@@ -256,6 +256,9 @@ func (l *Listing) readProgress(ctx context.Context, conn *pgx.Conn, tables *allF
 
 // unreadReason says why marks could not be read.
 func unreadReason(err error) string {
+	if fault.Is(err, fault.LockNotAvailable) {
+		return "another session has it locked"
+	}
 	if pgErr, ok := errors.AsType[*pgconn.PgError](err); ok {
 		return pgErr.Message
 	}
