@@ -62,16 +62,21 @@ func (ld *load) fill(ctx context.Context, by Route, first *input.Chunk, ask *dec
 			ld.Rejects, ld.Reasons = ld.Keeper.File(), ld.Keeper.Summary()
 		}()
 	}
-	prepare := func(ctx context.Context) error { return ld.prepareStreams(ctx, by, fence) }
 	err = fence.Meanwhile(ctx, func(ctx context.Context) (err error) {
-		if first, err = ld.goOn(ctx, first); err == nil && ld.Keeper != nil { // a decoder may note a record in the job
-			err = prepare(ctx)
-			prepare = func(context.Context) error { return nil }
-		}
+		first, err = ld.goOn(ctx, first)
 		return err
 	})
 	if err != nil {
 		return err
+	}
+	prepare := func() error {
+		return fence.Meanwhile(ctx, func(ctx context.Context) error { return ld.prepareStreams(ctx, by, fence) })
+	}
+	if ld.Keeper != nil { // a decoder may note a record in the job
+		if err := prepare(); err != nil {
+			return err
+		}
+		prepare = func() error { return nil }
 	}
 	if err := ld.run(ctx, first, ask, fence, prepare); err != nil {
 		return job.Overtaken(err)

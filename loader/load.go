@@ -138,7 +138,7 @@ func (l *Loader) attempt(ctx context.Context, in Input, c *store.Counts) (resuma
 
 // run moves the chunks from first on through decoders and lanes to the streams, which
 // wait for prepare.
-func (ld *load) run(ctx context.Context, first *input.Chunk, ask *decode.Asker, fence *route.Fence, prepare func(context.Context) error) error {
+func (ld *load) run(ctx context.Context, first *input.Chunk, ask *decode.Asker, fence *route.Fence, prepare func() error) error {
 	decoders := runtime.GOMAXPROCS(0)
 	ld.buffers = make(chan []byte, decoders+1)
 	for range decoders + 1 {
@@ -172,7 +172,7 @@ func (ld *load) run(ctx context.Context, first *input.Chunk, ask *decode.Asker, 
 		return nil
 	})
 	g.Go(func() error {
-		if err := fence.Meanwhile(running, prepare); err != nil {
+		if err := prepare(); err != nil {
 			return err
 		}
 		stored := make(chan struct{})

@@ -6,10 +6,8 @@ import (
 	"fmt"
 	"slices"
 	"sync"
-	"time"
 
 	"github.com/jackc/pgx/v5"
-	"golang.org/x/sync/errgroup"
 
 	"shardload/internal/catalog"
 	"shardload/internal/citus"
@@ -18,7 +16,6 @@ import (
 	"shardload/internal/server"
 	"shardload/loader/failure"
 	"shardload/loader/internal/job"
-	"shardload/loader/internal/lane"
 	"shardload/loader/internal/target"
 )
 
@@ -118,103 +115,6 @@ func (f *Fence) AddProgress(ctx context.Context, j *job.Job) error {
 	return ledger.CheckProgress(ctx, f.conn, j.Target, j.Job)
 }
 
-// Meanwhile runs fn, which stores no rows, and opens the fence for those who wait at it: what
-// fn asks of the table on other connections waits behind them, and they wait for the fence,
-// which no server sees as a deadlock. Whatever asks of the table while the fence is up runs
-// here, but for what stores rows, which has Watch. The context that fn gets ends with it.
-func (f *Fence) Meanwhile(ctx context.Context, fn func(context.Context) error) error {
-	g, ctx := errgroup.WithContext(ctx)
-	done := make(chan struct{})
-	g.Go(func() error { return f.Watch(ctx, nil, done) })
-	g.Go(func() error {
-		defer close(done)
-		return fn(ctx)
-	})
-	return g.Wait()
-}
-
-// Watch opens the fence for those who wait at it, and mends it when its
-// connection is lost, until everything is stored. lanes are nil where nothing is on its way.
-func (f *Fence) Watch(ctx context.Context, lanes *lane.Lanes, stored <-chan struct{}) error {
-	tick := time.NewTicker(fault.FencePoll)
-	defer tick.Stop()
-	for {
-		select {
-		case <-stored:
-			return nil
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		case <-tick.C:
-		}
-		waiting, err := f.waiting(ctx)
-		if ctx.Err() != nil {
-			return context.Cause(ctx)
-		}
-		if err != nil && !f.conn.IsClosed() {
-			return err
-		}
-		if err != nil || waiting && !f.Holds() {
-			if waiting {
-				f.t.Log.Info("somebody changes the table; the load waits for it", "table", f.t.Table.SQL())
-			} else {
-				f.t.Log.Info("the connection that locks the table was lost; the load goes on when it is locked again", "table", f.t.Table.SQL(), "error", err)
-			}
-			if err := f.open(ctx, lanes); err != nil {
-				return err
-			}
-		}
-	}
-}
-
-// waiting reports whether somebody waits for the fence: for the table's lock, or,
-// as CREATE INDEX CONCURRENTLY does, for the end of its transaction.
-func (f *Fence) waiting(ctx context.Context) (waiting bool, err error) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	err = f.conn.QueryRow(ctx, `SELECT EXISTS (SELECT 1 FROM pg_catalog.pg_locks
-		WHERE pid <> pg_catalog.pg_backend_pid() AND NOT granted AND pg_catalog.pg_backend_pid() = ANY (pg_catalog.pg_blocking_pids(pid)))`).Scan(&waiting)
-	if err != nil {
-		return false, fmt.Errorf("watch the lock on %s: %w", f.t.Table.SQL(), err)
-	}
-	return waiting, nil
-}
-
-// open lets those through who wait, with no row on its way that they would not
-// see. If the table is another afterwards no batch starts any more.
-func (f *Fence) open(ctx context.Context, lanes *lane.Lanes) error {
-	if lanes == nil {
-		return f.letPass(ctx)
-	}
-	if err := f.pause(ctx, lanes); err != nil {
-		return err
-	}
-	if err := f.letPass(ctx); err != nil {
-		return err
-	}
-	lanes.Proceed()
-	return nil
-}
-
-// letPass unlocks the table, and locks it again after those who wait, unless moves are held
-// off: then the batch that is on its way ends without them.
-func (f *Fence) letPass(ctx context.Context) error {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.held && !f.conn.IsClosed() {
-		return nil
-	}
-	f.held = false
-	if err := f.unlock(ctx); err != nil {
-		return err
-	}
-	return f.t.Persist(ctx, func() error {
-		if err := f.lock(ctx); err != nil { // behind those who waited
-			return err
-		}
-		return f.check(ctx)
-	})
-}
-
 // unlock ends the transaction that holds the locks, unless its connection is lost.
 func (f *Fence) unlock(ctx context.Context) error {
 	if f.conn.IsClosed() {
@@ -224,15 +124,6 @@ func (f *Fence) unlock(ctx context.Context) error {
 		return fmt.Errorf("unlock %s: %w", f.t.Table.SQL(), err)
 	}
 	return nil
-}
-
-// pause waits until no batch is in flight, and gives up where that takes too long.
-func (f *Fence) pause(ctx context.Context, lanes *lane.Lanes) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, fault.FenceLimit, fmt.Errorf("a batch has been waiting for %s while somebody waits to change %s; "+
-		"does that transaction hold rows of the same keys? end it, and load again", fault.FenceLimit, f.t.Table.SQL()))
-	defer cancel()
-	defer lanes.Watch(ctx)()
-	return lanes.Pause(ctx)
 }
 
 // check compares the table with what it was when the fence was raised.
