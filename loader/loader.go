@@ -18,6 +18,9 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
+	"shardload/internal/catalog"
 	"shardload/loader/internal/route"
 	"shardload/loader/internal/store"
 	"shardload/loader/internal/target"
@@ -134,8 +137,12 @@ func (l *Loader) prepareWaiting(ctx context.Context) error {
 		if err := l.target.Reconnect(ctx); err != nil {
 			return err
 		}
-		l.closeIdle()
-		return (&planner{Loader: l}).prepare(ctx)
+		return catalog.Steady(ctx, func() *pgx.Conn { return l.target.Conn }, l.cfg.Table, func() (*catalog.Table, error) {
+			l.closeIdle()
+			l.target.Table = nil
+			err := (&planner{Loader: l}).prepare(ctx)
+			return l.target.Table, err
+		})
 	})
 }
 

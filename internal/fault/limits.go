@@ -91,6 +91,8 @@ const (
 	// while somebody waits at the fence: one of them may wait for a lock of the very
 	// transaction that waits there, which no server sees as a deadlock.
 	FenceLimit = 5 * time.Minute
+	// LookTries is how often a table is looked at that is dropped or made anew meanwhile.
+	LookTries = 5
 	// SlowEnd is how long the end of a job may take before the user is told why.
 	SlowEnd = 5 * time.Second
 )

@@ -33,23 +33,28 @@ func Counts(ctx context.Context, conn *pgx.Conn, expected []Expected) ([]Count, 
 	var counts []Count
 	for _, e := range expected {
 		c := Count{Table: e.Table, Expected: e.Rows, Source: e.Source}
-		table, err := catalog.Lookup(ctx, conn, e.Table)
+		err := catalog.Steady(ctx, func() *pgx.Conn { return conn }, e.Table, func() (*catalog.Table, error) { return c.count(ctx, conn) })
 		if notFound, ok := errors.AsType[*catalog.NotFoundError](err); ok {
 			c.Problem = notFound.Error()
-			counts = append(counts, c)
-			continue
-		}
-		if err != nil {
+		} else if err != nil {
 			return counts, err
 		}
-		err = server.Value(ctx, conn, &c.Rows, "SELECT count(*) FROM "+table.SQL())
-		if err != nil {
-			return counts, fmt.Errorf("count %s: %w", e.Table, err)
-		}
-		c.Problem = countProblem(c)
 		counts = append(counts, c)
 	}
 	return counts, nil
+}
+
+// count counts the rows of c's table, which it returns.
+func (c *Count) count(ctx context.Context, conn *pgx.Conn) (*catalog.Table, error) {
+	table, err := catalog.Lookup(ctx, conn, c.Table)
+	if err != nil {
+		return nil, err
+	}
+	if err := server.Value(ctx, conn, &c.Rows, "SELECT count(*) FROM "+table.SQL()); err != nil {
+		return table, fmt.Errorf("count %s: %w", c.Table, err)
+	}
+	c.Problem = countProblem(*c)
+	return table, nil
 }
 
 func countProblem(c Count) string {

@@ -96,7 +96,11 @@ func (d *deep) run(ctx context.Context) (check DeepCheck, err error) {
 	}
 	defer func() { server.CloseSoon(d.conn.PgConn()) }()
 	d.cfg.Conn = server.LinkOf(d.conn.PgConn()).Keep(d.cfg.Conn)
-	err = d.prepare(ctx)
+	err = catalog.Steady(ctx, func() *pgx.Conn { return d.conn }, d.cfg.Table, func() (*catalog.Table, error) {
+		d.table = nil
+		err := d.prepare(ctx)
+		return d.table, err
+	})
 	if notFound, ok := errors.AsType[*catalog.NotFoundError](err); ok {
 		return DeepCheck{Table: d.cfg.Table, Problem: notFound.Error(), Next: "create the table and load it"}, nil
 	}

@@ -53,23 +53,36 @@ func Placement(ctx context.Context, conn *pgx.Conn, tables []string) ([]Placemen
 	}
 	var checks []PlacementCheck
 	for _, name := range tables {
-		check := PlacementCheck{Table: name}
-		if version == "" {
-			check.Skipped = "no Citus here"
-		} else if err := server.Tx(ctx, conn, server.Read, func() error { return check.run(ctx, conn) }); err != nil {
-			return checks, fmt.Errorf("placement of %s: %w", name, err)
+		check := PlacementCheck{Table: name, Skipped: "no Citus here"}
+		if version != "" {
+			err := catalog.Steady(ctx, func() *pgx.Conn { return conn }, name, func() (table *catalog.Table, err error) {
+				check = PlacementCheck{Table: name}
+				err = server.Tx(ctx, conn, server.Read, func() error {
+					table, err = check.run(ctx, conn)
+					return err
+				})
+				return table, err
+			})
+			if err != nil {
+				return checks, fmt.Errorf("placement of %s: %w", name, err)
+			}
 		}
 		checks = append(checks, check)
 	}
 	return checks, nil
 }
 
-// run fills in c for a server with Citus.
-func (c *PlacementCheck) run(ctx context.Context, conn *pgx.Conn) error {
+// run fills in c for a server with Citus, and returns its table.
+func (c *PlacementCheck) run(ctx context.Context, conn *pgx.Conn) (*catalog.Table, error) {
 	table, err := catalog.Lookup(ctx, conn, c.Table)
 	if err != nil {
-		return err
+		return nil, err
 	}
+	return table, c.look(ctx, conn, table)
+}
+
+// look fills in c for its table.
+func (c *PlacementCheck) look(ctx context.Context, conn *pgx.Conn, table *catalog.Table) error {
 	dist, err := citus.Distribute(ctx, conn, table.OID)
 	if err != nil {
 		return err
