@@ -47,9 +47,17 @@ func Truncate(ctx context.Context, conn *pgx.ConnConfig, tables ...string) (err 
 	}
 	defer func() { err = errors.Join(err, c.Close(context.WithoutCancel(ctx))) }()
 	var found emptied
-	err = server.Tx(ctx, c, server.Read, func() error { return found.find(ctx, c, tables) })
-	if err != nil {
-		return err
+	for _, name := range tables {
+		err = catalog.Steady(ctx, func() *pgx.Conn { return c }, name, func() (t *catalog.Table, err error) {
+			err = server.Tx(ctx, c, server.Read, func() error {
+				t, err = found.find(ctx, c, name)
+				return err
+			})
+			return t, err
+		})
+		if err != nil {
+			return err
+		}
 	}
 	ending := false
 	err = server.BeginFunc(ctx, c, func(tx pgx.Tx) error {
@@ -81,27 +89,25 @@ type emptied struct {
 	code    bool     // what they call may need the role's search path
 }
 
-// find looks the tables up.
-func (e *emptied) find(ctx context.Context, c *pgx.Conn, tables []string) error {
-	for _, name := range tables {
-		t, err := catalog.Lookup(ctx, c, name)
-		if err != nil {
-			return err
-		}
-		if err := t.Loadable(); err != nil {
-			return err
-		}
-		code, err := catalog.HasCode(ctx, c, t.OID)
-		if err != nil {
-			return err
-		}
-		only := "ONLY " // a child that is made meanwhile keeps its rows
-		if t.Kind == 'p' {
-			only = ""
-		}
-		e.targets, e.names, e.code = append(e.targets, ledger.Target{Table: t}), append(e.names, only+t.SQL()), e.code || code
+// find looks a table up, which it returns, and adds it.
+func (e *emptied) find(ctx context.Context, c *pgx.Conn, name string) (*catalog.Table, error) {
+	t, err := catalog.Lookup(ctx, c, name)
+	if err != nil {
+		return nil, err
 	}
-	return nil
+	if err := t.Loadable(); err != nil {
+		return t, err
+	}
+	code, err := catalog.HasCode(ctx, c, t.OID)
+	if err != nil {
+		return t, err
+	}
+	only := "ONLY " // a child that is made meanwhile keeps its rows
+	if t.Kind == 'p' {
+		only = ""
+	}
+	e.targets, e.names, e.code = append(e.targets, ledger.Target{Table: t}), append(e.names, only+t.SQL()), e.code || code
+	return t, nil
 }
 
 // truncate empties the tables, in a transaction of ours.

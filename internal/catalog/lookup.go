@@ -132,17 +132,25 @@ SELECT c.conname::text,
 //
 // Lookup sees several snapshots: whoever must be sure that the columns are still
 // these holds a lock on the table.
-func Lookup(ctx context.Context, conn *pgx.Conn, name string) (*Table, error) {
-	batch := &pgx.Batch{}
-	t, err := Queue(batch, name)
-	if err != nil {
+func Lookup(ctx context.Context, conn *pgx.Conn, name string) (t *Table, err error) {
+	err = Steady(ctx, func() *pgx.Conn { return conn }, name, func() (found *Table, err error) {
+		batch := &pgx.Batch{}
+		if t, err = Queue(batch, name); err == nil {
+			err = server.Ask(ctx, conn, batch)
+		}
+		if err == nil && len(t.Columns) == 0 { // or it is gone since
+			return t, errBare
+		}
 		return nil, err
-	}
-	if err := server.Ask(ctx, conn, batch); err != nil {
+	})
+	if err != nil && !errors.Is(err, errBare) {
 		return nil, err
 	}
 	return t, nil
 }
+
+// errBare says that a table has no columns.
+var errBare = errors.New("it has no columns")
 
 // Queue adds the queries of Lookup to batch, and returns what is the answer after it.
 func Queue(batch *pgx.Batch, name string) (*Table, error) {

@@ -45,7 +45,9 @@ func LockTableSQL(table, mode string, local bool) string {
 	if local {
 		return "LOCK TABLE " + table + " IN " + mode + " MODE"
 	}
-	return "SELECT pg_catalog.lock_relation_if_exists(" + server.Literal(table) + ", '" + mode + "')"
+	// Where it does not exist that is the error of LOCK TABLE, too, by a name that nothing has.
+	return "SELECT CASE WHEN NOT pg_catalog.lock_relation_if_exists(" + server.Literal(table) + ", '" + mode + "') THEN " +
+		server.Literal(`pg_catalog."that is to be locked"`) + "::pg_catalog.text::pg_catalog.regclass END"
 }
 
 // A Node is a Citus server.
