@@ -135,13 +135,13 @@ SELECT c.conname::text,
 func Lookup(ctx context.Context, conn *pgx.Conn, name string) (t *Table, err error) {
 	err = Steady(ctx, func() *pgx.Conn { return conn }, name, func() (found *Table, err error) {
 		batch := &pgx.Batch{}
-		if t, err = Queue(batch, name); err == nil {
-			err = server.Ask(ctx, conn, batch)
+		if t, err = Queue(batch, name); err != nil {
+			return nil, err
 		}
-		if err == nil && len(t.Columns) == 0 { // or it is gone since
-			return t, errBare
+		if err = server.Ask(ctx, conn, batch); err == nil && len(t.Columns) == 0 { // or it is gone since
+			err = errBare
 		}
-		return nil, err
+		return t, err
 	})
 	if err != nil && !errors.Is(err, errBare) {
 		return nil, err

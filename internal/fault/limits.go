@@ -78,7 +78,8 @@ const (
 	FirstLockPoll = 5 * time.Millisecond
 	LastLockPoll  = 100 * time.Millisecond
 
-	// ListLock is how long whoever lists jobs waits for who has a table of them locked.
+	// ListLock is how long whoever lists jobs waits for who has a stranger's table of them
+	// locked.
 	ListLock = 5 * time.Second
 
 	// MarksLimit is how long the marks of a job may be locked by a transaction before it

@@ -29,8 +29,7 @@ type found struct {
 	asOwner bool
 	trusted bool // belongs to the role or a superuser
 	citus   bool // the server has Citus
-	// listed says that it is read for a list of what all roles have: who has it locked is
-	// not waited for longer than fault.ListLock.
+	// listed says that it is read for a list of what all roles have.
 	listed bool
 	// left is how many bytes may still be read out of all listed tables of its owner, nil
 	// for maxTable.
@@ -54,9 +53,13 @@ const (
 	maxStrange = 16 << 20
 )
 
+// strange reports whether it is read because it is there, and not because its owner is to be
+// trusted: who has such a table locked is not waited for longer than fault.ListLock.
+func (t *found) strange() bool { return t.listed && !t.trusted }
+
 // most is how many bytes of the table's owner are read.
 func (t *found) most() int64 {
-	if t.listed && !t.trusted {
+	if t.strange() {
 		return maxStrange
 	}
 	return maxTable
@@ -145,7 +148,7 @@ var errRow = errors.New("it has a row that shardload did not write")
 // runs no code either.
 func (t *found) copyOut(ctx context.Context, conn *pgx.Conn, columns string, row func([]string) error) error {
 	first := &pgx.Batch{}
-	if t.listed {
+	if t.strange() {
 		first.Queue(fmt.Sprintf("SET LOCAL lock_timeout = %d", fault.ListLock.Milliseconds()))
 	}
 	if t.asOwner {

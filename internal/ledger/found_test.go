@@ -3,6 +3,7 @@ package ledger
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"testing"
 
@@ -52,6 +53,9 @@ func TestStrangerBesideList(t *testing.T) {
 	pgtest.Exec(t, conn, "CREATE SCHEMA falls", "CREATE FUNCTION falls.f() RETURNS text LANGUAGE sql AS 'SELECT 1'",
 		"CREATE TABLE falls."+jobsTable+" (id text DEFAULT falls.f())", "CREATE SCHEMA locked", "CREATE SCHEMA shaped",
 		"CREATE TABLE locked."+jobsTable+" (k int DEFAULT 1)", "CREATE TABLE shaped."+jobsTable+jobsShape.create(""))
+	stranger := fmt.Sprintf("stranger_%d", conn.PgConn().PID())
+	pgtest.Exec(t, conn, "CREATE ROLE "+stranger, "ALTER TABLE shaped."+jobsTable+" OWNER TO "+stranger)
+	t.Cleanup(func() { pgtest.Exec(t, conn, "DROP OWNED BY "+stranger, "DROP ROLE "+stranger) })
 	pgtest.Exec(t, other, "BEGIN", "LOCK TABLE locked."+jobsTable+", shaped."+jobsTable)
 	list, err := List(t.Context(), conn)
 	if err != nil {
@@ -73,6 +77,7 @@ func TestStrangerBesideList(t *testing.T) {
 	if _, err := readTables(t.Context(), conn, "true"); err != nil {
 		t.Errorf("a function is dropped: %v", err)
 	}
+	pgtest.Exec(t, conn, "ROLLBACK")
 }
 
 // TestLongStranger holds that what is read out of the tables of an owner whom nobody trusts
