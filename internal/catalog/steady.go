@@ -12,7 +12,7 @@ import (
 )
 
 // Steady runs look, which finds out about the table of that name without changing anything,
-// and returns that table, nil if what failed does not hang on it.
+// and returns that table, nil if it did not get so far.
 //
 // A table that is dropped meanwhile makes look fail in words that say nothing to anybody
 // ("could not open relation with OID"), or that are not so. Then look runs again, and finds
@@ -30,14 +30,15 @@ func Steady(ctx context.Context, conn func() *pgx.Conn, name string, look func()
 	}
 }
 
-// dropped reports whether err may come from t being dropped. It is not known which table that
-// was if its OID is 0: then an error of the server's inside tells.
+// dropped reports whether err may come from t being dropped. Where it is not known which table
+// that was, an error tells that the server or pgx has about its inside.
 func dropped(ctx context.Context, conn *pgx.Conn, name string, t *Table, err error) bool {
-	if _, ok := errors.AsType[*NotFoundError](err); ok || t == nil || conn.IsClosed() || conn.PgConn().TxStatus() != 'I' {
+	if _, ok := errors.AsType[*NotFoundError](err); ok || conn.IsClosed() || conn.PgConn().TxStatus() != 'I' {
 		return false
 	}
-	if t.OID == 0 {
-		return fault.Is(err, fault.InternalError)
+	if t == nil || t.OID == 0 {
+		_, isNull := errors.AsType[pgx.ScanArgError](err)
+		return isNull || fault.Is(err, fault.InternalError)
 	}
 	now, err := oidOf(ctx, conn, name)
 	return err == nil && now != t.OID
