@@ -1,7 +1,11 @@
 package loader_test
 
 import (
+	"bytes"
+	"context"
 	"fmt"
+	"net"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -71,4 +75,52 @@ func receiveIn(t *testing.T, what string, c <-chan error) error {
 		t.Fatalf("%s: waited for a minute", what)
 		return nil
 	}
+}
+
+// TestCutAtProgress holds that a load goes on whichever statement about its progress table
+// loses its connection.
+func TestCutAtProgress(t *testing.T) {
+	t.Parallel()
+	pgtest.Each(t, func(t *testing.T, dsn string) {
+		conn := makeFlowing(t, dsn)
+		path, rows := flowFile(t, 4000)
+		for n := int64(1); n <= 6; n++ {
+			cfg := pieces(t, dsn)
+			cfg.Job = fmt.Sprint("cut ", n)
+			cut := &cutter{n: n}
+			cfg.Conn.DialFunc = cut.dial
+			if _, err := run(t, cfg, loader.File(path), 0); err != nil {
+				t.Errorf("cut at statement %d: %v", n, err)
+			}
+			if cut.seen.Load() < n {
+				t.Errorf("%d statements, and not %d", cut.seen.Load(), n)
+			}
+			sameRows(t, conn, "flowing", rows)
+			exec(t, conn, "TRUNCATE flowing")
+		}
+	})
+}
+
+// A cutter closes a connection instead of sending the n-th message that has a statement about
+// a progress table.
+type cutter struct {
+	n    int64
+	seen atomic.Int64
+}
+
+func (c *cutter) dial(ctx context.Context, network, address string) (net.Conn, error) {
+	conn, err := (&net.Dialer{}).DialContext(ctx, network, address)
+	return &cutConn{conn, c}, err
+}
+
+type cutConn struct {
+	net.Conn
+	by *cutter
+}
+
+func (c *cutConn) Write(b []byte) (int, error) {
+	if bytes.Contains(b, []byte("shardload_progress_")) && c.by.seen.Add(1) == c.by.n {
+		_ = c.Close()
+	}
+	return c.Conn.Write(b)
 }

@@ -109,10 +109,18 @@ func (f *Fence) AddProgress(ctx context.Context, j *job.Job) error {
 	defer f.mu.Unlock()
 	sql := f.t.LockSQL(j.Progress)
 	f.others, f.progress = append(f.others, sql), j
-	if err := server.Exec(ctx, f.conn.PgConn(), sql); err != nil {
-		return fmt.Errorf("lock %s: %w", j.Progress, err)
-	}
-	return ledger.CheckProgress(ctx, f.conn, j.Target, j.Job)
+	return f.t.Persist(ctx, func() error {
+		if f.conn.IsClosed() || f.conn.PgConn().TxStatus() != 'T' { // all locks, this one among them
+			if err := f.lock(ctx); err != nil {
+				return err
+			}
+			return f.check(ctx)
+		}
+		if err := server.Exec(ctx, f.conn.PgConn(), sql); err != nil {
+			return fmt.Errorf("lock %s: %w", j.Progress, err)
+		}
+		return ledger.CheckProgress(ctx, f.conn, j.Target, j.Job)
+	})
 }
 
 // unlock ends the transaction that holds the locks, unless its connection is lost.

@@ -54,7 +54,7 @@ func (w *watch) run(ctx context.Context, done <-chan struct{}) error {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
-		if err != nil && !w.conn.IsClosed() {
+		if err != nil && !w.conn.IsClosed() && !fault.Passes(err) {
 			return err
 		}
 		if err != nil || waiting && !w.Holds() {
