@@ -145,7 +145,7 @@ func (ld *load) goOn(ctx context.Context, first *input.Chunk) (*input.Chunk, err
 	if from.Mark.Chunk == 0 && ld.Job.Fingerprint.From == nil {
 		return first, nil
 	}
-	sum := ledger.Join(ld.Lanes.Front().Place().Sum, ledger.SumOf(first.Data))
+	sum := ledger.Join(ld.Lanes.Front().Place().Sum, ledger.SumOf(first.Raw()))
 	if err := ld.feed.SkipTo(ctx, from.Mark.Chunk, from.Place, func(c *input.Chunk) { sum = ledger.Join(sum, ledger.SumOf(c.Data)) }); err != nil {
 		return nil, err
 	}

@@ -28,31 +28,15 @@ func (ld *load) first(ctx context.Context, in Input) (*input.Chunk, error) {
 	case err != nil:
 		return nil, err
 	}
-	columns := l.target.Table.CopyColumns()
-	names := ld.feed.Header()
-	hasHeader := false
-	if names == nil {
-		s := c.Scanner(l.cfg.Format.dialect())
-		s.Next()
-		names = l.cfg.Format.dialect().Values(s.Record(), l.cfg.Delimiter)
-		if hasHeader = l.cfg.Header == HeaderYes || l.cfg.Header == HeaderAuto && l.target.Table.LooksLikeHeader(names, l.cfg.Format.dialect().RareHeader()); hasHeader {
-			ld.Header = bytes.Clone(c.Data[:s.Size()])
-			c.Behind(s.Size())
-		}
+	columns, hasHeader, err := ld.header(c)
+	if err != nil {
+		return nil, err
 	}
-	ld.EOL = c.EOL
-	if names := ld.feed.Header(); names != nil {
-		ld.Header = headerLine(names, l.cfg.Delimiter)
+	read, err := setFields(ld.feed, c, columns)
+	if err != nil {
+		return nil, err
 	}
-	if hasHeader || ld.feed.Header() != nil {
-		if columns, err = decode.HeaderColumns(l.target.Table, names); err != nil {
-			strange := slices.ContainsFunc(names, func(name string) bool { return l.target.Table.Near(name) == "" })
-			if hasHeader && strange && l.cfg.Header == HeaderAuto { // another of its values is a column's name
-				err = fault.Advise(err, "if it is no header but a record say so with Config.Header no")
-			}
-			return nil, &failure.RowError{File: ld.Input, Line: 1, Err: err}
-		}
-	}
+	ld.Read.Add(read)
 	if err := l.target.MayInsert(columns); err != nil {
 		return nil, err
 	}
@@ -65,15 +49,87 @@ func (ld *load) first(ctx context.Context, in Input) (*input.Chunk, error) {
 	if err != nil {
 		return nil, &failure.RowError{File: ld.Input, Line: 1, Err: err}
 	}
-	if !l.cfg.MaxErrors.None() && !input.IsPlain(ld.feed) {
-		ld.Layout.Encoders = nil // a row must tell what its record was
-	}
+	chooseOriginal(ld.Layout, ld.feed, !l.cfg.MaxErrors.None())
 	ld.shares = ld.Layout.Shares()
 	if _, size := ld.feed.Far(); in.path != "" && !ld.Pieces && input.IsPlain(ld.feed) && l.cfg.fitsWhole(size) {
 		ld.whole = true
 		ld.Layout.Router.One()
 	}
 	return c, nil
+}
+
+// header returns the columns that the input has: those that its feed names, or the first record in
+// c, its first chunk, which takes that off the chunk; else all.
+func (ld *load) header(c *input.Chunk) (columns []*catalog.Column, hasHeader bool, err error) {
+	l := ld.l
+	ld.EOL = c.EOL
+	names := ld.feed.Header()
+	if names == nil {
+		s := c.Scanner(l.cfg.Format.dialect())
+		s.Next()
+		names = l.cfg.Format.dialect().Values(s.Record(), l.cfg.Delimiter)
+		hasHeader = l.cfg.Header == HeaderYes || l.cfg.Header == HeaderAuto && l.target.Table.LooksLikeHeader(names, l.cfg.Format.dialect().RareHeader())
+		if !hasHeader {
+			return l.target.Table.CopyColumns(), false, nil
+		}
+		ld.Header = bytes.Clone(c.Data[:s.Size()])
+		c.Behind(s.Size())
+	} else if !transcribedBytes(ld.feed) {
+		ld.Header = headerLine(names, l.cfg.Delimiter)
+	}
+	if columns, err = decode.HeaderColumns(l.target.Table, names); err != nil {
+		strange := slices.ContainsFunc(names, func(name string) bool { return l.target.Table.Near(name) == "" })
+		if hasHeader && strange && l.cfg.Header == HeaderAuto { // another of its values is a column's name
+			err = fault.Advise(err, "if it is no header but a record say so with Config.Header no")
+		}
+		return nil, hasHeader, &failure.RowError{File: ld.Input, Line: 1, Err: err}
+	}
+	return columns, hasHeader, nil
+}
+
+// chooseOriginal says in lay where the bytes of records of f are found that are rejected, if any
+// may be.
+func chooseOriginal(lay *decode.Layout, f input.Feed, rejects bool) {
+	rewritten := transcribedBytes(f)
+	if rewritten {
+		lay.Original = decode.Read
+	}
+	switch {
+	case !rejects || input.IsPlain(f):
+	case rewritten:
+		lay.Original = decode.Kept
+	default:
+		lay.Encoders = nil // a row must tell what its record was
+	}
+}
+
+// transcribedBytes reports whether f is of bytes, but of records that COPY does not read: they have
+// no header, and rows are not sent as their records are.
+func transcribedBytes(f input.Feed) bool {
+	_, transcribed := f.(input.Transcribed)
+	_, bytes := f.(input.Bytes)
+	return transcribed && bytes
+}
+
+// setFields tells a feed of another format which fields its transcripts have, and makes that of
+// first. It returns how many bytes were read for that.
+func setFields(f input.Feed, first *input.Chunk, columns []*catalog.Column) (read int64, err error) {
+	feed, ok := f.(input.Transcribed)
+	if !ok {
+		return 0, nil
+	}
+	names := make([]string, len(columns))
+	for i, c := range columns {
+		names[i] = c.Name
+	}
+	if err := feed.SetFields(names); err != nil {
+		return 0, err
+	}
+	late, err := first.Fill(new(input.Transcript))
+	if late {
+		read = first.Size
+	}
+	return read, err
 }
 
 // doubtHeader returns err, and if it refuses a first record that was only guessed to be

@@ -41,7 +41,7 @@ func streamInput(name string, open func(context.Context) (*input.Source, error))
 		if err != nil {
 			return nil, err
 		}
-		return input.NewFeed(src, how), nil
+		return input.NewFeed(src, how)
 	}}
 }
 

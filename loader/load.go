@@ -257,20 +257,24 @@ func inTurn(ctx context.Context, before <-chan struct{}, err error) error {
 func (ld *load) decode(ctx context.Context, ask *decode.Asker, chunks <-chan *input.Chunk) error {
 	d := decode.New(ld.Layout, ask, ld.Input)
 	d.Keeper, d.Sums = ld.Keeper, ld.Job.Sums()
+	var text input.Transcript
 	for {
 		c, err := receive(ctx, chunks)
 		if err != nil || c == nil {
 			return err
 		}
-		block := c.Fill()
-		if block {
+		late, err := c.Fill(&text)
+		if err != nil {
+			return inTurn(ctx, c.Before, err)
+		}
+		if late {
 			ld.Read.Add(c.Size)
 		}
 		bad := d.Decode(ctx, c)
 		if err := inTurn(ctx, c.Before, nil); err != nil {
 			return err
 		}
-		if block {
+		if late {
 			bad = c.PlaceAt(ld.Lanes.Front().Place(), bad)
 		}
 		if bad != nil {
@@ -280,7 +284,7 @@ func (ld *load) decode(ctx context.Context, ask *decode.Asker, chunks <-chan *in
 			return ld.Job.Named(err)
 		}
 		close(c.After)
-		ld.buffers <- c.Data[:0] // never blocks: it has room for all there are
+		ld.buffers <- c.Buffer() // never blocks: it has room for all there are
 	}
 }
 

@@ -20,7 +20,7 @@ func (ld *load) newKeeper(ctx context.Context) (*reject.Keeper, error) {
 	l := ld.l
 	opt := reject.Options{
 		Limit: l.cfg.MaxErrors, Dir: l.cfg.RejectsDir, Table: l.target.Table.Name, Input: ld.Input, Dialect: ld.Layout.Dialect,
-		Whole: ld.whole, Guessed: ld.guessed,
+		Rewritten: ld.Layout.Original != decode.SentOrRead, Whole: ld.whole, Guessed: ld.guessed,
 	}
 	if f, ok := ld.feed.(input.Bytes); ok {
 		opt.Again = f.ReadAt

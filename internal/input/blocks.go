@@ -49,7 +49,8 @@ func (f *blockFeed) Next(_ context.Context, buf []byte) (*Chunk, error) {
 	f.number.Store(n + 1)
 	c := &Chunk{Number: n, Line: 1, Data: buf[:0], EOL: pgcsv.LF, block: f.source}
 	if n == 0 {
-		c.Fill()
+		_, err := c.Fill(nil)
+		return c, err
 	}
 	return c, nil
 }

@@ -13,10 +13,14 @@ type Chunk struct {
 	Number int64 // from 0
 	Line   int64 // on which data starts, from 1; of a block, in the block
 	Offset int64 // of data in the input; of a block, in the block
-	Data   []byte
-	EOL    pgcsv.EOL
-	block  BlockSource // what makes data, nil if they are there
-	Open   bool        // the last record ends inside quotes
+	// Data are the records as COPY reads them. Those of another format are their transcript
+	// once the chunk is filled, and the input's own bytes before.
+	Data []byte
+	EOL  pgcsv.EOL
+	Open bool // the last record ends inside quotes
+
+	block BlockSource // what makes data, nil if they are there
+	transcribed
 
 	// The length of the whole chunk, a header included.
 	Size, Lines int64
@@ -26,15 +30,70 @@ type Chunk struct {
 	After  chan struct{}   // closed when this one is
 }
 
-// Fill makes the data of a block, and reports whether it is one.
-func (c *Chunk) Fill() bool {
-	if c.block == nil {
-		return false
+// Fill makes the records of c, where its feed has not: of a block, or in t the transcript of
+// another format. late reports that only now the chunk's length is known, and that only the
+// chunks before it say where it stands. The records are gone once t is used again.
+func (c *Chunk) Fill(t *Transcript) (late bool, err error) {
+	switch {
+	case c.block != nil:
+		c.Data = c.block.AppendBlock(c.Data, c.Number)
+		c.block = nil
+	case c.by != nil:
+		if err := c.transcribe(t); err != nil || c.Size > 0 {
+			return false, err
+		}
+	default:
+		return false, nil
 	}
-	c.Data = c.block.AppendBlock(c.Data, c.Number)
 	c.Size, c.Lines = int64(len(c.Data)), pgcsv.Lines(c.Data, c.EOL)
-	c.block = nil
-	return true
+	return true, nil
+}
+
+// Raw returns the bytes of the input that c is of: its data, or what they are the transcript of.
+func (c *Chunk) Raw() []byte {
+	if c.raw != nil {
+		return c.raw
+	}
+	return c.Data
+}
+
+// Buffer returns the memory of c for another one, when c is not needed any more.
+func (c *Chunk) Buffer() []byte { return c.Raw()[:0] }
+
+// Origin returns where record i of c, which stands between start and end in its data, and there
+// on line, stands in the bytes of the input; line and the result's count from the chunk's first.
+func (c *Chunk) Origin(i int, line int64, start, end int32) Origin {
+	if i < len(c.origins) {
+		return c.origins[i]
+	}
+	return Origin{Line: line, Start: start, End: end}
+}
+
+// Original returns the bytes of a record of that origin.
+func (c *Chunk) Original(at Origin) []byte { return c.Raw()[at.Start:at.End] }
+
+// Fault returns what is wrong with record i of c, nil if nothing is known. Records are asked
+// for in ascending order.
+func (c *Chunk) Fault(i int) *Fault {
+	for len(c.faults) > 0 && c.faults[0].Record < i {
+		c.faults = c.faults[1:]
+	}
+	if len(c.faults) > 0 && c.faults[0].Record == i {
+		return &c.faults[0]
+	}
+	return nil
+}
+
+// AppendStarts appends where the records of c, which is not filled, begin in its bytes.
+func (c *Chunk) AppendStarts(dst []int32, d pgcsv.Dialect) []int32 {
+	if c.by != nil {
+		return c.by.AppendStarts(dst, c.Data)
+	}
+	offset := int32(0)
+	for s := c.Scanner(d); s.Next(); offset += int32(s.Size()) {
+		dst = append(dst, offset)
+	}
+	return dst
 }
 
 // Behind takes the first n bytes, a header, off the chunk's records.

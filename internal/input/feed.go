@@ -93,8 +93,18 @@ func IsPlain(f Feed) bool {
 	return ok && of.Plain()
 }
 
-// NewFeed returns the feed of the bytes of src.
-func NewFeed(src *Source, how Reading) Bytes {
+// NewFeed returns the feed of src, which it closes.
+func NewFeed(src *Source, how Reading) (Feed, error) {
+	switch how.Format {
+	case Delimited:
+		return newCSV(src, how), nil
+	default:
+		return nil, errors.Join(fmt.Errorf("inputs cannot be read in format %d", how.Format), src.Close())
+	}
+}
+
+// newCSV returns the feed of the bytes of src.
+func newCSV(src *Source, how Reading) Bytes {
 	f := &csvFeed{src: src, chunker: pgcsv.NewChunker(src, how.MaxRecord), Reading: how, place: ledger.Place{Line: 1}}
 	f.chunker.SetSize(f.Chunk)
 	f.chunker.SetDialect(how.Dialect)
@@ -186,7 +196,7 @@ func (f *csvFeed) Fingerprint(first *Chunk) (ledger.Fingerprint, error) {
 		}
 		return print, nil
 	}
-	return ledger.Fingerprint{Size: -1, Head: hashOf(first.Data), Lines: lines}, nil
+	return ledger.Fingerprint{Size: -1, Head: hashOf(first.Raw()), Lines: lines}, nil
 }
 
 func (f *csvFeed) Far() (done, total int64) { return f.src.BytesRead(), f.src.Size }
@@ -220,11 +230,22 @@ func (f *csvFeed) BehindBreak(end ledger.Place) (ledger.Place, error) {
 	return end, nil
 }
 
+// A Format is a kind of input.
+type Format byte
+
+// The formats of inputs.
+const (
+	// Delimited is that of the dialects of COPY.
+	Delimited Format = iota
+)
+
 // A Reading is how an input is read.
 type Reading struct {
+	Format    Format
 	MaxRecord int
-	Dialect   pgcsv.Dialect
-	Chunk     int // usual length of a chunk in bytes
+	// Dialect is that of the records, or of their transcript.
+	Dialect pgcsv.Dialect
+	Chunk   int // usual length of a chunk in bytes
 }
 
 // ErrNotCSV says that another format is asked for than that in which records are made

@@ -8,6 +8,7 @@ import (
 	"unicode/utf8"
 
 	"shardload/internal/checksum"
+	"shardload/internal/input"
 	"shardload/internal/pgcsv"
 	"shardload/internal/pghash"
 	"shardload/internal/server"
@@ -38,11 +39,13 @@ type decoder struct {
 	sink sink
 	ask  asker
 
-	scan    pgcsv.Scanner
-	fields  []pgcsv.Field
-	scratch []byte // unquoted values
-	text    []byte // what the server would write
-	row     row    // the one that is being decoded
+	transcript input.Transcript
+	scan       pgcsv.Scanner
+	fields     []pgcsv.Field
+	scratch    []byte       // unquoted values
+	at         input.Origin // of the record on which the scanner stands
+	text       []byte       // what the server would write
+	row        row          // the one that is being decoded
 
 	// Rows with values that the server is asked about.
 	waiting   []waiting
@@ -70,22 +73,28 @@ func (dec *decoder) close() { dec.ask.close() }
 // decode hands the rows of c to the sink.
 func (dec *decoder) decode(ctx context.Context, c chunk) error {
 	lay := dec.d.layouts[c.of]
-	c.Fill()
+	if _, err := c.Fill(&dec.transcript); err != nil {
+		return err
+	}
 	dec.waiting, dec.hashes, dec.nulls = dec.waiting[:0], dec.hashes[:0], dec.nulls[:0]
 	checkText := server.IsUTF8(dec.d.cfg.Reading.Encoding) && !utf8.Valid(c.Data)
 	offset := int32(0)
 	dec.scan.Reset(c.Data, c.EOL, c.Line)
-	for dec.scan.Next() {
+	for i := 0; dec.scan.Next(); i++ {
 		start := offset
 		offset += int32(dec.scan.Size())
+		dec.at = c.Origin(i, dec.scan.Line()-c.Line, start, start+int32(len(dec.scan.Record())))
 		if c.Number == 0 && start == 0 && lay.header {
 			continue
 		}
-		if dec.d.rejects.count > 0 && dec.d.rejects.has(c.of, dec.scan.Line(), dec.scan.Record()) {
+		if dec.d.rejects.count > 0 && dec.d.rejects.has(c.of, c.Line+dec.at.Line, c.Original(dec.at)) {
 			dec.sink.reject()
 			continue
 		}
 		err := dec.check(lay, checkText)
+		if f := c.Fault(i); f != nil {
+			err = f.Err
+		}
 		if int(offset) == len(c.Data) && c.Open {
 			err = pgcsv.ErrOpenQuote
 		}
@@ -103,7 +112,7 @@ func (dec *decoder) decode(ctx context.Context, c chunk) error {
 
 // position returns where the record is on which the scanner stands.
 func (dec *decoder) position(c chunk) position {
-	return position{input: c.of, chunk: c.Number, line: dec.scan.Line()}
+	return position{input: c.of, chunk: c.Number, line: c.Line + dec.at.Line}
 }
 
 // check finds what is no record.

@@ -59,9 +59,11 @@ func (in Input) open(how Reading) (input.Feed, error) {
 	if err != nil {
 		return nil, err
 	}
-	feed := input.NewFeed(src, cut)
-	feed.KeepOpen() // the record is named with the others that are none
-	return feed, nil
+	feed, err := input.NewFeed(src, cut)
+	if f, ok := feed.(input.Bytes); ok {
+		f.KeepOpen() // the record is named with the others that are none
+	}
+	return feed, err
 }
 
 // firstRecord returns the first record of the file, nil if there is none.
@@ -104,7 +106,7 @@ func (d *deep) scan(ctx context.Context, newSink func(i int) sink) error {
 				if err := dec.decode(ctx, c); err != nil {
 					return err
 				}
-				free <- c.Data[:0]
+				free <- c.Buffer()
 			}
 			return nil
 		})

@@ -37,12 +37,11 @@ func (d *decoder) setAside(r *record, err *failure.RowError) {
 // lane, and count there as rows: so its mark says which of them are kept.
 const laneAside = -1
 
-// rejected returns r, which is kept aside, as a row, and the line on which it
-// stands.
-func (d *decoder) rejected(c *input.Chunk, r *record) []byte {
+// rejected returns r, which is kept aside, as a row. Its bytes in the input are original.
+func (d *decoder) rejected(original []byte, r *record) []byte {
 	why := reject.CauseOf(d.aside[r.key])
 	why.Reason, why.Detail = why.Reason[:min(len(why.Reason), failure.MaxReason)], why.Detail[:min(len(why.Detail), failure.MaxReason)]
-	d.scratch = why.Append(d.scratch[:0], c.Data[r.start:r.end])
+	d.scratch = why.Append(d.scratch[:0], original)
 	return d.scratch
 }
 

@@ -18,18 +18,30 @@ import (
 
 // A record is one decoded record of a chunk.
 type record struct {
-	start, end       int32 // in the chunk, without the line break
+	start, end       int32 // in the chunk's data, without the line break
 	binStart, binEnd int32 // in the decoder's binary rows
 	line             int32 // counted from the chunk's first
 	lane             int32
 	key              uint64 // by which binary rows are sorted
 }
 
-// recordStarts are where records start in their chunk.
-type recordStarts []record
+// recordStarts are where records start in the bytes of the input that their chunk is of.
+type recordStarts []int32
 
 func (r recordStarts) Len() int        { return len(r) }
-func (r recordStarts) Start(i int) int { return int(r[i].start) }
+func (r recordStarts) Start(i int) int { return int(r[i]) }
+
+// decodedStarts is where they do of records that are decoded.
+type decodedStarts struct {
+	of      *input.Chunk
+	records []record
+}
+
+func (s decodedStarts) Len() int { return len(s.records) }
+
+func (s decodedStarts) Start(i int) int {
+	return int(s.of.Origin(i, 0, s.records[i].start, s.records[i].end).Start)
+}
 
 // A decoder turns the records of one chunk at a time into rows for the lanes. It
 // stays with one goroutine.
@@ -39,14 +51,13 @@ type decoder struct {
 	name   string // of the input
 	scan   pgcsv.Scanner
 	fields []pgcsv.Field
+	chunk  *input.Chunk // which is being decoded
 
 	records []record
-	rows    []byte  // binary rows
-	scratch []byte  // unquoted values
-	ends    []int32 // of the fields of the row that is being encoded; 0 for NULL
-	csv     []bool  // by lane: a record of it has to go as CSV
-	hashes  []int32
-	unsure  []question
+	encoded
+	csv    []bool // by lane: a record of it has to go as CSV
+	hashes []int32
+	unsure []question
 
 	Sums bool // the chunks' hashes are wanted
 
@@ -54,12 +65,19 @@ type decoder struct {
 	aside  []*failure.RowError // what is wrong with records that are kept aside
 }
 
+// What a decoder encodes, and its scratch.
+type encoded struct {
+	rows    []byte  // binary rows
+	scratch []byte  // unquoted values
+	ends    []int32 // of the fields of the row that is being encoded; 0 for NULL
+}
+
 func New(lay *Layout, ask *Asker, name string) *decoder {
 	d := &decoder{
 		lay: lay, ask: ask, name: name,
-		ends:   make([]int32, len(lay.Columns)),
-		csv:    make([]bool, lay.Router.Lanes),
-		hashes: make([]int32, len(lay.Router.Keys)),
+		encoded: encoded{ends: make([]int32, len(lay.Columns))},
+		csv:     make([]bool, lay.Router.Lanes),
+		hashes:  make([]int32, len(lay.Router.Keys)),
 	}
 	d.scan.SetDialect(lay.Dialect)
 	return d
@@ -69,9 +87,10 @@ func New(lay *Layout, ask *Asker, name string) *decoder {
 // *RowError; d.records are not to be used then.
 func (d *decoder) Decode(ctx context.Context, c *input.Chunk) error {
 	d.records, d.rows, d.unsure, d.aside = d.records[:0], d.rows[:0], d.unsure[:0], d.aside[:0]
+	d.chunk = c
 	clear(d.csv)
 	if d.Sums {
-		c.Sum = ledger.SumOf(c.Data)
+		c.Sum = ledger.SumOf(c.Raw())
 	}
 	var bad error
 	d.scan.Reset(c.Data, c.EOL, c.Line)
@@ -99,6 +118,9 @@ func (d *decoder) Decode(ctx context.Context, c *input.Chunk) error {
 // record decodes the record on which the scanner stands.
 func (d *decoder) record(c *input.Chunk, offset int32) error {
 	raw := d.scan.Record()
+	if f := c.Fault(len(d.records)); f != nil {
+		return &failure.RowError{File: d.name, Line: d.line(), Column: f.Column, Err: f.Err, Keepable: true}
+	}
 	d.fields = d.scan.AppendFields(d.fields[:0], d.lay.Delimiter)
 	if err := d.check(raw); err != nil {
 		return err
@@ -119,11 +141,17 @@ func (d *decoder) record(c *input.Chunk, offset int32) error {
 	return nil
 }
 
+// line returns the line of the input on which the record starts on which the scanner stands.
+func (d *decoder) line() int64 {
+	at := d.chunk.Origin(len(d.records), d.scan.Line()-d.chunk.Line, 0, 0)
+	return d.chunk.Line + at.Line
+}
+
 // check finds what is no record at all.
 func (d *decoder) check(raw []byte) error {
 	switch want := len(d.lay.Columns); {
 	case len(raw) > d.lay.maxRecord:
-		return &failure.RowError{File: d.name, Line: d.scan.Line(), Err: failure.TooLongError(d.lay.maxRecord)}
+		return &failure.RowError{File: d.name, Line: d.line(), Err: failure.TooLongError(d.lay.maxRecord)}
 	case d.lay.endMark != nil && string(raw) == `\.`:
 		return d.bad(d.lay.endMark)
 	case len(d.fields) != want && len(raw) == 0:
@@ -156,7 +184,7 @@ func (d *decoder) otherFormat(raw []byte) string {
 
 // bad returns err as one of the record on which the scanner stands.
 func (d *decoder) bad(err error) error {
-	return &failure.RowError{File: d.name, Line: d.scan.Line(), Err: err, Keepable: true}
+	return &failure.RowError{File: d.name, Line: d.line(), Err: err, Keepable: true}
 }
 
 // route finds the record's lane. It reports false where the server is to be asked
@@ -171,7 +199,7 @@ func (d *decoder) route(c *input.Chunk, raw []byte, r *record) (sure bool, err e
 		if f.IsNull(raw, d.lay.Null) {
 			if k.required {
 				return false, &failure.RowError{
-					File: d.name, Line: d.scan.Line(), Column: k.column, Keepable: true,
+					File: d.name, Line: d.line(), Column: k.column, Keepable: true,
 					Err: &failure.RefusedError{SQLState: fault.NullNotAllowed, Message: "is NULL, but its value decides the row's shard"},
 				}
 			}
@@ -186,12 +214,12 @@ func (d *decoder) route(c *input.Chunk, raw []byte, r *record) (sure bool, err e
 		if !ok {
 			var err error
 			if d.hashes[i], ok, err = k.hashMoment(v); err != nil {
-				return false, &failure.RowError{File: d.name, Line: d.scan.Line(), Column: k.column, Keepable: true, Err: fmt.Errorf("%q %w", v, err)}
+				return false, &failure.RowError{File: d.name, Line: d.line(), Column: k.column, Keepable: true, Err: fmt.Errorf("%q %w", v, err)}
 			}
 		}
 		if !ok {
 			sure = false
-			d.unsure = append(d.unsure, question{record: len(d.records), key: i, value: string(v), line: d.scan.Line()})
+			d.unsure = append(d.unsure, question{record: len(d.records), key: i, value: string(v), line: d.line()})
 		}
 	}
 	if sure {
@@ -248,7 +276,7 @@ func (d *decoder) encode(raw []byte, r *record) {
 // notation: in binary if all of them can.
 func (d *decoder) Deliver(ctx context.Context, c *input.Chunk, l *lane.Lanes) error {
 	if d.Sums {
-		if err := l.Front().Enter(c.Data, recordStarts(d.records)); err != nil {
+		if err := l.Front().Enter(c.Raw(), decodedStarts{c, d.records}); err != nil {
 			return err
 		}
 	}
@@ -256,13 +284,17 @@ func (d *decoder) Deliver(ctx context.Context, c *input.Chunk, l *lane.Lanes) er
 		r := &d.records[i]
 		as, row := lane.NotationBinary, d.rows[r.binStart:r.binEnd]
 		ln := int(r.lane)
+		from := c.Origin(i, int64(r.line), r.start, r.end)
 		switch {
 		case ln == laneAside:
-			ln, as, row = 0, lane.NotationRejected, d.rejected(c, r)
+			ln, as, row = 0, lane.NotationRejected, d.rejected(c.Original(from), r)
 		case d.csv[ln]:
 			as, row = lane.NotationRecord, c.Data[r.start:r.end]
 		}
-		at := lane.Origin{Line: c.Line + int64(r.line), Offset: c.Offset + int64(r.start), Size: int(r.end - r.start)}
+		at := lane.Origin{Line: c.Line + from.Line, Offset: c.Offset + int64(from.Start), Size: int(from.End - from.Start)}
+		if d.lay.Original == Kept && as != lane.NotationRejected {
+			at.Record = c.Original(from)
+		}
 		if err := l.Add(ctx, ln, as, row, at, r.key); err != nil {
 			return err
 		}
@@ -280,12 +312,7 @@ func (d *decoder) Deliver(ctx context.Context, c *input.Chunk, l *lane.Lanes) er
 	return nil
 }
 
-// StartsOf returns where the records of c begin.
+// StartsOf returns where the records of c, which is not filled, begin in the input's bytes.
 func StartsOf(c *input.Chunk, dialect pgcsv.Dialect) lane.Starts {
-	var records recordStarts
-	offset := int32(0)
-	for s := c.Scanner(dialect); s.Next(); offset += int32(s.Size()) {
-		records = append(records, record{start: offset})
-	}
-	return records
+	return recordStarts(c.AppendStarts(nil, dialect))
 }

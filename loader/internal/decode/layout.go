@@ -39,10 +39,23 @@ type Layout struct {
 	endMark   error // what is wrong with \. on a line by itself, nil if it is a record
 	maxRecord int
 	noDetail  bool // of the server's refusals
+	Original  Original
 	// The COPY statements, from the list of columns on.
 	RecordForm string
 	BinaryForm string
 }
+
+// An Original says where the bytes are that a row's record had in the input.
+type Original byte
+
+const (
+	// SentOrRead is of a row that is sent as its record is, or of an input that can be read again.
+	SentOrRead Original = iota
+	// Read is of an input that can be read again, of which no row is sent as its record is.
+	Read
+	// Kept travels with its row.
+	Kept
+)
 
 // HeaderColumns returns the columns that a header names. It reports all that is
 // wrong with it.

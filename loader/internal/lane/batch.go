@@ -33,6 +33,8 @@ type Part struct {
 	// keys has for each row its sort key and its length. It is empty if rows are
 	// not sorted.
 	keys buffer
+	// records has the bytes of each row's record, where rows keep them.
+	records buffer
 }
 
 // keySize is the size of a row's entry in keys: two numbers of 8 bytes. No entry

@@ -120,7 +120,7 @@ func (l *Lanes) Add(ctx context.Context, i int, as Notation, row []byte, at Orig
 		l.front.at.Records++
 		return nil
 	}
-	if err := l.reserve(ctx, i, as, len(row)); err != nil {
+	if err := l.reserve(ctx, i, as, len(row), len(at.Record)); err != nil {
 		return err
 	}
 	b := l.lanes[i].open
@@ -143,7 +143,7 @@ func (l *Lanes) Add(ctx context.Context, i int, as Notation, row []byte, at Orig
 	b.Rows++
 	l.front.added++
 	l.front.at.Records++ // not before: a batch that is sealed to make room for the row ends before it
-	b.Bytes += int64(len(row))
+	b.Bytes += int64(len(row) + len(at.Record))
 	if b.Bytes < l.lanes[i].full {
 		return nil
 	}
@@ -181,10 +181,11 @@ func (l *Lanes) saturated() bool {
 
 var Newline = []byte{'\n'}
 
-// reserve makes room for a row of n bytes at the end of the lane's open batch.
-func (l *Lanes) reserve(ctx context.Context, i int, as Notation, n int) error {
+// reserve makes room for a row of n bytes, of which a record of kept bytes is kept, at the end of
+// the lane's open batch.
+func (l *Lanes) reserve(ctx context.Context, i int, as Notation, n, kept int) error {
 	n++ // the line break
-	if p := l.lanes[i].part(as); p != nil && p.Data.room >= n && p.lines.room >= l.lineRoom() && (!l.Sorted || as != NotationBinary || p.keys.room >= keySize) {
+	if p := l.lanes[i].part(as); p != nil && p.Data.room >= n && p.lines.room >= l.lineRoom() && p.records.room >= kept && (!l.Sorted || as != NotationBinary || p.keys.room >= keySize) {
 		return nil
 	}
 	l.mu.Lock()
@@ -194,12 +195,13 @@ func (l *Lanes) reserve(ctx context.Context, i int, as Notation, n int) error {
 			return err
 		}
 		// Sealing may have taken the open batch away, so ask anew each time.
-		data, lines, keys := l.lanes[i].needed(as, n, &l.Options, l.pool.size)
-		if data+lines+keys <= l.pool.left() {
+		data, lines, keys, records := l.lanes[i].needed(as, n, kept, &l.Options, l.pool.size)
+		if data+lines+keys+records <= l.pool.left() {
 			p := l.lanes[i].openPart(i, as, &l.Options)
 			l.pool.extend(&p.Data, data)
 			l.pool.extend(&p.lines, lines)
 			l.pool.extend(&p.keys, keys)
+			l.pool.extend(&p.records, records)
 			return nil
 		}
 		if l.Held {
@@ -225,8 +227,8 @@ func (ln *lane) part(as Notation) *Part {
 	return ln.open.part(as)
 }
 
-// needed returns how many pages a row of n bytes needs.
-func (ln *lane) needed(as Notation, n int, opt *Options, size int) (data, lines, keys int) {
+// needed returns how many pages a row of n bytes needs, of which a record of kept bytes is kept.
+func (ln *lane) needed(as Notation, n, kept int, opt *Options, size int) (data, lines, keys, records int) {
 	none := Part{}
 	p := ln.part(as)
 	if p == nil {
@@ -238,7 +240,7 @@ func (ln *lane) needed(as Notation, n int, opt *Options, size int) (data, lines,
 	if opt.Sorted && as == NotationBinary && p.keys.room < keySize {
 		keys = 1
 	}
-	return max(n-p.Data.room+size-1, 0) / size, lines, keys
+	return max(n-p.Data.room+size-1, 0) / size, lines, keys, max(kept-p.records.room+size-1, 0) / size
 }
 
 // openPart returns the part for rows in that notation, a new one if need be.

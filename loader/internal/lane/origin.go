@@ -7,12 +7,16 @@ type Origin struct {
 	Line   int64 // on which it starts
 	Offset int64 // in bytes, decompressed
 	Size   int   // without its line break
+	// Record are its bytes, where rows keep theirs: those of an input that cannot be read
+	// again, and which is not sent as it is.
+	Record []byte
 }
 
 // A RowRef is a row of a part and the record that it was.
 type RowRef struct {
 	Origin
 	Start, Length int // in the part's data
+	kept          int // where its record starts in what the part keeps
 }
 
 // originNumbers is how many numbers follow that of the lines where origins are
@@ -43,6 +47,7 @@ func (p *Part) note(at Origin, sent int) {
 	p.lines.appendUvarint(uint64(at.Size))
 	p.lines.appendUvarint(uint64(sent))
 	p.lastOffset = at.Offset
+	p.records.append(at.Record)
 }
 
 // Refs returns the rows of p, which keeps origins, in the order of the input.
@@ -61,6 +66,7 @@ func (p *Part) Refs() []RowRef {
 		r.Offset = last.Offset + next()
 		r.Size = int(next())
 		r.Start, r.Length = last.Start+last.Length, int(next())
+		r.kept = last.kept + last.Size
 		refs = append(refs, r)
 		last = r
 	}
@@ -69,13 +75,13 @@ func (p *Part) Refs() []RowRef {
 
 // AppendRow appends the bytes of a row of p.
 func (p *Part) AppendRow(dst []byte, r RowRef) []byte {
-	size := cap(p.Data.pages[0])
-	for at, left := r.Start, r.Length; left > 0; {
-		piece := p.Data.pages[at/size][at%size:]
-		piece = piece[:min(len(piece), left)]
-		dst = append(dst, piece...)
-		at += len(piece)
-		left -= len(piece)
+	return p.Data.appendRange(dst, r.Start, r.Length)
+}
+
+// AppendRecord appends the bytes of the record that a row of p was, if p keeps them.
+func (p *Part) AppendRecord(dst []byte, r RowRef) (record []byte, kept bool) {
+	if len(p.records.pages) == 0 {
+		return dst, false
 	}
-	return dst
+	return p.records.appendRange(dst, r.kept, r.Size), true
 }

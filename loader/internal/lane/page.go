@@ -53,5 +53,18 @@ func (b *buffer) appendUvarint(v uint64) {
 	b.append(scratch[:binary.PutUvarint(scratch[:], v)])
 }
 
+// appendRange appends length bytes of b from start on to dst.
+func (b *buffer) appendRange(dst []byte, start, length int) []byte {
+	for at, left := start, length; left > 0; {
+		size := cap(b.pages[0])
+		piece := b.pages[at/size][at%size:]
+		piece = piece[:min(len(piece), left)]
+		dst = append(dst, piece...)
+		at += len(piece)
+		left -= len(piece)
+	}
+	return dst
+}
+
 // Bytes returns the buffer's content, for reading lines and errors.
 func (b *buffer) Bytes() []byte { return bytes.Join(b.pages, nil) }

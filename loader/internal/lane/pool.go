@@ -49,7 +49,7 @@ func (p *pool) extend(b *buffer, n int) {
 
 // takeBack takes the pages of a part back.
 func (p *pool) takeBack(of *Part) {
-	for _, pages := range [][][]byte{of.Data.pages, of.lines.pages, of.keys.pages} {
+	for _, pages := range [][][]byte{of.Data.pages, of.lines.pages, of.keys.pages, of.records.pages} {
 		for _, page := range pages {
 			p.free = append(p.free, page[:0])
 		}

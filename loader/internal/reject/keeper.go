@@ -38,8 +38,10 @@ type Options struct {
 	Table   string // after which they are called
 	Input   string // by which errors call it
 	Dialect pgcsv.Dialect
-	Whole   bool // all is stored in one transaction, or nothing
-	Guessed bool // the first record may be a header
+	// Rewritten says that rows which are sent as text are not their records.
+	Rewritten bool
+	Whole     bool // all is stored in one transaction, or nothing
+	Guessed   bool // the first record may be a header
 	// Again reads bytes of the input at an offset once more. It is nil where nobody can.
 	Again func(p []byte, offset int64) error
 
@@ -204,10 +206,13 @@ func (k *Keeper) each(b *lane.Batch, fn func(c lane.Cause, at lane.Origin, recor
 }
 
 // original returns the bytes of the record that became a row of p, in buf if it is
-// large enough. A row that goes as CSV is its record; of others the input is read
-// again.
+// large enough. A row that goes as its record is it; of others it was kept, or the input is
+// read again.
 func (k *Keeper) original(p *lane.Part, row lane.RowRef, buf []byte) ([]byte, error) {
-	if p.Notation == lane.NotationRecord {
+	if record, kept := p.AppendRecord(buf, row); kept {
+		return record, nil
+	}
+	if p.Notation == lane.NotationRecord && !k.Rewritten {
 		record := p.AppendRow(buf, row)
 		return record[:len(record)-1], nil
 	}

@@ -1,0 +1,73 @@
+package input
+
+import (
+	"shardload/internal/pgcsv"
+)
+
+// A Transcript is the records of a chunk of a format that COPY does not know, written in COPY's
+// text format: a tab between fields, \N for NULL, a line feed after each record.
+type Transcript struct {
+	// Data has a record for each of the chunk, also for one at fault: whatever it is.
+	Data []byte
+	// Origins says where each record stood. It is empty where records are known by their
+	// number alone: then the transcript of one is all there is of it.
+	Origins []Origin
+	// Faults are the records that are none, in the order of their numbers.
+	Faults []Fault
+}
+
+// An Origin is where a record stood in its chunk.
+type Origin struct {
+	Line       int64 // from 0, that on which the chunk starts
+	Start, End int32 // in the chunk's source, without the line break
+}
+
+// A Fault is what is wrong with a record of a transcript.
+type Fault struct {
+	Record int    // its number in the chunk, from 0
+	Column string // "" if the whole record is at fault
+	Err    error
+}
+
+// Reset empties t and keeps its memory.
+func (t *Transcript) Reset() {
+	t.Data, t.Origins, t.Faults = t.Data[:0], t.Origins[:0], t.Faults[:0]
+}
+
+// A Transcriber writes the chunks of one input as text. Several goroutines use it at once.
+type Transcriber interface {
+	// Transcribe appends the records of c, which is not filled yet, to t. An error ends the
+	// load: the input cannot be read on. What is wrong with one record alone is a Fault.
+	Transcribe(t *Transcript, c *Chunk) error
+
+	// AppendStarts appends where the records of a chunk with that source begin in it, as
+	// Transcribe says it in Origins. It is asked only of inputs that are a Bytes.
+	AppendStarts(dst []int32, source []byte) []int32
+}
+
+// Transcribed is a feed of a format that COPY does not know.
+type Transcribed interface {
+	Feed
+	// SetFields names the fields of the transcripts, in their order. It is called once, after
+	// the first Next, and before any chunk is filled.
+	SetFields(names []string) error
+}
+
+// What a chunk of such a feed has, beside its data.
+type transcribed struct {
+	by      Transcriber // what makes the transcript, nil if there is none to be made
+	raw     []byte      // what the data are the transcript of, nil if they are of none
+	origins []Origin    // of the transcript's records
+	faults  []Fault     // of them
+}
+
+// transcribe makes the text of c in t.
+func (c *Chunk) transcribe(t *Transcript) error {
+	t.Reset()
+	if err := c.by.Transcribe(t, c); err != nil {
+		return err
+	}
+	c.raw, c.Data, c.EOL = c.Data, t.Data, pgcsv.LF
+	c.origins, c.faults, c.by = t.Origins, t.Faults, nil
+	return nil
+}
