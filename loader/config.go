@@ -186,10 +186,11 @@ const (
 	FormatText Format = "text"
 )
 
-// dialect returns the format, which is a valid one, as the package that reads it has it.
-func (f Format) dialect() pgcsv.Dialect {
-	d, _ := pgcsv.Named(string(f)) // CSV for one that validate refuses
-	return d
+// dialect returns how the input is written, as the package that reads it has it. Format is
+// a valid one.
+func (c *Config) dialect() pgcsv.Dialect {
+	f, _ := pgcsv.Named(string(c.Format)) // CSV for one that validate refuses
+	return f.Dialect().With(c.Delimiter, c.Null)
 }
 
 // Header says whether the first record names the columns.
@@ -215,12 +216,8 @@ func (c Config) withDefaults() Config {
 	if c.Format == "" {
 		c.Format = FormatCSV
 	}
-	if c.Delimiter == 0 {
-		c.Delimiter = c.Format.dialect().Delimiter()
-	}
-	if c.Null == "" {
-		c.Null = c.Format.dialect().Null()
-	}
+	dialect := c.dialect()
+	c.Delimiter, c.Null = dialect.Delimiter, dialect.Null
 	if c.Encoding == "" {
 		c.Encoding = "UTF8"
 	}
@@ -300,8 +297,8 @@ func (c Config) validate() error {
 // validateFormat reports the mistakes in what describes the records. COPY has the
 // same rules.
 func (c Config) validateFormat() error {
-	d, err := pgcsv.Named(string(c.Format))
-	return errors.Join(err, d.Check(c.Delimiter, c.Null))
+	_, err := pgcsv.Named(string(c.Format))
+	return errors.Join(err, c.dialect().Check())
 }
 
 // watch returns what is done about servers that do not answer, on each connection of a

@@ -65,10 +65,11 @@ func (ld *load) header(c *input.Chunk) (columns []*catalog.Column, hasHeader boo
 	ld.EOL = c.EOL
 	names := ld.feed.Header()
 	if names == nil {
-		s := c.Scanner(l.cfg.Format.dialect())
+		dialect := l.cfg.dialect()
+		s := c.Scanner(dialect)
 		s.Next()
-		names = l.cfg.Format.dialect().Values(s.Record(), l.cfg.Delimiter)
-		hasHeader = l.cfg.Header == HeaderYes || l.cfg.Header == HeaderAuto && l.target.Table.LooksLikeHeader(names, l.cfg.Format.dialect().RareHeader())
+		names = dialect.Values(s.Record())
+		hasHeader = l.cfg.Header == HeaderYes || l.cfg.Header == HeaderAuto && l.target.Table.LooksLikeHeader(names, dialect.RareHeader())
 		if !hasHeader {
 			return l.target.Table.CopyColumns(), false, nil
 		}

@@ -29,7 +29,7 @@ type Input struct {
 // reading says how the Loader reads inputs.
 func (c *Config) reading() input.Reading {
 	return input.Reading{
-		MaxRecord: c.MaxRecord, Dialect: c.Format.dialect(),
+		MaxRecord: c.MaxRecord, Dialect: c.dialect(),
 		Chunk: cmp.Or(c.paces.chunk, pgcsv.ChunkSize),
 	}
 }
@@ -85,7 +85,7 @@ func Records[T any](name string, seq iter.Seq2[T, error]) Input {
 	})
 	open := in.open
 	in.open = func(ctx context.Context, how input.Reading) (input.Feed, error) {
-		if how.Dialect != pgcsv.CSV {
+		if how.Dialect.Format != pgcsv.CSV {
 			return nil, input.ErrNotCSV
 		}
 		return open(ctx, how)

@@ -92,8 +92,7 @@ func (ld *load) newLanes() {
 // layoutOptions says how records are written, and sent.
 func (c *Config) layoutOptions() decode.Options {
 	return decode.Options{
-		Dialect: c.Format.dialect(), Delimiter: c.Delimiter, Null: c.Null,
-		Encoding: c.Encoding, MaxRecord: c.MaxRecord, NoDetail: c.NoDetail, AsTheyAre: c.SendCSV,
+		Dialect: c.dialect(), Encoding: c.Encoding, MaxRecord: c.MaxRecord, NoDetail: c.NoDetail, AsTheyAre: c.SendCSV,
 	}
 }
 

@@ -83,7 +83,7 @@ func sortFile(path string) error {
 			header = s.Record()
 			continue
 		}
-		fields = s.AppendFields(fields[:0], ',')
+		fields = s.AppendFields(fields[:0])
 		value, _ := fields[companyField].Value(s.Record(), nil)
 		company, err := strconv.ParseInt(string(value), 10, 64)
 		if err != nil {

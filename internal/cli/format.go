@@ -31,8 +31,8 @@ func (t tableInput) formatOf(asked loader.Format) loader.Format {
 	return loader.FormatCSV
 }
 
-// dialectOf returns the same as the package that reads records has it.
-func (t tableInput) dialectOf(asked loader.Format) pgcsv.Dialect {
-	d, _ := pgcsv.Named(string(t.formatOf(asked))) // the flag takes no others
-	return d
+// recordsOf returns the same as the package that reads records has it.
+func (t tableInput) recordsOf(asked loader.Format) pgcsv.Format {
+	f, _ := pgcsv.Named(string(t.formatOf(asked))) // the flag takes no others
+	return f
 }

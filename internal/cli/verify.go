@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -164,8 +163,8 @@ func (v *verifyVerb) compare(ctx context.Context, conn *pgx.Conn, tables []table
 	for i, t := range tables {
 		v.note("%s: comparing the contents with %s", t.Table, t.what())
 		cfg := verify.DeepConfig{Conn: server, Table: t.Table, Reading: verify.Reading{
-			Dialect: t.dialectOf(v.opt.format),
-			Header:  verify.Header(v.opt.header), Null: v.opt.null, Delimiter: v.opt.delimiter, Encoding: v.opt.encoding, MaxRecord: int(v.opt.maxRecord),
+			Format: t.recordsOf(v.opt.format),
+			Header: verify.Header(v.opt.header), Null: v.opt.null, Delimiter: v.opt.delimiter, Encoding: v.opt.encoding, MaxRecord: int(v.opt.maxRecord),
 		}, Rejects: v.opt.rejects, Expected: t.sums}
 		for _, file := range t.Files {
 			if t.data != nil {
@@ -240,14 +239,13 @@ func (v *verifyVerb) expect(ctx context.Context, conn *pgx.Conn, tables []tableI
 // countRecords counts the records of t's files, without their headers.
 func countRecords(ctx context.Context, table *catalog.Table, t tableInput, opt verifyOptions) (int64, error) {
 	var sum int64
-	dialect := t.dialectOf(opt.format)
-	delimiter := cmp.Or(opt.delimiter, dialect.Delimiter())
+	dialect := t.recordsOf(opt.format).Dialect().With(opt.delimiter, opt.null)
 	for _, file := range t.Files {
 		n, first, err := input.CountRecords(ctx, file, dialect, int(opt.maxRecord))
 		if err != nil {
 			return 0, err
 		}
-		looks := table.LooksLikeHeader(dialect.Values(first, delimiter), dialect.RareHeader())
+		looks := table.LooksLikeHeader(dialect.Values(first), dialect.RareHeader())
 		if n > 0 && (opt.header == loader.HeaderYes || opt.header == loader.HeaderAuto && looks) {
 			n--
 		}

@@ -33,7 +33,7 @@ type blockFeed struct {
 
 // NewBlocks returns the feed of b.
 func NewBlocks(b BlockSource, how Reading) (Feed, error) {
-	if how.Dialect != pgcsv.CSV {
+	if how.Dialect.Format != pgcsv.CSV {
 		return nil, ErrNotCSV
 	}
 	return &blockFeed{source: b}, nil

@@ -58,7 +58,7 @@ func NewChunkerAt(r io.Reader, maxRecord int, eol EOL) *Chunker {
 }
 
 func newChunker(r io.Reader, size, maxRecord int) *Chunker {
-	return &Chunker{r: r, size: size, maxRecord: maxRecord, rules: CSV.rules()}
+	return &Chunker{r: r, size: size, maxRecord: maxRecord, rules: CSV.Dialect().rules()}
 }
 
 // SetSize changes the usual length of chunks, for tests of what depends on where an
@@ -133,7 +133,7 @@ func (c *Chunker) fill(buf []byte, n int) []byte {
 // none, at the first one behind them.
 func (c *Chunker) cut(buf []byte) ([]byte, error) {
 	end := c.lastRecordEnd(buf)
-	for from, quoted := 0, false; end == 0 && c.err == nil; {
+	for from, s := 0, outside; end == 0 && c.err == nil; {
 		if len(buf) > c.maxRecord {
 			return buf, &TooLongError{Max: c.maxRecord}
 		}
@@ -141,10 +141,10 @@ func (c *Chunker) cut(buf []byte) ([]byte, error) {
 		// A carriage return in front of n may be half of a line break that is
 		// not known yet, so the search starts one byte early.
 		searched := max(n-1, 0)
-		quoted = quoted != c.rules.odd(buf[from:searched])
+		s = c.rules.after(buf[from:searched], s)
 		from = searched
 		buf = c.fill(buf, min(n+c.size, max(c.maxRecord+1, n+1)))
-		end = c.firstRecordEnd(buf, from, quoted)
+		end = c.firstRecordEnd(buf, from, s)
 	}
 	switch {
 	case c.err != nil && !errors.Is(c.err, io.EOF):
@@ -154,7 +154,7 @@ func (c *Chunker) cut(buf []byte) ([]byte, error) {
 		return buf[:end], nil
 	case len(buf) == 0:
 		return buf, io.EOF
-	case c.rules.odd(buf):
+	case c.rules.after(buf, outside) != outside:
 		return buf, ErrOpenQuote
 	}
 	return buf, nil // the last chunk; the next call finds io.EOF
@@ -163,27 +163,26 @@ func (c *Chunker) cut(buf []byte) ([]byte, error) {
 // lastRecordEnd returns the position after the last record that ends in buf; 0 if none
 // does.
 func (c *Chunker) lastRecordEnd(buf []byte) int {
-	if !c.knowEOL(buf, 0, false) {
+	if !c.knowEOL(buf, 0, outside) {
 		return 0
 	}
 	return c.rules.lastEnd(buf, c.eol.last())
 }
 
 // firstRecordEnd returns the position behind the first record that ends at or
-// after from, where quoted says whether buf[from] is inside quotes; 0 if none
-// does.
-func (c *Chunker) firstRecordEnd(buf []byte, from int, quoted bool) int {
-	if !c.knowEOL(buf, from, quoted) {
+// after from, where the state is s; 0 if none does.
+func (c *Chunker) firstRecordEnd(buf []byte, from int, s state) int {
+	if !c.knowEOL(buf, from, s) {
 		return 0
 	}
-	return c.rules.firstEnd(buf, from, quoted, c.eol.last())
+	return c.rules.firstEnd(buf, from, s, c.eol.last())
 }
 
 // knowEOL finds out how records end, if that is not known yet. No record ends before from,
-// where buf is inside quotes if quoted.
-func (c *Chunker) knowEOL(buf []byte, from int, quoted bool) bool {
+// where the state is s.
+func (c *Chunker) knowEOL(buf []byte, from int, s state) bool {
 	if c.eol == EOLUnknown {
-		c.eol = c.rules.eol(buf, from, quoted, c.err != nil)
+		c.eol = c.rules.eol(buf, from, s, c.err != nil)
 	}
 	return c.eol != EOLUnknown
 }

@@ -8,28 +8,29 @@ import (
 )
 
 // csvRules are those of COPY's FORMAT csv.
-type csvRules struct{}
+type csvRules struct{ quote byte }
 
-func (csvRules) traits() *traits { return &csvTraits }
+var csvTraits = traits{
+	name: "csv", dialect: Dialect{Format: CSV, Delimiter: ',', Quote: '"', Escape: '"'}, extension: ".csv", stray: "unquoted ",
+}
 
-var csvTraits = traits{name: "csv", delimiter: ',', extension: ".csv", stray: "unquoted "}
+// count returns the number of quotes in b.
+func (r csvRules) count(b []byte) int { return bytes.Count(b, []byte{r.quote}) }
 
-var quote = []byte{'"'}
+func (r csvRules) after(b []byte, s state) state { return s ^ state(r.count(b)%2) }
 
-func (csvRules) odd(b []byte) bool { return bytes.Count(b, quote)%2 == 1 }
-
-func (csvRules) special(record []byte) bool { return bytes.IndexByte(record, '"') >= 0 }
+func (r csvRules) special(record []byte) bool { return bytes.IndexByte(record, r.quote) >= 0 }
 
 func (csvRules) breaks([]byte, int) bool { return true }
 
 func (csvRules) cutEnd(data []byte) ([]byte, bool) { return data, false }
 
-func (csvRules) check(delimiter byte, null string) error {
+func (csvRules) check(d Dialect) error {
 	var errs []error
-	if delimiter == '"' {
-		errs = append(errs, fmt.Errorf("delimiter %q cannot separate fields", delimiter))
+	if d.Delimiter == d.Quote {
+		errs = append(errs, fmt.Errorf("delimiter %q cannot separate fields", d.Delimiter))
 	}
-	if strings.Contains(null, `"`) {
+	if strings.IndexByte(d.Null, d.Quote) >= 0 {
 		errs = append(errs, errors.New("the null string cannot contain a quote"))
 	}
 	return errors.Join(errs...)
@@ -56,26 +57,26 @@ func (csvRules) looksLike(record []byte, delimiter byte, fields int) string {
 	return ""
 }
 
-func (csvRules) eol(b []byte, from int, quoted, final bool) EOL {
+func (r csvRules) eol(b []byte, from int, s state, final bool) EOL {
 	for i := from; i < len(b); i++ {
 		switch c := b[i]; {
-		case c == '"':
-			quoted = !quoted
-		case !quoted && (c == '\n' || c == '\r'):
+		case c == r.quote:
+			s ^= inside
+		case s == outside && (c == '\n' || c == '\r'):
 			return eolAt(b, i, final)
 		}
 	}
 	return EOLUnknown
 }
 
-func (csvRules) lastEnd(buf []byte, last byte) int {
-	quotes := bytes.Count(buf, quote)
+func (r csvRules) lastEnd(buf []byte, last byte) int {
+	quotes := r.count(buf)
 	for end := len(buf); ; {
 		i := bytes.LastIndexByte(buf[:end], last)
 		if i < 0 {
 			return 0
 		}
-		quotes -= bytes.Count(buf[i+1:end], quote)
+		quotes -= r.count(buf[i+1 : end])
 		if quotes%2 == 0 {
 			return i + 1
 		}
@@ -83,21 +84,21 @@ func (csvRules) lastEnd(buf []byte, last byte) int {
 	}
 }
 
-func (r csvRules) firstEnd(buf []byte, from int, quoted bool, last byte) int {
+func (r csvRules) firstEnd(buf []byte, from int, s state, last byte) int {
 	for i := from; i < len(buf); {
 		j := bytes.IndexByte(buf[i:], last)
 		if j < 0 {
 			return 0
 		}
-		quoted = quoted != r.odd(buf[i:i+j])
-		if i += j + 1; !quoted {
+		s = r.after(buf[i:i+j], s)
+		if i += j + 1; s == outside {
 			return i
 		}
 	}
 	return 0
 }
 
-func (csvRules) recordEnd(rest []byte, last byte) (end int, lines int64, quotes bool) {
+func (r csvRules) recordEnd(rest []byte, last byte) (end int, lines int64, quotes bool) {
 	quoted := false
 	for from := 0; ; {
 		i := bytes.IndexByte(rest[from:], last)
@@ -105,7 +106,7 @@ func (csvRules) recordEnd(rest []byte, last byte) (end int, lines int64, quotes 
 		if i >= 0 {
 			line = rest[from : from+i]
 		}
-		if q := bytes.Count(line, quote); q > 0 {
+		if q := r.count(line); q > 0 {
 			quotes = true
 			quoted = quoted != (q%2 == 1)
 		}
@@ -120,10 +121,10 @@ func (csvRules) recordEnd(rest []byte, last byte) (end int, lines int64, quotes 
 	}
 }
 
-func (csvRules) hasStray(record []byte, c byte) bool {
+func (r csvRules) hasStray(record []byte, c byte) bool {
 	quoted := false
 	for _, b := range record {
-		if b == '"' {
+		if b == r.quote {
 			quoted = !quoted
 		} else if b == c && !quoted {
 			return true
@@ -132,17 +133,18 @@ func (csvRules) hasStray(record []byte, c byte) bool {
 	return false
 }
 
-func (csvRules) appendFields(dst []Field, record []byte, delimiter byte, special bool) []Field {
+func (r csvRules) appendFields(dst []Field, record []byte, delimiter byte, special bool) []Field {
 	if !special {
 		return appendPlainFields(dst, record, delimiter)
 	}
 	for start := 0; ; {
 		end := start + fieldLen(record[start:], delimiter)
-		sawQuote := bytes.IndexByte(record[start:end], '"') >= 0
-		if sawQuote {
-			end = start + quotedLen(record[start:], delimiter)
+		var quote byte
+		if bytes.IndexByte(record[start:end], r.quote) >= 0 {
+			quote = r.quote
+			end = start + quotedLen(record[start:], delimiter, quote)
 		}
-		dst = append(dst, Field{Start: int32(start), End: int32(end), Quoted: sawQuote})
+		dst = append(dst, Field{Start: int32(start), End: int32(end), Quote: quote})
 		if end == len(record) {
 			return dst
 		}
@@ -160,10 +162,10 @@ func fieldLen(rest []byte, delimiter byte) int {
 
 // quotedLen returns how far it is to the next delimiter outside quotes, or to the
 // end.
-func quotedLen(rest []byte, delimiter byte) int {
+func quotedLen(rest []byte, delimiter, quote byte) int {
 	quoted := false
 	for i, c := range rest {
-		if c == '"' {
+		if c == quote {
 			quoted = !quoted
 		} else if c == delimiter && !quoted {
 			return i

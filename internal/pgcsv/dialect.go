@@ -1,69 +1,82 @@
 package pgcsv
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"strings"
 )
 
-// A Dialect is one of the two formats of COPY that are text. What one has of its own is in
-// its rules.
-type Dialect byte
+// A Format is one of the two formats of COPY that are text.
+type Format byte
 
-// The dialects. In CSV a quote changes what follows it, in Text a backslash.
+// The formats. In CSV a quote changes what follows it, in Text a backslash.
 const (
-	CSV  Dialect = iota // COPY's FORMAT csv
-	Text                // COPY's FORMAT text
+	CSV  Format = iota // COPY's FORMAT csv
+	Text               // COPY's FORMAT text
 )
 
-// dialects has the rules of each Dialect.
-var dialects = [...]rules{CSV: csvRules{}, Text: textRules{}}
+// formats has what each Format is.
+var formats = [...]*traits{CSV: &csvTraits, Text: &textTraits}
 
-// Named returns the dialect that COPY calls by that name.
-func Named(name string) (Dialect, error) {
-	for d := range dialects {
-		if d := Dialect(d); d.String() == name {
-			return d, nil
+// Named returns the format that COPY calls by that name.
+func Named(name string) (Format, error) {
+	for f, of := range formats {
+		if of.name == name {
+			return Format(f), nil
 		}
 	}
 	return CSV, fmt.Errorf("format %q is unknown; want csv or text", name)
 }
 
-// String returns what COPY calls the dialect.
-func (d Dialect) String() string { return d.rules().traits().name }
+// String returns what COPY calls the format.
+func (f Format) String() string { return formats[f].name }
 
-// Delimiter returns the byte that separates fields unless another one is named.
-func (d Dialect) Delimiter() byte { return d.rules().traits().delimiter }
+// Dialect returns how files of the format are written unless something else is said.
+func (f Format) Dialect() Dialect { return formats[f].dialect }
 
-// Null returns what stands for NULL unless another string is named.
-func (d Dialect) Null() string { return d.rules().traits().null }
+// Extension returns how names of files of the format end, with the dot.
+func (f Format) Extension() string { return formats[f].extension }
 
-// Check reports all that COPY has against a delimiter and a string that stands for NULL.
-func (d Dialect) Check(delimiter byte, null string) error {
+// RareHeader reports whether a first record hardly ever names the columns.
+func (f Format) RareHeader() bool { return formats[f].rareHeader }
+
+// ByRecord reports whether COPY's lines are records, so that it calls the n-th one line n.
+// Else they are lines of the input.
+func (f Format) ByRecord() bool { return formats[f].byRecord }
+
+// A Dialect is all that COPY must be told of how a file is written. What its format has of
+// its own is in its rules.
+type Dialect struct {
+	Format
+	Delimiter byte   // between fields
+	Null      string // what stands for NULL, unquoted
+	Quote     byte   // around values, in CSV
+	Escape    byte   // in quotes before a quote or another one that belong to the value, in CSV
+}
+
+// With returns d with another delimiter and null string, where they are not zero.
+func (d Dialect) With(delimiter byte, null string) Dialect {
+	d.Delimiter, d.Null = cmp.Or(delimiter, d.Delimiter), cmp.Or(null, d.Null)
+	return d
+}
+
+// Check reports all that COPY has against d.
+func (d Dialect) Check() error {
 	var errs []error
-	switch delimiter {
+	switch d.Delimiter {
 	case '\n', '\r', 0:
-		errs = append(errs, fmt.Errorf("delimiter %q cannot separate fields", delimiter))
+		errs = append(errs, fmt.Errorf("delimiter %q cannot separate fields", d.Delimiter))
 	}
-	errs = append(errs, d.rules().check(delimiter, null))
-	if delimiter >= 0x80 {
+	errs = append(errs, d.rules().check(d))
+	if d.Delimiter >= 0x80 {
 		errs = append(errs, errors.New("the delimiter must be one ASCII character"))
 	}
-	if strings.ContainsAny(null, "\r\n\x00") || strings.IndexByte(null, delimiter) >= 0 {
+	if strings.ContainsAny(d.Null, "\r\n\x00") || strings.IndexByte(d.Null, d.Delimiter) >= 0 {
 		errs = append(errs, errors.New("the null string cannot contain the delimiter, a line break or a zero byte"))
 	}
 	return errors.Join(errs...)
 }
-
-// Extension returns how names of files of the dialect end, with the dot.
-func (d Dialect) Extension() string { return d.rules().traits().extension }
-
-// RareHeader reports whether a first record hardly ever names the columns.
-func (d Dialect) RareHeader() bool { return d.rules().traits().rareHeader }
-
-// ByRecord reports whether COPY's lines are records, so that it calls the n-th one line n.
-// Else they are lines of the input.
-func (d Dialect) ByRecord() bool { return d.rules().traits().byRecord }
 
 // EndMark returns what is wrong with a record that is the line \. alone, nil if it is data
 // like any other. before18 says that the server is older than PostgreSQL 18.
@@ -75,56 +88,67 @@ func (d Dialect) Complaint(record []byte) string { return d.rules().complaint(re
 
 // LooksLike says what a record may be whose fields cannot be found by the delimiter, in
 // words that follow a semicolon, "" for nothing. It should have that many fields.
-func (d Dialect) LooksLike(record []byte, delimiter byte, fields int) string {
-	return d.rules().looksLike(record, delimiter, fields)
+func (d Dialect) LooksLike(record []byte, fields int) string {
+	return d.rules().looksLike(record, d.Delimiter, fields)
 }
 
 // AppendFields appends the fields of record, which is one record without its line
 // break. An empty record has one empty field.
-func (d Dialect) AppendFields(dst []Field, record []byte, delimiter byte) []Field {
+func (d Dialect) AppendFields(dst []Field, record []byte) []Field {
 	r := d.rules()
-	return r.appendFields(dst, record, delimiter, r.special(record))
+	return r.appendFields(dst, record, d.Delimiter, r.special(record))
 }
 
 // Values returns the values of the fields of record, NULL or not.
-func (d Dialect) Values(record []byte, delimiter byte) (values []string) {
+func (d Dialect) Values(record []byte) (values []string) {
 	var value, scratch []byte
-	for _, f := range d.AppendFields(nil, record, delimiter) {
+	for _, f := range d.AppendFields(nil, record) {
 		value, scratch = f.Value(record, scratch)
 		values = append(values, string(value))
 	}
 	return values
 }
 
-func (d Dialect) rules() rules { return dialects[d] }
+func (d Dialect) rules() rules {
+	if d.Format == Text {
+		return textRules{}
+	}
+	return csvRules{d.Quote}
+}
 
-// traits are what a dialect is beside its rules.
+// traits are what a format is beside its rules.
 type traits struct {
 	name       string
-	delimiter  byte
-	null       string
+	dialect    Dialect // unless something else is said
 	extension  string
 	rareHeader bool
 	byRecord   bool
 	stray      string // how COPY calls a line break of another kind than the first record's
 }
 
+// A state is what the bytes before a place make of the next one. Each record begins outside
+// quotes.
+type state byte
+
+const (
+	outside state = iota // of quotes
+	inside               // them
+)
+
 // rules say where records of a dialect end and what their fields are. Special bytes are
 // those that change what follows them.
 type rules interface {
-	traits() *traits
-
 	// eol returns how the first record of b ends, EOLUnknown if none does. None ends before
-	// from, b[from] is inside quotes if quoted, and final says that nothing follows b.
-	eol(b []byte, from int, quoted, final bool) EOL
-	// odd reports whether quoting is not after b what it is before it.
-	odd(b []byte) bool
+	// from, where the state is s, and final says that nothing follows b.
+	eol(b []byte, from int, s state, final bool) EOL
+	// after returns the state after b, before which it is s.
+	after(b []byte, s state) state
 	// lastEnd returns the position after the last record that ends in buf, which begins with
 	// a record, 0 if none does.
 	lastEnd(buf []byte, last byte) int
 	// firstEnd returns the position after the first record that ends at or after from, 0 if
-	// none does. quoted says whether buf[from] is inside quotes.
-	firstEnd(buf []byte, from int, quoted bool, last byte) int
+	// none does. The state is s there.
+	firstEnd(buf []byte, from int, s state, last byte) int
 	// cutEnd takes the line that ends the data off them, if it is their last record.
 	cutEnd(data []byte) (rest []byte, ended bool)
 
@@ -140,8 +164,8 @@ type rules interface {
 	// hasStray reports whether c stands in record without a special byte that allows it.
 	hasStray(record []byte, c byte) bool
 
-	// check reports what the dialect alone has against a delimiter and a null string.
-	check(delimiter byte, null string) error
+	// check reports what is against d in its format alone.
+	check(d Dialect) error
 
 	endMark(before18 bool) error
 	complaint(record []byte) string

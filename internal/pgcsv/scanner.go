@@ -5,8 +5,8 @@ import "bytes"
 // A Field is one field of a record, as a range of the record's bytes.
 type Field struct {
 	Start, End int32
-	Quoted     bool // a quote stands in it: it is never NULL, and Value must unquote it
-	Escaped    bool // a backslash of the text dialect stands in it, which Value reads
+	Quote      byte // that stands in it, 0 for none: it is never NULL, and Value must unquote it
+	Escaped    bool // a backslash of the text format stands in it, which Value reads
 }
 
 // A Scanner walks the records of one chunk.
@@ -16,7 +16,8 @@ type Field struct {
 //		use(s.Record(), s.Line())
 //	}
 type Scanner struct {
-	rules   rules // nil for CSV
+	dialect Dialect
+	rules   rules // of it, nil for CSV
 	rest    []byte
 	eol     EOL
 	record  []byte
@@ -32,13 +33,13 @@ type Scanner struct {
 // line.
 func (s *Scanner) Reset(chunk []byte, eol EOL, line int64) {
 	if s.rules == nil {
-		s.rules = CSV.rules()
+		s.SetDialect(CSV.Dialect())
 	}
-	*s = Scanner{rules: s.rules, rest: chunk, eol: eol, next: line, odd: bytes.IndexByte(chunk, strayOf(eol)) >= 0}
+	*s = Scanner{dialect: s.dialect, rules: s.rules, rest: chunk, eol: eol, next: line, odd: bytes.IndexByte(chunk, strayOf(eol)) >= 0}
 }
 
 // SetDialect changes the dialect, which is CSV otherwise. It must be called before Reset.
-func (s *Scanner) SetDialect(d Dialect) { s.rules = d.rules() }
+func (s *Scanner) SetDialect(d Dialect) { s.dialect, s.rules = d, d.rules() }
 
 // strayOf returns the byte of a line break that stands in no record.
 func strayOf(eol EOL) byte {
@@ -95,8 +96,8 @@ func (s *Scanner) Size() int { return s.raw }
 func (s *Scanner) Special() bool { return s.special }
 
 // AppendFields appends the fields of the record.
-func (s *Scanner) AppendFields(dst []Field, delimiter byte) []Field {
-	return s.rules.appendFields(dst, s.record, delimiter, s.special)
+func (s *Scanner) AppendFields(dst []Field) []Field {
+	return s.rules.appendFields(dst, s.record, s.dialect.Delimiter, s.special)
 }
 
 // LineBreak returns "" if the record ends as the input's first record does, and
@@ -122,7 +123,7 @@ const (
 )
 
 // words returns what COPY says of that in its dialect.
-func (s *Scanner) words(stray string) string { return s.rules.traits().stray + stray }
+func (s *Scanner) words(stray string) string { return formats[s.dialect.Format].stray + stray }
 
 // stray returns complaint if c stands in the record where no special byte allows it.
 func (s *Scanner) stray(c byte, complaint string) string {
@@ -149,7 +150,7 @@ func appendPlainFields(dst []Field, record []byte, delimiter byte) []Field {
 // is appended to scratch, which is returned too.
 func (f Field) Value(record, scratch []byte) (value, newScratch []byte) {
 	raw := record[f.Start:f.End]
-	if !f.Quoted {
+	if f.Quote == 0 {
 		if !f.Escaped {
 			return raw, scratch
 		}
@@ -157,17 +158,17 @@ func (f Field) Value(record, scratch []byte) (value, newScratch []byte) {
 		scratch = appendUnescaped(scratch, raw)
 		return scratch[n:], scratch
 	}
-	if n := len(raw); n >= 2 && raw[0] == '"' && raw[n-1] == '"' && bytes.IndexByte(raw[1:n-1], '"') < 0 {
+	if n := len(raw); n >= 2 && raw[0] == f.Quote && raw[n-1] == f.Quote && bytes.IndexByte(raw[1:n-1], f.Quote) < 0 {
 		return raw[1 : n-1], scratch
 	}
 	n := len(scratch)
 	quoted := false
 	for i := 0; i < len(raw); i++ {
 		switch {
-		case raw[i] != '"':
+		case raw[i] != f.Quote:
 			scratch = append(scratch, raw[i])
-		case quoted && i+1 < len(raw) && raw[i+1] == '"':
-			scratch = append(scratch, '"')
+		case quoted && i+1 < len(raw) && raw[i+1] == f.Quote:
+			scratch = append(scratch, f.Quote)
 			i++
 		default:
 			quoted = !quoted
@@ -179,5 +180,5 @@ func (f Field) Value(record, scratch []byte) (value, newScratch []byte) {
 // IsNull reports whether the field is NULL: unquoted and, as it is written, equal to
 // null.
 func (f Field) IsNull(record []byte, null string) bool {
-	return !f.Quoted && string(record[f.Start:f.End]) == null
+	return f.Quote == 0 && string(record[f.Start:f.End]) == null
 }

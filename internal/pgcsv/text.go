@@ -9,21 +9,19 @@ import (
 // textRules are those of COPY's FORMAT text.
 type textRules struct{}
 
-func (textRules) traits() *traits { return &textTraits }
-
 var textTraits = traits{
-	name: "text", delimiter: '\t', null: `\N`, extension: ".txt", rareHeader: true, byRecord: true, stray: "literal ",
+	name: "text", dialect: Dialect{Format: Text, Delimiter: '\t', Null: `\N`}, extension: ".txt", rareHeader: true, byRecord: true, stray: "literal ",
 }
 
-func (textRules) odd([]byte) bool { return false }
+func (textRules) after([]byte, state) state { return outside }
 
 func (textRules) breaks(record []byte, i int) bool { return !escaped(record, i) }
 
 func (textRules) special(record []byte) bool { return bytes.IndexByte(record, '\\') >= 0 }
 
-func (textRules) check(delimiter byte, _ string) error {
-	if strings.IndexByte(`\.abcdefghijklmnopqrstuvwxyz0123456789`, delimiter) >= 0 {
-		return fmt.Errorf("delimiter %q cannot separate fields of the text format", delimiter)
+func (textRules) check(d Dialect) error {
+	if strings.IndexByte(`\.abcdefghijklmnopqrstuvwxyz0123456789`, d.Delimiter) >= 0 {
+		return fmt.Errorf("delimiter %q cannot separate fields of the text format", d.Delimiter)
 	}
 	return nil
 }
@@ -177,7 +175,7 @@ func (textRules) lastEnd(buf []byte, last byte) int {
 	}
 }
 
-func (textRules) firstEnd(buf []byte, from int, _ bool, last byte) int {
+func (textRules) firstEnd(buf []byte, from int, _ state, last byte) int {
 	for {
 		i := bytes.IndexByte(buf[from:], last)
 		if i < 0 {
@@ -189,7 +187,7 @@ func (textRules) firstEnd(buf []byte, from int, _ bool, last byte) int {
 	}
 }
 
-func (textRules) eol(b []byte, _ int, _, final bool) EOL {
+func (textRules) eol(b []byte, _ int, _ state, final bool) EOL {
 	for i := 0; i < len(b); i++ {
 		switch c := b[i]; c {
 		case '\\':

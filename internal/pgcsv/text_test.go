@@ -15,7 +15,7 @@ import (
 func textChunks(r io.Reader, size int) ([]string, error) {
 	var got []string
 	c := newChunker(r, size, 1<<20)
-	c.SetDialect(Text)
+	c.SetDialect(Text.Dialect())
 	for {
 		chunk, err := c.Next(nil)
 		if errors.Is(err, io.EOF) {
@@ -31,11 +31,11 @@ func textChunks(r io.Reader, size int) ([]string, error) {
 // textRecords scans b as one chunk of text.
 func textRecords(b string, eol EOL) (recs [][]string) {
 	var s Scanner
-	s.SetDialect(Text)
+	s.SetDialect(Text.Dialect())
 	for s.Reset([]byte(b), eol, 1); s.Next(); {
 		var rec []string
 		var scratch []byte
-		for _, f := range s.AppendFields(nil, '\t') {
+		for _, f := range s.AppendFields(nil) {
 			v, more := f.Value(s.Record(), scratch)
 			scratch = more
 			if f.IsNull(s.Record(), `\N`) {
@@ -129,7 +129,7 @@ func TestTextEnd(t *testing.T) {
 		}
 	}
 	for in, want := range map[string]bool{`a\.b`: true, `\\.`: false, `a\`: true, `a\\`: false, "plain": false} {
-		if got := Text.Complaint([]byte(in)); (got != "") != want {
+		if got := Text.Dialect().Complaint([]byte(in)); (got != "") != want {
 			t.Errorf("%s: %q", in, got)
 		}
 	}
@@ -151,7 +151,7 @@ func FuzzText(f *testing.F) {
 		if !strings.HasPrefix(string(in), joined) {
 			t.Fatalf("chunks do not add up to the input: %q", got)
 		}
-		eol := Text.rules().eol(in, 0, false, true)
+		eol := Text.Dialect().rules().eol(in, 0, outside, true)
 		var cut [][]string
 		for _, chunk := range got {
 			cut = append(cut, textRecords(chunk, eol)...)

@@ -63,7 +63,7 @@ type waiting struct {
 func newDecoder(d *deep, s sink) *decoder {
 	n := len(d.columns)
 	dec := &decoder{d: d, sink: s, ask: asker{cfg: d.cfg.Conn, session: d.session}, questions: make([]questions, n), text: make([]byte, 0, 1<<10)}
-	dec.scan.SetDialect(d.cfg.Reading.Dialect)
+	dec.scan.SetDialect(d.cfg.Reading.dialect)
 	dec.row.hashes, dec.row.nulls = make([]int64, n), make([]bool, n)
 	return dec
 }
@@ -118,7 +118,7 @@ func (dec *decoder) position(c chunk) position {
 // check finds what is no record.
 func (dec *decoder) check(lay *layout, text bool) error {
 	raw := dec.scan.Record()
-	dec.fields = dec.scan.AppendFields(dec.fields[:0], dec.d.cfg.Reading.Delimiter)
+	dec.fields = dec.scan.AppendFields(dec.fields[:0])
 	switch {
 	case string(raw) == `\.`:
 		return errors.New(`\. ends the data for PostgreSQL`)
@@ -129,7 +129,7 @@ func (dec *decoder) check(lay *layout, text bool) error {
 	case bytes.IndexByte(raw, 0) >= 0:
 		return errors.New("holds a zero byte")
 	}
-	if complaint := dec.d.cfg.Reading.Dialect.Complaint(raw); complaint != "" {
+	if complaint := dec.d.cfg.Reading.dialect.Complaint(raw); complaint != "" {
 		return errors.New(complaint)
 	}
 	if complaint := dec.scan.LineBreak(); complaint != "" {
@@ -148,7 +148,7 @@ func (dec *decoder) record(lay *layout, at position, start int32) {
 	asked := false
 	for i, field := range lay.fields {
 		f := dec.fields[field]
-		r.nulls[i] = f.IsNull(raw, dec.d.cfg.Reading.Null)
+		r.nulls[i] = f.IsNull(raw, dec.d.cfg.Reading.dialect.Null)
 		if r.nulls[i] {
 			continue
 		}

@@ -47,7 +47,7 @@ type chunk struct {
 
 // open opens the input.
 func (in Input) open(how Reading) (input.Feed, error) {
-	cut := input.Reading{MaxRecord: how.MaxRecord, Dialect: how.Dialect, Chunk: pgcsv.ChunkSize}
+	cut := input.Reading{MaxRecord: how.MaxRecord, Dialect: how.dialect, Chunk: pgcsv.ChunkSize}
 	if in.blocks != nil {
 		return input.NewBlocks(in.blocks, cut)
 	}
@@ -80,7 +80,7 @@ func (in Input) firstRecord(ctx context.Context, how Reading) (record []byte, er
 	if err != nil {
 		return nil, err
 	}
-	s := c.Scanner(how.Dialect)
+	s := c.Scanner(how.dialect)
 	s.Next()
 	return s.Record(), nil
 }

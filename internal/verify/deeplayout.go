@@ -30,24 +30,21 @@ const (
 // A Reading says how files are to be read: in which format, and what goes with it. The
 // zero value is CSV in UTF-8 with commas, of which the first record may be a header.
 type Reading struct {
-	Dialect   pgcsv.Dialect
+	Format    pgcsv.Format
 	Header    Header // zero means HeaderAuto
 	Null      string // the unquoted string that stands for NULL; in text zero means \N
 	Delimiter byte   // zero means a comma, in text a tab
 	Encoding  string // PostgreSQL's name of the encoding; "" means UTF8
 	MaxRecord int    // the longest record in bytes; zero means 16 MiB
+
+	dialect pgcsv.Dialect // is set by withDefaults
 }
 
 func (r Reading) withDefaults() Reading {
 	if r.Header == "" {
 		r.Header = HeaderAuto
 	}
-	if r.Delimiter == 0 {
-		r.Delimiter = r.Dialect.Delimiter()
-	}
-	if r.Null == "" {
-		r.Null = r.Dialect.Null()
-	}
+	r.dialect = r.Format.Dialect().With(r.Delimiter, r.Null)
 	if r.Encoding == "" {
 		r.Encoding = "UTF8"
 	}
@@ -116,11 +113,11 @@ func (in Input) readLayout(ctx context.Context, how Reading, t *catalog.Table) (
 	if err != nil || first == nil {
 		return nil, err
 	}
-	names := how.Dialect.Values(first, how.Delimiter)
+	names := how.dialect.Values(first)
 	switch how.Header {
 	case HeaderYes:
 	case HeaderAuto:
-		if t.LooksLikeHeader(names, how.Dialect.RareHeader()) {
+		if t.LooksLikeHeader(names, how.dialect.RareHeader()) {
 			break
 		}
 		fallthrough

@@ -132,7 +132,7 @@ func (in *inputs) keyNames(r *row, key []int) []*string {
 		return nil
 	}
 	lay, how := in.layouts[r.at.input], in.reading
-	fields := how.Dialect.AppendFields(nil, r.raw, how.Delimiter)
+	fields := how.dialect.AppendFields(nil, r.raw)
 	names := make([]*string, len(key))
 	for i, k := range key {
 		if !r.nulls[k] {

@@ -70,7 +70,7 @@ func (d *decoder) place(c *input.Chunk, j int, answers []int32) int {
 		if j < len(d.unsure) && d.unsure[j].record == index && d.unsure[j].key == i {
 			d.hashes[i] = answers[j]
 			j++
-		} else if f := d.fields[k.field]; !f.IsNull(raw, d.lay.Null) {
+		} else if f := d.fields[k.field]; !f.IsNull(raw, d.lay.Dialect.Null) {
 			var v []byte
 			v, d.scratch = f.Value(raw, d.scratch)
 			if h, sure := k.Hash(v); sure {

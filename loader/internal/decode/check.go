@@ -51,7 +51,7 @@ func (lay *Layout) Values(first *input.Chunk, k key, n int) (values []string) {
 	for scan := first.Scanner(lay.Dialect); scan.Next() && len(values) < n; {
 		raw := scan.Record()
 		fields := lay.split(nil, raw)
-		if len(fields) != len(lay.Columns) || fields[k.field].IsNull(raw, lay.Null) {
+		if len(fields) != len(lay.Columns) || fields[k.field].IsNull(raw, lay.Dialect.Null) {
 			continue
 		}
 		var v []byte

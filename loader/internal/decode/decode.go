@@ -121,7 +121,7 @@ func (d *decoder) record(c *input.Chunk, offset int32) error {
 	if f := c.Fault(len(d.records)); f != nil {
 		return &failure.RowError{File: d.name, Line: d.line(), Column: f.Column, Err: f.Err, Keepable: true}
 	}
-	d.fields = d.scan.AppendFields(d.fields[:0], d.lay.Delimiter)
+	d.fields = d.scan.AppendFields(d.fields[:0])
 	if err := d.check(raw); err != nil {
 		return err
 	}
@@ -175,7 +175,7 @@ func (d *decoder) otherFormat(raw []byte) string {
 	if len(d.fields) > 1 {
 		return ""
 	}
-	like := d.lay.Dialect.LooksLike(raw, d.lay.Delimiter, len(d.lay.Columns))
+	like := d.lay.Dialect.LooksLike(raw, len(d.lay.Columns))
 	if like == "" {
 		return ""
 	}
@@ -196,7 +196,7 @@ func (d *decoder) route(c *input.Chunk, raw []byte, r *record) (sure bool, err e
 		k := &d.lay.Router.Keys[i]
 		f := d.fields[k.field]
 		d.hashes[i] = 0
-		if f.IsNull(raw, d.lay.Null) {
+		if f.IsNull(raw, d.lay.Dialect.Null) {
 			if k.required {
 				return false, &failure.RowError{
 					File: d.name, Line: d.line(), Column: k.column, Keepable: true,
@@ -242,12 +242,12 @@ func (d *decoder) encode(raw []byte, r *record) {
 	}
 	rows := pgcopy.AppendFieldCount(d.rows, int16(len(d.fields)))
 	d.scratch = d.scratch[:0]
-	fields, null := d.fields, d.lay.Null
+	fields, null := d.fields, d.lay.Dialect.Null
 	encoders, ends := d.lay.Encoders[:len(fields)], d.ends[:len(fields)]
 	for i := range fields {
 		f := &fields[i]
 		v := raw[f.Start:f.End]
-		if f.Quoted {
+		if f.Quote != 0 {
 			v, d.scratch = f.Value(raw, d.scratch)
 		} else if len(v) == len(null) && string(v) == null {
 			rows = pgcopy.AppendNull(rows)

@@ -33,10 +33,8 @@ type Layout struct {
 	// SortBy has the fields of the primary key's first columns that make up a sort
 	// key: integers of at most eight bytes together.
 	SortBy    []int
-	Null      string
-	Delimiter byte
-	Dialect   pgcsv.Dialect
-	endMark   error // what is wrong with \. on a line by itself, nil if it is a record
+	Dialect   pgcsv.Dialect // in which records are read, and sent where they go as they are
+	endMark   error         // what is wrong with \. on a line by itself, nil if it is a record
 	maxRecord int
 	noDetail  bool // of the server's refusals
 	Original  Original
@@ -109,8 +107,6 @@ func required(c *catalog.Column) bool {
 // Options are how records are written, and sent.
 type Options struct {
 	Dialect   pgcsv.Dialect
-	Delimiter byte
-	Null      string
 	Encoding  string // by PostgreSQL's name
 	MaxRecord int    // bytes
 	NoDetail  bool   // of the server's refusals
@@ -122,8 +118,6 @@ func NewLayout(t *target.Target, columns []*catalog.Column, opt Options) (*Layou
 	lay := &Layout{
 		Table:     t.Table,
 		Columns:   columns,
-		Null:      opt.Null,
-		Delimiter: opt.Delimiter,
 		Dialect:   opt.Dialect,
 		endMark:   opt.Dialect.EndMark(t.Server.Version < endMarkIsData),
 		maxRecord: opt.MaxRecord,
@@ -150,7 +144,7 @@ func NewLayout(t *target.Target, columns []*catalog.Column, opt Options) (*Layou
 	from := " (" + strings.Join(names, ", ") + ") FROM STDIN "
 	lay.BinaryForm = from + "(FORMAT binary)"
 	lay.RecordForm = from + fmt.Sprintf("(FORMAT %s, DELIMITER %s, NULL %s, ENCODING %s)",
-		opt.Dialect, server.Literal(string(opt.Delimiter)), server.Literal(opt.Null), server.Literal(opt.Encoding))
+		opt.Dialect, server.Literal(string(opt.Dialect.Delimiter)), server.Literal(opt.Dialect.Null), server.Literal(opt.Encoding))
 	return lay, nil
 }
 
@@ -193,7 +187,7 @@ func encoders(t *target.Target, columns []*catalog.Column, utf8 bool) []pgcopy.E
 
 // split appends the fields of a record.
 func (lay *Layout) split(dst []pgcsv.Field, raw []byte) []pgcsv.Field {
-	return lay.Dialect.AppendFields(dst, raw, lay.Delimiter)
+	return lay.Dialect.AppendFields(dst, raw)
 }
 
 // sortFields returns the fields of the first columns of the primary key, as far as

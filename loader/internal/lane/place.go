@@ -14,6 +14,7 @@ func (p *Part) RecordAt(n int64) (index int64, ok bool) {
 	}
 	var s pgcsv.Scanner
 	line := int64(0)
+	s.SetDialect(p.Dialect)
 	for s.Reset(p.Data.Bytes(), pgcsv.LF, 1); s.Next(); index++ {
 		// Until it has seen the first record end, COPY takes carriage returns
 		// for line breaks inside quotes.

@@ -140,10 +140,10 @@ func eachText(lay *decode.Layout, p *lane.Part, fields []int, fn func(index int6
 	index := int64(0)
 	for s.Reset(p.Data.Bytes(), pgcsv.LF, 1); s.Next(); index++ {
 		record := s.Record()
-		all := p.Dialect.AppendFields(nil, record, lay.Delimiter)
+		all := p.Dialect.AppendFields(nil, record)
 		values, ok := make([]string, len(fields)), len(all) == len(lay.Columns)
 		for i, f := range fields {
-			if !ok || all[f].IsNull(record, lay.Null) {
+			if !ok || all[f].IsNull(record, p.Dialect.Null) {
 				ok = false
 				break
 			}
