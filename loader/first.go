@@ -91,13 +91,12 @@ func (ld *load) header(c *input.Chunk) (columns []*catalog.Column, hasHeader boo
 // chooseOriginal says in lay where the bytes of records of f are found that are rejected, if any
 // may be.
 func chooseOriginal(lay *decode.Layout, f input.Feed, rejects bool) {
-	rewritten := transcribedBytes(f)
-	if rewritten {
+	if transcribedBytes(f) {
 		lay.Original = decode.Read
 	}
 	switch {
 	case !rejects || input.IsPlain(f):
-	case rewritten:
+	case lay.Original != decode.SentOrRead:
 		lay.Original = decode.Kept
 	default:
 		lay.Encoders = nil // a row must tell what its record was

@@ -82,7 +82,7 @@ func (ld *load) newLanes() {
 	}
 	ld.Lanes = lane.New(lane.Options{
 		Lanes: ld.Layout.Router.Lanes, Memory: l.cfg.Memory, Batch: ld.batchSize(), Nodes: l.nodes.Len(), Streams: l.plan.Streams,
-		Sorted: len(ld.Layout.SortBy) > 0, Held: ld.stage == StageStore, Whole: ld.whole, Origins: !l.cfg.MaxErrors.None(), Dialect: ld.Layout.Dialect,
+		Sorted: len(ld.Layout.SortBy) > 0, Held: ld.stage == StageStore, Whole: ld.whole, Origins: !l.cfg.MaxErrors.None(), Dialect: ld.Layout.Sent,
 	})
 	if ld.Job.InPieces() {
 		ld.Lanes.Resume(ld.Job.Lanes, ld.Job.Sums()) // blocks are known by their first and last one

@@ -104,9 +104,12 @@ func (c *Chunk) Behind(n int) {
 }
 
 // PlaceAt says where in the input a block stands. It returns err with the line of
-// the input, which had that of the block.
+// the input, which had that of the block, unless the feed knew the line.
 func (c *Chunk) PlaceAt(place ledger.Place, err error) error {
 	before := place.Line - 1
+	if c.Line > 1 {
+		before = 0
+	}
 	c.Line += before
 	c.Offset += place.Offset
 	if row, ok := errors.AsType[*failure.RowError](err); ok {

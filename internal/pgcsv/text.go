@@ -222,3 +222,28 @@ func (textRules) hasStray(record []byte, c byte) bool {
 	}
 	return false
 }
+
+// AppendText appends v as one field of the text format in its default dialect, so that COPY reads
+// back the same bytes and never NULL.
+func AppendText(dst, v []byte) []byte {
+	start := 0
+	for i, c := range v {
+		var by byte
+		switch c {
+		case '\\':
+			by = c
+		case '\t':
+			by = 't'
+		case '\n':
+			by = 'n'
+		case '\r':
+			by = 'r'
+		default:
+			continue
+		}
+		dst = append(dst, v[start:i]...)
+		dst = append(dst, '\\', by)
+		start = i + 1
+	}
+	return append(dst, v[start:]...)
+}

@@ -166,3 +166,24 @@ func FuzzText(f *testing.F) {
 		}
 	})
 }
+
+// TestAppendText holds that a value which AppendText has written is read back, and is never NULL,
+// wherever it stands.
+func TestAppendText(t *testing.T) {
+	t.Parallel()
+	d := Text.Dialect()
+	for _, v := range []string{"", "a", `\N`, `\.`, `\`, "a\tb", "\t", "\n", "a\r\nb", `\t`, `a\\`, "ä\\n", "\x00\x7f\v\b\f"} {
+		record := AppendText(nil, []byte(v))
+		record = append(record, '\t')
+		record = AppendText(record, []byte(v))
+		fields := d.AppendFields(nil, record)
+		if len(fields) != 2 {
+			t.Fatalf("%q: %d fields in %q", v, len(fields), record)
+		}
+		for i, f := range fields {
+			if got, _ := f.Value(record, nil); string(got) != v || f.IsNull(record, d.Null) {
+				t.Errorf("field %d of %q is %q, NULL %v; want %q", i, record, got, f.IsNull(record, d.Null), v)
+			}
+		}
+	}
+}

@@ -59,20 +59,16 @@ func (d *decoder) askUnsure(ctx context.Context, c *input.Chunk) error {
 // place finds the lane of the record of which d.unsure[j] is the first question.
 // It returns the index of the next record's first one.
 func (d *decoder) place(c *input.Chunk, j int, answers []int32) int {
-	r := &d.records[d.unsure[j].record]
-	raw := c.Data[r.start:r.end]
-	d.fields = d.lay.split(d.fields[:0], raw)
-	d.scratch = d.scratch[:0]
 	index := d.unsure[j].record
+	r := &d.records[index]
+	of := d.subject(c, index, r)
 	for i := range d.lay.Router.Keys {
 		k := &d.lay.Router.Keys[i]
 		d.hashes[i] = 0
 		if j < len(d.unsure) && d.unsure[j].record == index && d.unsure[j].key == i {
 			d.hashes[i] = answers[j]
 			j++
-		} else if f := d.fields[k.field]; !f.IsNull(raw, d.lay.Dialect.Null) {
-			var v []byte
-			v, d.scratch = f.Value(raw, d.scratch)
+		} else if v, null := d.value(&of, k.field); !null {
 			if h, sure := k.Hash(v); sure {
 				d.hashes[i] = h // it was sure of it before
 			} else {

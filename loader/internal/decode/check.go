@@ -46,16 +46,18 @@ func (lay *Layout) sample(first *input.Chunk, k key) (values []string, hashes []
 
 // Values returns different values of a key that the chunk holds, at most n.
 func (lay *Layout) Values(first *input.Chunk, k key, n int) (values []string) {
-	var scratch []byte
+	d := fieldValues{lay: lay}
 	seen := map[string]bool{}
-	for scan := first.Scanner(lay.Dialect); scan.Next() && len(values) < n; {
+	offset := int32(0)
+	for index, scan := 0, first.Scanner(lay.Dialect); scan.Next() && len(values) < n; index++ {
 		raw := scan.Record()
-		fields := lay.split(nil, raw)
-		if len(fields) != len(lay.Columns) || fields[k.field].IsNull(raw, lay.Dialect.Null) {
+		of := subject{c: first, raw: raw, index: index, line: scan.Line() - first.Line, start: offset, end: offset + int32(len(raw))}
+		offset += int32(scan.Size())
+		if d.fields = lay.split(d.fields[:0], raw); len(d.fields) != lay.fields() {
 			continue
 		}
-		var v []byte
-		if v, scratch = fields[k.field].Value(raw, scratch); !seen[string(v)] {
+		d.scratch = d.scratch[:0]
+		if v, null := d.value(&of, k.field); !null && !seen[string(v)] {
 			seen[string(v)] = true
 			values = append(values, string(v))
 		}

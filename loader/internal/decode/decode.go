@@ -46,18 +46,17 @@ func (s decodedStarts) Start(i int) int {
 // A decoder turns the records of one chunk at a time into rows for the lanes. It
 // stays with one goroutine.
 type decoder struct {
-	lay    *Layout
-	ask    *Asker
-	name   string // of the input
-	scan   pgcsv.Scanner
-	fields []pgcsv.Field
-	chunk  *input.Chunk // which is being decoded
+	fieldValues
+	ask   *Asker
+	name  string // of the input
+	scan  pgcsv.Scanner
+	chunk *input.Chunk // which is being decoded
 
 	records []record
-	encoded
-	csv    []bool // by lane: a record of it has to go as CSV
-	hashes []int32
-	unsure []question
+	rows    []byte // binary rows, and those that are rewritten
+	csv     []bool // by lane: a record of it has to go as CSV
+	hashes  []int32
+	unsure  []question
 
 	Sums bool // the chunks' hashes are wanted
 
@@ -65,19 +64,12 @@ type decoder struct {
 	aside  []*failure.RowError // what is wrong with records that are kept aside
 }
 
-// What a decoder encodes, and its scratch.
-type encoded struct {
-	rows    []byte  // binary rows
-	scratch []byte  // unquoted values
-	ends    []int32 // of the fields of the row that is being encoded; 0 for NULL
-}
-
 func New(lay *Layout, ask *Asker, name string) *decoder {
 	d := &decoder{
-		lay: lay, ask: ask, name: name,
-		encoded: encoded{ends: make([]int32, len(lay.Columns))},
-		csv:     make([]bool, lay.Router.Lanes),
-		hashes:  make([]int32, len(lay.Router.Keys)),
+		fieldValues: fieldValues{lay: lay, ends: make([]int32, len(lay.Columns))},
+		ask:         ask, name: name,
+		csv:    make([]bool, lay.Router.Lanes),
+		hashes: make([]int32, len(lay.Router.Keys)),
 	}
 	d.scan.SetDialect(lay.Dialect)
 	return d
@@ -86,6 +78,13 @@ func New(lay *Layout, ask *Asker, name string) *decoder {
 // Decode decodes c into d.records. At the first bad record it stops and returns a
 // *RowError; d.records are not to be used then.
 func (d *decoder) Decode(ctx context.Context, c *input.Chunk) error {
+	if err := d.decode(ctx, c); err != nil || d.lay.mapping == nil {
+		return err
+	}
+	return d.rewrite(c)
+}
+
+func (d *decoder) decode(ctx context.Context, c *input.Chunk) error {
 	d.records, d.rows, d.unsure, d.aside = d.records[:0], d.rows[:0], d.unsure[:0], d.aside[:0]
 	d.chunk = c
 	clear(d.csv)
@@ -129,11 +128,12 @@ func (d *decoder) record(c *input.Chunk, offset int32) error {
 		return d.bad(errOpenQuote)
 	}
 	r := record{start: offset, end: offset + int32(len(raw)), line: int32(d.scan.Line() - c.Line)}
-	sure, err := d.route(c, raw, &r)
+	of := subject{c: c, raw: raw, index: len(d.records), line: int64(r.line), start: r.start, end: r.end}
+	sure, err := d.route(&of, &r)
 	if err != nil {
 		return err
 	}
-	d.encode(raw, &r)
+	d.encode(&of, &r)
 	d.records = append(d.records, r)
 	if sure && r.binEnd == r.binStart {
 		d.csv[r.lane] = true
@@ -149,7 +149,7 @@ func (d *decoder) line() int64 {
 
 // check finds what is no record at all.
 func (d *decoder) check(raw []byte) error {
-	switch want := len(d.lay.Columns); {
+	switch want := d.lay.fields(); {
 	case len(raw) > d.lay.maxRecord:
 		return &failure.RowError{File: d.name, Line: d.line(), Err: failure.TooLongError(d.lay.maxRecord)}
 	case d.lay.endMark != nil && string(raw) == `\.`:
@@ -175,7 +175,7 @@ func (d *decoder) otherFormat(raw []byte) string {
 	if len(d.fields) > 1 {
 		return ""
 	}
-	like := d.lay.Dialect.LooksLike(raw, len(d.lay.Columns))
+	like := d.lay.Dialect.LooksLike(raw, d.lay.fields())
 	if like == "" {
 		return ""
 	}
@@ -189,14 +189,14 @@ func (d *decoder) bad(err error) error {
 
 // route finds the record's lane. It reports false where the server is to be asked
 // first.
-func (d *decoder) route(c *input.Chunk, raw []byte, r *record) (sure bool, err error) {
+func (d *decoder) route(of *subject, r *record) (sure bool, err error) {
 	sure = true
 	d.scratch = d.scratch[:0]
 	for i := range d.lay.Router.Keys {
 		k := &d.lay.Router.Keys[i]
-		f := d.fields[k.field]
 		d.hashes[i] = 0
-		if f.IsNull(raw, d.lay.Dialect.Null) {
+		v, null := d.value(of, k.field)
+		if null {
 			if k.required {
 				return false, &failure.RowError{
 					File: d.name, Line: d.line(), Column: k.column, Keepable: true,
@@ -205,8 +205,6 @@ func (d *decoder) route(c *input.Chunk, raw []byte, r *record) (sure bool, err e
 			}
 			continue
 		}
-		var v []byte
-		v, d.scratch = f.Value(raw, d.scratch)
 		ok := false
 		if k.Hash != nil {
 			d.hashes[i], ok = k.Hash(v)
@@ -223,7 +221,7 @@ func (d *decoder) route(c *input.Chunk, raw []byte, r *record) (sure bool, err e
 		}
 	}
 	if sure {
-		r.lane = d.lay.Router.lane(d.hashes, c.Number)
+		r.lane = d.lay.Router.lane(d.hashes, of.c.Number)
 	}
 	return sure, nil
 }
@@ -234,37 +232,26 @@ const maxBinary = 1 << 20
 
 // encode appends the record's binary row, unless a value needs the server's
 // judgement or the row would be out of all proportion.
-func (d *decoder) encode(raw []byte, r *record) {
+func (d *decoder) encode(of *subject, r *record) {
 	start := len(d.rows)
 	r.binStart, r.binEnd = int32(start), int32(start)
-	if d.lay.Encoders == nil || len(raw) > maxBinary {
+	if d.lay.Encoders == nil || len(of.raw) > maxBinary {
 		return
 	}
-	rows := pgcopy.AppendFieldCount(d.rows, int16(len(d.fields)))
+	rows := pgcopy.AppendFieldCount(d.rows, int16(len(d.lay.Columns)))
 	d.scratch = d.scratch[:0]
-	fields, null := d.fields, d.lay.Dialect.Null
-	encoders, ends := d.lay.Encoders[:len(fields)], d.ends[:len(fields)]
-	for i := range fields {
-		f := &fields[i]
-		v := raw[f.Start:f.End]
-		if f.Quote != 0 {
-			v, d.scratch = f.Value(raw, d.scratch)
-		} else if len(v) == len(null) && string(v) == null {
-			rows = pgcopy.AppendNull(rows)
-			ends[i] = 0
-			continue
-		} else if f.Escaped {
-			v, d.scratch = f.Value(raw, d.scratch)
-		}
-		var sure bool
-		if rows, sure = encoders[i](rows, v); !sure {
-			d.rows = rows[:start]
-			return
-		}
-		ends[i] = int32(len(rows))
+	var sure bool
+	if d.lay.mapping == nil {
+		rows, sure = d.appendFields(rows, of.raw)
+	} else {
+		rows, sure = d.appendMapped(rows, of)
+	}
+	if !sure {
+		d.rows = rows[:start]
+		return
 	}
 	r.key = d.lay.sortKey(rows, d.ends)
-	if len(rows)-start > max(d.lay.maxRecord, lane.MaxPage) || len(rows) > 1<<30 {
+	if len(rows)-start > max(d.lay.maxRecord, lane.MaxPage) || len(rows) > maxRows {
 		d.rows = rows[:start]
 		return
 	}
@@ -288,6 +275,8 @@ func (d *decoder) Deliver(ctx context.Context, c *input.Chunk, l *lane.Lanes) er
 		switch {
 		case ln == laneAside:
 			ln, as, row = 0, lane.NotationRejected, d.rejected(c.Original(from), r)
+		case d.csv[ln] && d.lay.mapping != nil:
+			as = lane.NotationRecord // row is what rewrite has written
 		case d.csv[ln]:
 			as, row = lane.NotationRecord, c.Data[r.start:r.end]
 		}

@@ -24,8 +24,9 @@ import (
 // encoded, and which of them decide a record's lane.
 type Layout struct {
 	Table   *catalog.Table
-	Columns []*catalog.Column // one for each field
-	// Encoders has one for each field. It is nil if a column has no binary encoding,
+	Columns []*catalog.Column // that are loaded, one for each field of a row
+	mapping *mapping          // of a record's fields to them; nil if they are the same
+	// Encoders has one for each column. It is nil if a column has no binary encoding,
 	// or nobody wants one: all rows are then sent as CSV.
 	Encoders []pgcopy.Encoder
 	Router   router
@@ -33,7 +34,8 @@ type Layout struct {
 	// SortBy has the fields of the primary key's first columns that make up a sort
 	// key: integers of at most eight bytes together.
 	SortBy    []int
-	Dialect   pgcsv.Dialect // in which records are read, and sent where they go as they are
+	Dialect   pgcsv.Dialect // in which records are read
+	Sent      pgcsv.Dialect // in which rows are sent that do not go in binary
 	endMark   error         // what is wrong with \. on a line by itself, nil if it is a record
 	maxRecord int
 	noDetail  bool // of the server's refusals
@@ -110,7 +112,11 @@ type Options struct {
 	Encoding  string // by PostgreSQL's name
 	MaxRecord int    // bytes
 	NoDetail  bool   // of the server's refusals
-	AsTheyAre bool   // all rows are sent as they are, and none in binary
+	AsTheyAre bool   // no row is sent in binary
+
+	// Sources has one for each column, where rows are not their records; nil where they are.
+	Sources []Source
+	Fields  int // of a record, with Sources
 }
 
 // NewLayout returns the layout of records with these columns, for a target.
@@ -119,6 +125,7 @@ func NewLayout(t *target.Target, columns []*catalog.Column, opt Options) (*Layou
 		Table:     t.Table,
 		Columns:   columns,
 		Dialect:   opt.Dialect,
+		Sent:      opt.Dialect,
 		endMark:   opt.Dialect.EndMark(t.Server.Version < endMarkIsData),
 		maxRecord: opt.MaxRecord,
 		noDetail:  opt.NoDetail,
@@ -134,6 +141,13 @@ func NewLayout(t *target.Target, columns []*catalog.Column, opt Options) (*Layou
 	if !opt.AsTheyAre {
 		lay.Encoders = encoders(t, columns, utf8)
 	}
+	if opt.Sources != nil {
+		var binary bool
+		if lay.mapping, binary = newMapping(opt.Sources, opt.Fields, lay.Encoders); !binary {
+			lay.Encoders = nil
+		}
+		lay.Sent, lay.Original = pgcsv.Text.Dialect(), Read
+	}
 	if t.Key == nil || t.Key.Primary { // rows of one key stay in their order
 		lay.SortBy = sortFields(t.Table, columns)
 	}
@@ -144,7 +158,7 @@ func NewLayout(t *target.Target, columns []*catalog.Column, opt Options) (*Layou
 	from := " (" + strings.Join(names, ", ") + ") FROM STDIN "
 	lay.BinaryForm = from + "(FORMAT binary)"
 	lay.RecordForm = from + fmt.Sprintf("(FORMAT %s, DELIMITER %s, NULL %s, ENCODING %s)",
-		opt.Dialect, server.Literal(string(opt.Dialect.Delimiter)), server.Literal(opt.Dialect.Null), server.Literal(opt.Encoding))
+		lay.Sent.Format, server.Literal(string(lay.Sent.Delimiter)), server.Literal(lay.Sent.Null), server.Literal(opt.Encoding))
 	return lay, nil
 }
 

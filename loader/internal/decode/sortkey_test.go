@@ -51,9 +51,9 @@ func TestSortKeyOfNull(t *testing.T) {
 	t.Parallel()
 	columns := []*catalog.Column{{Name: "a", BaseOID: pgtype.Int8OID}}
 	lay := &Layout{Columns: columns, SortBy: []int{0}, Encoders: []pgcopy.Encoder{nil}, maxRecord: 1}
-	d := &decoder{lay: lay, fields: []pgcsv.Field{{}}, encoded: encoded{ends: make([]int32, 1)}}
+	d := &decoder{fieldValues: fieldValues{lay: lay, fields: []pgcsv.Field{{}}, ends: make([]int32, 1)}}
 	var r record
-	d.encode(nil, &r)
+	d.encode(&subject{}, &r)
 	if want := pgcopy.AppendNull(pgcopy.AppendFieldCount(nil, 1)); r.key != 0 || !bytes.Equal(d.rows, want) {
 		t.Errorf("row %x with key %d", d.rows, r.key)
 	}

@@ -1,0 +1,119 @@
+package decode
+
+import (
+	"slices"
+	"strconv"
+
+	"shardload/internal/input"
+	"shardload/internal/pgcopy"
+	"shardload/internal/pgcsv"
+)
+
+// A subject is the record of which values are wanted. Its fields are in the decoder.
+type subject struct {
+	c          *input.Chunk
+	raw        []byte // the record in c's data
+	index      int    // of the record in c
+	line       int64  // counted from c's first
+	start, end int32  // of raw
+}
+
+// fieldValues finds the values of records, as they are and encoded. It stays with one goroutine.
+type fieldValues struct {
+	lay     *Layout
+	fields  []pgcsv.Field // of the record of which values are wanted
+	scratch []byte        // unquoted values
+	ends    []int32       // of the fields of the row that is being encoded; 0 for NULL
+}
+
+// subject returns r, which is record i of c, and finds its fields.
+func (fv *fieldValues) subject(c *input.Chunk, i int, r *record) subject {
+	s := subject{c: c, raw: c.Data[r.start:r.end], index: i, line: int64(r.line), start: r.start, end: r.end}
+	fv.fields = fv.lay.split(fv.fields[:0], s.raw)
+	fv.scratch = fv.scratch[:0]
+	return s
+}
+
+// value returns the value of column i, NULL or not. It is good until fv.scratch is emptied.
+func (fv *fieldValues) value(of *subject, i int) (v []byte, null bool) {
+	field := i
+	var nullIf []string
+	if m := fv.lay.mapping; m != nil {
+		s := &m.sources[i]
+		if s.From != FromField {
+			return fv.made(of, s)
+		}
+		field, nullIf = s.Field, s.NullIf
+	}
+	f := &fv.fields[field]
+	if f.IsNull(of.raw, fv.lay.Dialect.Null) {
+		return nil, true
+	}
+	v, fv.scratch = f.Value(of.raw, fv.scratch)
+	return v, nullIf != nil && slices.Contains(nullIf, string(v))
+}
+
+// made returns the value of a source that is no field.
+func (fv *fieldValues) made(of *subject, s *Source) (v []byte, null bool) {
+	switch s.From {
+	case FromLine:
+		at := of.c.Origin(of.index, of.line, of.start, of.end)
+		n := len(fv.scratch)
+		fv.scratch = strconv.AppendInt(fv.scratch, of.c.Line+at.Line, 10)
+		return fv.scratch[n:], false
+	case FromRecord:
+		return of.c.Original(of.c.Origin(of.index, of.line, of.start, of.end)), false
+	}
+	return s.Const, s.Const == nil
+}
+
+// appendMapped appends the fields of the binary row of a record, and reports whether they are sure.
+func (fv *fieldValues) appendMapped(rows []byte, of *subject) (_ []byte, sure bool) {
+	m := fv.lay.mapping
+	for i := range m.sources {
+		v, null := m.binary[i], false
+		switch {
+		case v != nil:
+			rows = append(rows, v...)
+			null = m.sources[i].Const == nil
+		default:
+			if v, null = fv.value(of, i); null {
+				rows = pgcopy.AppendNull(rows)
+				break
+			}
+			if rows, sure = fv.lay.Encoders[i](rows, v); !sure {
+				return rows, false
+			}
+		}
+		fv.ends[i] = int32(len(rows))
+		if null {
+			fv.ends[i] = 0
+		}
+	}
+	return rows, true
+}
+
+// appendFields appends the fields of the binary row of a record whose fields are the columns, and
+// reports whether they are sure.
+func (fv *fieldValues) appendFields(rows, raw []byte) (_ []byte, sure bool) {
+	fields, null := fv.fields, fv.lay.Dialect.Null
+	encoders, ends := fv.lay.Encoders[:len(fields)], fv.ends[:len(fields)]
+	for i := range fields {
+		f := &fields[i]
+		v := raw[f.Start:f.End]
+		if f.Quote != 0 {
+			v, fv.scratch = f.Value(raw, fv.scratch)
+		} else if len(v) == len(null) && string(v) == null {
+			rows = pgcopy.AppendNull(rows)
+			ends[i] = 0
+			continue
+		} else if f.Escaped {
+			v, fv.scratch = f.Value(raw, fv.scratch)
+		}
+		if rows, sure = encoders[i](rows, v); !sure {
+			return rows, false
+		}
+		ends[i] = int32(len(rows))
+	}
+	return rows, true
+}
