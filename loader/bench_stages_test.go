@@ -10,8 +10,10 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"shardload/internal/input"
+	"shardload/internal/ledger"
 	"shardload/internal/pgtest"
 	"shardload/loader/internal/decode"
+	"shardload/loader/internal/job"
 	"shardload/loader/internal/lane"
 	"shardload/loader/internal/route"
 	"shardload/loader/internal/store"
@@ -35,7 +37,7 @@ func setUp(b *testing.B, l *Loader, path string, by Route, ahead int) (ld *load,
 	ld.Lanes = lane.New(lane.Options{
 		Lanes: ld.Layout.Router.Lanes, Memory: l.cfg.Memory, Batch: l.cfg.Batch, Nodes: l.nodes.Len(), Streams: ahead, Sorted: len(ld.Layout.SortBy) > 0,
 	})
-	if ld.Dispatch, err = route.NewDispatch(ctx, l.target, l.nodes, route.Options{Columns: ld.Layout.Columns, Lanes: ld.Lanes, Way: by.way()}); err != nil {
+	if ld.Dispatch, err = route.NewDispatch(ctx, l.target, l.nodes, route.Options{Columns: ld.Layout.Columns, Lanes: ld.Lanes, Job: &job.Job{Job: &ledger.Job{}}, Way: by.way()}); err != nil {
 		b.Fatal(err)
 	}
 	ld.Lanes.Begin()

@@ -75,6 +75,13 @@ func (c *Chunk) Original(at Origin) []byte { return c.Raw()[at.Start:at.End] }
 // Fault returns what is wrong with record i of c, nil if nothing is known. Records are asked
 // for in ascending order.
 func (c *Chunk) Fault(i int) *Fault {
+	if len(c.faults) == 0 { // as almost always: this much is inlined
+		return nil
+	}
+	return c.fault(i)
+}
+
+func (c *Chunk) fault(i int) *Fault {
 	for len(c.faults) > 0 && c.faults[0].Record < i {
 		c.faults = c.faults[1:]
 	}

@@ -68,7 +68,7 @@ func (d *decoder) place(c *input.Chunk, j int, answers []int32) int {
 		if j < len(d.unsure) && d.unsure[j].record == index && d.unsure[j].key == i {
 			d.hashes[i] = answers[j]
 			j++
-		} else if v, null := d.value(&of, k.field); !null {
+		} else if v, null := d.value(of, k.field); !null {
 			if h, sure := k.Hash(v); sure {
 				d.hashes[i] = h // it was sure of it before
 			} else {

@@ -128,12 +128,13 @@ func (d *decoder) record(c *input.Chunk, offset int32) error {
 		return d.bad(errOpenQuote)
 	}
 	r := record{start: offset, end: offset + int32(len(raw)), line: int32(d.scan.Line() - c.Line)}
-	of := subject{c: c, raw: raw, index: len(d.records), line: int64(r.line), start: r.start, end: r.end}
-	sure, err := d.route(&of, &r)
+	of := &d.of
+	of.c, of.raw, of.index, of.line, of.start, of.end = c, raw, len(d.records), int64(r.line), r.start, r.end
+	sure, err := d.route(of, &r)
 	if err != nil {
 		return err
 	}
-	d.encode(&of, &r)
+	d.encode(of, &r)
 	d.records = append(d.records, r)
 	if sure && r.binEnd == r.binStart {
 		d.csv[r.lane] = true

@@ -76,7 +76,7 @@ func (d *decoder) rewrite(c *input.Chunk) error {
 			if column > 0 {
 				d.rows = append(d.rows, d.lay.Sent.Delimiter)
 			}
-			if v, null := d.value(&of, column); null {
+			if v, null := d.value(of, column); null {
 				d.rows = append(d.rows, d.lay.Sent.Null...)
 			} else {
 				d.rows = pgcsv.AppendText(d.rows, v)

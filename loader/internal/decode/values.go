@@ -21,17 +21,19 @@ type subject struct {
 // fieldValues finds the values of records, as they are and encoded. It stays with one goroutine.
 type fieldValues struct {
 	lay     *Layout
-	fields  []pgcsv.Field // of the record of which values are wanted
+	of      subject
+	fields  []pgcsv.Field // of its record
 	scratch []byte        // unquoted values
 	ends    []int32       // of the fields of the row that is being encoded; 0 for NULL
 }
 
-// subject returns r, which is record i of c, and finds its fields.
-func (fv *fieldValues) subject(c *input.Chunk, i int, r *record) subject {
-	s := subject{c: c, raw: c.Data[r.start:r.end], index: i, line: int64(r.line), start: r.start, end: r.end}
-	fv.fields = fv.lay.split(fv.fields[:0], s.raw)
+// subject makes r, which is record i of c, the one of which values are wanted, and finds its
+// fields.
+func (fv *fieldValues) subject(c *input.Chunk, i int, r *record) *subject {
+	fv.of = subject{c: c, raw: c.Data[r.start:r.end], index: i, line: int64(r.line), start: r.start, end: r.end}
+	fv.fields = fv.lay.split(fv.fields[:0], fv.of.raw)
 	fv.scratch = fv.scratch[:0]
-	return s
+	return &fv.of
 }
 
 // value returns the value of column i, NULL or not. It is good until fv.scratch is emptied.
