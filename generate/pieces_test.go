@@ -97,7 +97,7 @@ func TestSplitAndCompression(t *testing.T) {
 	for _, c := range []generate.Compression{generate.Gzip, generate.Zstd} {
 		dir, packed := write(t, pieces, generate.Output{Split: split, Compression: c})
 		for i, f := range packed.Files {
-			src, err := input.Open(filepath.Join(dir, f.Name))
+			src, err := input.Open(filepath.Join(dir, f.Name), input.Auto)
 			if err != nil {
 				t.Fatal(err)
 			}

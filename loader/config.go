@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime"
+	"slices"
 	"strings"
 	"time"
 
@@ -60,6 +61,10 @@ type Config struct {
 	// the encodings that PostgreSQL knows those are refused in which a byte of a
 	// longer character may look like ASCII (SJIS, BIG5, GBK and the like).
 	Encoding string
+
+	// Compression is how the input is compressed. Zero means CompressionAuto. Blocks and
+	// Records never are.
+	Compression Compression
 
 	// MaxRecord is the longest record, in bytes, that is still believed to be
 	// one. Zero means 16 MiB. It must fit twice into Memory.
@@ -193,6 +198,27 @@ func (c *Config) dialect() pgcsv.Dialect {
 	return f.Dialect().With(c.Delimiter, c.Null)
 }
 
+// A Compression is how an input is compressed as it is stored.
+type Compression string
+
+// The compressions. Of a named one all streams, or members, that the input has are read;
+// what else follows them is an error, but for zeros after gzip and xz.
+const (
+	// CompressionAuto takes what the content says. A file whose name says what its
+	// content does not is refused.
+	CompressionAuto  Compression = "auto"
+	CompressionNone  Compression = "none"
+	CompressionGzip  Compression = "gzip"
+	CompressionZstd  Compression = "zstd"
+	CompressionBzip2 Compression = "bzip2"
+	CompressionXZ    Compression = "xz"
+)
+
+// Compressions returns all of them, auto first.
+func Compressions() []Compression {
+	return []Compression{CompressionAuto, CompressionNone, CompressionGzip, CompressionZstd, CompressionBzip2, CompressionXZ}
+}
+
 // Header says whether the first record names the columns.
 type Header string
 
@@ -274,6 +300,9 @@ func (c Config) validate() error {
 	case HeaderAuto, HeaderYes, HeaderNo:
 	default:
 		bad("header %q is unknown; want auto, yes or no", c.Header)
+	}
+	if c.Compression != "" && !slices.Contains(Compressions(), c.Compression) {
+		bad("compression %q is unknown; want one of %q", c.Compression, Compressions())
 	}
 	errs = append(errs, c.validateFormat(), c.validateConflict())
 	if c.Memory < 8<<20 {

@@ -30,14 +30,14 @@ type Input struct {
 func (c *Config) reading() input.Reading {
 	return input.Reading{
 		MaxRecord: c.MaxRecord, Dialect: c.dialect(),
-		Chunk: cmp.Or(c.paces.chunk, pgcsv.ChunkSize),
+		Chunk: cmp.Or(c.paces.chunk, pgcsv.ChunkSize), Compression: input.Compression(c.Compression),
 	}
 }
 
 // streamInput returns the Input of the bytes that open opens.
-func streamInput(name string, open func(context.Context) (*input.Source, error)) Input {
+func streamInput(name string, open func(context.Context, input.Compression) (*input.Source, error)) Input {
 	return Input{name: name, open: func(ctx context.Context, how input.Reading) (input.Feed, error) {
-		src, err := open(ctx)
+		src, err := open(ctx, how.Compression)
 		if err != nil {
 			return nil, err
 		}
@@ -55,33 +55,34 @@ func (in Input) WithJob(name string) Input {
 	return in
 }
 
-// File returns the input in the file at path, decompressed by its content.
+// File returns the input in the file at path, which is decompressed: see
+// Config.Compression.
 func File(path string) Input {
-	in := streamInput(path, func(context.Context) (*input.Source, error) { return input.Open(path) })
+	in := streamInput(path, func(_ context.Context, as input.Compression) (*input.Source, error) { return input.Open(path, as) })
 	in.path = path
 	info, err := os.Stat(path)
 	in.repeats = err == nil && info.Mode().IsRegular()
 	return in
 }
 
-// Reader returns the input that r holds, decompressed by its content. Errors call
-// it name. It can be loaded once.
+// Reader returns the input that r holds, which is decompressed: see
+// Config.Compression. Errors call it name. It can be loaded once.
 func Reader(name string, r io.Reader) Input {
-	return streamInput(name, func(context.Context) (*input.Source, error) { return input.New(name, r) })
+	return streamInput(name, func(_ context.Context, as input.Compression) (*input.Source, error) { return input.New(name, r, as) })
 }
 
 // Records returns the input made of typed rows, whose csv tags name the columns.
 // The first error of seq stops the load. gocsv writes the rows, so this is for
 // transforms, not for speed.
 func Records[T any](name string, seq iter.Seq2[T, error]) Input {
-	in := streamInput(name, func(ctx context.Context) (*input.Source, error) {
+	in := streamInput(name, func(ctx context.Context, _ input.Compression) (*input.Source, error) {
 		r, w := io.Pipe()
 		stop := context.AfterFunc(ctx, func() { _ = r.CloseWithError(context.Cause(ctx)) })
 		go func() {
 			w.CloseWithError(writeRecords(w, seq))
 			stop()
 		}()
-		return input.NewCloser(name, r)
+		return input.NewCloser(name, r, input.None)
 	})
 	open := in.open
 	in.open = func(ctx context.Context, how input.Reading) (input.Feed, error) {

@@ -22,6 +22,7 @@ var inFlagsPairs = []string{
 	"with Config.Header no", "with --header no",
 	"in Config.ConflictKey", "with --conflict-key",
 	"in Config.Encoding", "with --encoding",
+	"Config.Compression", "--compression",
 	"Config.ConflictKey", "--conflict-key",
 	"Config.MaxErrors", "--max-errors",
 	"Config.MaxRecord", "--max-record",
@@ -47,8 +48,17 @@ var inFlagsPairs = []string{
 	"name its list", "name its list with --rejects",
 	"for a table of your own name it", "for a table of your own use --table",
 	"remove one or name the files", "remove one or name the files with --table",
+	"decompress it: gzip -dc", "decompress it: gzip -dc FILE | shardload load --table TABLE -",
+	"decompress it for so wide a window: zstd -dc", "decompress it: zstd -dc --long=31 FILE | shardload load --table TABLE -",
+	"decompress it: zstd -dc", "decompress it: zstd -dc FILE | shardload load --table TABLE -",
+	"decompress it: bzip2 -dc", "decompress it: bzip2 -dc FILE | shardload load --table TABLE -",
 	"decompress it: xz -dc", "decompress it: xz -dc FILE | shardload load --table TABLE -",
 	"decompress it: lz4 -dc", "decompress it: lz4 -dc FILE | shardload load --table TABLE -",
+	"decompress it: lzip -dc", "decompress it: lzip -dc FILE | shardload load --table TABLE -",
+	"name the file in it: tar xOf", "name the file in it: tar xOf ARCHIVE FILE | shardload load --table TABLE -",
+	"name the file in it: unzip -p", "name the file in it: unzip -p ARCHIVE FILE | shardload load --table TABLE -",
+	"name the file in it: 7z e -so", "name the file in it: 7z e -so ARCHIVE FILE | shardload load --table TABLE -",
+	"name the file in it: unrar p -inul", "name the file in it: unrar p -inul ARCHIVE FILE | shardload load --table TABLE -",
 }
 
 // inFlags replaces them. It is for advice alone: a value may hold the same words.

@@ -18,6 +18,12 @@ func formatFlag(cmd *cobra.Command, format *loader.Format) {
 		formatAuto, loader.FormatCSV, loader.FormatText)
 }
 
+// compressionFlag adds the flag that says how the files are compressed.
+func compressionFlag(cmd *cobra.Command, compression *loader.Compression) {
+	*compression = loader.CompressionAuto
+	choiceFlag(cmd, compression, "compression", "how the files are compressed; auto is as their content says", loader.Compressions()...)
+}
+
 // formatOf returns in which format the input is to be read.
 func (t tableInput) formatOf(asked loader.Format) loader.Format {
 	switch {

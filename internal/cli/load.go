@@ -19,8 +19,8 @@ holds it where table, rights and network allow; --explain says how, and why.
 A directory is searched for TABLE.csv or TABLE.N.csv of the dataset's tables
 (companies, campaigns, ads), which are loaded in this order. Any other table is
 named with --table, and so are its files; - is standard input. Files may be
-compressed (gzip, zstd, bzip2), whatever their names. They are CSV, or, with --format
-text, in COPY's own format: tabs, backslashes, \N for NULL.
+compressed (gzip, zstd, bzip2, xz): their content tells, unless --compression does. They
+are CSV, or, with --format text, in COPY's own format: tabs, backslashes, \N for NULL.
 
 With --generate the dataset is loaded as it is made, without files. Several machines
 share the work with --part 1/10, --part 2/10 and so on. The same flags, run again, go
@@ -113,6 +113,7 @@ func (opt *loadOptions) addFlags(cmd *cobra.Command) {
 	flags.Var(sizeValue{&opt.batch, 1}, "batch", "bytes after which a batch is stored")
 	flags.Var(sizeValue{&opt.memory, 8 << 20}, "memory", "memory for rows on their way")
 	formatFlag(cmd, &opt.cfg.Format)
+	compressionFlag(cmd, &opt.cfg.Compression)
 	choiceFlag(cmd, &opt.cfg.Header, "header", "whether the first record names the columns", loader.HeaderAuto, loader.HeaderYes, loader.HeaderNo)
 	flags.StringVar(&opt.cfg.Null, "null", "", "the string that means NULL: in csv unquoted, and by default the empty one, in text \\N")
 	flags.Var(delimiterValue{&opt.cfg.Delimiter}, "delimiter", `the character between fields, or "tab" (default: a comma, in text a tab)`)

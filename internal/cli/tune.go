@@ -64,6 +64,7 @@ func newTuneCommand(a *app) *cobra.Command {
 	flags.IntVar(&opt.maxStreams, "max-streams", 0, "most streams of a node to try (default: four for each CPU, at most 32)")
 	choiceFlag(cmd, &opt.cfg.Route, "route", "how rows reach their shard", loader.RouteAuto, loader.RouteShard, loader.RouteNode, loader.RouteCoordinator)
 	flags.StringToStringVar(&opt.cfg.NodeMap, "node-map", nil, "where a worker can be reached from here: host:port=host:port, …")
+	compressionFlag(cmd, &opt.cfg.Compression)
 	choiceFlag(cmd, &opt.cfg.Header, "header", "whether the first record names the columns", loader.HeaderAuto, loader.HeaderYes, loader.HeaderNo)
 	flags.StringVar(&opt.cfg.Null, "null", "", "the unquoted string that means NULL (default: the empty one)")
 	flags.Var(delimiterValue{&opt.cfg.Delimiter}, "delimiter", `the character between fields, or "tab"`)
@@ -116,6 +117,7 @@ func loadCommand(opt tuneOptions, advice *tune.Advice, file string) string {
 		}
 	}
 	add(opt.cfg.Route != loader.RouteAuto, "--route", string(opt.cfg.Route))
+	add(opt.cfg.Compression != loader.CompressionAuto, "--compression", string(opt.cfg.Compression))
 	add(opt.cfg.Header != loader.HeaderAuto, "--header", string(opt.cfg.Header))
 	add(opt.cfg.Null != "", "--null", opt.cfg.Null)
 	add(opt.cfg.Delimiter != ',', "--delimiter", delimiterValue{&opt.cfg.Delimiter}.String())

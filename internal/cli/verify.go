@@ -40,14 +40,15 @@ tables of your own, name the table and the files that it was loaded from.`
 
 // verifyOptions are the flags of verify.
 type verifyOptions struct {
-	format    loader.Format
-	header    loader.Header
-	delimiter byte
-	null      string
-	encoding  string
-	maxRecord int64
-	deep      bool
-	rejects   []string
+	format      loader.Format
+	compression loader.Compression
+	header      loader.Header
+	delimiter   byte
+	null        string
+	encoding    string
+	maxRecord   int64
+	deep        bool
+	rejects     []string
 }
 
 // A verifyVerb compares tables with what was loaded into them.
@@ -71,6 +72,7 @@ func newVerifyCommand(a *app) *cobra.Command {
 	flags := cmd.Flags()
 	flags.StringVar(&table, "table", "", "the table that the files belong to, as SQL writes it")
 	formatFlag(cmd, &opt.format)
+	compressionFlag(cmd, &opt.compression)
 	choiceFlag(cmd, &opt.header, "header", "whether the first record names the columns", loader.HeaderAuto, loader.HeaderYes, loader.HeaderNo)
 	flags.BoolVar(&opt.deep, "deep", false, "compare contents, not only counts")
 	flags.StringArrayVar(&opt.rejects, "rejects", nil, "TABLE.rejects.jsonl of the load: records that the table need not have (may be repeated)")
@@ -165,6 +167,7 @@ func (v *verifyVerb) compare(ctx context.Context, conn *pgx.Conn, tables []table
 		cfg := verify.DeepConfig{Conn: server, Table: t.Table, Reading: verify.Reading{
 			Format: t.recordsOf(v.opt.format),
 			Header: verify.Header(v.opt.header), Null: v.opt.null, Delimiter: v.opt.delimiter, Encoding: v.opt.encoding, MaxRecord: int(v.opt.maxRecord),
+			Compression: input.Compression(v.opt.compression),
 		}, Rejects: v.opt.rejects, Expected: t.sums}
 		for _, file := range t.Files {
 			if t.data != nil {
@@ -240,8 +243,9 @@ func (v *verifyVerb) expect(ctx context.Context, conn *pgx.Conn, tables []tableI
 func countRecords(ctx context.Context, table *catalog.Table, t tableInput, opt verifyOptions) (int64, error) {
 	var sum int64
 	dialect := t.recordsOf(opt.format).Dialect().With(opt.delimiter, opt.null)
+	how := input.Reading{MaxRecord: int(opt.maxRecord), Dialect: dialect, Compression: input.Compression(opt.compression)}
 	for _, file := range t.Files {
-		n, first, err := input.CountRecords(ctx, file, dialect, int(opt.maxRecord))
+		n, first, err := input.CountRecords(ctx, file, how)
 		if err != nil {
 			return 0, err
 		}

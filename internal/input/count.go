@@ -9,19 +9,19 @@ import (
 	"shardload/internal/pgcsv"
 )
 
-// CountRecords returns the number of records of the file at path, and its first record, which may be a header. An open quote is an error, as is a record
-// longer than maxRecord bytes.
-func CountRecords(ctx context.Context, path string, d pgcsv.Dialect, maxRecord int) (n int64, first []byte, err error) {
-	src, err := Open(path)
+// CountRecords returns the number of records of the file at path, and its first record,
+// which may be a header. An open quote is an error, as is a record that is too long.
+func CountRecords(ctx context.Context, path string, how Reading) (n int64, first []byte, err error) {
+	src, err := Open(path, how.Compression)
 	if err != nil {
 		return 0, nil, err
 	}
 	defer func() { err = errors.Join(err, src.Close()) }()
 	var s pgcsv.Scanner
 	var buf []byte
-	c := pgcsv.NewChunker(src, maxRecord)
-	c.SetDialect(d)
-	s.SetDialect(d)
+	c := pgcsv.NewChunker(src, how.MaxRecord)
+	c.SetDialect(how.Dialect)
+	s.SetDialect(how.Dialect)
 	for line := int64(1); ; line += pgcsv.Lines(buf, c.EOL()) {
 		if err := context.Cause(ctx); err != nil {
 			return n, first, err

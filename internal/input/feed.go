@@ -246,6 +246,8 @@ type Reading struct {
 	// Dialect is that of the records, or of their transcript.
 	Dialect pgcsv.Dialect
 	Chunk   int // usual length of a chunk in bytes
+	// Compression is how the input is compressed; the zero value is Auto.
+	Compression Compression
 }
 
 // ErrNotCSV says that another format is asked for than that in which records are made

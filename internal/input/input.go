@@ -1,12 +1,11 @@
 // Package input opens what is to be loaded: a file, standard input or any reader,
-// decompressed by its content, not by its name. It also knows how the files of a
+// decompressed as its content says, or the user; hardly ever its name. It also knows how the files of a
 // dataset are named, and counts the records of a file.
 package input
 
 import (
 	"bufio"
 	"bytes"
-	"compress/bzip2"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -16,10 +15,6 @@ import (
 	"os"
 	"sync/atomic"
 	"time"
-
-	"shardload/internal/fault"
-
-	"github.com/klauspost/compress/zstd"
 )
 
 // A Source is an opened input. Read returns its decompressed bytes without a byte
@@ -30,6 +25,10 @@ type Source struct {
 	Name string
 	// Size is the length of the input as it is stored, in bytes; -1 if unknown.
 	Size int64
+
+	asked  Compression // as the user says
+	is     Compression // what it is, once that is known
+	isPath bool        // the Name is a file's, whose ending says something
 
 	r     io.Reader
 	start func() error // sets r, where that may wait
@@ -46,13 +45,14 @@ type Source struct {
 	abandoned atomic.Bool
 }
 
-// Open opens the file at path. The caller must close the Source.
-func Open(path string) (*Source, error) {
+// Open opens the file at path, which is compressed as it says. The caller must close the
+// Source.
+func Open(path string, as Compression) (*Source, error) {
 	info, err := os.Stat(path)
 	if err != nil {
 		return nil, named(err)
 	}
-	s := &Source{Name: path, Size: -1}
+	s := &Source{Name: path, Size: -1, asked: as, isPath: true}
 	switch {
 	case info.IsDir():
 		return nil, fmt.Errorf("%s: is a directory", path)
@@ -67,16 +67,17 @@ func Open(path string) (*Source, error) {
 	return s, nil
 }
 
-// New returns the Source of r. Closing the Source does not close r.
-func New(name string, r io.Reader) (*Source, error) {
-	s := &Source{Name: name, Size: -1}
+// New returns the Source of r, which is compressed as it says. Closing the Source does not
+// close r.
+func New(name string, r io.Reader, as Compression) (*Source, error) {
+	s := &Source{Name: name, Size: -1, asked: as}
 	s.start = func() error { return s.decode(r) }
 	return s, nil
 }
 
-// NewCloser returns the Source of r. Closing the Source closes r.
-func NewCloser(name string, r io.ReadCloser) (*Source, error) {
-	s, err := New(name, r)
+// NewCloser returns the Source of r as New does. Closing the Source closes r.
+func NewCloser(name string, r io.ReadCloser, as Compression) (*Source, error) {
+	s, err := New(name, r, as)
 	if err != nil {
 		return nil, errors.Join(err, r.Close())
 	}
@@ -111,38 +112,39 @@ func named(err error) error {
 	return err
 }
 
+// bufferLen is how much is read at a time, in bytes.
+const bufferLen = 256 << 10
+
 // decode sets s.r to read what stored holds, decompressed if need be.
 func (s *Source) decode(stored io.Reader) error {
-	b := bufio.NewReaderSize(&counter{r: stored, n: &s.read}, 256<<10)
-	head, err := b.Peek(6)
+	b := bufio.NewReaderSize(&counter{r: stored, n: &s.read}, bufferLen)
+	head, err := b.Peek(headLen)
 	if err != nil && !errors.Is(err, io.EOF) {
 		return fmt.Errorf("%s: %w", s.Name, err)
 	}
-	switch {
-	case bytes.HasPrefix(head, []byte{0x1f, 0x8b}):
+	if s.is, err = s.compression(head); err != nil {
+		return err
+	}
+	if s.is != None {
 		s.plain = nil
-		z, err := newGzipReader(b)
+		z, err := s.decompress(s.is, b)
 		if err != nil {
-			return fmt.Errorf("%s: gzip: %w", s.Name, err)
+			return s.explain(ended(err))
 		}
-		b = bufio.NewReaderSize(z, 256<<10)
-	case bytes.HasPrefix(head, []byte{0x28, 0xb5, 0x2f, 0xfd}):
-		s.plain = nil
-		z, err := zstd.NewReader(b, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(128<<20))
-		if err != nil {
-			return fmt.Errorf("%s: zstd: %w", s.Name, err)
+		b = bufio.NewReaderSize(z, bufferLen)
+		if head, err = b.Peek(headLen); err != nil && !errors.Is(err, io.EOF) {
+			return s.explain(err)
 		}
-		s.close = append(s.close, func() error { z.Close(); return nil })
-		b = bufio.NewReaderSize(z, 256<<10)
-	case bytes.HasPrefix(head, []byte("BZh")) && len(head) > 3 && head[3] >= '1' && head[3] <= '9':
-		s.plain = nil
-		b = bufio.NewReaderSize(bzip2.NewReader(b), 256<<10)
-	default:
-		if err := refuse(s.Name, head); err != nil {
+		if err := s.twice(head); err != nil {
 			return err
 		}
 	}
-	if bom, _ := b.Peek(3); bytes.Equal(bom, []byte("\xef\xbb\xbf")) {
+	if s.asked != None {
+		if err := s.refuse(head); err != nil {
+			return err
+		}
+	}
+	if bytes.HasPrefix(head, []byte("\xef\xbb\xbf")) {
 		s.bom = 3
 		_, _ = b.Discard(3) // they are in the buffer
 	}
@@ -150,41 +152,27 @@ func (s *Source) decode(stored io.Reader) error {
 	return nil
 }
 
-// refuse recognises what is certainly no text.
-func refuse(name string, head []byte) error {
-	for _, f := range []struct{ magic, what, do string }{
-		{"\xfd7zXZ\x00", "xz-compressed", "decompress it: xz -dc"},
-		{"PK\x03\x04", "a zip archive", "unpack it first"},
-		{"\x04\x22\x4d\x18", "lz4-compressed", "decompress it: lz4 -dc"},
-		{"\xff\xfe", "UTF-16 text", "convert it: iconv -f UTF-16 -t UTF-8"},
-		{"\xfe\xff", "UTF-16 text", "convert it: iconv -f UTF-16 -t UTF-8"},
-		{"PGCOPY", "PostgreSQL's binary COPY format", "export it as CSV: COPY … TO … (FORMAT csv, HEADER)"},
-		{"PAR1", "a Parquet file", "convert it to CSV"},
-	} {
-		if bytes.HasPrefix(head, []byte(f.magic)) {
-			return fault.Advise(fmt.Errorf("%s: is %s, not CSV", name, f.what), f.do)
-		}
+// ended returns err, which io.EOF is where data were to be.
+func ended(err error) error {
+	if errors.Is(err, io.EOF) {
+		return io.ErrUnexpectedEOF
 	}
-	return nil
+	return err
 }
 
 // Read reads decompressed bytes. An error other than io.EOF names the input.
 func (s *Source) Read(p []byte) (int, error) {
 	if s.r == nil {
 		if err := s.start(); err != nil {
+			s.start = func() error { return err } // what follows is not the beginning
 			return 0, err
 		}
 	}
 	n, err := s.r.Read(p)
-	switch {
-	case errors.Is(err, io.EOF) && s.plain != nil && s.read.Load() != s.Size:
+	if errors.Is(err, io.EOF) && s.plain != nil && s.read.Load() != s.Size {
 		return n, fmt.Errorf("%s: changed while it was read: it had %d bytes, and then %d; load it when it is complete", s.Name, s.Size, s.read.Load())
-	case err == nil || errors.Is(err, io.EOF):
-		return n, err
-	case errors.Is(err, io.ErrUnexpectedEOF):
-		return n, fmt.Errorf("%s: the compressed data end too early; is the file complete?", s.Name)
 	}
-	return n, fmt.Errorf("%s: %w", s.Name, err)
+	return n, s.explain(err)
 }
 
 // Plain reports whether the Source can be read at any place: it is a regular file
@@ -198,7 +186,7 @@ func (s *Source) SeekTo(offset int64) error {
 		return named(err)
 	}
 	s.read.Store(s.bom + offset)
-	s.r = bufio.NewReaderSize(&counter{r: s.plain, n: &s.read}, 256<<10)
+	s.r = bufio.NewReaderSize(&counter{r: s.plain, n: &s.read}, bufferLen)
 	return nil
 }
 

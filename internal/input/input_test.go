@@ -20,7 +20,7 @@ import (
 
 const content = "id,name\n1,a\n2,\"b\nc\"\n"
 
-func gzipped(t *testing.T, s string) []byte {
+func gzipped(t testing.TB, s string) []byte {
 	t.Helper()
 	var b bytes.Buffer
 	w := gzip.NewWriter(&b)
@@ -33,7 +33,7 @@ func gzipped(t *testing.T, s string) []byte {
 	return b.Bytes()
 }
 
-func zstded(t *testing.T, s string) []byte {
+func zstded(t testing.TB, s string) []byte {
 	t.Helper()
 	w, err := zstd.NewWriter(nil)
 	if err != nil {
@@ -53,18 +53,26 @@ func write(t *testing.T, name string, b []byte) string {
 
 func TestOpenDecompressesByContent(t *testing.T) {
 	for name, b := range map[string][]byte{
-		"plain":                 []byte(content),
-		"gzip":                  gzipped(t, content),
-		"two gzip members":      append(gzipped(t, "id,name\n"), gzipped(t, content[len("id,name\n"):])...),
-		"gzip, zeros after it":  append(gzipped(t, content), make([]byte, 700_001)...),
-		"one zero after gzip":   append(gzipped(t, content), 0),
-		"empty gzip members":    slices.Concat(gzipped(t, ""), gzipped(t, content), gzipped(t, "")),
-		"zstd":                  zstded(t, content),
-		"byte order mark":       []byte("\xef\xbb\xbf" + content),
-		"byte order mark, gzip": gzipped(t, "\xef\xbb\xbf"+content),
+		"plain":                             []byte(content),
+		"gzip":                              gzipped(t, content),
+		"two gzip members":                  append(gzipped(t, "id,name\n"), gzipped(t, content[len("id,name\n"):])...),
+		"gzip, zeros after it":              append(gzipped(t, content), make([]byte, 700_001)...),
+		"one zero after gzip":               append(gzipped(t, content), 0),
+		"empty gzip members":                slices.Concat(gzipped(t, ""), gzipped(t, content), gzipped(t, "")),
+		"zstd":                              zstded(t, content),
+		"zstd, after a frame to be skipped": append([]byte("\x50\x2a\x4d\x18\x04\x00\x00\x00abcd"), zstded(t, content)...),
+		"bzip2":                             stored(t, "one.bz2"),
+		"three bzip2 streams":               stored(t, "streams.bz2"),
+		"xz":                                stored(t, "crc32.xz"),
+		"xz without checks":                 stored(t, "none.xz"),
+		"xz with a filter":                  stored(t, "x86.xz"),
+		"xz in blocks":                      stored(t, "blocks.xz"),
+		"two xz streams, padded":            stored(t, "streams.xz"),
+		"byte order mark":                   []byte("\xef\xbb\xbf" + content),
+		"byte order mark, gzip":             gzipped(t, "\xef\xbb\xbf"+content),
 	} {
 		t.Run(name, func(t *testing.T) {
-			src, err := Open(write(t, "x.csv", b))
+			src, err := Open(write(t, "x.csv", b), Auto)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -94,13 +102,13 @@ func TestOpenErrors(t *testing.T) {
 		"trailing":  {append(gzipped(t, content), "id"...), "follow the compressed data"},
 		"one byte":  {append(gzipped(t, content), 0x1f), "follow the compressed data"},
 		"in zeros":  {slices.Concat(gzipped(t, content), make([]byte, 512), gzipped(t, content)), "follow the compressed data"},
-		"xz":        {[]byte("\xfd7zXZ\x00abc"), "xz -dc"},
-		"zip":       {[]byte("PK\x03\x04abc"), "zip archive"},
+		"xz":        {stored(t, "crc32.xz")[:60], "end too early"},
+		"zip":       {zipOf(t, "x.csv"), "zip archive"},
 		"utf-16":    {[]byte("\xff\xfea\x00"), "iconv -f UTF-16"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			path := write(t, "x.csv", tt.in)
-			src, err := Open(path)
+			src, err := Open(path, "")
 			if err == nil {
 				_, err = io.ReadAll(src)
 				if closeErr := src.Close(); closeErr != nil {
@@ -110,13 +118,13 @@ func TestOpenErrors(t *testing.T) {
 			if err == nil || !strings.Contains(err.Error(), tt.want) || strings.Count(err.Error(), path) != 1 {
 				t.Errorf("error %v, want it to name the file and %q", err, tt.want)
 			}
-			_, _, err = CountRecords(t.Context(), path, pgcsv.CSV.Dialect(), 1<<20)
+			_, _, err = CountRecords(t.Context(), path, Reading{MaxRecord: 1 << 20, Dialect: pgcsv.CSV.Dialect()})
 			if err == nil || !strings.Contains(err.Error(), tt.want) || strings.Count(err.Error(), path) != 1 {
 				t.Errorf("counting: error %v, want it to name the file once, and %q", err, tt.want)
 			}
 		})
 	}
-	if _, err := Open(t.TempDir()); err == nil || !strings.Contains(err.Error(), "is a directory") {
+	if _, err := Open(t.TempDir(), ""); err == nil || !strings.Contains(err.Error(), "is a directory") {
 		t.Errorf("a directory: %v", err)
 	}
 }
@@ -125,7 +133,7 @@ func TestOpenErrors(t *testing.T) {
 // named pipe: only a Read may wait.
 func TestOpeningDoesNotWait(t *testing.T) {
 	r, w := io.Pipe()
-	src, err := NewCloser("-", r)
+	src, err := NewCloser("-", r, "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -144,7 +152,7 @@ func TestOpeningDoesNotWait(t *testing.T) {
 	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if src, err = Open(pipe); err != nil {
+	if src, err = Open(pipe, Auto); err != nil {
 		t.Fatal(err)
 	}
 	defer src.Close()
@@ -198,11 +206,11 @@ func TestDir(t *testing.T) {
 }
 
 func TestCountRecords(t *testing.T) {
-	n, first, err := CountRecords(context.Background(), write(t, "x", gzipped(t, content)), pgcsv.CSV.Dialect(), 1<<20)
+	n, first, err := CountRecords(context.Background(), write(t, "x", gzipped(t, content)), Reading{MaxRecord: 1 << 20, Dialect: pgcsv.CSV.Dialect()})
 	if n != 3 || string(first) != "id,name" || err != nil {
 		t.Errorf("%d records, first %q, %v", n, first, err)
 	}
-	if _, _, err := CountRecords(context.Background(), write(t, "x", []byte("a\n\"b\n")), pgcsv.CSV.Dialect(), 1<<20); err == nil {
+	if _, _, err := CountRecords(context.Background(), write(t, "x", []byte("a\n\"b\n")), Reading{MaxRecord: 1 << 20, Dialect: pgcsv.CSV.Dialect()}); err == nil {
 		t.Error("an open quote is no error")
 	}
 }

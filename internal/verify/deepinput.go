@@ -24,8 +24,8 @@ type Input struct {
 	blocks BlockSource
 }
 
-// File returns the input in the file at path, decompressed by its content. The
-// file is read more than once.
+// File returns the input in the file at path, which is decompressed as the Reading says.
+// The file is read more than once.
 func File(path string) Input { return Input{name: path} }
 
 // Blocks returns the input that b makes. Errors call it name.
@@ -55,7 +55,7 @@ func (in Input) open(how Reading) (input.Feed, error) {
 	if err == nil && !info.Mode().IsRegular() && !info.IsDir() {
 		return nil, fmt.Errorf("%s: is no regular file, and comparing contents needs to read it more than once", in.name)
 	}
-	src, err := input.Open(in.name)
+	src, err := input.Open(in.name, how.Compression)
 	if err != nil {
 		return nil, err
 	}

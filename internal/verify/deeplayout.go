@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5/pgtype"
 
 	"shardload/internal/catalog"
+	"shardload/internal/input"
 	"shardload/internal/pgcsv"
 	"shardload/internal/pgtext"
 	"shardload/internal/server"
@@ -36,6 +37,8 @@ type Reading struct {
 	Delimiter byte   // zero means a comma, in text a tab
 	Encoding  string // PostgreSQL's name of the encoding; "" means UTF8
 	MaxRecord int    // the longest record in bytes; zero means 16 MiB
+	// Compression is how the files are compressed; zero means as their content says.
+	Compression input.Compression
 
 	dialect pgcsv.Dialect // is set by withDefaults
 }

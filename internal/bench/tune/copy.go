@@ -35,8 +35,8 @@ type sampleFile struct {
 
 // takeSample copies whole records from the beginning of a file, header included,
 // until there are that many bytes.
-func takeSample(ctx context.Context, file, dir string, limit int64) (s sampleFile, err error) {
-	src, err := input.Open(file)
+func takeSample(ctx context.Context, file string, as input.Compression, dir string, limit int64) (s sampleFile, err error) {
+	src, err := input.Open(file, as)
 	if err != nil {
 		return s, err
 	}
