@@ -20,7 +20,8 @@ var ErrOpenQuote = errors.New("a quote is left open at the end of the input")
 // others are the reader's.
 func Unnamed(err error) bool {
 	_, long := errors.AsType[*TooLongError](err)
-	return long || errors.Is(err, ErrOpenQuote) || errors.Is(err, ErrAfterEnd)
+	_, short := errors.AsType[*SkipError](err)
+	return long || short || errors.Is(err, ErrOpenQuote) || errors.Is(err, ErrAfterEnd)
 }
 
 // A TooLongError reports a record longer than the Chunker believes.
@@ -37,7 +38,10 @@ type Chunker struct {
 	r         io.Reader
 	size      int
 	maxRecord int
+	format    Format
 	rules     rules
+	skip      int // lines before the first record, which were not seen yet
+	skipped   int // their bytes, in the chunk that Next returned last
 	eol       EOL
 	carry     []byte // read already, behind the last cut
 	err       error  // what r said, to be returned once carry is used up
@@ -66,7 +70,15 @@ func newChunker(r io.Reader, size, maxRecord int) *Chunker {
 func (c *Chunker) SetSize(size int) { c.size = size }
 
 // SetDialect changes the dialect, which is CSV otherwise. It must be called before Next.
-func (c *Chunker) SetDialect(d Dialect) { c.rules = d.rules() }
+func (c *Chunker) SetDialect(d Dialect) { c.format, c.rules = d.Format, d.rules() }
+
+// SetSkip says that the first n lines, however they end and whatever is in them, are no
+// records. It must be called before Next.
+func (c *Chunker) SetSkip(n int) { c.skip = n }
+
+// Skipped returns how many bytes at the beginning of the chunk that Next has returned are
+// lines before the first record. The first chunk alone has some.
+func (c *Chunker) Skipped() int { return c.skipped }
 
 // EOL returns how records end, EOLUnknown before the first Next.
 func (c *Chunker) EOL() EOL { return c.eol }
@@ -85,7 +97,11 @@ func (c *Chunker) Next(buf []byte) ([]byte, error) {
 	if c.err != nil && !errors.Is(c.err, io.EOF) {
 		return buf[:0], c.err
 	}
-	data, err := c.cut(buf)
+	buf, err := c.skipLines(buf)
+	if err != nil {
+		return buf, err
+	}
+	data, err := c.cut(buf, c.skipped)
 	if err != nil {
 		return data, err
 	}
@@ -95,7 +111,7 @@ func (c *Chunker) Next(buf []byte) ([]byte, error) {
 // takeEnd takes the line that ends the data, in a dialect that has one, off them if it is
 // their last record. Nothing may follow it.
 func (c *Chunker) takeEnd(data []byte) ([]byte, error) {
-	rest, ended := c.rules.cutEnd(data)
+	rest, ended := formats[c.format].cutEnd(data)
 	if !ended {
 		return data, nil
 	}
@@ -107,8 +123,8 @@ func (c *Chunker) takeEnd(data []byte) ([]byte, error) {
 		return data, ErrAfterEnd
 	case !errors.Is(c.err, io.EOF):
 		return data[:0], c.err
-	case len(rest) == 0:
-		return rest, io.EOF
+	case len(rest) == c.skipped:
+		return rest[:0], io.EOF
 	}
 	return rest, nil
 }
@@ -130,31 +146,32 @@ func (c *Chunker) fill(buf []byte, n int) []byte {
 }
 
 // cut ends the chunk at the last record end within size bytes, or, if there is
-// none, at the first one behind them.
-func (c *Chunker) cut(buf []byte) ([]byte, error) {
-	end := c.lastRecordEnd(buf)
+// none, at the first one behind them. Records begin at base.
+func (c *Chunker) cut(buf []byte, base int) ([]byte, error) {
+	end := c.lastRecordEnd(buf[base:])
 	for from, s := 0, outside; end == 0 && c.err == nil; {
-		if len(buf) > c.maxRecord {
+		n := len(buf) - base
+		if n > c.maxRecord {
 			return buf, &TooLongError{Max: c.maxRecord}
 		}
-		n := len(buf)
 		// A carriage return in front of n may be half of a line break that is
 		// not known yet, so the search starts one byte early.
 		searched := max(n-1, 0)
-		s = c.rules.after(buf[from:searched], s)
+		s = c.rules.after(buf[base+from:base+searched], s)
 		from = searched
-		buf = c.fill(buf, min(n+c.size, max(c.maxRecord+1, n+1)))
-		end = c.firstRecordEnd(buf, from, s)
+		buf = c.fill(buf, base+min(n+c.size, max(c.maxRecord+1, n+1)))
+		end = c.firstRecordEnd(buf[base:], from, s)
 	}
 	switch {
 	case c.err != nil && !errors.Is(c.err, io.EOF):
 		return buf[:0], c.err
 	case end > 0 && len(buf) >= c.size: // also at the end of the input: how the end arrives must not matter
+		end += base
 		c.carry = append(c.carry, buf[end:]...)
 		return buf[:end], nil
-	case len(buf) == 0:
+	case len(buf) == base:
 		return buf, io.EOF
-	case c.rules.after(buf, outside) != outside:
+	case c.rules.after(buf[base:], outside) != outside:
 		return buf, ErrOpenQuote
 	}
 	return buf, nil // the last chunk; the next call finds io.EOF

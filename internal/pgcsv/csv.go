@@ -7,12 +7,15 @@ import (
 	"strings"
 )
 
-// csvRules are those of COPY's FORMAT csv.
-type csvRules struct{ quote byte }
-
 var csvTraits = traits{
 	name: "csv", dialect: Dialect{Format: CSV, Delimiter: ',', Quote: '"', Escape: '"'}, extension: ".csv", stray: "unquoted ",
+	check: checkCSV, endMark: csvEndMark, looksLike: csvLooksLike,
+	complaint: func([]byte) string { return "" },
+	cutEnd:    func(data []byte) ([]byte, bool) { return data, false },
 }
+
+// csvRules are those of COPY's FORMAT csv where two quotes are one inside quotes.
+type csvRules struct{ quote byte }
 
 // count returns the number of quotes in b.
 func (r csvRules) count(b []byte) int { return bytes.Count(b, []byte{r.quote}) }
@@ -23,10 +26,16 @@ func (r csvRules) special(record []byte) bool { return bytes.IndexByte(record, r
 
 func (csvRules) breaks([]byte, int) bool { return true }
 
-func (csvRules) cutEnd(data []byte) ([]byte, bool) { return data, false }
-
-func (csvRules) check(d Dialect) error {
+func checkCSV(d Dialect) error {
+	if d.Quote == 0 {
+		return nil
+	}
 	var errs []error
+	for _, b := range []byte{d.Quote, d.Escape} {
+		if b == '\n' || b == '\r' || b == 0 || b >= 0x80 {
+			errs = append(errs, fmt.Errorf("%q can be neither quote nor escape: it must be one ASCII character, and no line break", b))
+		}
+	}
 	if d.Delimiter == d.Quote {
 		errs = append(errs, fmt.Errorf("delimiter %q cannot separate fields", d.Delimiter))
 	}
@@ -36,16 +45,14 @@ func (csvRules) check(d Dialect) error {
 	return errors.Join(errs...)
 }
 
-func (csvRules) complaint([]byte) string { return "" }
-
-func (csvRules) endMark(before18 bool) error {
+func csvEndMark(before18 bool) error {
 	if !before18 {
 		return nil
 	}
 	return errors.New(`\. on a line by itself ends the data for PostgreSQL, but more may follow; remove the line, or quote it ("\.") if it is a value`)
 }
 
-func (csvRules) looksLike(record []byte, delimiter byte, fields int) string {
+func csvLooksLike(record []byte, delimiter byte, fields int) string {
 	if delimiter != '\t' && bytes.Count(record, []byte{'\t'}) == fields-1 {
 		return byTabs
 	}
@@ -144,7 +151,7 @@ func (r csvRules) appendFields(dst []Field, record []byte, delimiter byte, speci
 			quote = r.quote
 			end = start + quotedLen(record[start:], delimiter, quote)
 		}
-		dst = append(dst, Field{Start: int32(start), End: int32(end), Quote: quote})
+		dst = append(dst, Field{Start: int32(start), End: int32(end), Quote: quote, Escape: quote})
 		if end == len(record) {
 			return dst
 		}

@@ -51,13 +51,24 @@ type Dialect struct {
 	Format
 	Delimiter byte   // between fields
 	Null      string // what stands for NULL, unquoted
-	Quote     byte   // around values, in CSV
+	Quote     byte   // around values, in CSV; 0 for none: a quote is data
 	Escape    byte   // in quotes before a quote or another one that belong to the value, in CSV
 }
 
 // With returns d with another delimiter and null string, where they are not zero.
 func (d Dialect) With(delimiter byte, null string) Dialect {
 	d.Delimiter, d.Null = cmp.Or(delimiter, d.Delimiter), cmp.Or(null, d.Null)
+	return d
+}
+
+// Quoted returns d with another quote and escape, where they are not zero, or with none at all.
+// Where a quote alone is named it is the escape, too, as for COPY.
+func (d Dialect) Quoted(quote, escape byte, none bool) Dialect {
+	d.Quote = cmp.Or(quote, d.Quote)
+	d.Escape = cmp.Or(escape, d.Quote)
+	if none && d.Format == CSV {
+		d.Quote, d.Escape = 0, 0
+	}
 	return d
 }
 
@@ -68,7 +79,7 @@ func (d Dialect) Check() error {
 	case '\n', '\r', 0:
 		errs = append(errs, fmt.Errorf("delimiter %q cannot separate fields", d.Delimiter))
 	}
-	errs = append(errs, d.rules().check(d))
+	errs = append(errs, formats[d.Format].check(d))
 	if d.Delimiter >= 0x80 {
 		errs = append(errs, errors.New("the delimiter must be one ASCII character"))
 	}
@@ -78,18 +89,24 @@ func (d Dialect) Check() error {
 	return errors.Join(errs...)
 }
 
+// IsEnd reports whether record is the line \. alone, or begins with it inside quotes, which
+// the server does not look at.
+func (d Dialect) IsEnd(record []byte) bool {
+	return len(record) >= 2 && record[0] == '\\' && record[1] == '.' && (len(record) == 2 || record[2] == '\n' || record[2] == '\r')
+}
+
 // EndMark returns what is wrong with a record that is the line \. alone, nil if it is data
 // like any other. before18 says that the server is older than PostgreSQL 18.
-func (d Dialect) EndMark(before18 bool) error { return d.rules().endMark(before18) }
+func (d Dialect) EndMark(before18 bool) error { return formats[d.Format].endMark(before18) }
 
 // Complaint returns COPY's words for a record that it would not take for one record, "" if
 // there are none.
-func (d Dialect) Complaint(record []byte) string { return d.rules().complaint(record) }
+func (d Dialect) Complaint(record []byte) string { return formats[d.Format].complaint(record) }
 
 // LooksLike says what a record may be whose fields cannot be found by the delimiter, in
 // words that follow a semicolon, "" for nothing. It should have that many fields.
 func (d Dialect) LooksLike(record []byte, fields int) string {
-	return d.rules().looksLike(record, d.Delimiter, fields)
+	return formats[d.Format].looksLike(record, d.Delimiter, fields)
 }
 
 // AppendFields appends the fields of record, which is one record without its line
@@ -110,10 +127,23 @@ func (d Dialect) Values(record []byte) (values []string) {
 }
 
 func (d Dialect) rules() rules {
-	if d.Format == Text {
+	switch {
+	case d.Format == Text:
 		return textRules{}
+	case d.Quote == 0:
+		return unquotedRules{}
+	case d.Quote != d.Escape:
+		return escapedRules{d.Quote, d.Escape}
 	}
 	return csvRules{d.Quote}
+}
+
+// Sent returns the dialect in which COPY takes records of d: d itself where it has it.
+func (d Dialect) Sent() Dialect {
+	if d.Format == CSV && d.Quote == 0 {
+		return Text.Dialect()
+	}
+	return d
 }
 
 // traits are what a format is beside its rules.
@@ -124,6 +154,12 @@ type traits struct {
 	rareHeader bool
 	byRecord   bool
 	stray      string // how COPY calls a line break of another kind than the first record's
+
+	check     func(d Dialect) error // reports what is against d in its format alone
+	endMark   func(before18 bool) error
+	complaint func(record []byte) string
+	looksLike func(record []byte, delimiter byte, fields int) string
+	cutEnd    func(data []byte) (rest []byte, ended bool) // takes the line that ends the data off them, if it is their last record
 }
 
 // A state is what the bytes before a place make of the next one. Each record begins outside
@@ -131,8 +167,9 @@ type traits struct {
 type state byte
 
 const (
-	outside state = iota // of quotes
-	inside               // them
+	outside  state = iota // of quotes
+	inside                // them
+	escaping              // them, after an escape
 )
 
 // rules say where records of a dialect end and what their fields are. Special bytes are
@@ -149,8 +186,6 @@ type rules interface {
 	// firstEnd returns the position after the first record that ends at or after from, 0 if
 	// none does. The state is s there.
 	firstEnd(buf []byte, from int, s state, last byte) int
-	// cutEnd takes the line that ends the data off them, if it is their last record.
-	cutEnd(data []byte) (rest []byte, ended bool)
 
 	// recordEnd returns the position after the first record of rest, the number of line
 	// breaks in it, and whether it has special bytes.
@@ -163,11 +198,4 @@ type rules interface {
 	appendFields(dst []Field, record []byte, delimiter byte, special bool) []Field
 	// hasStray reports whether c stands in record without a special byte that allows it.
 	hasStray(record []byte, c byte) bool
-
-	// check reports what is against d in its format alone.
-	check(d Dialect) error
-
-	endMark(before18 bool) error
-	complaint(record []byte) string
-	looksLike(record []byte, delimiter byte, fields int) string
 }

@@ -5,7 +5,8 @@ import "bytes"
 // A Field is one field of a record, as a range of the record's bytes.
 type Field struct {
 	Start, End int32
-	Quote      byte // that stands in it, 0 for none: it is never NULL, and Value must unquote it
+	Quote      byte // that stands in it, 0 for none: it is not NULL, and Value must unquote it
+	Escape     byte // in its quotes
 	Escaped    bool // a backslash of the text format stands in it, which Value reads
 }
 
@@ -158,22 +159,12 @@ func (f Field) Value(record, scratch []byte) (value, newScratch []byte) {
 		scratch = appendUnescaped(scratch, raw)
 		return scratch[n:], scratch
 	}
-	if n := len(raw); n >= 2 && raw[0] == f.Quote && raw[n-1] == f.Quote && bytes.IndexByte(raw[1:n-1], f.Quote) < 0 {
+	if n := len(raw); n >= 2 && raw[0] == f.Quote && raw[n-1] == f.Quote && bytes.IndexByte(raw[1:n-1], f.Quote) < 0 &&
+		(f.Escape == f.Quote || bytes.IndexByte(raw[1:n-1], f.Escape) < 0) {
 		return raw[1 : n-1], scratch
 	}
 	n := len(scratch)
-	quoted := false
-	for i := 0; i < len(raw); i++ {
-		switch {
-		case raw[i] != f.Quote:
-			scratch = append(scratch, raw[i])
-		case quoted && i+1 < len(raw) && raw[i+1] == f.Quote:
-			scratch = append(scratch, f.Quote)
-			i++
-		default:
-			quoted = !quoted
-		}
-	}
+	scratch = appendUnquoted(scratch, raw, f.Quote, f.Escape)
 	return scratch[n:], scratch
 }
 

@@ -2,16 +2,18 @@ package pgcsv
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"strings"
 )
 
-// textRules are those of COPY's FORMAT text.
-type textRules struct{}
-
 var textTraits = traits{
 	name: "text", dialect: Dialect{Format: Text, Delimiter: '\t', Null: `\N`}, extension: ".txt", rareHeader: true, byRecord: true, stray: "literal ",
+	check: checkText, endMark: func(bool) error { return ErrAfterEnd }, complaint: textComplaint, looksLike: textLooksLike, cutEnd: textCutEnd,
 }
+
+// textRules are those of COPY's FORMAT text.
+type textRules struct{}
 
 func (textRules) after([]byte, state) state { return outside }
 
@@ -19,16 +21,17 @@ func (textRules) breaks(record []byte, i int) bool { return !escaped(record, i) 
 
 func (textRules) special(record []byte) bool { return bytes.IndexByte(record, '\\') >= 0 }
 
-func (textRules) check(d Dialect) error {
+func checkText(d Dialect) error {
+	if d.Quote != 0 || d.Escape != 0 {
+		return errors.New("the text format has no quotes")
+	}
 	if strings.IndexByte(`\.abcdefghijklmnopqrstuvwxyz0123456789`, d.Delimiter) >= 0 {
 		return fmt.Errorf("delimiter %q cannot separate fields of the text format", d.Delimiter)
 	}
 	return nil
 }
 
-func (textRules) endMark(bool) error { return ErrAfterEnd }
-
-func (textRules) looksLike(record []byte, delimiter byte, fields int) string {
+func textLooksLike(record []byte, delimiter byte, fields int) string {
 	switch {
 	case delimiter != '\t' && bytes.Count(record, []byte{'\t'}) == fields-1:
 		return byTabs
@@ -139,8 +142,9 @@ func digits(b []byte, base byte) (v byte, n int) {
 	return v, n
 }
 
-func (textRules) cutEnd(data []byte) (rest []byte, ended bool) {
-	rest, ended = bytes.CutSuffix(bytes.TrimRight(data, "\r\n"), []byte(`\.`))
+func textCutEnd(data []byte) (rest []byte, ended bool) {
+	line := bytes.TrimSuffix(bytes.TrimSuffix(data, []byte{'\n'}), []byte{'\r'})
+	rest, ended = bytes.CutSuffix(line, []byte(`\.`))
 	n := len(rest)
 	if !ended || n > 0 && (rest[n-1] != '\n' && rest[n-1] != '\r' || escaped(rest, n-1)) {
 		return data, false
@@ -150,7 +154,7 @@ func (textRules) cutEnd(data []byte) (rest []byte, ended bool) {
 
 // A backslash at the end of the input, which COPY drops, would take the meaning of the line
 // break from a record that is sent among others.
-func (textRules) complaint(record []byte) string {
+func textComplaint(record []byte) string {
 	for i := 0; i < len(record); i++ {
 		if record[i] != '\\' {
 			continue
