@@ -57,6 +57,27 @@ type Config struct {
 	// Delimiter is the byte between fields. Zero means a comma, in text a tab.
 	Delimiter byte
 
+	// Quote is the byte around values of CSV that hold what would else end them, as COPY's
+	// QUOTE. Zero means a double quote.
+	Quote byte
+
+	// NoQuotes says that CSV has no quotes: each byte but a delimiter and a line break is
+	// data. COPY does not have that.
+	NoQuotes bool
+
+	// Escape is the byte that, inside quotes, goes before a quote or another one of itself that
+	// belong to the value, as COPY's ESCAPE. Zero means the quote.
+	Escape byte
+
+	// ForceNull and ForceNotNull name columns, as COPY's FORCE_NULL and FORCE_NOT_NULL: those
+	// where Null stands for NULL in quotes, too, and those where it is a value. A lone "*" names
+	// all columns of the input. CSV alone has them.
+	ForceNull, ForceNotNull []string
+
+	// Skip is the number of lines before the header, or before the first record. They are
+	// counted where lines are.
+	Skip int
+
 	// Encoding is PostgreSQL's name of the input's encoding. "" means UTF8. Of
 	// the encodings that PostgreSQL knows those are refused in which a byte of a
 	// longer character may look like ASCII (SJIS, BIG5, GBK and the like).
@@ -195,7 +216,7 @@ const (
 // a valid one.
 func (c *Config) dialect() pgcsv.Dialect {
 	f, _ := pgcsv.Named(string(c.Format)) // CSV for one that validate refuses
-	return f.Dialect().With(c.Delimiter, c.Null)
+	return f.Dialect().With(c.Delimiter, c.Null).Quoted(c.Quote, c.Escape, c.NoQuotes)
 }
 
 // A Compression is how an input is compressed as it is stored.
@@ -229,6 +250,9 @@ const (
 	HeaderAuto Header = "auto"
 	HeaderYes  Header = "yes"
 	HeaderNo   Header = "no"
+	// HeaderMatch takes it for a header that must name the table's columns, all of them and in
+	// their order, as COPY's HEADER MATCH does.
+	HeaderMatch Header = "match"
 )
 
 // withDefaults returns c with its zero fields filled in.
@@ -297,9 +321,9 @@ func (c Config) validate() error {
 		bad("stage %q is unknown", c.Stage)
 	}
 	switch c.Header {
-	case HeaderAuto, HeaderYes, HeaderNo:
+	case HeaderAuto, HeaderYes, HeaderNo, HeaderMatch:
 	default:
-		bad("header %q is unknown; want auto, yes or no", c.Header)
+		bad("header %q is unknown; want auto, yes, no or match", c.Header)
 	}
 	if c.Compression != "" && !slices.Contains(Compressions(), c.Compression) {
 		bad("compression %q is unknown; want one of %q", c.Compression, Compressions())
@@ -326,8 +350,18 @@ func (c Config) validate() error {
 // validateFormat reports the mistakes in what describes the records. COPY has the
 // same rules.
 func (c Config) validateFormat() error {
-	_, err := pgcsv.Named(string(c.Format))
-	return errors.Join(err, c.dialect().Check())
+	f, err := pgcsv.Named(string(c.Format))
+	errs := []error{err, c.dialect().Check()}
+	switch {
+	case c.NoQuotes && (c.Quote != 0 || c.Escape != 0):
+		errs = append(errs, errors.New("a quote or an escape is named, and there are to be no quotes"))
+	case f != pgcsv.CSV && (c.NoQuotes || len(c.ForceNull) > 0 || len(c.ForceNotNull) > 0):
+		errs = append(errs, errors.New("the text format has no quotes, and so nothing is to be said of them"))
+	}
+	if c.Skip < 0 {
+		errs = append(errs, fmt.Errorf("%d lines are to be skipped; want 0 or more", c.Skip))
+	}
+	return errors.Join(errs...)
 }
 
 // watch returns what is done about servers that do not answer, on each connection of a

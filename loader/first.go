@@ -1,14 +1,11 @@
 package loader
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"io"
-	"slices"
 
 	"shardload/internal/catalog"
-	"shardload/internal/fault"
 	"shardload/internal/input"
 	"shardload/internal/ledger"
 	"shardload/internal/pgcsv"
@@ -28,28 +25,33 @@ func (ld *load) first(ctx context.Context, in Input) (*input.Chunk, error) {
 	case err != nil:
 		return nil, err
 	}
-	columns, hasHeader, err := ld.header(c)
+	h, err := l.heading(ld.feed, c)
 	if err != nil {
-		return nil, err
+		return nil, &failure.RowError{File: ld.Input, Line: h.Line, Err: err}
 	}
-	read, err := setFields(ld.feed, c, columns)
+	ld.heading, ld.Header, ld.EOL = h, h.before, c.EOL
+	if len(h.before) > 0 && ld.feed.Header() == nil {
+		c.Behind(len(h.before))
+	}
+	read, err := setFields(ld.feed, c, h.columns)
 	if err != nil {
 		return nil, err
 	}
 	ld.Read.Add(read)
-	if err := l.target.MayInsert(columns); err != nil {
+	if err := l.target.MayInsert(h.columns); err != nil {
 		return nil, err
 	}
-	ld.guessed = l.cfg.Header == HeaderAuto && !hasHeader && ld.feed.Header() == nil
-	ld.form = l.cfg.form(hasHeader)
-	ld.form.Columns, ld.form.Settings = ledgerColumns(columns), l.target.Meaning(columns)
-	if ld.Layout, err = decode.NewLayout(l.target, columns, l.cfg.layoutOptions()); err == nil {
-		ld.Merge, err = store.NewMerge(l.target, columns, l.cfg.OnConflict == ConflictSkip)
+	if h.Guessed && !h.Header {
+		ld.guessed = h.Line
+	}
+	if ld.Layout, err = l.layOut(ld.feed, h.columns); err == nil {
+		ld.Merge, err = store.NewMerge(l.target, h.columns, l.cfg.OnConflict == ConflictSkip)
 	}
 	if err != nil {
-		return nil, &failure.RowError{File: ld.Input, Line: 1, Err: err}
+		return nil, &failure.RowError{File: ld.Input, Line: h.Line, Err: err}
 	}
-	chooseOriginal(ld.Layout, ld.feed, !l.cfg.MaxErrors.None())
+	ld.form = l.cfg.form(h.Header, ld.Layout)
+	ld.form.Columns, ld.form.Settings = ledgerColumns(h.columns), l.target.Meaning(h.columns)
 	ld.shares = ld.Layout.Shares()
 	if _, size := ld.feed.Far(); in.path != "" && !ld.Pieces && input.IsPlain(ld.feed) && l.cfg.fitsWhole(size) {
 		ld.whole = true
@@ -58,46 +60,16 @@ func (ld *load) first(ctx context.Context, in Input) (*input.Chunk, error) {
 	return c, nil
 }
 
-// header returns the columns that the input has: those that its feed names, or the first record in
-// c, its first chunk, which takes that off the chunk; else all.
-func (ld *load) header(c *input.Chunk) (columns []*catalog.Column, hasHeader bool, err error) {
-	l := ld.l
-	ld.EOL = c.EOL
-	names := ld.feed.Header()
-	if names == nil {
-		dialect := l.cfg.dialect()
-		s := c.Scanner(dialect)
-		s.Next()
-		names = dialect.Values(s.Record())
-		hasHeader = l.cfg.Header == HeaderYes || l.cfg.Header == HeaderAuto && l.target.Table.LooksLikeHeader(names, dialect.RareHeader())
-		if !hasHeader {
-			return l.target.Table.CopyColumns(), false, nil
-		}
-		ld.Header = bytes.Clone(c.Data[:s.Size()])
-		c.Behind(s.Size())
-	} else if !transcribedBytes(ld.feed) {
-		ld.Header = headerLine(names, l.cfg.Delimiter)
-	}
-	if columns, err = decode.HeaderColumns(l.target.Table, names); err != nil {
-		strange := slices.ContainsFunc(names, func(name string) bool { return l.target.Table.Near(name) == "" })
-		if hasHeader && strange && l.cfg.Header == HeaderAuto { // another of its values is a column's name
-			err = fault.Advise(err, "if it is no header but a record say so with Config.Header no")
-		}
-		return nil, hasHeader, &failure.RowError{File: ld.Input, Line: 1, Err: err}
-	}
-	return columns, hasHeader, nil
-}
-
 // chooseOriginal says in lay where the bytes of records of f are found that are rejected, if any
 // may be.
 func chooseOriginal(lay *decode.Layout, f input.Feed, rejects bool) {
 	if transcribedBytes(f) {
-		lay.Original = decode.Read
+		lay.Record = decode.Read
 	}
 	switch {
 	case !rejects || input.IsPlain(f):
-	case lay.Original != decode.SentOrRead:
-		lay.Original = decode.Kept
+	case lay.Record != decode.SentOrRead:
+		lay.Record = decode.Kept
 	default:
 		lay.Encoders = nil // a row must tell what its record was
 	}
@@ -132,21 +104,56 @@ func setFields(f input.Feed, first *input.Chunk, columns []*catalog.Column) (rea
 	return read, err
 }
 
+// layOut returns the layout of the feed's records, which have these columns.
+func (l *Loader) layOut(feed input.Feed, columns []*catalog.Column) (*decode.Layout, error) {
+	lay, err := decode.NewLayout(l.target, columns, l.cfg.layoutOptions())
+	if err == nil {
+		chooseOriginal(lay, feed, !l.cfg.MaxErrors.None())
+	}
+	return lay, err
+}
+
+// checkGuess refuses a first record which nobody has called one if the table cannot hold its
+// values, before anything is stored, and says else what the guess was.
+func (ld *load) checkGuess(ctx context.Context, first *input.Chunk, ask *decode.Asker) error {
+	if ld.guessed > 0 {
+		if err := ld.Layout.Misfit(ctx, ld.Input, first, ask); err != nil {
+			return err
+		}
+	}
+	if ld.Attempts == 0 {
+		ld.heading.tell(ctx, ld.log, ld.Input, ld.l.cfg.Format)
+	}
+	return nil
+}
+
 // doubtHeader returns err, and if it refuses a first record that was only guessed to be
 // one, says so in it.
 func (ld *load) doubtHeader(err error) error {
-	if row, ok := errors.AsType[*failure.RowError](err); ok && ld.guessed && row.Line == 1 {
+	if row, ok := errors.AsType[*failure.RowError](err); ok && ld.guessed > 0 && row.Line == ld.guessed {
 		row.Guessed = true
 	}
 	return err
 }
 
 // form says how the input is cut and read.
-func (c *Config) form(header bool) ledger.Form {
-	return ledger.Form{
+func (c *Config) form(header bool, lay *decode.Layout) ledger.Form {
+	f := ledger.Form{
 		Format: string(c.Format), Delimiter: string(c.Delimiter), Null: c.Null, Encoding: c.Encoding,
-		Header: header, Chunk: pgcsv.ChunkSize,
+		Header: header, Chunk: pgcsv.ChunkSize, Skip: c.Skip,
+		ForceNull: lay.Nulls.Named(lay.Nulls.Force), ForceNotNull: lay.Nulls.Named(lay.Nulls.ForceNot),
 	}
+	usual := lay.Dialect.Format.Dialect()
+	if d := lay.Dialect; d.Quote != usual.Quote {
+		f.Quote = string(d.Quote)
+		if d.Quote == 0 {
+			f.Quote = "none"
+		}
+	}
+	if d := lay.Dialect; d.Escape != d.Quote {
+		f.Escape = string(d.Escape)
+	}
+	return f
 }
 
 // ledgerColumns returns columns as a job keeps them.

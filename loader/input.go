@@ -29,7 +29,7 @@ type Input struct {
 // reading says how the Loader reads inputs.
 func (c *Config) reading() input.Reading {
 	return input.Reading{
-		MaxRecord: c.MaxRecord, Dialect: c.dialect(),
+		MaxRecord: c.MaxRecord, Dialect: c.dialect(), Skip: c.Skip,
 		Chunk: cmp.Or(c.paces.chunk, pgcsv.ChunkSize), Compression: input.Compression(c.Compression),
 	}
 }
@@ -86,8 +86,8 @@ func Records[T any](name string, seq iter.Seq2[T, error]) Input {
 	})
 	open := in.open
 	in.open = func(ctx context.Context, how input.Reading) (input.Feed, error) {
-		if how.Dialect.Format != pgcsv.CSV {
-			return nil, input.ErrNotCSV
+		if err := how.Made(); err != nil {
+			return nil, err
 		}
 		return open(ctx, how)
 	}

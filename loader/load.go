@@ -29,6 +29,7 @@ type load struct {
 	l       *Loader
 	in      Input
 	feed    input.Feed
+	heading Heading
 	form    ledger.Form   // how the input is read
 	shares  ledger.Shares // what decides a row's lane
 	whole   bool          // everything is stored in one transaction
@@ -36,7 +37,7 @@ type load struct {
 	log     *slog.Logger
 	stage   Stage
 	buffers chan []byte
-	guessed bool // nobody has said that there is no header
+	guessed int64 // the line of the first record if nobody has said that it is no header, else 0
 }
 
 // newLoad returns the load of in.
@@ -112,6 +113,9 @@ func (l *Loader) attempt(ctx context.Context, in Input, c *store.Counts) (resuma
 	}
 	ask := decode.NewAsker(l.target, l.nodes.First().Connect, l.cfg.Encoding)
 	defer ask.Close()
+	if err := ld.checkGuess(ctx, first, ask); err != nil {
+		return false, err
+	}
 	route, err := ld.chooseFor(ctx, first, ask)
 	if err != nil {
 		return false, err

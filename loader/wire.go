@@ -7,6 +7,7 @@ import (
 
 	"shardload/internal/input"
 	"shardload/internal/ledger"
+	"shardload/internal/pgcsv"
 	"shardload/internal/server"
 	"shardload/loader/internal/decode"
 	"shardload/loader/internal/job"
@@ -20,10 +21,13 @@ func (ld *load) newKeeper(ctx context.Context) (*reject.Keeper, error) {
 	l := ld.l
 	opt := reject.Options{
 		Limit: l.cfg.MaxErrors, Dir: l.cfg.RejectsDir, Table: l.target.Table.Name, Input: ld.Input, Dialect: ld.Layout.Dialect,
-		Rewritten: ld.Layout.Original != decode.SentOrRead, Whole: ld.whole, Guessed: ld.guessed,
+		Rewritten: ld.Layout.Record != decode.SentOrRead, Whole: ld.whole, Guessed: ld.guessed,
 	}
 	if f, ok := ld.feed.(input.Bytes); ok {
 		opt.Again = f.ReadAt
+	}
+	if ld.Layout.Rewritten() {
+		opt.Original = ld.Layout.Original
 	}
 	if ld.Job.Tell() {
 		opt.Job, opt.Lanes = ld.Job.Job, ld.Job.Lanes
@@ -92,7 +96,8 @@ func (ld *load) newLanes() {
 // layoutOptions says how records are written, and sent.
 func (c *Config) layoutOptions() decode.Options {
 	return decode.Options{
-		Dialect: c.dialect(), Encoding: c.Encoding, MaxRecord: c.MaxRecord, NoDetail: c.NoDetail, AsTheyAre: c.SendCSV,
+		Dialect: c.dialect(), Forced: pgcsv.Forced{Null: c.ForceNull, NotNull: c.ForceNotNull},
+		Encoding: c.Encoding, MaxRecord: c.MaxRecord, NoDetail: c.NoDetail, AsTheyAre: c.SendCSV,
 	}
 }
 

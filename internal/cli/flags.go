@@ -76,33 +76,3 @@ func choiceFlag[T ~string](cmd *cobra.Command, value *T, name, usage string, cho
 	// The error is only for a flag that does not exist, and this one does.
 	_ = cmd.RegisterFlagCompletionFunc(name, cobra.FixedCompletions(v.words(), cobra.ShellCompDirectiveNoFileComp))
 }
-
-// A delimiterValue is a flag that takes the byte between fields.
-type delimiterValue struct{ delimiter *byte }
-
-func (v delimiterValue) Type() string { return "char" }
-
-func (v delimiterValue) String() string {
-	switch {
-	case v.delimiter == nil || *v.delimiter == 0:
-		return ""
-	case *v.delimiter == '\t':
-		return "tab"
-	}
-	return string(*v.delimiter)
-}
-
-func (v delimiterValue) Set(s string) error {
-	switch s {
-	case "tab", `\t`, "\t":
-		*v.delimiter = '\t'
-		return nil
-	case `"`, "\n", "\r", "\x00":
-		return fmt.Errorf("a quote, a line break or a zero byte cannot separate fields")
-	}
-	if len(s) != 1 || s[0] >= 0x80 {
-		return fmt.Errorf(`want one ASCII character, or "tab"`)
-	}
-	*v.delimiter = s[0]
-	return nil
-}

@@ -28,13 +28,13 @@ func TestSizeValue(t *testing.T) {
 	}
 }
 
-func TestDelimiterValue(t *testing.T) {
+func TestCharValue(t *testing.T) {
 	for in, want := range map[string]byte{
-		";": ';', "tab": '\t', `\t`: '\t', "\t": '\t', " ": ' ',
-		"": 0, ",,": 0, "ß": 0, `"`: 0, "\n": 0, "\x00": 0,
+		";": ';', "tab": '\t', `\t`: '\t', "\t": '\t', " ": ' ', `"`: '"', `\x1f`: 0x1f,
+		"": 0, ",,": 0, "ß": 0, "\n": 0, "\x00": 0, `\x0a`: 0, `\x00`: 0, `\xff`: 0, `\x1`: 0, "none": 0,
 	} {
 		var got byte
-		if err := (delimiterValue{&got}).Set(in); (err != nil) != (want == 0) {
+		if err := (charValue{char: &got}).Set(in); (err != nil) != (want == 0) {
 			t.Errorf("%q: error %v", in, err)
 		}
 		if got != want {

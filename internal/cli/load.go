@@ -27,7 +27,9 @@ share the work with --part 1/10, --part 2/10 and so on. The same flags, run agai
 on with the same load.
 
 The first record may name the columns, in any order; without such a header the
-table's own order holds.
+table's own order holds. --explain says what each file's first record is taken for.
+CSV may have other quotes, or none (--quote, --escape), and lines before the header
+(--skip).
 
 The first record that cannot be stored stops the load, and its file and line are
 named. What was stored before stays and is counted. With --max-errors such records
@@ -68,7 +70,7 @@ type loadVerb struct{ *app }
 
 func newLoadCommand(a *app) *cobra.Command {
 	opt := loadOptions{
-		cfg:       loader.Config{Route: loader.RouteAuto, Header: loader.HeaderAuto, OnConflict: loader.ConflictError, Encoding: "UTF8"},
+		cfg:       loader.Config{Route: loader.RouteAuto, OnConflict: loader.ConflictError},
 		memory:    loader.DefaultMemory,
 		batch:     loader.DefaultBatch,
 		maxRecord: loader.DefaultMaxRecord,
@@ -112,12 +114,7 @@ func (opt *loadOptions) addFlags(cmd *cobra.Command) {
 	flags.StringToStringVar(&opt.cfg.NodeMap, "node-map", nil, "where a worker can be reached from here: host:port=host:port, …")
 	flags.Var(sizeValue{&opt.batch, 1}, "batch", "bytes after which a batch is stored")
 	flags.Var(sizeValue{&opt.memory, 8 << 20}, "memory", "memory for rows on their way")
-	formatFlag(cmd, &opt.cfg.Format)
-	compressionFlag(cmd, &opt.cfg.Compression)
-	choiceFlag(cmd, &opt.cfg.Header, "header", "whether the first record names the columns", loader.HeaderAuto, loader.HeaderYes, loader.HeaderNo)
-	flags.StringVar(&opt.cfg.Null, "null", "", "the string that means NULL: in csv unquoted, and by default the empty one, in text \\N")
-	flags.Var(delimiterValue{&opt.cfg.Delimiter}, "delimiter", `the character between fields, or "tab" (default: a comma, in text a tab)`)
-	flags.StringVar(&opt.cfg.Encoding, "encoding", opt.cfg.Encoding, "the files' encoding, by PostgreSQL's name")
+	readingFlags(cmd, &opt.cfg)
 	flags.Var(sizeValue{&opt.maxRecord, 1}, "max-record", "longest record that is believed to be one")
 	flags.BoolVar(&opt.replace, "replace", false, "empty the tables first (one TRUNCATE); if the same command was stopped after that, go on")
 	flags.StringVar(&opt.cfg.Job, "job", "", "the name by which a later run knows this load (default: each file's path)")
@@ -144,6 +141,9 @@ func (opt *loadOptions) checkFlags(cmd *cobra.Command) error {
 	}
 	if !cmd.Flags().Changed("max-record") {
 		opt.maxRecord = min(opt.maxRecord, half)
+	}
+	if err := checkReading(cmd, opt.cfg); err != nil {
+		return err
 	}
 	switch {
 	case opt.cfg.Streams < 0 || opt.cfg.Streams > loader.MaxStreams:
@@ -180,7 +180,7 @@ func (v *loadVerb) run(ctx context.Context, opt loadOptions, inputs []tableInput
 	}
 	defer func() { err = errors.Join(err, watch.close(), tables.Close()) }()
 	if opt.explain {
-		return v.printPlans(tables)
+		return v.printPlans(ctx, tables)
 	}
 	v.notePlans(tables, opt.replace)
 	report, err := v.load(ctx, tables, loader.SetOptions{Replace: opt.replace, NoAnalyze: opt.noAnalyze})

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -167,16 +168,63 @@ type planJSON struct {
 
 	OnConflict loader.Conflict `json:"on_conflict,omitempty"`
 	Key        []string        `json:"conflict_key,omitempty"`
+
+	Headings []fileHeading `json:"headings,omitempty"`
+}
+
+// A fileHeading says what the first record of a file is taken for.
+type fileHeading struct {
+	File string `json:"file"`
+	loader.Heading
+}
+
+// headings says it of the files of t that can be read twice.
+func headings(ctx context.Context, t *loader.SetTable) (list []fileHeading, err error) {
+	for _, in := range t.Inputs {
+		h, ok, err := t.Loader().Heading(ctx, in)
+		if err != nil {
+			return nil, err
+		}
+		if ok {
+			list = append(list, fileHeading{in.Name(), h})
+		}
+	}
+	return list, nil
+}
+
+// headingLines says it in lines, one for files of which the same is said.
+func headingLines(list []fileHeading) (lines []string) {
+	said := map[string]int{}
+	for _, h := range list {
+		said[h.String()]++
+	}
+	for _, h := range list {
+		others := said[h.String()] - 1
+		if others < 0 {
+			continue
+		}
+		said[h.String()] = 0
+		name := h.File
+		if others > 0 {
+			name += " and " + plural(int64(others), "other file")
+		}
+		lines = append(lines, name+": "+h.String())
+	}
+	return lines
 }
 
 // printPlans prints what a load would do.
-func (v *loadVerb) printPlans(tables openedTables) error {
+func (v *loadVerb) printPlans(ctx context.Context, tables openedTables) error {
 	var docs []planJSON
 	var rows [][]string
 	text := []string{tables.Tables()[0].Loader().Plan().Server}
 	for _, t := range tables.Tables() {
 		p, in := t.Loader().Plan(), tables.inputs[t]
-		docs = append(docs, planJSON{p.Table, in.Files, p.Server, p.Route, p.Why, p.Lanes, p.Shards, p.Nodes, p.Streams, p.Batch, p.Memory, p.HasRows, p.OnConflict, p.Key})
+		found, err := headings(ctx, t)
+		if err != nil {
+			return err
+		}
+		docs = append(docs, planJSON{p.Table, in.Files, p.Server, p.Route, p.Why, p.Lanes, p.Shards, p.Nodes, p.Streams, p.Batch, p.Memory, p.HasRows, p.OnConflict, p.Key, found})
 		has := "none"
 		if p.HasRows {
 			has = "some"
@@ -189,6 +237,7 @@ func (v *loadVerb) printPlans(tables openedTables) error {
 		if p.OnConflict != "" {
 			text = append(text, fmt.Sprintf("%s: %s where a row has the record's (%s)", in.Table, p.OnConflict, strings.Join(p.Key, ", ")))
 		}
+		text = append(text, headingLines(found)...)
 	}
 	if v.json {
 		return v.printJSON(docs)

@@ -38,7 +38,7 @@ type tuneVerb struct {
 
 func newTuneCommand(a *app) *cobra.Command {
 	opt := tuneOptions{
-		cfg:    loader.Config{Route: loader.RouteAuto, Header: loader.HeaderAuto, Delimiter: ',', Encoding: "UTF8"},
+		cfg:    loader.Config{Route: loader.RouteAuto},
 		sample: tune.DefaultSample, rounds: tune.DefaultRounds,
 	}
 	cmd := &cobra.Command{
@@ -64,14 +64,13 @@ func newTuneCommand(a *app) *cobra.Command {
 	flags.IntVar(&opt.maxStreams, "max-streams", 0, "most streams of a node to try (default: four for each CPU, at most 32)")
 	choiceFlag(cmd, &opt.cfg.Route, "route", "how rows reach their shard", loader.RouteAuto, loader.RouteShard, loader.RouteNode, loader.RouteCoordinator)
 	flags.StringToStringVar(&opt.cfg.NodeMap, "node-map", nil, "where a worker can be reached from here: host:port=host:port, …")
-	compressionFlag(cmd, &opt.cfg.Compression)
-	choiceFlag(cmd, &opt.cfg.Header, "header", "whether the first record names the columns", loader.HeaderAuto, loader.HeaderYes, loader.HeaderNo)
-	flags.StringVar(&opt.cfg.Null, "null", "", "the unquoted string that means NULL (default: the empty one)")
-	flags.Var(delimiterValue{&opt.cfg.Delimiter}, "delimiter", `the character between fields, or "tab"`)
-	flags.StringVar(&opt.cfg.Encoding, "encoding", opt.cfg.Encoding, "the file's encoding, by PostgreSQL's name")
+	readingFlags(cmd, &opt.cfg)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if opt.rounds < 1 || opt.maxStreams < 0 || opt.maxStreams > loader.MaxStreams {
 			return usagef(cmd, "--rounds must be at least 1, and --max-streams 1 to %d", loader.MaxStreams)
+		}
+		if err := checkReading(cmd, opt.cfg); err != nil {
+			return err
 		}
 		return (&tuneVerb{a, opt}).run(cmd.Context(), args[0])
 	}
@@ -90,7 +89,7 @@ func (v *tuneVerb) run(ctx context.Context, file string) (err error) {
 	}
 	defer func() { err = errors.Join(err, dir.RemoveScratch()) }()
 	cfg := opt.cfg
-	cfg.Conn = server
+	cfg.Conn, cfg.Format = server, tableInput{}.formatOf(cfg.Format)
 	advice, err := tune.Tune(ctx, tune.Config{
 		Loader: cfg, File: file, Sample: opt.sample, Rounds: opt.rounds,
 		MaxStreams: opt.maxStreams, Dir: dir.Path, Note: v.note,
@@ -117,11 +116,7 @@ func loadCommand(opt tuneOptions, advice *tune.Advice, file string) string {
 		}
 	}
 	add(opt.cfg.Route != loader.RouteAuto, "--route", string(opt.cfg.Route))
-	add(opt.cfg.Compression != loader.CompressionAuto, "--compression", string(opt.cfg.Compression))
-	add(opt.cfg.Header != loader.HeaderAuto, "--header", string(opt.cfg.Header))
-	add(opt.cfg.Null != "", "--null", opt.cfg.Null)
-	add(opt.cfg.Delimiter != ',', "--delimiter", delimiterValue{&opt.cfg.Delimiter}.String())
-	add(opt.cfg.Encoding != "UTF8", "--encoding", opt.cfg.Encoding)
+	words = append(words, readingWords(opt.cfg)...)
 	for from, to := range opt.cfg.NodeMap {
 		add(true, "--node-map", from+"="+to)
 	}

@@ -27,7 +27,8 @@ difference. It changes nothing.
   contents   with --deep: each column has the values of the files, and each row too
 
 --deep adds up hashes of all values, here of the files and there of the shards, all at
-once. Read the files as they were loaded (--format, --header, --null, --delimiter, --encoding).
+once. Read the files as they were loaded (--format, --header,
+--skip, --null, --delimiter, --quote and so on).
 Where contents differ it names the columns and, up to ten, the tenants: values of the
 distribution column, or of the primary key of a table that is not distributed. Nothing
 should write to the tables meanwhile. Records that the load has rejected are left out if
@@ -40,15 +41,10 @@ tables of your own, name the table and the files that it was loaded from.`
 
 // verifyOptions are the flags of verify.
 type verifyOptions struct {
-	format      loader.Format
-	compression loader.Compression
-	header      loader.Header
-	delimiter   byte
-	null        string
-	encoding    string
-	maxRecord   int64
-	deep        bool
-	rejects     []string
+	read      loader.Config // of it what says how files are read
+	maxRecord int64
+	deep      bool
+	rejects   []string
 }
 
 // A verifyVerb compares tables with what was loaded into them.
@@ -59,7 +55,7 @@ type verifyVerb struct {
 
 func newVerifyCommand(a *app) *cobra.Command {
 	var table string
-	opt := verifyOptions{header: loader.HeaderAuto, encoding: "UTF8", maxRecord: loader.DefaultMaxRecord}
+	opt := verifyOptions{maxRecord: loader.DefaultMaxRecord}
 	cmd := &cobra.Command{
 		Use:   "verify [DIR] | verify --table TABLE FILE… | verify --generate",
 		Short: "Compare the database with what was loaded",
@@ -71,17 +67,15 @@ func newVerifyCommand(a *app) *cobra.Command {
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&table, "table", "", "the table that the files belong to, as SQL writes it")
-	formatFlag(cmd, &opt.format)
-	compressionFlag(cmd, &opt.compression)
-	choiceFlag(cmd, &opt.header, "header", "whether the first record names the columns", loader.HeaderAuto, loader.HeaderYes, loader.HeaderNo)
 	flags.BoolVar(&opt.deep, "deep", false, "compare contents, not only counts")
 	flags.StringArrayVar(&opt.rejects, "rejects", nil, "TABLE.rejects.jsonl of the load: records that the table need not have (may be repeated)")
-	flags.Var(delimiterValue{&opt.delimiter}, "delimiter", `the character between fields, or "tab" (default: a comma, in text a tab)`)
-	flags.StringVar(&opt.null, "null", "", "the string that means NULL: in csv unquoted, and by default the empty one, in text \\N")
-	flags.StringVar(&opt.encoding, "encoding", opt.encoding, "the files' encoding, by PostgreSQL's name")
+	readingFlags(cmd, &opt.read)
 	flags.Var(sizeValue{&opt.maxRecord, 1}, "max-record", "longest record that is believed to be one")
 	generated := addGeneratedFlags(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if err := checkReading(cmd, opt.read); err != nil {
+			return err
+		}
 		if slices.Contains(args, "-") {
 			return usagef(cmd, "standard input is gone once it is loaded: name files, or count the rows yourself")
 		}
@@ -164,11 +158,7 @@ func (v *verifyVerb) compare(ctx context.Context, conn *pgx.Conn, tables []table
 	}
 	for i, t := range tables {
 		v.note("%s: comparing the contents with %s", t.Table, t.what())
-		cfg := verify.DeepConfig{Conn: server, Table: t.Table, Reading: verify.Reading{
-			Format: t.recordsOf(v.opt.format),
-			Header: verify.Header(v.opt.header), Null: v.opt.null, Delimiter: v.opt.delimiter, Encoding: v.opt.encoding, MaxRecord: int(v.opt.maxRecord),
-			Compression: input.Compression(v.opt.compression),
-		}, Rejects: v.opt.rejects, Expected: t.sums}
+		cfg := verify.DeepConfig{Conn: server, Table: t.Table, Reading: t.reading(v.opt.read, v.opt.maxRecord), Rejects: v.opt.rejects, Expected: t.sums}
 		for _, file := range t.Files {
 			if t.data != nil {
 				cfg.Inputs = append(cfg.Inputs, verify.Blocks(file, t.data))
@@ -242,15 +232,18 @@ func (v *verifyVerb) expect(ctx context.Context, conn *pgx.Conn, tables []tableI
 // countRecords counts the records of t's files, without their headers.
 func countRecords(ctx context.Context, table *catalog.Table, t tableInput, opt verifyOptions) (int64, error) {
 	var sum int64
-	dialect := t.recordsOf(opt.format).Dialect().With(opt.delimiter, opt.null)
-	how := input.Reading{MaxRecord: int(opt.maxRecord), Dialect: dialect, Compression: input.Compression(opt.compression)}
+	reading := t.reading(opt.read, opt.maxRecord)
+	dialect := reading.Dialect()
 	for _, file := range t.Files {
-		n, first, err := input.CountRecords(ctx, file, how)
+		n, first, err := input.CountRecords(ctx, file, input.Reading{Dialect: dialect, Skip: reading.Skip, MaxRecord: reading.MaxRecord, Compression: reading.Compression})
 		if err != nil {
 			return 0, err
 		}
-		looks := table.LooksLikeHeader(dialect.Values(first), dialect.RareHeader())
-		if n > 0 && (opt.header == loader.HeaderYes || opt.header == loader.HeaderAuto && looks) {
+		header := reading.Header == verify.HeaderYes || reading.Header == verify.HeaderMatch
+		if reading.Header == verify.HeaderAuto {
+			header = table.LooksLikeHeader(dialect.Values(first), dialect.RareHeader())
+		}
+		if n > 0 && header {
 			n--
 		}
 		sum += n

@@ -33,8 +33,8 @@ type blockFeed struct {
 
 // NewBlocks returns the feed of b.
 func NewBlocks(b BlockSource, how Reading) (Feed, error) {
-	if how.Dialect.Format != pgcsv.CSV {
-		return nil, ErrNotCSV
+	if err := how.Made(); err != nil {
+		return nil, err
 	}
 	return &blockFeed{source: b}, nil
 }

@@ -17,7 +17,9 @@ type Chunk struct {
 	// once the chunk is filled, and the input's own bytes before.
 	Data []byte
 	EOL  pgcsv.EOL
-	Open bool // the last record ends inside quotes
+	// Skipped is how many bytes at the beginning of data are lines before the first record.
+	Skipped int
+	Open    bool // the last record ends inside quotes
 
 	block BlockSource // what makes data, nil if they are there
 	transcribed
@@ -103,8 +105,9 @@ func (c *Chunk) AppendStarts(dst []int32, d pgcsv.Dialect) []int32 {
 	return dst
 }
 
-// Behind takes the first n bytes, a header, off the chunk's records.
+// Behind takes the first n bytes off the chunk's records: lines before them, and a header.
 func (c *Chunk) Behind(n int) {
+	c.Skipped = max(c.Skipped-n, 0)
 	c.Line += pgcsv.Lines(c.Data[:n], c.EOL)
 	c.Offset += int64(n)
 	c.Data = c.Data[n:]
@@ -129,6 +132,6 @@ func (c *Chunk) PlaceAt(place ledger.Place, err error) error {
 func (c *Chunk) Scanner(d pgcsv.Dialect) *pgcsv.Scanner {
 	s := &pgcsv.Scanner{}
 	s.SetDialect(d)
-	s.Reset(c.Data, c.EOL, c.Line)
+	s.Reset(c.Data[c.Skipped:], c.EOL, c.Line+pgcsv.Lines(c.Data[:c.Skipped], c.EOL))
 	return s
 }

@@ -9,8 +9,8 @@ import (
 	"shardload/internal/pgcsv"
 )
 
-// CountRecords returns the number of records of the file at path, and its first record,
-// which may be a header. An open quote is an error, as is a record that is too long.
+// CountRecords returns the number of records of the file at path, and its first record, which
+// may be a header. An open quote is an error, as is a record that is too long.
 func CountRecords(ctx context.Context, path string, how Reading) (n int64, first []byte, err error) {
 	src, err := Open(path, how.Compression)
 	if err != nil {
@@ -21,6 +21,7 @@ func CountRecords(ctx context.Context, path string, how Reading) (n int64, first
 	var buf []byte
 	c := pgcsv.NewChunker(src, how.MaxRecord)
 	c.SetDialect(how.Dialect)
+	c.SetSkip(how.Skip)
 	s.SetDialect(how.Dialect)
 	for line := int64(1); ; line += pgcsv.Lines(buf, c.EOL()) {
 		if err := context.Cause(ctx); err != nil {
@@ -36,7 +37,7 @@ func CountRecords(ctx context.Context, path string, how Reading) (n int64, first
 		if err != nil {
 			return n, first, err
 		}
-		for s.Reset(buf, c.EOL(), line); s.Next(); n++ {
+		for s.Reset(buf[c.Skipped():], c.EOL(), line); s.Next(); n++ {
 			if n == 0 {
 				first = append(first, s.Record()...)
 			}

@@ -106,9 +106,17 @@ func NewFeed(src *Source, how Reading) (Feed, error) {
 // newCSV returns the feed of the bytes of src.
 func newCSV(src *Source, how Reading) Bytes {
 	f := &csvFeed{src: src, chunker: pgcsv.NewChunker(src, how.MaxRecord), Reading: how, place: ledger.Place{Line: 1}}
-	f.chunker.SetSize(f.Chunk)
-	f.chunker.SetDialect(how.Dialect)
+	f.adjust()
 	return f
+}
+
+// adjust tells a new chunker what it is to know.
+func (f *csvFeed) adjust() {
+	f.chunker.SetSize(f.Chunk)
+	f.chunker.SetDialect(f.Dialect)
+	if f.place.Offset == 0 {
+		f.chunker.SetSkip(f.Skip)
+	}
 }
 
 func (f *csvFeed) Header() []string { return nil }
@@ -120,7 +128,7 @@ func (f *csvFeed) Next(ctx context.Context, buf []byte) (*Chunk, error) {
 		return nil, f.explain(data, err)
 	}
 	c := &Chunk{
-		Number: f.number, Line: f.place.Line, Offset: f.place.Offset, Data: data, EOL: f.chunker.EOL(), Open: open,
+		Number: f.number, Line: f.place.Line, Offset: f.place.Offset, Data: data, EOL: f.chunker.EOL(), Open: open, Skipped: f.chunker.Skipped(),
 		Size: int64(len(data)), Lines: pgcsv.Lines(data, f.chunker.EOL()),
 	}
 	f.number++
@@ -132,13 +140,15 @@ func (f *csvFeed) Next(ctx context.Context, buf []byte) (*Chunk, error) {
 // explain returns the chunker's error with its place. data are the bytes from the
 // chunk's start on that the chunker looked at.
 func (f *csvFeed) explain(data []byte, err error) error {
-	long, tooLong := errors.AsType[*pgcsv.TooLongError](err)
 	if !pgcsv.Unnamed(err) {
 		return err
 	}
-	s := pgcsv.Scanner{}
-	s.SetDialect(f.Dialect)
-	for s.Reset(data, f.chunker.EOL(), f.place.Line); s.Next(); {
+	if _, short := errors.AsType[*pgcsv.SkipError](err); short {
+		return fmt.Errorf("%s: %w", f.src.Name, err)
+	}
+	long, tooLong := errors.AsType[*pgcsv.TooLongError](err)
+	s := (&Chunk{Line: f.place.Line, Data: data, EOL: f.chunker.EOL(), Skipped: f.chunker.Skipped()}).Scanner(f.Dialect)
+	for s.Next() {
 	}
 	row := &failure.RowError{File: f.src.Name, Line: s.Line(), Err: err, Keepable: errors.Is(err, pgcsv.ErrOpenQuote)}
 	if tooLong {
@@ -154,9 +164,8 @@ func (f *csvFeed) SkipTo(ctx context.Context, number int64, place ledger.Place, 
 			return err
 		}
 		f.chunker = pgcsv.NewChunkerAt(f.src, f.MaxRecord, f.chunker.EOL())
-		f.chunker.SetSize(f.Chunk)
-		f.chunker.SetDialect(f.Dialect)
 		f.number, f.place = number, place
+		f.adjust()
 		return nil
 	}
 	for buf := []byte(nil); f.number < number; {
@@ -205,8 +214,7 @@ func (f *csvFeed) Close() error { return f.src.Close() }
 
 func (f *csvFeed) Limit(n int64) {
 	f.chunker = pgcsv.NewChunkerAt(io.LimitReader(f.src, n), f.MaxRecord, f.chunker.EOL())
-	f.chunker.SetDialect(f.Dialect)
-	f.chunker.SetSize(f.Chunk)
+	f.adjust()
 }
 
 func (f *csvFeed) BehindBreak(end ledger.Place) (ledger.Place, error) {
@@ -245,14 +253,26 @@ type Reading struct {
 	MaxRecord int
 	// Dialect is that of the records, or of their transcript.
 	Dialect pgcsv.Dialect
+	Skip    int // lines before the first record
 	Chunk   int // usual length of a chunk in bytes
 	// Compression is how the input is compressed; the zero value is Auto.
 	Compression Compression
 }
 
+// Made returns an error if records are to be read in another way than that in which they are
+// made here.
+func (r Reading) Made() error {
+	d := pgcsv.CSV.Dialect()
+	d.Null = r.Dialect.Null
+	if r.Dialect != d || r.Skip > 0 {
+		return ErrNotCSV
+	}
+	return nil
+}
+
 // ErrNotCSV says that another format is asked for than that in which records are made
 // here.
-var ErrNotCSV = errors.New("records that are made and not read are CSV; no other format can be asked for")
+var ErrNotCSV = errors.New("records that are made and not read are CSV with commas and double quotes; nothing else can be asked for")
 
 // ErrGoesOn says that the last record of an input which has grown is another one now.
 var ErrGoesOn = errors.New("its last record goes on, where it ended")

@@ -148,7 +148,7 @@ func (f Fingerprint) String() string {
 // Version is the form in which jobs are kept. Jobs that older versions began have none,
 // or a smaller one, and go on; whoever changes what a mark or a fingerprint means counts
 // it up.
-const Version = 2
+const Version = 3
 
 // A VersionError says that a later version of the program keeps the job, in a form that
 // this one does not know.

@@ -11,9 +11,16 @@ type Form struct {
 	Format    string `json:"format"` // as COPY calls it
 	Delimiter string `json:"delimiter"`
 	Null      string `json:"null"`
-	Encoding  string `json:"encoding"` // by PostgreSQL's name
-	Header    bool   `json:"header"`   // the input has one
-	Chunk     int    `json:"chunk"`    // usual length of a chunk in bytes
+	// What follows is "", 0 or nil where it is as usual, as in jobs of earlier versions.
+	Quote        string   `json:"quote,omitempty"`  // "none" for no quotes
+	Escape       string   `json:"escape,omitempty"` // if it is not the quote
+	ForceNull    []string `json:"force_null,omitempty"`
+	ForceNotNull []string `json:"force_not_null,omitempty"`
+	Skip         int      `json:"skip,omitempty"` // lines before the header
+
+	Encoding string `json:"encoding"` // by PostgreSQL's name
+	Header   bool   `json:"header"`   // the input has one
+	Chunk    int    `json:"chunk"`    // usual length of a chunk in bytes
 	// Columns are those into which the fields go, in their order. A column that has
 	// changed names with another, or was made anew, is another one.
 	Columns []Column `json:"columns,omitempty"`
@@ -40,7 +47,27 @@ func (f Form) String() string {
 	if f.Delimiter != "" {
 		delimiter = f.Delimiter[0]
 	}
-	return fmt.Sprintf("delimiter %q, null %q, encoding %s, %s, chunks of %d", delimiter, f.Null, f.Encoding, with, f.Chunk)
+	return fmt.Sprintf("delimiter %q, null %q, encoding %s, %s, chunks of %d", delimiter, f.Null, f.Encoding, with+f.unusual(), f.Chunk)
+}
+
+// unusual says what is not as usual, each after a comma.
+func (f Form) unusual() (text string) {
+	if f.Quote != "" {
+		text += ", quote " + f.Quote
+	}
+	if f.Escape != "" {
+		text += ", escape " + f.Escape
+	}
+	if len(f.ForceNull) > 0 {
+		text += ", NULL forced in " + strings.Join(f.ForceNull, ", ")
+	}
+	if len(f.ForceNotNull) > 0 {
+		text += ", no NULL in " + strings.Join(f.ForceNotNull, ", ")
+	}
+	if f.Skip > 0 {
+		text += fmt.Sprintf(", %d lines skipped", f.Skip)
+	}
+	return text
 }
 
 // A Column is a column of the target.

@@ -3,6 +3,7 @@ package ledger
 import (
 	"errors"
 	"reflect"
+	"strings"
 	"testing"
 )
 
@@ -65,12 +66,46 @@ func TestOlderReadings(t *testing.T) {
 	}
 }
 
+// TestUnusualReadings holds that each of what is seldom said of an input makes another form, which
+// earlier versions do not go on with, and that nothing of it is kept where it is not said.
+func TestUnusualReadings(t *testing.T) {
+	t.Parallel()
+	usual := Form{Format: "csv", Delimiter: ",", Encoding: "UTF8", Chunk: 1}
+	text, err := jobRecord{Fingerprint: Fingerprint{Reads: usual}}.text()
+	if err != nil || !strings.Contains(text, `"version":2,`) || strings.Contains(text, "quote") || strings.Contains(text, "skip") || strings.Contains(text, "force") {
+		t.Errorf("%s, %v", text, err)
+	}
+	seen := map[string]bool{usual.String(): true}
+	for _, change := range []func(*Form){
+		func(f *Form) { f.Quote = "'" },
+		func(f *Form) { f.Quote = "none" },
+		func(f *Form) { f.Escape = `\` },
+		func(f *Form) { f.ForceNull = []string{"a"} },
+		func(f *Form) { f.ForceNotNull = []string{"a"} },
+		func(f *Form) { f.ForceNotNull = []string{"a", "b"} },
+		func(f *Form) { f.Skip = 1 },
+		func(f *Form) { f.Skip = 2 },
+	} {
+		form := usual
+		change(&form)
+		if seen[form.String()] || form.Same(usual) {
+			t.Errorf("%s is taken for another form", form)
+		}
+		seen[form.String()] = true
+		text, err := jobRecord{Fingerprint: Fingerprint{Reads: form}}.text()
+		again, readErr := readRecord("job", text)
+		if err != nil || readErr != nil || again.Version != 3 || !reflect.DeepEqual(again.Reads, form) {
+			t.Errorf("%s: %v, %v", text, err, readErr)
+		}
+	}
+}
+
 // TestLaterVersion holds that a job of a later version is told from one that cannot be read,
 // whatever its fields are there.
 func TestLaterVersion(t *testing.T) {
 	t.Parallel()
-	_, err := readRecord("job", `{"version": 3, "size": "12 rows", "reads": 7}`)
-	if later, ok := errors.AsType[*VersionError](err); !ok || later.Version != 3 || later.Job != "job" {
+	_, err := readRecord("job", `{"version": 4, "size": "12 rows", "reads": 7}`)
+	if later, ok := errors.AsType[*VersionError](err); !ok || later.Version != 4 || later.Job != "job" {
 		t.Errorf("error %v", err)
 	}
 	if _, err := readRecord("job", `{"version": 2, "size": "12 rows"}`); err == nil {

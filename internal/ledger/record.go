@@ -23,7 +23,7 @@ func (j *Job) record() (string, error) {
 }
 
 func (r jobRecord) text() (string, error) {
-	r.Version, r.Form, r.Lanes = Version, r.Reads.String(), r.Shares.String()
+	r.Version, r.Form, r.Lanes = r.Reads.version(), r.Reads.String(), r.Shares.String()
 	text, err := json.Marshal(r)
 	if err != nil {
 		return "", fmt.Errorf("the input's fingerprint: %w", err)
@@ -50,5 +50,18 @@ func readRecord(job, text string) (r jobRecord, err error) {
 	return r, nil
 }
 
-// readsVersion is the first that keeps fields in place of words.
-const readsVersion = 2
+const (
+	// readsVersion is the first that keeps fields in place of words.
+	readsVersion = 2
+	// unusualVersion is the first that knows what Form.unusual says. Others would read on as if
+	// it was not said.
+	unusualVersion = 3
+)
+
+// version returns the first version that can go on with a job of this form.
+func (f Form) version() int {
+	if f.unusual() != "" {
+		return unusualVersion
+	}
+	return readsVersion
+}

@@ -14,6 +14,17 @@ type Nulls struct {
 	// said of it: the null string is NULL in quotes, too, or is none without them. They are nil
 	// if nothing is said of any.
 	Force, ForceNot []bool
+	fields          []string // their names
+}
+
+// Named returns the names of those fields that have a flag.
+func (n *Nulls) Named(flags []bool) (names []string) {
+	for i, is := range flags {
+		if is {
+			names = append(names, n.fields[i])
+		}
+	}
+	return names
 }
 
 // Is reports whether field i of record, which is f, is NULL.
@@ -43,7 +54,7 @@ type Forced struct{ Null, NotNull []string }
 // Nulls says which fields of records with these columns are NULL in dialect d. As for COPY it is
 // an error to name a column that the input has not.
 func (f Forced) Nulls(columns []string, d Dialect) (n Nulls, err error) {
-	n.Null = d.Null
+	n.Null, n.fields = d.Null, columns
 	var err1, err2 error
 	n.Force, err1 = named(columns, f.Null)
 	n.ForceNot, err2 = named(columns, f.NotNull)

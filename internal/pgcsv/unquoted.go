@@ -40,23 +40,3 @@ func (unquotedRules) hasStray(record []byte, c byte) bool { return bytes.IndexBy
 func (unquotedRules) appendFields(dst []Field, record []byte, delimiter byte, _ bool) []Field {
 	return appendPlainFields(dst, record, delimiter)
 }
-
-// AppendText appends v, which has no zero byte, as a field of the text format in its default
-// dialect.
-func AppendText(dst, v []byte) []byte {
-	for _, c := range v {
-		switch c {
-		case '\\':
-			dst = append(dst, '\\', '\\')
-		case '\t':
-			dst = append(dst, '\\', 't')
-		case '\n':
-			dst = append(dst, '\\', 'n')
-		case '\r':
-			dst = append(dst, '\\', 'r')
-		default:
-			dst = append(dst, c)
-		}
-	}
-	return dst
-}

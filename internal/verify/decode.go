@@ -76,6 +76,7 @@ func (dec *decoder) decode(ctx context.Context, c chunk) error {
 	if _, err := c.Fill(&dec.transcript); err != nil {
 		return err
 	}
+	c.Behind(c.Skipped)
 	dec.waiting, dec.hashes, dec.nulls = dec.waiting[:0], dec.hashes[:0], dec.nulls[:0]
 	checkText := server.IsUTF8(dec.d.cfg.Reading.Encoding) && !utf8.Valid(c.Data)
 	offset := int32(0)
@@ -120,7 +121,7 @@ func (dec *decoder) check(lay *layout, text bool) error {
 	raw := dec.scan.Record()
 	dec.fields = dec.scan.AppendFields(dec.fields[:0])
 	switch {
-	case string(raw) == `\.`:
+	case dec.d.cfg.Reading.dialect.IsEnd(raw):
 		return errors.New(`\. ends the data for PostgreSQL`)
 	case len(dec.fields) != len(lay.names):
 		return fmt.Errorf("%s, want %d", term.Plural(len(dec.fields), "field"), len(lay.names))
@@ -148,7 +149,7 @@ func (dec *decoder) record(lay *layout, at position, start int32) {
 	asked := false
 	for i, field := range lay.fields {
 		f := dec.fields[field]
-		r.nulls[i] = f.IsNull(raw, dec.d.cfg.Reading.dialect.Null)
+		r.nulls[i] = lay.nulls.Is(field, f, raw)
 		if r.nulls[i] {
 			continue
 		}

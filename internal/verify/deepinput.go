@@ -47,7 +47,7 @@ type chunk struct {
 
 // open opens the input.
 func (in Input) open(how Reading) (input.Feed, error) {
-	cut := input.Reading{MaxRecord: how.MaxRecord, Dialect: how.dialect, Chunk: pgcsv.ChunkSize}
+	cut := input.Reading{MaxRecord: how.MaxRecord, Dialect: how.dialect, Skip: how.Skip, Chunk: pgcsv.ChunkSize}
 	if in.blocks != nil {
 		return input.NewBlocks(in.blocks, cut)
 	}

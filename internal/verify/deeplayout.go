@@ -26,6 +26,8 @@ const (
 	HeaderAuto Header = "auto"
 	HeaderYes  Header = "yes"
 	HeaderNo   Header = "no"
+	// HeaderMatch is HeaderYes: that the columns are all of the table's is not looked at again.
+	HeaderMatch Header = "match"
 )
 
 // A Reading says how files are to be read: in which format, and what goes with it. The
@@ -35,6 +37,13 @@ type Reading struct {
 	Header    Header // zero means HeaderAuto
 	Null      string // the unquoted string that stands for NULL; in text zero means \N
 	Delimiter byte   // zero means a comma, in text a tab
+	Quote     byte   // of CSV; zero means a double quote
+	NoQuotes  bool   // CSV has none
+	Escape    byte   // of CSV; zero means the quote
+	Skip      int    // lines before the header
+	// ForceNull and ForceNotNull name columns as the loader's do.
+	ForceNull, ForceNotNull []string
+
 	Encoding  string // PostgreSQL's name of the encoding; "" means UTF8
 	MaxRecord int    // the longest record in bytes; zero means 16 MiB
 	// Compression is how the files are compressed; zero means as their content says.
@@ -43,11 +52,16 @@ type Reading struct {
 	dialect pgcsv.Dialect // is set by withDefaults
 }
 
+// Dialect returns how the files are written.
+func (r Reading) Dialect() pgcsv.Dialect {
+	return r.Format.Dialect().With(r.Delimiter, r.Null).Quoted(r.Quote, r.Escape, r.NoQuotes)
+}
+
 func (r Reading) withDefaults() Reading {
 	if r.Header == "" {
 		r.Header = HeaderAuto
 	}
-	r.dialect = r.Format.Dialect().With(r.Delimiter, r.Null)
+	r.dialect = r.Dialect()
 	if r.Encoding == "" {
 		r.Encoding = "UTF8"
 	}
@@ -62,6 +76,7 @@ type layout struct {
 	header bool     // whether the first record is one
 	names  []string // of the columns, one for each field
 	fields []int    // by compared column: the field that has it
+	nulls  pgcsv.Nulls
 }
 
 // A column is a column that is compared.
@@ -110,15 +125,23 @@ func (in *inputs) readLayouts(ctx context.Context, t *catalog.Table) (columns []
 func (in Input) readLayout(ctx context.Context, how Reading, t *catalog.Table) (*layout, error) {
 	if in.blocks != nil {
 		names := in.blocks.Header()
-		return &layout{names: names}, in.checkHeader(names, t)
+		return &layout{names: names, nulls: pgcsv.Nulls{Null: how.dialect.Null}}, in.checkHeader(names, t)
 	}
 	first, err := in.firstRecord(ctx, how)
 	if err != nil || first == nil {
 		return nil, err
 	}
-	names := how.dialect.Values(first)
+	lay, err := in.layoutOf(how.dialect.Values(first), how, t)
+	if err == nil {
+		lay.nulls, err = pgcsv.Forced{Null: how.ForceNull, NotNull: how.ForceNotNull}.Nulls(lay.names, how.dialect)
+	}
+	return lay, err
+}
+
+// layoutOf returns the layout of a file with a first record of those values.
+func (in Input) layoutOf(names []string, how Reading, t *catalog.Table) (*layout, error) {
 	switch how.Header {
-	case HeaderYes:
+	case HeaderYes, HeaderMatch:
 	case HeaderAuto:
 		if t.LooksLikeHeader(names, how.dialect.RareHeader()) {
 			break

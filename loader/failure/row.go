@@ -24,7 +24,7 @@ func (e *RowError) Error() string {
 	text := e.where() + ": " + e.Err.Error()
 	switch {
 	case e.Guessed:
-		text += "; none of its fields is a column's name, and so it was taken for a record and not for a header"
+		text += "; its fields are no names of columns, and so it was taken for a record and not for a header"
 	case e.Keepable:
 		text += "; " + e.Advice()
 	}

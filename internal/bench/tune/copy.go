@@ -2,6 +2,7 @@ package tune
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -35,14 +36,20 @@ type sampleFile struct {
 
 // takeSample copies whole records from the beginning of a file, header included,
 // until there are that many bytes.
-func takeSample(ctx context.Context, file string, as input.Compression, dir string, limit int64) (s sampleFile, err error) {
-	src, err := input.Open(file, as)
+func takeSample(ctx context.Context, file, dir string, cfg loader.Config, limit int64) (s sampleFile, err error) {
+	src, err := input.Open(file, input.Compression(cfg.Compression))
 	if err != nil {
 		return s, err
 	}
 	defer func() { err = errors.Join(err, src.Close()) }()
 	s.path = filepath.Join(dir, "sample.csv")
+	format, err := pgcsv.Named(string(cmp.Or(cfg.Format, loader.FormatCSV)))
+	if err != nil {
+		return s, err
+	}
 	chunker := pgcsv.NewChunker(src, loader.DefaultMaxRecord)
+	chunker.SetDialect(format.Dialect().With(cfg.Delimiter, cfg.Null).Quoted(cfg.Quote, cfg.Escape, cfg.NoQuotes))
+	chunker.SetSkip(cfg.Skip)
 	done := false
 	f, err := os.OpenFile(s.path, os.O_WRONLY|os.O_CREATE|os.O_EXCL|syscall.O_NOFOLLOW, 0o600)
 	if err != nil {

@@ -16,7 +16,6 @@ import (
 	"shardload/internal/bench/meter"
 	"shardload/internal/catalog"
 	"shardload/internal/citus"
-	"shardload/internal/input"
 	"shardload/internal/server"
 	"shardload/internal/term"
 	"shardload/loader"
@@ -160,7 +159,7 @@ func (t *tuner) look(ctx context.Context) (err error) {
 		return err
 	}
 	t.advice = Advice{Table: t.table.SQL(), Server: plan.Server, Route: plan.Route, Why: plan.Why, Nodes: plan.Nodes, Lanes: plan.Lanes}
-	t.sample, err = takeSample(ctx, t.cfg.File, input.Compression(t.cfg.Loader.Compression), t.cfg.Dir, t.cfg.Sample)
+	t.sample, err = takeSample(ctx, t.cfg.File, t.cfg.Dir, t.cfg.Loader, t.cfg.Sample)
 	t.cfg.Loader.Compression = loader.CompressionNone // the sample is not
 	t.advice.Sample = t.sample.bytes
 	return err

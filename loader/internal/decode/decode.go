@@ -151,9 +151,9 @@ func (d *decoder) line() int64 {
 // check finds what is no record at all.
 func (d *decoder) check(raw []byte) error {
 	switch want := d.lay.fields(); {
-	case len(raw) > d.lay.maxRecord:
+	case !d.lay.fits(raw):
 		return &failure.RowError{File: d.name, Line: d.line(), Err: failure.TooLongError(d.lay.maxRecord)}
-	case d.lay.endMark != nil && string(raw) == `\.`:
+	case d.lay.endMark != nil && d.lay.Dialect.IsEnd(raw):
 		return d.bad(d.lay.endMark)
 	case len(d.fields) != want && len(raw) == 0:
 		return d.bad(fmt.Errorf("the line is empty, want %d fields", want))
@@ -279,10 +279,10 @@ func (d *decoder) Deliver(ctx context.Context, c *input.Chunk, l *lane.Lanes) er
 		case d.csv[ln] && d.lay.mapping != nil:
 			as = lane.NotationRecord // row is what rewrite has written
 		case d.csv[ln]:
-			as, row = lane.NotationRecord, c.Data[r.start:r.end]
+			as, row = lane.NotationRecord, d.sent(c.Data[r.start:r.end])
 		}
 		at := lane.Origin{Line: c.Line + from.Line, Offset: c.Offset + int64(from.Start), Size: int(from.End - from.Start)}
-		if d.lay.Original == Kept && as != lane.NotationRejected {
+		if d.lay.Record == Kept && as != lane.NotationRejected {
 			at.Record = c.Original(from)
 		}
 		if err := l.Add(ctx, ln, as, row, at, r.key); err != nil {

@@ -48,7 +48,7 @@ func (fv *fieldValues) value(of *subject, i int) (v []byte, null bool) {
 		field, nullIf = s.Field, s.NullIf
 	}
 	f := &fv.fields[field]
-	if f.IsNull(of.raw, fv.lay.Dialect.Null) {
+	if fv.lay.Nulls.Is(field, *f, of.raw) {
 		return nil, true
 	}
 	v, fv.scratch = f.Value(of.raw, fv.scratch)
@@ -98,19 +98,25 @@ func (fv *fieldValues) appendMapped(rows []byte, of *subject) (_ []byte, sure bo
 // appendFields appends the fields of the binary row of a record whose fields are the columns, and
 // reports whether they are sure.
 func (fv *fieldValues) appendFields(rows, raw []byte) (_ []byte, sure bool) {
-	fields, null := fv.fields, fv.lay.Dialect.Null
+	fields, nulls := fv.fields, &fv.lay.Nulls
+	null := nulls.Null
 	encoders, ends := fv.lay.Encoders[:len(fields)], fv.ends[:len(fields)]
 	for i := range fields {
 		f := &fields[i]
 		v := raw[f.Start:f.End]
+		isNull := false
 		if f.Quote != 0 {
 			v, fv.scratch = f.Value(raw, fv.scratch)
+			isNull = nulls.Forced(i, v)
 		} else if len(v) == len(null) && string(v) == null {
+			isNull = !nulls.Kept(i)
+		} else if f.Escaped {
+			v, fv.scratch = f.Value(raw, fv.scratch)
+		}
+		if isNull {
 			rows = pgcopy.AppendNull(rows)
 			ends[i] = 0
 			continue
-		} else if f.Escaped {
-			v, fv.scratch = f.Value(raw, fv.scratch)
 		}
 		if rows, sure = encoders[i](rows, v); !sure {
 			return rows, false

@@ -38,10 +38,13 @@ type Options struct {
 	Table   string // after which they are called
 	Input   string // by which errors call it
 	Dialect pgcsv.Dialect
-	// Rewritten says that rows which are sent as text are not their records.
+	// Rewritten says that rows which are sent as text are not their records, and do not tell them.
 	Rewritten bool
-	Whole     bool // all is stored in one transaction, or nothing
-	Guessed   bool // the first record may be a header
+	Whole     bool  // all is stored in one transaction, or nothing
+	Guessed   int64 // the line of the first record if that may be a header, else 0
+	// Original appends the record of which a row that is sent is another notation, nil if
+	// records are sent as they are.
+	Original func(dst, sent []byte) []byte
 	// Again reads bytes of the input at an offset once more. It is nil where nobody can.
 	Again func(p []byte, offset int64) error
 
@@ -99,7 +102,7 @@ func New(opt Options) (*Keeper, error) {
 // Reject counts a record as rejected. It returns an error if those are too many, or if
 // the record may be a header: whoever meant it as one wants no value stored.
 func (k *Keeper) Reject(err *failure.RowError) error {
-	if k.Guessed && err.Line == 1 {
+	if k.Guessed > 0 && err.Line == k.Guessed {
 		return err
 	}
 	if n := k.Found.Add(1); k.Limit.Exceeded(n, k.read.Load(), false) {
@@ -206,15 +209,19 @@ func (k *Keeper) each(b *lane.Batch, fn func(c lane.Cause, at lane.Origin, recor
 }
 
 // original returns the bytes of the record that became a row of p, in buf if it is
-// large enough. A row that goes as its record is it; of others it was kept, or the input is
-// read again.
+// large enough. A row that is no binary one may have its record in it; of others it was kept,
+// or the input is read again.
 func (k *Keeper) original(p *lane.Part, row lane.RowRef, buf []byte) ([]byte, error) {
 	if record, kept := p.AppendRecord(buf, row); kept {
 		return record, nil
 	}
 	if p.Notation == lane.NotationRecord && !k.Rewritten {
 		record := p.AppendRow(buf, row)
-		return record[:len(record)-1], nil
+		record = record[:len(record)-1]
+		if k.Original != nil {
+			record = k.Original(nil, record)
+		}
+		return record, nil
 	}
 	record := slices.Grow(buf, row.Size)[:row.Size]
 	if k.Again == nil {

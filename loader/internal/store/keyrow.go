@@ -137,13 +137,17 @@ func serverText(types *pgtype.Map, oid uint32, value []byte) (text string, ok bo
 func eachText(lay *decode.Layout, p *lane.Part, fields []int, fn func(index int64, text string, ok bool)) {
 	var s pgcsv.Scanner
 	s.SetDialect(p.Dialect)
+	nulls := lay.Nulls
+	if p.Dialect != lay.Dialect {
+		nulls = pgcsv.Nulls{Null: p.Dialect.Null}
+	}
 	index := int64(0)
 	for s.Reset(p.Data.Bytes(), pgcsv.LF, 1); s.Next(); index++ {
 		record := s.Record()
 		all := p.Dialect.AppendFields(nil, record)
 		values, ok := make([]string, len(fields)), len(all) == len(lay.Columns)
 		for i, f := range fields {
-			if !ok || all[f].IsNull(record, p.Dialect.Null) {
+			if !ok || nulls.Is(f, all[f], record) {
 				ok = false
 				break
 			}
