@@ -95,6 +95,10 @@ type Column struct {
 	BaseOID uint32
 	TypMod  int32
 
+	// BareType is the base type without its modifier, as any statement may name it:
+	// pg_catalog.bpchar.
+	BareType string
+
 	// ElemOID is the element type if BaseOID is an array type, else 0. It may be
 	// a domain.
 	ElemOID uint32
@@ -122,6 +126,11 @@ type Column struct {
 	// it is an identity column or its default calls nextval. The shards of a
 	// Citus table do not do that.
 	UsesSequence bool
+}
+
+// Required reports whether every row must have a value for c.
+func (c *Column) Required() bool {
+	return c.NotNull && c.Default == "" && c.Identity == 0 && !c.Generated
 }
 
 // SQL returns the table's name for use in a statement: quoted and qualified with

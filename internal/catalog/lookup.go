@@ -89,7 +89,8 @@ SELECT DISTINCT ON (a.attnum)
                    WHERE o.oid = a.attcollation)
             ELSE '' END,
        EXISTS (SELECT FROM pg_cast k WHERE k.castsource = 'text'::regtype AND k.casttarget = b.typ AND k.castmethod = 'f'
-                                        AND (b.typ = 'regclass'::regtype OR b.typ >= 16384))
+                                        AND (b.typ = 'regclass'::regtype OR b.typ >= 16384)),
+       (SELECT format('%I.%I', s.nspname, o.typname) FROM pg_type o JOIN pg_namespace s ON s.oid = o.typnamespace WHERE o.oid = b.typ)
   FROM below b
   JOIN pg_attribute a ON a.attrelid = ` + found + ` AND a.attnum = b.attnum
   JOIN pg_type t ON t.oid = a.atttypid
@@ -247,7 +248,7 @@ func scanColumn(row pgx.CollectableRow) (Column, error) {
 	var c Column
 	var identity string
 	err := row.Scan(&c.Name, &c.Num, &c.Type, &c.TypeOID, &c.BaseOID, &c.TypMod, &c.ElemOID,
-		&c.NotNull, &c.Default, &identity, &c.Generated, &c.Collation, &c.CastsText)
+		&c.NotNull, &c.Default, &identity, &c.Generated, &c.Collation, &c.CastsText, &c.BareType)
 	c.Identity = charCode(identity)
 	if c.Generated {
 		c.Default = "" // what pg_attrdef holds is how it is computed

@@ -1,6 +1,10 @@
 package catalog
 
-import "strings"
+import (
+	"strings"
+
+	"github.com/jackc/pgx/v5/pgtype"
+)
 
 // keywordTypes are the words that begin the names of types which the grammar itself
 // knows: those mean pg_catalog's types under any search path.
@@ -32,6 +36,19 @@ func (c *Column) ValueSQL(text string) string {
 	}
 	quoted := `pg_catalog.replace(pg_catalog.replace(` + text + `, E'\\', E'\\\\'), '"', E'\\"')`
 	return `(pg_catalog.textcat('{"', pg_catalog.textcat(` + quoted + `, '"}'))::` + c.TypeSQL() + `[])[1]`
+}
+
+// BareSQL returns the SQL of an expression of type text cast to the column's type, that below
+// all domains, without its length: assigned to the column it is then refused where it is too
+// long, which a cast to varchar(3) would cut.
+func (c *Column) BareSQL(text string) string {
+	switch c.BaseOID {
+	case pgtype.TextOID, pgtype.VarcharOID, pgtype.BPCharOID:
+		return text // assigned as it is
+	}
+	bare := *c
+	bare.Type = c.BareType
+	return bare.ValueSQL(text)
 }
 
 // hasSchema reports whether a name as SQL writes it has a dot outside of quotes.

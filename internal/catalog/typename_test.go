@@ -1,6 +1,7 @@
 package catalog_test
 
 import (
+	"strconv"
 	"strings"
 	"testing"
 
@@ -34,6 +35,10 @@ func TestTypeSQL(t *testing.T) {
 		pgtest.Exec(t, conn, "RESET search_path")
 		if got := strings.Fields(pgtest.Query(t, conn, described)[0]); len(got) != 2 || got[0] != got[1] {
 			t.Errorf("%s: %s is another type or modifier: %v", typ, table.Columns[0].TypeSQL(), got)
+		}
+		bare := pgtest.Query(t, conn, "SELECT pg_typeof(NULL::"+table.Columns[0].BareType+")::oid")[0]
+		if bare != strconv.Itoa(int(table.Columns[0].BaseOID)) {
+			t.Errorf("%s: %s is another type: %s", typ, table.Columns[0].BareType, bare)
 		}
 	}
 	if len(types) < 60 {

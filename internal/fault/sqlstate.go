@@ -9,31 +9,32 @@ import (
 
 // SQLSTATEs that are asked for by name.
 const (
-	ProtocolViolation     = "08P01"
-	FeatureNotSupported   = "0A000"
-	NullNotAllowed        = "22004"
-	BadEncoding           = "22021"
-	InvalidText           = "22P02" // invalid_text_representation
-	BadBinary             = "22P03"
-	BadRecord             = "22P04" // bad_copy_file_format
-	ForeignKeyViolation   = "23503"
-	UniqueViolation       = "23505"
-	WrongPassword         = "28P01"
-	NotAuthorized         = "28000"
-	NoDatabase            = "3D000"
-	NoSchema              = "3F000"
-	InsufficientPrivilege = "42501"
-	InvalidName           = "42602"
-	UndefinedColumn       = "42703"
-	UndefinedTable        = "42P01"
-	DuplicateDatabase     = "42P04"
-	DiskFull              = "53100"
-	TooManyConnections    = "53300"
-	LockNotAvailable      = "55P03"
-	LimitExceeded         = "54000" // program_limit_exceeded
-	Canceled              = "57014" // query_canceled
-	Starting              = "57P03" // cannot_connect_now
-	InternalError         = "XX000"
+	ProtocolViolation      = "08P01"
+	FeatureNotSupported    = "0A000"
+	NullNotAllowed         = "22004"
+	BadEncoding            = "22021"
+	InvalidText            = "22P02" // invalid_text_representation
+	BadBinary              = "22P03"
+	BadRecord              = "22P04" // bad_copy_file_format
+	ForeignKeyViolation    = "23503"
+	UniqueViolation        = "23505"
+	WrongPassword          = "28P01"
+	NotAuthorized          = "28000"
+	NoDatabase             = "3D000"
+	NoSchema               = "3F000"
+	InsufficientPrivilege  = "42501"
+	InvalidName            = "42602"
+	UndefinedColumn        = "42703"
+	UndefinedTable         = "42P01"
+	DuplicateDatabase      = "42P04"
+	InvalidColumnReference = "42P10"
+	DiskFull               = "53100"
+	TooManyConnections     = "53300"
+	LockNotAvailable       = "55P03"
+	LimitExceeded          = "54000" // program_limit_exceeded
+	Canceled               = "57014" // query_canceled
+	Starting               = "57P03" // cannot_connect_now
+	InternalError          = "XX000"
 )
 
 // classes decides for each class of SQLSTATEs. Those that codes has are exceptions.

@@ -48,3 +48,9 @@ func Exec(ctx context.Context, conn *pgconn.PgConn, sql string) error {
 	_, err := conn.Exec(ctx, sql).ReadAll()
 	return err
 }
+
+// Describe asks what one statement takes and returns, without running it. A second one after it
+// is refused.
+func Describe(ctx context.Context, conn *pgconn.PgConn, sql string) (*pgconn.StatementDescription, error) {
+	return conn.Prepare(ctx, "", sql, nil)
+}

@@ -111,6 +111,13 @@ func (s *Session) Compare(ctx context.Context, conn *pgconn.PgConn) error {
 // plain are the settings under which values are written for us.
 var plain = []setting{{name: "DateStyle", value: "ISO"}, {name: "extra_float_digits", value: "1"}, {name: "bytea_output", value: "hex"}}
 
+// WritePlain makes values be written for us from now on in conn's transaction.
+func WritePlain(ctx context.Context, conn *pgconn.PgConn) error {
+	var list statements
+	list.set(conn, plain...)
+	return list.run(ctx, conn)
+}
+
 // settings returns what makes text mean what it means in s.
 func (s *Session) settings(dateStyle, zone, encoding string) []setting {
 	return []setting{

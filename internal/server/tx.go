@@ -33,13 +33,13 @@ func TxFrom(ctx context.Context, conn *pgx.Conn, k Kind, first *pgx.Batch, fn fu
 		err = fn()
 	}
 	if err != nil {
-		if failed := rollback(ctx, pg); failed != nil && !pg.IsClosed() {
+		if failed := Rollback(ctx, pg); failed != nil && !pg.IsClosed() {
 			return errors.Join(err, failed)
 		}
 		return err
 	}
 	if k == Read { // an error that fn knows what to make of has ended it, too
-		return rollback(ctx, pg)
+		return Rollback(ctx, pg)
 	}
 	return commit(ctx, pg)
 }
@@ -62,7 +62,7 @@ func Ask(ctx context.Context, conn *pgx.Conn, batch *pgx.Batch) error {
 	whole := opened(pg, Read, batch)
 	whole.Queue("ROLLBACK")
 	err := send(ctx, conn, whole)
-	if failed := rollback(ctx, pg); failed != nil && (err == nil || !pg.IsClosed()) {
+	if failed := Rollback(ctx, pg); failed != nil && (err == nil || !pg.IsClosed()) {
 		return errors.Join(err, failed)
 	}
 	return err
@@ -101,9 +101,9 @@ func commit(ctx context.Context, pg *pgconn.PgConn) error {
 	return nil
 }
 
-// rollback ends a transaction, also after an interrupt, unless its connection is lost
+// Rollback ends a transaction, also after an interrupt, unless its connection is lost
 // and has ended it.
-func rollback(ctx context.Context, pg *pgconn.PgConn) error {
+func Rollback(ctx context.Context, pg *pgconn.PgConn) error {
 	if pg.IsClosed() || pg.TxStatus() == 'I' {
 		return nil
 	}

@@ -40,7 +40,7 @@ func HeaderColumns(t *catalog.Table, names []string) ([]*catalog.Column, error) 
 		columns = append(columns, c)
 	}
 	for i := range t.Columns {
-		if c := &t.Columns[i]; !seen[c.Name] && required(c) {
+		if c := &t.Columns[i]; !seen[c.Name] && c.Required() {
 			errs = append(errs, fmt.Errorf("column %q: is missing from the header, is NOT NULL and has no default", c.Name))
 		}
 	}
@@ -59,11 +59,6 @@ func unknownColumn(t *catalog.Table, name string) error {
 		return fmt.Errorf("column %q: is not in table %s; did you mean %q?", name, t.SQL(), near)
 	}
 	return fmt.Errorf("column %q: is not in table %s, which has %s", name, t.SQL(), strings.Join(t.ColumnNames(), ", "))
-}
-
-// required reports whether every row must have a value for c.
-func required(c *catalog.Column) bool {
-	return c.NotNull && c.Default == "" && c.Identity == 0 && !c.Generated
 }
 
 // MatchHeader returns how a header differs from the columns that COPY takes of t without a list
