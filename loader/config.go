@@ -50,6 +50,22 @@ type Config struct {
 	// always CSV.
 	Format Format
 
+	// Select is a list of items as SQL has it between SELECT and FROM, over the fields of a
+	// record: "*, price AS amount, nullif(note, 'N/A') AS note, _file AS source". Their names
+	// are the columns that are loaded. Fields are text, whatever their names. `*` is all fields
+	// but those by whose name another item is called, and those that are no column of the
+	// table, but what another item or the condition is made of. A header may then name what
+	// it likes; without one fields are called as the table's columns, in their order, and _N
+	// behind them. Beside fields there are _file, text, and _line, bigint.
+	//
+	// Items that are fields, constants and nullif(field, constant) are read here. Others are
+	// evaluated by the server, row by row. Mistakes are said before anything is loaded.
+	Select string
+
+	// Where is a condition, as SQL has it, of the fields of records that are loaded. The
+	// server evaluates it.
+	Where string
+
 	// Null is the string that stands for NULL, as COPY's NULL option: in CSV the
 	// empty string by default, and only unquoted; in text \N by default.
 	Null string

@@ -114,6 +114,25 @@ func ExampleRecords() {
 	// Output: 2 rows
 }
 
+// Fields of another file get the columns' names, and a column what is the same in all records.
+func ExampleConfig_select() {
+	ctx := context.Background()
+	l, err := loader.Open(ctx, loader.Config{
+		Conn: exampleServer(), Table: "people",
+		Select: "no AS id, surname AS name, nullif(birthday, 'unknown') AS born",
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer l.Close()
+	res, err := l.Load(ctx, loader.Reader("staff", strings.NewReader("no,surname,birthday,room\n1,Lovelace,1815-12-10,7\n2,Hopper,unknown,8\n")))
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(res.Rows, "rows")
+	// Output: 2 rows
+}
+
 // A load that was stopped goes on where it was when the same input is loaded again, and
 // one that is complete says so.
 func ExampleLoader_Load_again() {

@@ -3,6 +3,7 @@ package loader
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 
 	"shardload/internal/catalog"
@@ -25,15 +26,15 @@ func (ld *load) first(ctx context.Context, in Input) (*input.Chunk, error) {
 	case err != nil:
 		return nil, err
 	}
-	h, err := l.heading(ld.feed, c)
+	h, err := l.heading(ctx, in, ld.feed, c)
 	if err != nil {
-		return nil, &failure.RowError{File: ld.Input, Line: h.Line, Err: err}
+		return nil, err
 	}
 	ld.heading, ld.Header, ld.EOL = h, h.before, c.EOL
 	if len(h.before) > 0 && ld.feed.Header() == nil {
 		c.Behind(len(h.before))
 	}
-	read, err := setFields(ld.feed, c, h.columns)
+	read, err := setFields(ld.feed, c, h.fields)
 	if err != nil {
 		return nil, err
 	}
@@ -44,7 +45,10 @@ func (ld *load) first(ctx context.Context, in Input) (*input.Chunk, error) {
 	if h.Guessed && !h.Header {
 		ld.guessed = h.Line
 	}
-	if ld.Layout, err = l.layOut(ld.feed, h.columns); err == nil {
+	if h.plan != nil && h.plan.Staged {
+		return nil, fmt.Errorf("the server would have to evaluate %s: that is not to be had yet", h.plan.Because)
+	}
+	if ld.Layout, err = l.layOut(ld.feed, &h); err == nil {
 		ld.Merge, err = store.NewMerge(l.target, h.columns, l.cfg.OnConflict == ConflictSkip)
 	}
 	if err != nil {
@@ -52,6 +56,7 @@ func (ld *load) first(ctx context.Context, in Input) (*input.Chunk, error) {
 	}
 	ld.form = l.cfg.form(h.Header, ld.Layout)
 	ld.form.Columns, ld.form.Settings = ledgerColumns(h.columns), l.target.Meaning(h.columns)
+	h.addTo(&ld.form)
 	ld.shares = ld.Layout.Shares()
 	if _, size := ld.feed.Far(); in.path != "" && !ld.Pieces && input.IsPlain(ld.feed) && l.cfg.fitsWhole(size) {
 		ld.whole = true
@@ -85,14 +90,10 @@ func transcribedBytes(f input.Feed) bool {
 
 // setFields tells a feed of another format which fields its transcripts have, and makes that of
 // first. It returns how many bytes were read for that.
-func setFields(f input.Feed, first *input.Chunk, columns []*catalog.Column) (read int64, err error) {
+func setFields(f input.Feed, first *input.Chunk, names []string) (read int64, err error) {
 	feed, ok := f.(input.Transcribed)
 	if !ok {
 		return 0, nil
-	}
-	names := make([]string, len(columns))
-	for i, c := range columns {
-		names[i] = c.Name
 	}
 	if err := feed.SetFields(names); err != nil {
 		return 0, err
@@ -104,9 +105,9 @@ func setFields(f input.Feed, first *input.Chunk, columns []*catalog.Column) (rea
 	return read, err
 }
 
-// layOut returns the layout of the feed's records, which have these columns.
-func (l *Loader) layOut(feed input.Feed, columns []*catalog.Column) (*decode.Layout, error) {
-	lay, err := decode.NewLayout(l.target, columns, l.cfg.layoutOptions())
+// layOut returns the layout of the feed's records.
+func (l *Loader) layOut(feed input.Feed, h *Heading) (*decode.Layout, error) {
+	lay, err := decode.NewLayout(l.target, h.columns, h.options(l.cfg.layoutOptions()))
 	if err == nil {
 		chooseOriginal(lay, feed, !l.cfg.MaxErrors.None())
 	}

@@ -9,7 +9,9 @@ import (
 	"log/slog"
 
 	"shardload/internal/catalog"
+	"shardload/internal/fault"
 	"shardload/internal/input"
+	"shardload/internal/selection"
 	"shardload/loader/failure"
 	"shardload/loader/internal/decode"
 )
@@ -22,8 +24,11 @@ type Heading struct {
 	Why     string   `json:"why"`     // in words
 	Columns []string `json:"columns"`
 
+	fields  []string // of a record, by their names
 	columns []*catalog.Column
-	before  []byte // the records: lines that are skipped, and the header
+	plan    *selection.Plan // of Config.Select and Where; nil without
+	before  []byte          // the records: lines that are skipped, and the header
+	size    int             // of the first record, in bytes
 }
 
 // Heading reads the beginning of in, and says how Load would take it. A header that cannot be
@@ -45,14 +50,13 @@ func (l *Loader) Heading(ctx context.Context, in Input) (h Heading, ok bool, err
 	case err != nil:
 		return h, false, err
 	}
-	if h, err = l.heading(feed, c); err != nil {
-		return h, false, &failure.RowError{File: in.name, Line: h.Line, Err: err}
-	}
-	return h, true, nil
+	h, err = l.heading(ctx, in, feed, c)
+	return h, err == nil, err
 }
 
-// heading finds out which columns the fields of feed's input are, the first chunk of which is c.
-func (l *Loader) heading(feed input.Feed, c *input.Chunk) (h Heading, err error) {
+// heading finds out which columns the fields of in are, the feed of which has c for its first chunk.
+// What is wrong with a header is a *RowError.
+func (l *Loader) heading(ctx context.Context, in Input, feed input.Feed, c *input.Chunk) (h Heading, err error) {
 	names := feed.Header()
 	if names != nil {
 		h = Heading{Line: 1, Header: true, Why: "its columns have names"}
@@ -62,21 +66,23 @@ func (l *Loader) heading(feed input.Feed, c *input.Chunk) (h Heading, err error)
 	} else {
 		names = h.guess(l, c)
 	}
-	switch {
-	case !h.Header:
-		h.columns = l.target.Table.CopyColumns()
-	case l.cfg.Header == HeaderMatch:
+	if h.Header && l.cfg.Header == HeaderMatch {
 		err = decode.MatchHeader(l.target.Table, names)
-		fallthrough
-	default:
-		var wrong error
-		h.columns, wrong = decode.HeaderColumns(l.target.Table, names)
-		if err == nil {
-			err = wrong
-		}
 	}
-	if err != nil && h.Guessed {
-		err = decode.Doubt(l.target.Table, names, err)
+	var wrong error
+	if l.cfg.selects() {
+		wrong = l.choose(ctx, in, names, &h)
+	} else {
+		wrong = h.match(l.target.Table, names)
+	}
+	if err == nil {
+		err = wrong
+	}
+	if err != nil && fault.Of(err) != fault.Ours {
+		return h, err // of the server, or of the way to it
+	}
+	if names != nil && feed.Header() == nil && h.Header {
+		h.before = append(h.before, c.Data[len(h.before):len(h.before)+h.size]...)
 	}
 	for _, column := range h.columns {
 		if column != nil { // else err says so
@@ -84,7 +90,28 @@ func (l *Loader) heading(feed input.Feed, c *input.Chunk) (h Heading, err error)
 		}
 	}
 	h.Header = h.Header && feed.Header() == nil
+	if err != nil {
+		err = &failure.RowError{File: in.name, Line: h.Line, Err: err}
+	}
 	return h, err
+}
+
+// match makes the columns those that names are, if the input names them, else all.
+func (h *Heading) match(t *catalog.Table, names []string) (err error) {
+	h.columns = t.CopyColumns()
+	if h.Header {
+		h.columns, err = decode.HeaderColumns(t, names)
+	}
+	if err != nil && h.Guessed {
+		err = decode.Doubt(t, names, err)
+	}
+	if err != nil {
+		return err
+	}
+	for _, c := range h.columns {
+		h.fields = append(h.fields, c.Name)
+	}
+	return nil
 }
 
 // guess finds out whether the first record of c is a header, and returns its values.
@@ -94,7 +121,6 @@ func (h *Heading) guess(l *Loader, c *input.Chunk) (names []string) {
 	s.Next()
 	names = dialect.Values(s.Record())
 	h.Line = s.Line()
-	before := c.Skipped
 	switch header := l.cfg.Header; {
 	case header != HeaderAuto:
 		h.Header, h.Why = header != HeaderNo, "as was said"
@@ -105,10 +131,7 @@ func (h *Heading) guess(l *Loader, c *input.Chunk) (names []string) {
 	default:
 		h.Guessed, h.Why = true, "none of its fields is the name of a column"
 	}
-	if h.Header {
-		before += s.Size()
-	}
-	h.before = bytes.Clone(c.Data[:before])
+	h.before, h.size = bytes.Clone(c.Data[:c.Skipped]), s.Size()
 	return names
 }
 

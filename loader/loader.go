@@ -31,6 +31,7 @@ type Loader struct {
 	target    *target.Target
 	cfg       Config
 	triggers  store.Triggers
+	plans     plans // of Config.Select and Where
 	plan      Plan
 	nodes     *route.Nodes
 	replacing string // the load that has emptied the table for its inputs, "" for none

@@ -145,6 +145,9 @@ func parentsFirst[T any](list []T, id func(T) uint32, refers map[uint32][]uint32
 // Load loads all inputs of all tables. It stops at the first error; the results say what
 // was stored by then. Loads of one Set follow each other.
 func (s *Set) Load(ctx context.Context, opt SetOptions) ([]SetResult, error) {
+	if err := s.checkSelections(ctx); err != nil {
+		return nil, err
+	}
 	if !opt.Replace {
 		return s.load(ctx, opt)
 	}

@@ -27,6 +27,11 @@ type Form struct {
 	// Settings are those of the server that decide what values of the columns mean, ""
 	// where none does.
 	Settings string `json:"settings,omitempty"`
+	// Select and Where are the list of items and the condition, "" for none. Constants are
+	// the values of items that are the same in all records, each after its column.
+	Select    string   `json:"select,omitempty"`
+	Where     string   `json:"where,omitempty"`
+	Constants []string `json:"constants,omitempty"`
 
 	Words string `json:"-"` // all of it, where a job of an earlier version has it
 }
@@ -67,6 +72,12 @@ func (f Form) unusual() (text string) {
 	if f.Skip > 0 {
 		text += fmt.Sprintf(", %d lines skipped", f.Skip)
 	}
+	if f.Select != "" {
+		text += fmt.Sprintf(", the list %q", f.Select)
+	}
+	if f.Where != "" {
+		text += fmt.Sprintf(", the condition %q", f.Where)
+	}
 	return text
 }
 
@@ -86,6 +97,8 @@ func (f Form) Changed(now Form) string {
 		return fmt.Sprintf("its fields went into the columns %s, and go into %s now", columnNames(f.Columns, now.Columns), columnNames(now.Columns, f.Columns))
 	case f.Settings != now.Settings:
 		return fmt.Sprintf("its values were read with %s, and are now with %s", f.Settings, now.Settings)
+	case !slices.Equal(f.Constants, now.Constants):
+		return fmt.Sprintf("the constants of its list were %s, and are now %s", strings.Join(f.Constants, ", "), strings.Join(now.Constants, ", "))
 	}
 	return ""
 }

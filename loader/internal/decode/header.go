@@ -94,10 +94,17 @@ func (lay *Layout) Misfit(ctx context.Context, name string, first *input.Chunk, 
 	}
 	raw := s.Record()
 	fields := lay.split(nil, raw)
-	if len(fields) != len(lay.Columns) {
+	if len(fields) != lay.fields() {
 		return nil // that is said when it is decoded
 	}
 	for i, c := range lay.Columns {
+		if lay.mapping != nil {
+			of := &lay.mapping.sources[i]
+			if of.From != FromField || of.NullIf != nil {
+				continue
+			}
+			i = of.Field
+		}
 		v, _ := fields[i].Value(raw, nil)
 		if lay.Nulls.Is(i, fields[i], raw) || holds(c, v) {
 			continue

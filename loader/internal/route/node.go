@@ -146,7 +146,7 @@ func (n *Node) check(ctx context.Context, answer *pgconn.Result) error {
 // ask runs a query on one of the node's connections, in a transaction of ours. The query is
 // about this node alone.
 func (n *Node) ask(ctx context.Context, sql string) (answer *pgconn.Result, err error) {
-	err = n.with(ctx, func(conn *pgconn.PgConn) error {
+	err = n.With(ctx, func(conn *pgconn.PgConn) error {
 		results, err := conn.Exec(ctx, server.Begin(conn, server.Read)+sql+"; ROLLBACK").ReadAll()
 		if err == nil {
 			answer = results[len(results)-2]
@@ -159,16 +159,16 @@ func (n *Node) ask(ctx context.Context, sql string) (answer *pgconn.Result, err 
 // HasRows reports whether the table of t has a row. It asks the coordinator, which n is, on a
 // connection that a stream takes afterwards with those which Citus has made to the nodes.
 func (n *Node) HasRows(ctx context.Context, t *target.Target) (has bool, err error) {
-	err = n.with(ctx, func(conn *pgconn.PgConn) error {
+	err = n.With(ctx, func(conn *pgconn.PgConn) error {
 		has, err = t.HasRows(ctx, conn)
 		return err
 	})
 	return has, err
 }
 
-// with calls fn with one of the node's connections, and ends the transaction that fn has left
+// With calls fn with one of the node's connections, and ends the transaction that fn has left
 // open because it failed.
-func (n *Node) with(ctx context.Context, fn func(*pgconn.PgConn) error) error {
+func (n *Node) With(ctx context.Context, fn func(*pgconn.PgConn) error) error {
 	conn, err := n.Acquire(ctx, slog.New(slog.DiscardHandler))
 	if err != nil {
 		return err

@@ -254,7 +254,7 @@ func (ns *Nodes) Analyze(ctx context.Context) error {
 		}
 		return err
 	}
-	if err := ns.t.Persist(ctx, func() error { return ns.First().with(ctx, analyze) }); err != nil {
+	if err := ns.t.Persist(ctx, func() error { return ns.First().With(ctx, analyze) }); err != nil {
 		return fmt.Errorf("analyze %s: %w", ns.t.Table.SQL(), err)
 	}
 	return nil
