@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"unicode/utf8"
 
 	"shardload/internal/checksum"
@@ -21,7 +22,8 @@ type row struct {
 	hashes []int64
 	nulls  []bool
 	at     position
-	raw    []byte // the record
+	raw    []byte   // the record
+	made   [][]byte // by column, the values that the server has evaluated; nil without
 }
 
 // A sink takes the rows that one decoder has made.
@@ -31,6 +33,8 @@ type sink interface {
 	refuse(u Unloadable)
 	// reject takes a record that the load has rejected.
 	reject()
+	// leave takes a record that does not meet the condition.
+	leave()
 }
 
 // A decoder turns the records of chunks into rows. It stays with one goroutine.
@@ -46,6 +50,7 @@ type decoder struct {
 	at         input.Origin // of the record on which the scanner stands
 	text       []byte       // what the server would write
 	row        row          // the one that is being decoded
+	evaluated  []evaluated  // by record of the chunk, where the server evaluates values
 
 	// Rows with values that the server is asked about.
 	waiting   []waiting
@@ -58,6 +63,7 @@ type decoder struct {
 type waiting struct {
 	at         position
 	start, end int32 // of the record in the chunk
+	made       [][]byte
 }
 
 func newDecoder(d *deep, s sink) *decoder {
@@ -79,6 +85,9 @@ func (dec *decoder) decode(ctx context.Context, c chunk) error {
 	c.Behind(c.Skipped)
 	dec.waiting, dec.hashes, dec.nulls = dec.waiting[:0], dec.hashes[:0], dec.nulls[:0]
 	checkText := server.IsUTF8(dec.d.cfg.Reading.Encoding) && !utf8.Valid(c.Data)
+	if err := dec.evaluateAll(ctx, lay, c); err != nil {
+		return err
+	}
 	offset := int32(0)
 	dec.scan.Reset(c.Data, c.EOL, c.Line)
 	for i := 0; dec.scan.Next(); i++ {
@@ -98,6 +107,14 @@ func (dec *decoder) decode(ctx context.Context, c chunk) error {
 		}
 		if int(offset) == len(c.Data) && c.Open {
 			err = pgcsv.ErrOpenQuote
+		}
+		if err == nil && lay.staged() {
+			e := &dec.evaluated[i]
+			if e.left {
+				dec.sink.leave()
+				continue
+			}
+			err, dec.row.made = e.err, e.values
 		}
 		if err != nil {
 			dec.sink.refuse(dec.d.unloadable(dec.position(c), err))
@@ -123,8 +140,8 @@ func (dec *decoder) check(lay *layout, text bool) error {
 	switch {
 	case dec.d.cfg.Reading.dialect.IsEnd(raw):
 		return errors.New(`\. ends the data for PostgreSQL`)
-	case len(dec.fields) != len(lay.names):
-		return fmt.Errorf("%s, want %d", term.Plural(len(dec.fields), "field"), len(lay.names))
+	case len(dec.fields) != lay.width():
+		return fmt.Errorf("%s, want %d", term.Plural(len(dec.fields), "field"), lay.width())
 	case text && !utf8.Valid(raw):
 		return errors.New("is not valid UTF-8")
 	case bytes.IndexByte(raw, 0) >= 0:
@@ -147,14 +164,11 @@ func (dec *decoder) record(lay *layout, at position, start int32) {
 	r.at, r.raw = at, raw
 	dec.scratch = dec.scratch[:0]
 	asked := false
-	for i, field := range lay.fields {
-		f := dec.fields[field]
-		r.nulls[i] = lay.nulls.Is(field, f, raw)
-		if r.nulls[i] {
+	for i := range lay.fields {
+		var v []byte
+		if v, r.nulls[i] = dec.value(lay, r, i); r.nulls[i] {
 			continue
 		}
-		var v []byte
-		v, dec.scratch = f.Value(raw, dec.scratch)
 		if form := dec.d.columns[i].form; form != nil {
 			if text, sure := form(v, dec.text); sure {
 				r.hashes[i] = pghash.Text(text)
@@ -173,9 +187,33 @@ func (dec *decoder) record(lay *layout, at position, start int32) {
 		dec.sink.add(r)
 		return
 	}
-	dec.waiting = append(dec.waiting, waiting{at, start, start + int32(len(raw))})
+	dec.waiting = append(dec.waiting, waiting{at, start, start + int32(len(raw)), r.made})
 	dec.hashes = append(dec.hashes, r.hashes...)
 	dec.nulls = append(dec.nulls, r.nulls...)
+}
+
+// value returns the value of compared column i in r, the record on which the scanner stands, and
+// whether it is NULL.
+func (dec *decoder) value(lay *layout, r *row, i int) (v []byte, null bool) {
+	field := lay.fields[i]
+	var nullIf []string
+	if lay.plan != nil {
+		item := &lay.plan.Items[field]
+		switch {
+		case item.Field >= 0 && !item.Expr:
+			field, nullIf = item.Field, item.NullIf
+		case r.made != nil:
+			return r.made[i], r.made[i] == nil
+		default:
+			return dec.beside(item, r)
+		}
+	}
+	f := dec.fields[field]
+	if lay.nulls.Is(field, f, r.raw) {
+		return nil, true
+	}
+	v, dec.scratch = f.Value(r.raw, dec.scratch)
+	return v, slices.Contains(nullIf, string(v))
 }
 
 // askWaiting asks the server about the values of the waiting rows and hands these on.
@@ -208,7 +246,7 @@ func (dec *decoder) askWaiting(ctx context.Context, c chunk) error {
 		}
 		dec.sink.add(&row{
 			hashes: dec.hashes[w*n : (w+1)*n], nulls: dec.nulls[w*n : (w+1)*n],
-			at: wait.at, raw: c.Data[wait.start:wait.end],
+			at: wait.at, raw: c.Data[wait.start:wait.end], made: wait.made,
 		})
 	}
 	return nil

@@ -117,7 +117,7 @@ func (d *deep) run(ctx context.Context) (check DeepCheck, err error) {
 			term.Plural(d.rejects.count, "record"), mine.rejected)
 	}
 	check.Input, check.Database = mine.sums.Table(), theirs
-	check.Unloadable, check.Rejected = mine.unloadable, mine.rejected
+	check.Unloadable, check.Rejected, check.Left = mine.unloadable, mine.rejected, mine.left
 	check.compare()
 	if check.Expected = d.cfg.Expected; check.Expected != nil && !sameColumns(check.Expected.Columns, theirs.Columns) {
 		check.Expected = nil // of other columns: they say nothing
@@ -149,7 +149,7 @@ func (d *deep) prepare(ctx context.Context) (err error) {
 	if d.session, err = readSession(ctx, d.conn, d.table, d.cfg.Reading.Encoding); err != nil {
 		return err
 	}
-	if d.columns, err = d.readLayouts(ctx, d.table); err != nil {
+	if d.columns, err = d.readLayouts(ctx); err != nil {
 		return err
 	}
 	if d.rejects, err = readRejects(d.cfg.Rejects, d.cfg.Inputs); err != nil {

@@ -12,7 +12,8 @@ type DeepCheck struct {
 	Table  string   `json:"table"`
 	Inputs []string `json:"inputs"`
 
-	// NotCompared has the columns that some input leaves out.
+	// NotCompared has the columns that some input leaves out, and those of which the server may
+	// evaluate something else now than it did.
 	NotCompared []string `json:"not_compared,omitempty"`
 
 	Input    checksum.Table `json:"input"`
@@ -26,6 +27,9 @@ type DeepCheck struct {
 
 	// Rejected is how many records were left out because the load had rejected them.
 	Rejected int64 `json:"rejected,omitempty"`
+
+	// Left is how many records were left out because they do not meet the condition.
+	Left int64 `json:"left_out,omitempty"`
 
 	// Columns has the columns whose checksums differ. It is empty, too, if rows have
 	// exchanged values.

@@ -14,6 +14,7 @@ import (
 	"shardload/internal/input"
 	"shardload/internal/pgcsv"
 	"shardload/internal/pgtext"
+	sel "shardload/internal/selection"
 	"shardload/internal/server"
 )
 
@@ -49,6 +50,9 @@ type Reading struct {
 	// Compression is how the files are compressed; zero means as their content says.
 	Compression input.Compression
 
+	// Select and Where are the list and the condition of the load, "" for none.
+	Select, Where string
+
 	dialect pgcsv.Dialect // is set by withDefaults
 }
 
@@ -73,9 +77,10 @@ func (r Reading) withDefaults() Reading {
 
 // A layout says what the fields of an input are.
 type layout struct {
-	header bool     // whether the first record is one
-	names  []string // of the columns, one for each field
-	fields []int    // by compared column: the field that has it
+	header bool      // whether the first record is one
+	names  []string  // of the columns, one for each field, or for each item of the plan
+	fields []int     // by compared column: the field that has it, or the item
+	plan   *sel.Plan // of a list or condition; nil without
 	nulls  pgcsv.Nulls
 }
 
@@ -88,12 +93,13 @@ type column struct {
 
 // readLayouts finds out which columns the inputs have, and returns those that all
 // inputs have: they are compared.
-func (in *inputs) readLayouts(ctx context.Context, t *catalog.Table) (columns []column, err error) {
+func (d *deep) readLayouts(ctx context.Context) (columns []column, err error) {
+	in, t := &d.inputs, d.table
 	in.layouts = make([]*layout, len(in.list))
 	seen := map[string]int{}
 	filled := 0
 	for i, one := range in.list {
-		lay, err := one.readLayout(ctx, in.reading, t)
+		lay, err := d.readLayout(ctx, one)
 		if err != nil {
 			return nil, err
 		}
@@ -101,8 +107,10 @@ func (in *inputs) readLayouts(ctx context.Context, t *catalog.Table) (columns []
 			continue
 		}
 		filled++
-		for _, name := range lay.names {
-			seen[name]++
+		for i, name := range lay.names {
+			if lay.plan == nil || !lay.plan.Items[i].Wavers { // else nobody knows what it was
+				seen[name]++
+			}
 		}
 	}
 	for _, c := range t.CopyColumns() {
@@ -119,6 +127,14 @@ func (in *inputs) readLayouts(ctx context.Context, t *catalog.Table) (columns []
 		}
 	}
 	return columns, nil
+}
+
+// readLayout returns the layout of in, nil if it has no records.
+func (d *deep) readLayout(ctx context.Context, in Input) (*layout, error) {
+	if d.cfg.Reading.Select == "" && d.cfg.Reading.Where == "" {
+		return in.readLayout(ctx, d.cfg.Reading, d.table)
+	}
+	return d.readPlan(ctx, in)
 }
 
 // readLayout returns the layout of in, nil if it has no records.

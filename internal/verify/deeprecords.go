@@ -28,6 +28,7 @@ type records struct {
 
 func (s *records) refuse(Unloadable) {}
 func (s *records) reject()           {}
+func (s *records) leave()            {}
 
 func (s *records) add(r *row) {
 	key := s.from.keyOf(r)

@@ -38,6 +38,7 @@ type totals struct {
 	shares     [shares]tally
 	unloadable Unloadable
 	rejected   int64
+	left       int64
 }
 
 func newTotals(s *selection) *totals {
@@ -70,10 +71,13 @@ func (t *totals) refuse(u Unloadable) { t.unloadable.merge(u) }
 
 func (t *totals) reject() { t.rejected++ }
 
+func (t *totals) leave() { t.left++ }
+
 func (t *totals) merge(o *totals) {
 	t.sums.Merge(o.sums)
 	t.unloadable.merge(o.unloadable)
 	t.rejected += o.rejected
+	t.left += o.left
 	for i := range t.shares {
 		t.shares[i].merge(o.shares[i])
 	}

@@ -115,6 +115,7 @@ func (t *tenants) add(r *row) {
 
 func (t *tenants) refuse(Unloadable) {}
 func (t *tenants) reject()           {}
+func (t *tenants) leave()            {}
 
 // clean forgets the tenants of parts that are looked at no more.
 func (t *tenants) clean() {
@@ -132,11 +133,11 @@ func (in *inputs) keyNames(r *row, key []int) []*string {
 		return nil
 	}
 	lay, how := in.layouts[r.at.input], in.reading
-	fields := how.dialect.AppendFields(nil, r.raw)
+	dec := decoder{d: &deep{cfg: DeepConfig{Reading: how}, inputs: *in}, fields: how.dialect.AppendFields(nil, r.raw)}
 	names := make([]*string, len(key))
 	for i, k := range key {
 		if !r.nulls[k] {
-			v, _ := fields[lay.fields[k]].Value(r.raw, nil)
+			v, _ := dec.value(lay, r, k)
 			name := string(v)
 			names[i] = &name
 		}
