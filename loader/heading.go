@@ -23,6 +23,9 @@ type Heading struct {
 	Guessed bool     `json:"guessed"` // nobody has said whether it does
 	Why     string   `json:"why"`     // in words
 	Columns []string `json:"columns"`
+	// Selected says what Config.Select and Where make of the fields, nil without them. Columns
+	// are then those of the list.
+	Selected *Selection `json:"selected,omitempty"`
 
 	fields  []string // of a record, by their names
 	columns []*catalog.Column

@@ -43,6 +43,7 @@ func (l *Loader) choose(ctx context.Context, in Input, names []string, h *Headin
 		h.Header, h.Why = true, "the list is one of fields that it names"
 	}
 	h.plan, h.fields = one.plan, one.plan.Fields
+	h.Selected = &Selection{Staged: h.plan.Staged, Because: h.plan.Because, Fields: h.fields}
 	for _, item := range one.plan.Items {
 		h.columns = append(h.columns, l.target.Table.Column(item.Column))
 	}
@@ -132,33 +133,20 @@ func sourceOf(item selection.Item) decode.Source {
 type Selection struct {
 	// Staged says that the server evaluates an item or the condition, while rows pass through
 	// a temporary table. Because is the first of these, as the server writes it.
-	Staged  bool   `json:"staged"`
-	Because string `json:"because,omitempty"`
-	// Fields are those of the input's records, Columns those of the table that are loaded.
-	Fields  []string `json:"fields"`
-	Columns []string `json:"columns"`
-}
-
-// Selection reads the beginning of in, and asks the server what the list and the condition make of
-// it, as Load does. ok is false without them, and if the input has no records or can be read
-// only once.
-func (l *Loader) Selection(ctx context.Context, in Input) (s Selection, ok bool, err error) {
-	if !l.cfg.selects() || !in.repeats {
-		return s, false, nil
-	}
-	h, ok, err := l.Heading(ctx, in)
-	if err != nil || !ok {
-		return s, false, err
-	}
-	return Selection{Staged: h.plan.Staged, Because: h.plan.Because, Fields: h.fields, Columns: h.Columns}, true, nil
+	Staged  bool     `json:"staged"`
+	Because string   `json:"because,omitempty"`
+	Fields  []string `json:"fields"` // of the input's records
 }
 
 // checkSelections reports what is wrong with the list and the condition for inputs that can be
 // read again, before anything is stored.
 func (s *Set) checkSelections(ctx context.Context) error {
 	for _, t := range s.tables {
+		if !t.loader.cfg.selects() {
+			continue
+		}
 		for _, in := range t.Inputs {
-			if _, _, err := t.loader.Selection(ctx, in); err != nil {
+			if _, _, err := t.loader.Heading(ctx, in); err != nil {
 				return err
 			}
 		}

@@ -31,6 +31,12 @@ table's own order holds. --explain says what each file's first record is taken f
 CSV may have other quotes, or none (--quote, --escape), and lines before the header
 (--skip).
 
+--select says what is loaded of the fields of each record, as SQL has it between SELECT
+and FROM: names with AS, constants, expressions; * is all fields that recur under no other
+name. Fields are text. --where is a condition of the records that are loaded. Where each
+item is a field, a constant or nullif(field, constant), they are read here and cost
+nothing; others are evaluated by the server. --explain says which.
+
 The first record that cannot be stored stops the load, and its file and line are
 named. What was stored before stays and is counted. With --max-errors such records
 are kept aside instead, and all others are stored: TABLE.rejects.jsonl has each of
@@ -84,12 +90,16 @@ func newLoadCommand(a *app) *cobra.Command {
   zcat events.csv.gz | shardload load --table app.events --delimiter tab -
   shardload load --generate --size 10GB
   shardload load --table events --on-conflict update corrections.csv
+  shardload load --table events --select "nr AS id, nullif(day, '-') AS at, 'login' AS what" logins.csv
   shardload load data --explain`,
 	}
 	opt.addFlags(cmd)
 	generated := addGeneratedFlags(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if err := opt.checkFlags(cmd); err != nil {
+			return err
+		}
+		if err := checkSelect(cmd, &opt.cfg, opt.table); err != nil {
 			return err
 		}
 		tables, err := generated.inputsOf(&a.console, cmd, opt.table, args)
@@ -115,6 +125,7 @@ func (opt *loadOptions) addFlags(cmd *cobra.Command) {
 	flags.Var(sizeValue{&opt.batch, 1}, "batch", "bytes after which a batch is stored")
 	flags.Var(sizeValue{&opt.memory, 8 << 20}, "memory", "memory for rows on their way")
 	readingFlags(cmd, &opt.cfg)
+	selectFlags(flags, &opt.cfg)
 	flags.Var(sizeValue{&opt.maxRecord, 1}, "max-record", "longest record that is believed to be one")
 	flags.BoolVar(&opt.replace, "replace", false, "empty the tables first (one TRUNCATE); if the same command was stopped after that, go on")
 	flags.StringVar(&opt.cfg.Job, "job", "", "the name by which a later run knows this load (default: each file's path)")

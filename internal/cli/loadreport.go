@@ -238,6 +238,7 @@ func (v *loadVerb) printPlans(ctx context.Context, tables openedTables) error {
 			text = append(text, fmt.Sprintf("%s: %s where a row has the record's (%s)", in.Table, p.OnConflict, strings.Join(p.Key, ", ")))
 		}
 		text = append(text, headingLines(found)...)
+		text = append(text, selectionLines(in.Table, found)...)
 	}
 	if v.json {
 		return v.printJSON(docs)

@@ -28,7 +28,8 @@ difference. It changes nothing.
 
 --deep adds up hashes of all values, here of the files and there of the shards, all at
 once. Read the files as they were loaded (--format, --header,
---skip, --null, --delimiter, --quote and so on).
+--skip, --null, --delimiter, --quote and so on; --select, --where): what the server has
+evaluated it evaluates again.
 Where contents differ it names the columns and, up to ten, the tenants: values of the
 distribution column, or of the primary key of a table that is not distributed. Nothing
 should write to the tables meanwhile. Records that the load has rejected are left out if
@@ -70,6 +71,7 @@ func newVerifyCommand(a *app) *cobra.Command {
 	flags.BoolVar(&opt.deep, "deep", false, "compare contents, not only counts")
 	flags.StringArrayVar(&opt.rejects, "rejects", nil, "TABLE.rejects.jsonl of the load: records that the table need not have (may be repeated)")
 	readingFlags(cmd, &opt.read)
+	selectFlags(flags, &opt.read)
 	flags.Var(sizeValue{&opt.maxRecord, 1}, "max-record", "longest record that is believed to be one")
 	generated := addGeneratedFlags(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
@@ -81,6 +83,12 @@ func newVerifyCommand(a *app) *cobra.Command {
 		}
 		if opt.deep && len(args) == 0 && !generated.generate {
 			return usagef(cmd, "--deep compares with files: name a directory, or --table and files")
+		}
+		if err := checkSelect(cmd, &opt.read, table); err != nil {
+			return err
+		}
+		if !opt.deep && (opt.read.Select != "" || opt.read.Where != "") {
+			return usagef(cmd, "--select and --where are about contents: say --deep")
 		}
 		if len(opt.rejects) > 0 && (!opt.deep || table == "") {
 			return usagef(cmd, "--rejects is about one table's contents: say --deep and --table")
