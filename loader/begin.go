@@ -120,6 +120,7 @@ func (ld *load) recount(j *job.Job) {
 	stored, merged := j.Before()
 	ld.Updated.Store(merged.Updated)
 	ld.Skipped.Store(merged.Skipped)
+	ld.Filtered.Store(merged.Filtered)
 	if ld.Attempts++; ld.Attempts == 1 {
 		ld.Before.Store(stored)
 		return

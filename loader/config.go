@@ -408,6 +408,7 @@ type StoredBatch struct {
 	Node     string // the server that took it, host:port
 	Rows     int64
 	Rejected int64         // records that were kept aside
+	Filtered int64         // records that Config.Where left out
 	Bytes    int64         // of its rows as they were sent, line breaks of CSV apart
 	Started  time.Time     // before BEGIN was sent
 	Elapsed  time.Duration // until COMMIT was answered

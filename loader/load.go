@@ -45,7 +45,7 @@ func (l *Loader) newLoad(in Input, c *store.Counts) *load {
 	s := &store.Store{Target: l.target, Nodes: l.nodes, Source: store.Source{Input: in.name, Repeats: in.repeats}, Triggers: &l.triggers, Counts: c, Tell: store.Tell{Retried: l.cfg.Retried}}
 	if observe := l.cfg.Observe; observe != nil {
 		s.Tell.Stored = func(node string, b *lane.Batch, started time.Time) {
-			observe(StoredBatch{Node: node, Rows: b.Stored(), Rejected: b.Rejects(), Bytes: b.Bytes, Started: started, Elapsed: time.Since(started)})
+			observe(StoredBatch{Node: node, Rows: b.Stored(), Rejected: b.Rejects(), Filtered: b.Merged.Filtered, Bytes: b.Bytes, Started: started, Elapsed: time.Since(started)})
 		}
 	}
 	return &load{Store: s, l: l, in: in, log: l.cfg.Log, stage: l.cfg.Stage}
@@ -325,6 +325,7 @@ func resultOf(c *store.Counts, elapsed time.Duration) Result {
 
 		Updated:  c.Updated.Load(),
 		Skipped:  c.Skipped.Load(),
+		Filtered: c.Filtered.Load(),
 		Rejected: c.Rejected.Load(),
 		Rejects:  c.Rejects,
 		Reasons:  c.Reasons,

@@ -84,6 +84,9 @@ type Result struct {
 	// Updated and Skipped count those of Before and Rows that met a row of the same
 	// key and took its place, or were left out. The others were added to the table.
 	Updated, Skipped int64
+	// Filtered counts the records that Config.Where left out, by earlier runs of the same
+	// job, too. They are in no other count.
+	Filtered int64
 	// Resumable says, after an error, that another Load of the input goes on where
 	// this one has stopped.
 	Resumable bool

@@ -29,8 +29,10 @@ type tableLoad struct {
 	Rows    int64  `json:"rows"`    // stored by this run
 	Updated int64  `json:"updated"` // of before and rows: took the place of a row of the same key
 	Skipped int64  `json:"skipped"` // likewise: left out, because of one
-	Bytes   int64  `json:"bytes"`
-	Batches int64  `json:"batches"`
+	// Filtered counts records that the condition left out, by earlier runs, too.
+	Filtered int64 `json:"filtered,omitempty"`
+	Bytes    int64 `json:"bytes"`
+	Batches  int64 `json:"batches"`
 	pace
 	InDoubt   int64 `json:"in_doubt,omitempty"`
 	Resumable bool  `json:"resumable,omitempty"` // unfinished, and the next run goes on
@@ -60,6 +62,7 @@ func (t *tableLoad) add(r loader.Result) {
 	t.InDoubt += r.InDoubt
 	t.Updated += r.Updated
 	t.Skipped += r.Skipped
+	t.Filtered += r.Filtered
 	t.Rejected += r.Rejected
 	if r.Rejects != "" {
 		t.Rejects = append(t.Rejects, r.Rejects)
@@ -91,6 +94,9 @@ func (v *loadVerb) print(report loadReport, failure error) error {
 	if report.Merging {
 		head = append(head, ">inserted", ">updated", ">skipped")
 	}
+	if report.filtered() {
+		head = append(head, ">filtered")
+	}
 	if err := printTable(v.Stdout, head, report.rows()); err != nil {
 		return err
 	}
@@ -100,6 +106,11 @@ func (v *loadVerb) print(report loadReport, failure error) error {
 // resumed reports whether earlier runs had stored rows.
 func (r loadReport) resumed() bool {
 	return slices.ContainsFunc(r.Tables, func(t tableLoad) bool { return t.Before > 0 })
+}
+
+// filtered reports whether a condition has left out records.
+func (r loadReport) filtered() bool {
+	return slices.ContainsFunc(r.Tables, func(t tableLoad) bool { return t.Filtered > 0 })
 }
 
 // total returns how many rows the tables got, and how long that took without
@@ -133,6 +144,9 @@ func (r loadReport) rows() [][]string {
 		if r.Merging {
 			cells = append(cells, count(t.Before+t.Rows-t.Updated-t.Skipped), count(t.Updated), count(t.Skipped))
 		}
+		if r.filtered() {
+			cells = append(cells, count(t.Filtered))
+		}
 		return cells
 	}
 	for _, t := range r.Tables {
@@ -141,6 +155,7 @@ func (r loadReport) rows() [][]string {
 		sum.Before += t.Before
 		sum.Updated += t.Updated
 		sum.Skipped += t.Skipped
+		sum.Filtered += t.Filtered
 		sum.Bytes += t.Bytes
 		sum.elapsed += t.elapsed
 	}

@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -78,6 +79,7 @@ type jobCounts struct {
 	Updated  int64 `json:"updated,omitempty"` // of the rows, as load counts them
 	Skipped  int64 `json:"skipped,omitempty"` // likewise
 	Rejected int64 `json:"rejected"`
+	Filtered int64 `json:"filtered,omitempty"` // left out by the load's condition, and no rows
 }
 
 // listJobs returns the database's jobs in the order in which they were begun.
@@ -95,7 +97,7 @@ func listJobs(ctx context.Context, conn *pgx.Conn) (*ledger.Listing, []jobStatus
 
 func newJobStatus(e *ledger.Entry) jobStatus {
 	s := jobStatus{
-		Job: e.ID, Table: e.Table, Input: e.Name, State: stateOf(e), jobCounts: jobCounts{e.Rows, e.Updated, e.Skipped, e.Rejected},
+		Job: e.ID, Table: e.Table, Input: e.Name, State: stateOf(e), jobCounts: jobCounts{e.Rows, e.Updated, e.Skipped, e.Rejected, e.Filtered},
 		Begun: e.Begun, Rejects: e.Rejects, Problem: e.Problem, Unread: e.Unread, entry: e,
 	}
 	if part, ok := e.Done(); ok {
@@ -135,11 +137,19 @@ func (v *statusVerb) print(list *ledger.Listing, jobs []jobStatus) error {
 	}
 	var rows [][]string
 	stopped := false
+	filtered := slices.ContainsFunc(jobs, func(s jobStatus) bool { return s.Filtered > 0 })
 	for _, s := range jobs {
-		rows = append(rows, s.cells())
+		cells := s.cells()
+		if filtered {
+			cells = append(cells, count(s.Filtered))
+		}
+		rows = append(rows, cells)
 		stopped = stopped || s.State == stateStopped
 	}
 	head := []string{"job", "table", "input", "state", ">done", ">rows", ">rejected", ">rows/s", "last"}
+	if filtered {
+		head = append(head, ">filtered")
+	}
 	if err := printTable(v.Stdout, head, rows); err != nil {
 		return err
 	}

@@ -34,6 +34,7 @@ func Complete(ctx context.Context, conn *pgx.Conn, t Target, j *Job, bytes int64
 		rejected += l.Rejected
 		merged.Add(l.Merged)
 	}
+	j.Filtered = merged.Filtered
 	if err := lock(ctx, conn, t); err != nil {
 		return fmt.Errorf("end the job: %w", err)
 	}
@@ -177,8 +178,12 @@ func violates(err error, constraint string) bool {
 // CorrectDoneSQL returns the statement that corrects what DoneSQL entered. path is
 // where the rejected records are, "" if there are none.
 func CorrectDoneSQL(t Target, j *Job, rows, rejected int64, m Merged, path string) string {
-	return fmt.Sprintf("UPDATE %s SET rows = %d, rejected = %d, updated = %d, skipped = %d, rejects = nullif(%s, '') WHERE id = %s",
-		t.Jobs(), rows, rejected, m.Updated, m.Skipped, server.Literal(path), server.Literal(j.ID))
+	filtered := ""
+	if m.Filtered > 0 { // see jobRecord
+		filtered = fmt.Sprintf(`, fingerprint = fingerprint OPERATOR(pg_catalog.||) '{"filtered": %d}'::pg_catalog.jsonb`, m.Filtered)
+	}
+	return fmt.Sprintf("UPDATE %s SET rows = %d, rejected = %d, updated = %d, skipped = %d, rejects = nullif(%s, '')%s WHERE id = %s",
+		t.Jobs(), rows, rejected, m.Updated, m.Skipped, server.Literal(path), filtered, server.Literal(j.ID))
 }
 
 // SetRejects notes where the job's rejected records are kept.

@@ -28,6 +28,7 @@ type found struct {
 	// not run.
 	asOwner bool
 	trusted bool // belongs to the role or a superuser
+	filters bool // it has a column for filtered records
 	citus   bool // the server has Citus
 	// listed says that it is read for a list of what all roles have.
 	listed bool
@@ -115,7 +116,8 @@ func readTables(ctx context.Context, conn *pgx.Conn, where string, args ...any) 
 	rows, err := conn.Query(ctx, fmt.Sprintf(`SELECT n.nspname::pg_catalog.text, c.relname::pg_catalog.text, c.oid, o.rolname::pg_catalog.text,
 		coalesce(pg_catalog.has_schema_privilege(n.oid, 'USAGE') AND pg_catalog.has_table_privilege(c.oid, 'SELECT'), true),
 		coalesce(CASE WHEN c.relname = %[1]s THEN %[2]s ELSE %[3]s END, ''),
-		%[4]s AND NOT (o.rolsuper OR o.rolname = current_user), o.rolsuper OR o.rolname = current_user
+		%[4]s AND NOT (o.rolsuper OR o.rolname = current_user), o.rolsuper OR o.rolname = current_user,
+		EXISTS (SELECT FROM pg_catalog.pg_attribute a WHERE a.attrelid = c.oid AND a.attname = 'filtered' AND NOT a.attisdropped)
 		FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace JOIN pg_catalog.pg_roles o ON o.oid = c.relowner
 		WHERE (c.relname = %[1]s OR c.relname ~ %[5]s) AND c.relkind IN ('r', 'v', 'm', 'f', 'p') AND c.relpersistence <> 't' AND %[6]s ORDER BY 1, 2`,
 		server.Literal(jobsTable), jobsShape.strangeSQL(anyType), progressShape.strangeSQL(anyType), distributed,
@@ -125,7 +127,7 @@ func readTables(ctx context.Context, conn *pgx.Conn, where string, args ...any) 
 	}
 	all := &allFound{progress: map[string]map[string]*found{}}
 	_, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (t found, err error) {
-		err = row.Scan(&t.schema, &t.name, &t.oid, &t.owner, &t.readable, &t.why, &t.asOwner, &t.trusted)
+		err = row.Scan(&t.schema, &t.name, &t.oid, &t.owner, &t.readable, &t.why, &t.asOwner, &t.trusted, &t.filters)
 		if t.name == jobsTable {
 			all.jobs = append(all.jobs, &t)
 		} else if id, ok := isOurs(t.name); ok {
@@ -299,18 +301,27 @@ func (e *Entry) readMarks(ctx context.Context, conn *pgx.Conn, t *found) error {
 	}
 	var lanes int
 	var seen, whole float64
-	err := t.copyOut(ctx, conn, "place, chunk, rows, rejected, updated, skipped, advanced", func(fields []string) error {
+	columns := "place, chunk, rows, rejected, updated, skipped, advanced"
+	if t.filters {
+		columns += ", filtered"
+	}
+	err := t.copyOut(ctx, conn, columns, func(fields []string) error {
 		r := &fieldReader{fields: fields}
 		mark, chunk := r.number(64), r.number(64)
 		if e.Fingerprint.Unit == Blocks {
 			mark = chunk
 		}
 		rows, rejected, updated, skipped, advanced := r.number(64), r.number(64), r.number(64), r.number(64), r.time()
+		filtered := int64(0)
+		if t.filters {
+			filtered = r.number(64)
+			e.Filtered += filtered
+		}
 		lanes++
 		e.Rows, e.Rejected, e.Updated, e.Skipped = e.Rows+rows, e.Rejected+rejected, e.Updated+updated, e.Skipped+skipped
 		if mark > 0 {
-			seen += float64(rows + rejected)
-			whole += float64(rows+rejected) / float64(mark)
+			seen += float64(rows + rejected + filtered)
+			whole += float64(rows+rejected+filtered) / float64(mark)
 		}
 		if advanced.After(e.Advanced) {
 			e.Advanced = advanced

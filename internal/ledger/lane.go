@@ -86,12 +86,12 @@ func Lanes(ctx context.Context, conn *pgx.Conn, t Target, j *Job) (lanes []Lane,
 	return lanes, nil
 }
 
-// AddSums adds what marks of an earlier version lack: the hashes of what comes before
-// them, which are not known.
-func AddSums(ctx context.Context, conn *pgx.Conn, t Target, j *Job) error {
+// AddColumns adds what marks of an earlier version lack: the hashes of what comes before
+// them, which are not known, and a count that is zero there.
+func AddColumns(ctx context.Context, conn *pgx.Conn, t Target, j *Job) error {
 	err := guarded(ctx, conn, guardProgress(t, writing, j), "COMMIT", func() error {
 		_, err := conn.Exec(ctx, `ALTER TABLE `+j.Progress+` ADD COLUMN IF NOT EXISTS sum pg_catalog.int8 NOT NULL DEFAULT 0,
-			ADD COLUMN IF NOT EXISTS in_sum pg_catalog.int8 NOT NULL DEFAULT 0`)
+			ADD COLUMN IF NOT EXISTS in_sum pg_catalog.int8 NOT NULL DEFAULT 0, ADD COLUMN IF NOT EXISTS filtered pg_catalog.int8 NOT NULL DEFAULT 0`)
 		return err
 	})
 	if err != nil {
@@ -110,7 +110,7 @@ func readLanes(ctx context.Context, conn *pgx.Conn, j *Job) ([]Lane, error) {
 		hash = "pg_catalog.worker_hash(key)"
 	}
 	// Citus drops a cast to text of a domain with a collation on its way to the nodes.
-	rows, err := conn.Query(ctx, `SELECT lane, pg_catalog.format('%s', key), `+hash+`, min, max, chunk, in_chunk, place, line, records, sum, in_sum, rows, rejected, updated, skipped FROM `+j.Progress+` ORDER BY lane`)
+	rows, err := conn.Query(ctx, `SELECT lane, pg_catalog.format('%s', key), `+hash+`, min, max, chunk, in_chunk, place, line, records, sum, in_sum, rows, rejected, updated, skipped, filtered FROM `+j.Progress+` ORDER BY lane`)
 	if err != nil {
 		return nil, err
 	}
@@ -118,7 +118,7 @@ func readLanes(ctx context.Context, conn *pgx.Conn, j *Job) ([]Lane, error) {
 		l.KeyType, l.KeyEqual = keyType, equal
 		var sum, within int64
 		err = row.Scan(&l.Number, &l.Key, &l.KeyHash, &l.Min, &l.Max, &l.Mark.Chunk, &l.Mark.Records, &l.Place.Offset, &l.Place.Line, &l.Place.Records,
-			&sum, &within, &l.Rows, &l.Rejected, &l.Updated, &l.Skipped)
+			&sum, &within, &l.Rows, &l.Rejected, &l.Updated, &l.Skipped, &l.Filtered)
 		l.Place.Sum, l.Within = uint64(sum), uint64(within)
 		return l, err
 	})
@@ -211,12 +211,16 @@ type querier interface {
 	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
 }
 
-// CorrectSQL returns the statement that makes some of the rows rejected ones that
+// CorrectSQL returns the statement that makes some of the rows rejected or filtered ones that
 // UpdateSQL, before it in the transaction, has counted as stored, and counts those
 // that were merged. at is where it has moved the mark of l. As with UpdateSQL another may
 // come before it.
 func CorrectSQL(t Target, table string, l Lane, at Mark, rejected int64, m Merged) string {
+	filtered := ""
+	if m.Filtered > 0 {
+		filtered = fmt.Sprintf(", filtered = filtered OPERATOR(pg_catalog.+) %d", m.Filtered)
+	}
 	sql, _ := t.withKeys(fmt.Sprintf(`UPDATE %s SET rows = rows OPERATOR(pg_catalog.-) %d, rejected = rejected OPERATOR(pg_catalog.+) %d,
-		updated = updated OPERATOR(pg_catalog.+) %d, skipped = skipped OPERATOR(pg_catalog.+) %d WHERE `, table, rejected, rejected, m.Updated, m.Skipped) + l.at(t, at))
+		updated = updated OPERATOR(pg_catalog.+) %d, skipped = skipped OPERATOR(pg_catalog.+) %d%s WHERE `, table, rejected+m.Filtered, rejected, m.Updated, m.Skipped, filtered) + l.at(t, at))
 	return sql
 }

@@ -79,14 +79,22 @@ type Totals struct {
 	Merged
 }
 
-// Merged counts, among the rows that are stored, those that met a row of the same
-// key: which took its place, or were left out.
-type Merged struct{ Updated, Skipped int64 }
+// Merged counts what became of records otherwise than that they were added as rows or
+// rejected.
+type Merged struct {
+	// Among the rows that are stored, those that met a row of the same key: which took
+	// its place, or were left out.
+	Updated, Skipped int64
+	// Filtered counts the records that the load's condition left out. They are no rows,
+	// and in no other count.
+	Filtered int64
+}
 
 // Add adds what other counts.
 func (m *Merged) Add(other Merged) {
 	m.Updated += other.Updated
 	m.Skipped += other.Skipped
+	m.Filtered += other.Filtered
 }
 
 // Added returns how many rows a complete job has added to the table.
@@ -303,7 +311,7 @@ func (j *Job) understand(schema, fingerprint string, hasProgress bool) (err erro
 		}
 	}
 	record, err := readRecord(j.ID, fingerprint)
-	j.Fingerprint, j.Files = record.Fingerprint, record.Files
+	j.Fingerprint, j.Files, j.Filtered = record.Fingerprint, record.Files, record.Filtered
 	return err
 }
 

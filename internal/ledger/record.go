@@ -10,6 +10,9 @@ type jobRecord struct {
 	Version int `json:"version"` // of the form of all that is kept; 0 before there were any
 	Fingerprint
 	Files Files `json:"files,omitempty"`
+	// Filtered is what Merged has of a job that is complete: older versions have made tables
+	// of jobs without a column for it.
+	Filtered int64 `json:"filtered,omitempty"`
 
 	// What versions before 2 have in place of Reads and Shares, in words. It is written
 	// still, for them to say that they do not know the version.
@@ -19,7 +22,7 @@ type jobRecord struct {
 
 // record returns what the column fingerprint is to have.
 func (j *Job) record() (string, error) {
-	return jobRecord{Fingerprint: j.Fingerprint, Files: j.Files}.text()
+	return jobRecord{Fingerprint: j.Fingerprint, Files: j.Files, Filtered: j.Filtered}.text()
 }
 
 func (r jobRecord) text() (string, error) {

@@ -63,6 +63,7 @@ var progressShape = shape{
 		{name: "rejected", kind: "bigint", rest: "NOT NULL DEFAULT 0"},
 		{name: "updated", kind: "bigint", rest: "NOT NULL DEFAULT 0"},
 		{name: "skipped", kind: "bigint", rest: "NOT NULL DEFAULT 0"},
+		{name: "filtered", kind: "bigint", rest: "NOT NULL DEFAULT 0", added: true},
 		{name: "advanced", kind: "timestamptz", rest: "NOT NULL DEFAULT pg_catalog.now()"},
 	},
 	keys: [][]string{{"key", "lane"}},

@@ -24,9 +24,9 @@ type Server struct {
 	http     *http.Server
 	done     chan struct{}
 
-	rows, rejects, bytes, batches, retries *prometheus.CounterVec
-	seconds                                *prometheus.HistogramVec
-	registry                               *prometheus.Registry
+	rows, rejects, filtered, bytes, batches, retries *prometheus.CounterVec
+	seconds                                          *prometheus.HistogramVec
+	registry                                         *prometheus.Registry
 }
 
 // buckets are the upper bounds of a batch's latency in seconds.
@@ -57,13 +57,14 @@ func Listen(addr string) (*Server, error) {
 	s.rows = counter("rows_stored_total", "Rows that the server has stored.")
 	s.bytes = counter("bytes_sent_total", "Bytes of these rows as they were sent.")
 	s.rejects = counter("records_rejected_total", "Records that were kept aside, by the batch that counts them.")
+	s.filtered = counter("records_filtered_total", "Records that the load's condition left out.")
 	s.batches = counter("batches_total", "Batches, each a transaction, that the server has stored.")
 	s.retries = counter("retries_total", "Batches that were sent again, because the server failed or no longer had their shard.")
 	s.seconds = prometheus.NewHistogramVec(prometheus.HistogramOpts{
 		Namespace: "shardload", Name: "batch_seconds",
 		Help: "Time from a batch's BEGIN to the answer to its COMMIT.", Buckets: buckets,
 	}, labels)
-	s.registry.MustRegister(s.rows, s.rejects, s.bytes, s.batches, s.retries, s.seconds)
+	s.registry.MustRegister(s.rows, s.rejects, s.filtered, s.bytes, s.batches, s.retries, s.seconds)
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(s.registry, promhttp.HandlerOpts{}))
 	s.http = &http.Server{Handler: onlyFor(host, mux), ReadHeaderTimeout: 5 * time.Second}
@@ -102,6 +103,7 @@ func (s *Server) Observer(table string) func(loader.StoredBatch) {
 	return func(b loader.StoredBatch) {
 		s.rows.WithLabelValues(table, b.Node).Add(float64(b.Rows))
 		s.rejects.WithLabelValues(table, b.Node).Add(float64(b.Rejected))
+		s.filtered.WithLabelValues(table, b.Node).Add(float64(b.Filtered))
 		s.retries.WithLabelValues(table, b.Node).Add(0) // so that it is there before the first
 		s.bytes.WithLabelValues(table, b.Node).Add(float64(b.Bytes))
 		s.batches.WithLabelValues(table, b.Node).Inc()

@@ -15,6 +15,7 @@ type CompleteError struct {
 	Rejects  string // the file of rejected records, "" if there are none
 	// Rows that met one of the same key, as in Result.
 	Updated, Skipped int64
+	Filtered         int64 // records that the load's condition left out
 	// Keyed says that each record has the key of a row that it has become: to load the
 	// input once more, into the table as it is, could store none of them.
 	Keyed bool
@@ -27,6 +28,9 @@ func (e *CompleteError) Error() string {
 	}
 	if e.Skipped > 0 {
 		rows += fmt.Sprintf(", %d of them skipped", e.Skipped)
+	}
+	if e.Filtered > 0 {
+		rows += fmt.Sprintf(" and %s left out by the condition", term.Plural(e.Filtered, "record"))
 	}
 	if e.Rejected > 0 {
 		rows += fmt.Sprintf(" and %s in %s", term.Plural(e.Rejected, "rejected record"), e.Rejects)

@@ -76,7 +76,7 @@ func (x *examination) examine(ctx context.Context, entry *ledger.Job, now ledger
 		}
 		return false, &failure.CompleteError{
 			Job: was.Name, Rows: was.Rows, When: was.Finished.Local().Format("2006-01-02 15:04"), Rejected: was.Rejected, Rejects: was.Rejects,
-			Updated: was.Updated, Skipped: was.Skipped,
+			Updated: was.Updated, Skipped: was.Skipped, Filtered: was.Filtered,
 		}
 	case changed != "":
 		return false, &failure.JobError{Job: was.Name, Problem: "an earlier run began to load it, and since then " + changed, Do: "load what it was, or " + failure.Beside + ", or " + failure.Anew}
@@ -147,7 +147,7 @@ func (x *examination) readLanes(ctx context.Context) (err error) {
 		x.j.Lanes, err = ledger.Lanes(ctx, x.conn, x.j.Target, x.j.Job)
 	}
 	if fault.Is(err, fault.UndefinedColumn) {
-		if err = ledger.AddSums(ctx, x.conn, x.j.Target, x.j.Job); err == nil {
+		if err = ledger.AddColumns(ctx, x.conn, x.j.Target, x.j.Job); err == nil {
 			x.j.Lanes, err = ledger.Lanes(ctx, x.conn, x.j.Target, x.j.Job)
 		}
 	}

@@ -198,7 +198,7 @@ func (x *examination) compare(ctx context.Context, now ledger.Fingerprint) (kin 
 	case how == "":
 		kin, err = x.compareContent(ctx, now)
 		return kin, how, err
-	case was.Unit == ledger.Blocks || now.Unit == ledger.Blocks || x.j.Rows+x.j.Rejected == 0:
+	case was.Unit == ledger.Blocks || now.Unit == ledger.Blocks || x.j.Rows+x.j.Rejected+x.j.Filtered == 0:
 		return otherInput, how, nil
 	case x.opt.Keyed:
 		return otherInput, how, nil // rows that are there are not stored twice

@@ -49,10 +49,10 @@ func (j *Job) Before() (rows int64, merged ledger.Merged) {
 	return rows, merged
 }
 
-// records returns how many records are stored or rejected by lanes.
+// records returns how many records are stored, rejected or filtered by lanes.
 func records(lanes []ledger.Lane) (n int64) {
 	for _, l := range lanes {
-		n += l.Rows + l.Rejected
+		n += l.Rows + l.Rejected + l.Filtered
 	}
 	return n
 }

@@ -86,7 +86,7 @@ func (b *Batch) part(as Notation) *Part {
 func (b *Batch) Rejects() int64 { return b.Aside.Rows + int64(len(b.Refused)) }
 
 // Stored returns how many rows of b enter the table.
-func (b *Batch) Stored() int64 { return b.Rows - b.Rejects() }
+func (b *Batch) Stored() int64 { return b.Rows - b.Rejects() - b.Merged.Filtered }
 
 // Lines returns the first and the last line on which records of b start.
 func (b *Batch) Lines() (first, last int64) {
@@ -103,5 +103,5 @@ func (b *Batch) Lines() (first, last int64) {
 // Barren reports whether nothing of b was taken, for something unclear: it may be of
 // the connection.
 func (b *Batch) Barren() bool {
-	return !b.Anew && b.Unclear > 0 && b.Stored() == 0
+	return !b.Anew && b.Unclear > 0 && b.Stored()+b.Merged.Filtered == 0
 }

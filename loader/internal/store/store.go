@@ -57,6 +57,7 @@ type Counts struct {
 	Rejected atomic.Int64 // by this and earlier runs
 	Updated  atomic.Int64 // likewise
 	Skipped  atomic.Int64 // likewise
+	Filtered atomic.Int64 // likewise
 	Batches  atomic.Int64
 	Copying  atomic.Int64 // nanoseconds
 	InDoubt  atomic.Int64

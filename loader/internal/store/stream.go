@@ -100,6 +100,7 @@ func (s *stream) done(b *lane.Batch, started time.Time) {
 	s.load.Rejected.Add(b.Rejects())
 	s.load.Updated.Add(b.Merged.Updated)
 	s.load.Skipped.Add(b.Merged.Skipped)
+	s.load.Filtered.Add(b.Merged.Filtered)
 	if k := s.load.Keeper; k != nil {
 		k.Stored(b)
 	}
