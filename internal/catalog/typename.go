@@ -51,6 +51,17 @@ func (c *Column) BareSQL(text string) string {
 	return bare.ValueSQL(text)
 }
 
+// StoredSQL returns the SQL of what c stores of a value that can be assigned to it. What is too
+// long for c is not cut, as a cast to its type would: it can be stored in no case.
+func (c *Column) StoredSQL(value string) string {
+	switch c.BaseOID {
+	case pgtype.TextOID, pgtype.VarcharOID, pgtype.BPCharOID, pgtype.BitOID, pgtype.VarbitOID,
+		pgtype.VarcharArrayOID, pgtype.BPCharArrayOID, pgtype.BitArrayOID, pgtype.VarbitArrayOID:
+		return value + "::" + c.BareType
+	}
+	return value + "::" + c.TypeSQL()
+}
+
 // hasSchema reports whether a name as SQL writes it has a dot outside of quotes.
 func hasSchema(name string) bool {
 	inside := false

@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"encoding/binary"
 	"fmt"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -27,33 +28,42 @@ func (s *Session) Rows(ctx context.Context, conn *pgconn.PgConn, encoding, setup
 			err = fmt.Errorf("ask the server: %w", failed)
 		}
 	}()
-	params := make([][]byte, len(arrays))
+	params, formats := make([][]byte, len(arrays)), make([]int16, len(arrays))
 	for i, array := range arrays {
-		params[i] = arrayText(array)
+		params[i], formats[i] = textArray(array), 1
 	}
-	result := conn.ExecParams(ctx, sql, params, nil, nil, nil).Read()
+	result := conn.ExecParams(ctx, sql, params, nil, formats, nil).Read()
 	return result.Rows, result.Err
 }
 
-// arrayText returns texts, of which nil is NULL, as the text of a text[].
-func arrayText(values [][]byte) []byte {
-	b := []byte{'{'}
-	for i, v := range values {
-		if i > 0 {
-			b = append(b, ',')
-		}
+// textArray returns an array of texts, of which nil is NULL, as the server reads it in binary: in
+// text it might not read NULL, by the setting array_nulls.
+func textArray(values [][]byte) []byte {
+	const text = 25 // its OID
+	size := 20
+	for _, v := range values {
+		size += 4 + len(v)
+	}
+	b := make([]byte, 0, size)
+	dimensions := uint32(1)
+	if len(values) == 0 {
+		dimensions = 0
+	}
+	for _, n := range []uint32{dimensions, 1, text} {
+		b = binary.BigEndian.AppendUint32(b, n)
+	}
+	if dimensions == 0 {
+		return b
+	}
+	b = binary.BigEndian.AppendUint32(b, uint32(len(values)))
+	b = binary.BigEndian.AppendUint32(b, 1)
+	for _, v := range values {
 		if v == nil {
-			b = append(b, "NULL"...)
+			b = binary.BigEndian.AppendUint32(b, 1<<32-1)
 			continue
 		}
-		b = append(b, '"')
-		for _, c := range v {
-			if c == '"' || c == '\\' {
-				b = append(b, '\\')
-			}
-			b = append(b, c)
-		}
-		b = append(b, '"')
+		b = binary.BigEndian.AppendUint32(b, uint32(len(v)))
+		b = append(b, v...)
 	}
-	return append(b, '}')
+	return b
 }

@@ -162,6 +162,15 @@ func (s *Session) Meaning() string {
 	return strings.Join(list, ", ")
 }
 
+// Evaluating says in words all that decides what an expression gives.
+func (s *Session) Evaluating() string {
+	list := []string{s.Meaning(), "extra_float_digits " + s.floatDigits, "bytea_output " + s.byteaOutput, "search_path " + s.path}
+	for _, of := range s.functions {
+		list = append(list, of.name+" "+of.value)
+	}
+	return strings.Join(list, ", ")
+}
+
 // Reading says in words what may decide how the server reads a value.
 func (s *Session) Reading() string {
 	return fmt.Sprintf("TimeZone %s, DateStyle %s, IntervalStyle %s", s.TimeZone, s.DateStyle, s.IntervalStyle)

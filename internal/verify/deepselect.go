@@ -9,9 +9,7 @@ import (
 	"strings"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgtype"
 
-	"shardload/internal/catalog"
 	"shardload/internal/fault"
 	"shardload/internal/pgcsv"
 	sel "shardload/internal/selection"
@@ -122,7 +120,7 @@ func (dec *decoder) newQuery(lay *layout) *query {
 			c := dec.d.columns[i].Column
 			q.columns = append(q.columns, i)
 			items = append(items, at)
-			values = append(values, stored(c, "q."+pgx.Identifier{c.Name}.Sanitize())+"::pg_catalog.text")
+			values = append(values, c.StoredSQL("q."+pgx.Identifier{c.Name}.Sanitize())+"::pg_catalog.text")
 		}
 	}
 	if items == nil {
@@ -229,15 +227,4 @@ func (a *asker) evaluate(ctx context.Context, q *query, lo, hi int, answers []ev
 		answers[q.records[lo+n-1]] = e
 	}
 	return nil
-}
-
-// stored returns the SQL of what a column stores of a value that can be assigned to it. What is
-// too long for the column is not cut, as a cast would: the table cannot have it.
-func stored(c *catalog.Column, value string) string {
-	switch c.BaseOID {
-	case pgtype.TextOID, pgtype.VarcharOID, pgtype.BPCharOID, pgtype.BitOID, pgtype.VarbitOID,
-		pgtype.VarcharArrayOID, pgtype.BPCharArrayOID, pgtype.BitArrayOID, pgtype.VarbitArrayOID:
-		return value + "::" + c.BareType
-	}
-	return value + "::" + c.TypeSQL()
 }
