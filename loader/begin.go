@@ -29,7 +29,7 @@ func (ld *load) openJobBehindFence(ctx context.Context, in Input, by Route, firs
 	if l.cfg.NoResume {
 		of = ""
 	}
-	if f, err = route.Raise(ctx, l.target, l.nodes, ld.Layout.Columns, by.way(), l.ledgerTarget(), of); err != nil {
+	if f, err = route.Raise(ctx, l.target, l.nodes, ld.Layout.Loaded, by.way(), l.ledgerTarget(), of); err != nil {
 		return nil, err
 	}
 	ld.opening = job.NewOpening(l.target, ld.jobInput(), l.jobOptions())
@@ -105,7 +105,7 @@ func (ld *load) prepareStreams(ctx context.Context, by Route, fence *route.Fence
 		}
 	}
 	ld.Dispatch, err = route.NewDispatch(ctx, l.target, l.nodes, route.Options{
-		Columns: ld.Layout.Columns, Lanes: ld.Lanes, Job: ld.Job, Way: by.way(), Delay: cmp.Or(l.cfg.paces.remap, fault.RemapDelay),
+		Columns: ld.Layout.Loaded, Lanes: ld.Lanes, Job: ld.Job, Way: by.way(), Delay: cmp.Or(l.cfg.paces.remap, fault.RemapDelay),
 	})
 	if err != nil {
 		return err

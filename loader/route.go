@@ -77,7 +77,7 @@ func (ld *load) chooseFor(ctx context.Context, first *input.Chunk, ask *decode.A
 	if by == RouteCoordinator || ld.whole {
 		return RouteCoordinator, nil
 	}
-	ob := omitted(lay.Columns, lay.Table)
+	ob := omitted(lay.Loaded, lay.Table)
 	if lay.Router.Filled {
 		ob = route.Obstacle(fmt.Sprintf("column %q decides the shard of a row, is not in the input, and is filled by the server", l.target.Distribution.Column))
 	}

@@ -59,6 +59,9 @@ type decoder struct {
 	unsure  []question
 
 	Sums bool // the chunks' hashes are wanted
+	// Values asks for what the server computes. It is for all records, so that each decoder has
+	// its own.
+	Values *Asker
 
 	Keeper *reject.Keeper      // nil if no record may be rejected
 	aside  []*failure.RowError // what is wrong with records that are kept aside
@@ -90,6 +93,9 @@ func (d *decoder) decode(ctx context.Context, c *input.Chunk) error {
 	clear(d.csv)
 	if d.Sums {
 		c.Sum = ledger.SumOf(c.Raw())
+	}
+	if err := compute(ctx, d, c); err != nil {
+		return err
 	}
 	var bad error
 	d.scan.Reset(c.Data, c.EOL, c.Line)
@@ -193,6 +199,14 @@ func (d *decoder) bad(err error) error {
 func (d *decoder) route(of *subject, r *record) (sure bool, err error) {
 	sure = true
 	d.scratch = d.scratch[:0]
+	switch a := d.answer(of); {
+	case a.err != nil:
+		return false, &failure.RowError{File: d.name, Line: d.line(), Column: d.lay.compute.Column, Err: a.err, Keepable: true}
+	case a.out: // it travels in any lane, and is left out again there
+		clear(d.hashes)
+		r.lane = d.lay.Router.lane(d.hashes, of.c.Number)
+		return true, nil
+	}
 	for i := range d.lay.Router.Keys {
 		k := &d.lay.Router.Keys[i]
 		d.hashes[i] = 0

@@ -21,9 +21,8 @@ import (
 // A Layout says what the fields of an input are: which columns, how each is
 // encoded, and which of them decide a record's lane.
 type Layout struct {
-	Table   *catalog.Table
-	Columns []*catalog.Column // that are loaded, one for each field of a row
-	mapping *mapping          // of a record's fields to them; nil if they are the same
+	Table *catalog.Table
+	RowForm
 	// Encoders has one for each column. It is nil if a column has no binary encoding,
 	// or nobody wants one: all rows are then sent as CSV.
 	Encoders []pgcopy.Encoder
@@ -40,6 +39,17 @@ type Layout struct {
 	noDetail  bool     // of the server's refusals
 	Record    Original // where the bytes of a row's record are
 	Forms
+}
+
+// A RowForm says what rows consist of as they are sent, and where their values come from.
+type RowForm struct {
+	Columns []*catalog.Column // one for each field of a row
+	mapping *mapping          // of a record's fields to them; nil if they are the same
+	// Loaded are the columns of the table that get values: Columns, unless these are of a
+	// staging table.
+	Loaded  []*catalog.Column
+	staged  bool
+	compute *Compute // what decides a row's shard, if the server computes it
 }
 
 // Forms are the statements that copy rows, from the list of columns on.
@@ -69,13 +79,29 @@ type Options struct {
 	// Sources has one for each column, where rows are not their records; nil where they are.
 	Sources []Source
 	Fields  []string // of a record, with Sources
+
+	// Staging says what the columns are, if they are those of a staging table; nil if they
+	// are the target's.
+	Staging *Staging
+}
+
+// A Staging says what the columns of a staging table are to the target's.
+type Staging struct {
+	Loaded []*catalog.Column // that get values in the end
+	// Direct are those of them whose value is that of a column of the staging table, as it
+	// stands; From has the index of that.
+	Direct  []*catalog.Column
+	From    []int
+	Compute *Compute // nil if the server computes nothing that decides a row's shard
+	// Unrouted says that all rows are in one lane, whatever decides their shard.
+	Unrouted bool
 }
 
 // NewLayout returns the layout of records with these columns, for a target.
 func NewLayout(t *target.Target, columns []*catalog.Column, opt Options) (*Layout, error) {
 	lay := &Layout{
 		Table:     t.Table,
-		Columns:   columns,
+		RowForm:   RowForm{Columns: columns},
 		Dialect:   opt.Dialect,
 		Sent:      opt.Dialect.Sent(),
 		endMark:   opt.Dialect.EndMark(t.Server.Version < endMarkIsData),
@@ -95,7 +121,7 @@ func NewLayout(t *target.Target, columns []*catalog.Column, opt Options) (*Layou
 	if lay.Nulls, err = opt.Forced.Nulls(names, opt.Dialect); err != nil {
 		return nil, err
 	}
-	if lay.Router, err = NewRouter(t, columns, utf8); err != nil {
+	if err = lay.route(t, opt.Staging, utf8); err != nil {
 		return nil, err
 	}
 	if r := &lay.Router; r.finder != nil && !r.Filled && r.Keys[0].Hash == nil {
@@ -120,10 +146,34 @@ func NewLayout(t *target.Target, columns []*catalog.Column, opt Options) (*Layou
 	return lay, nil
 }
 
+// route makes the router.
+func (lay *Layout) route(t *target.Target, st *Staging, utf8 bool) (err error) {
+	if st == nil {
+		lay.Loaded = lay.Columns
+		lay.Router, err = NewRouter(t, lay.Columns, utf8)
+		return err
+	}
+	lay.Loaded, lay.staged, lay.compute = st.Loaded, true, st.Compute
+	if st.Unrouted {
+		lay.Router = router{Lanes: 1}
+		return nil
+	}
+	if lay.Router, err = NewRouter(t, st.Direct, utf8); err != nil {
+		return err
+	}
+	for i := range lay.Router.Keys {
+		k := &lay.Router.Keys[i]
+		k.field = st.From[k.field]
+	}
+	return nil
+}
+
 // Shares says what decides a row's lane.
 func (lay *Layout) Shares() ledger.Shares {
 	r := &lay.Router
 	switch {
+	case lay.compute != nil:
+		return ledger.Shares{By: ledger.ByReading, Columns: []string{lay.compute.Column}, Reading: lay.compute.Reading}
 	case lay.reading != "":
 		return ledger.Shares{By: ledger.ByReading, Columns: []string{r.Keys[0].column}, Reading: lay.reading}
 	case r.Filled:
@@ -137,7 +187,7 @@ func (lay *Layout) Shares() ledger.Shares {
 	}
 	shares := ledger.Shares{By: r.by}
 	for _, k := range r.Keys {
-		shares.Columns = append(shares.Columns, k.column+" "+lay.Columns[k.field].Type)
+		shares.Columns = append(shares.Columns, k.column+" "+k.kind)
 	}
 	return shares
 }
@@ -156,6 +206,12 @@ func encoders(t *target.Target, columns []*catalog.Column, utf8 bool) []pgcopy.E
 	}
 	return encoders
 }
+
+// Staged reports whether rows pass through a staging table, where the server evaluates them.
+func (lay *Layout) Staged() bool { return lay.staged }
+
+// Computes reports whether the server computes what decides a row's shard.
+func (lay *Layout) Computes() bool { return lay.compute != nil }
 
 // split appends the fields of a record.
 func (lay *Layout) split(dst []pgcsv.Field, raw []byte) []pgcsv.Field {

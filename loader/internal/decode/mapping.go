@@ -24,6 +24,7 @@ const (
 	FromConst              // the same value in every row
 	FromLine               // the line of the input on which the record starts, from 1
 	FromRecord             // the bytes of the record in the input
+	FromServer             // the server computes it, before the record's lane is known
 )
 
 // A mapping says where the values of rows come from, of which a record's fields are not the

@@ -38,7 +38,7 @@ func TestMapping(t *testing.T) {
 		{nil, "e\tu", nil, "10", ",,", nil},
 	}
 	for _, binary := range []bool{true, false} {
-		lay := &Layout{Columns: columns, Dialect: pgcsv.CSV.Dialect(), Sent: pgcsv.Text.Dialect(), maxRecord: 1 << 20, Router: router{Lanes: 1}}
+		lay := &Layout{RowForm: RowForm{Columns: columns}, Dialect: pgcsv.CSV.Dialect(), Sent: pgcsv.Text.Dialect(), maxRecord: 1 << 20, Router: router{Lanes: 1}}
 		if binary {
 			lay.Encoders = encoders
 		}

@@ -37,6 +37,7 @@ type router struct {
 type key struct {
 	field  int
 	column string
+	kind   string // its type
 	// required says that it cannot be NULL: it decides the row's shard.
 	required bool
 	Hash     citus.Hasher // nil if only the server can hash it
@@ -119,7 +120,7 @@ func newKey(t *target.Target, columns []*catalog.Column, name, function string, 
 	if function == "" {
 		function = "pg_catalog." + own
 	}
-	return key{field: i, column: name, Hash: hash, clock: t.Clocks[name], ask: function + "(" + c.ValueSQL("v") + ")"}, true
+	return key{field: i, column: name, kind: c.Type, Hash: hash, clock: t.Clocks[name], ask: function + "(" + c.ValueSQL("v") + ")"}, true
 }
 
 // lane returns the lane of a record with these hashes, one for each key.

@@ -25,7 +25,7 @@ func TestSortKeys(t *testing.T) {
 		{pgtype.Int8OID, pgtype.Int4OID, [][2]string{{"-9223372036854775808", "9"}, {"-1", "-2"}, {"0", "1"}, {"9223372036854775807", "0"}}, 1},
 		{pgtype.TextOID, pgtype.Int4OID, nil, 0},
 	} {
-		lay := &Layout{Columns: []*catalog.Column{{Name: "b", BaseOID: tt.b}, {Name: "a", BaseOID: tt.a}}}
+		lay := &Layout{RowForm: RowForm{Columns: []*catalog.Column{{Name: "b", BaseOID: tt.b}, {Name: "a", BaseOID: tt.a}}}}
 		if lay.SortBy = sortFields(table, lay.Columns); len(lay.SortBy) != tt.n {
 			t.Errorf("%d columns in the key, want %d", len(lay.SortBy), tt.n)
 		}
@@ -50,7 +50,7 @@ func TestSortKeys(t *testing.T) {
 func TestSortKeyOfNull(t *testing.T) {
 	t.Parallel()
 	columns := []*catalog.Column{{Name: "a", BaseOID: pgtype.Int8OID}}
-	lay := &Layout{Columns: columns, SortBy: []int{0}, Encoders: []pgcopy.Encoder{nil}, maxRecord: 1}
+	lay := &Layout{RowForm: RowForm{Columns: columns}, SortBy: []int{0}, Encoders: []pgcopy.Encoder{nil}, maxRecord: 1}
 	d := &decoder{fieldValues: fieldValues{lay: lay, fields: []pgcsv.Field{{}}, ends: make([]int32, 1)}}
 	var r record
 	d.encode(&subject{}, &r)

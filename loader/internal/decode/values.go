@@ -25,6 +25,7 @@ type fieldValues struct {
 	fields  []pgcsv.Field // of its record
 	scratch []byte        // unquoted values
 	ends    []int32       // of the fields of the row that is being encoded; 0 for NULL
+	answers []answer      // one for each of the chunk's records, where the server computes a value
 }
 
 // subject makes r, which is record i of c, the one of which values are wanted, and finds its
@@ -47,6 +48,11 @@ func (fv *fieldValues) value(of *subject, i int) (v []byte, null bool) {
 		}
 		field, nullIf = s.Field, s.NullIf
 	}
+	return fv.field(of, field, nullIf)
+}
+
+// field returns the value of a field, NULL if its text is one of nullIf.
+func (fv *fieldValues) field(of *subject, field int, nullIf []string) (v []byte, null bool) {
 	f := &fv.fields[field]
 	if fv.lay.Nulls.Is(field, *f, of.raw) {
 		return nil, true
@@ -63,6 +69,12 @@ func (fv *fieldValues) made(of *subject, s *Source) (v []byte, null bool) {
 		n := len(fv.scratch)
 		fv.scratch = strconv.AppendInt(fv.scratch, of.c.Line+at.Line, 10)
 		return fv.scratch[n:], false
+	case FromServer:
+		if of.index >= len(fv.answers) {
+			return nil, true
+		}
+		v = fv.answers[of.index].value
+		return v, v == nil
 	case FromRecord:
 		return of.c.Original(of.c.Origin(of.index, of.line, of.start, of.end)), false
 	}

@@ -89,7 +89,7 @@ func (o *Opening) Open(ctx context.Context, name string, first *input.Chunk) (j 
 	print.Reads, print.Shares = o.In.Form, o.In.Shares
 	err = o.t.OnControl(ctx, func(conn *pgx.Conn) error { return o.find(ctx, conn, j, name, print, first) })
 	if done, ok := errors.AsType[*failure.CompleteError](err); ok {
-		done.Keyed = !o.opt.Keyed && hasKey(o.In.Lay.Columns, o.In.Lay.Table)
+		done.Keyed = !o.opt.Keyed && !o.In.Lay.Staged() && hasKey(o.In.Lay.Loaded, o.In.Lay.Table)
 		if print.Size < 0 {
 			return nil, o.compareLength(ctx, done, j.Job, first)
 		}
