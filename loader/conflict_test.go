@@ -108,7 +108,7 @@ func TestOnConflict(t *testing.T) {
 		distribute(t, conn, "merged", "tenant")
 		before := map[string]string{"1|1": "old|1|old", "2|1": "old|2|old", "3|5": "old|3|old", "999999|1": "old|4|old"}
 		for _, mode := range []loader.Conflict{loader.ConflictSkip, loader.ConflictUpdate} {
-			kinds := []string{"stopped", "dirty"}
+			kinds := []string{"stopped", "dirty", "staged"}
 			if testing.Short() && strings.Contains(t.Name(), "/citus/") {
 				kinds = inTurn(len(mode), kinds)
 			}
@@ -121,6 +121,9 @@ func TestOnConflict(t *testing.T) {
 					cfg := loader.Config{Conn: parse(t, dsn), Table: "merged", Route: route, OnConflict: mode, Job: t.Name(), Batch: 16 << 10, Memory: 8 << 20, MaxRecord: 1 << 20, RejectsDir: t.TempDir()}
 					if kind == "dirty" {
 						cfg.MaxErrors = loader.ErrorLimit{Records: 10_000}
+					}
+					if kind == "staged" {
+						cfg.Select = "id::int + 0 AS id, tenant, name || '' AS name, n::bigint + 0 AS n"
 					}
 					n := 3_000
 					if kind == "whole" {

@@ -3,7 +3,6 @@ package loader
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 
 	"shardload/internal/catalog"
@@ -45,21 +44,19 @@ func (ld *load) first(ctx context.Context, in Input) (*input.Chunk, error) {
 	if h.Guessed && !h.Header {
 		ld.guessed = h.Line
 	}
-	if h.plan != nil && h.plan.Staged {
-		return nil, fmt.Errorf("the server would have to evaluate %s: that is not to be had yet", h.plan.Because)
-	}
-	if ld.Layout, err = l.layOut(ld.feed, &h); err == nil {
-		ld.Merge, err = store.NewMerge(l.target, h.columns, l.cfg.OnConflict == ConflictSkip)
-	}
-	if err != nil {
+	_, size := ld.feed.Far()
+	ld.whole = in.path != "" && !ld.Pieces && input.IsPlain(ld.feed) && l.cfg.fitsWhole(size)
+	if err := h.layOut(ld); err != nil {
 		return nil, &failure.RowError{File: ld.Input, Line: h.Line, Err: err}
 	}
 	ld.form = l.cfg.form(h.Header, ld.Layout)
 	ld.form.Columns, ld.form.Settings = ledgerColumns(h.columns), l.target.Meaning(h.columns)
+	if ld.Layout.Staged() {
+		ld.form.Settings = l.target.Session.Evaluating()
+	}
 	h.addTo(&ld.form)
 	ld.shares = ld.Layout.Shares()
-	if _, size := ld.feed.Far(); in.path != "" && !ld.Pieces && input.IsPlain(ld.feed) && l.cfg.fitsWhole(size) {
-		ld.whole = true
+	if ld.whole {
 		ld.Layout.Router.One()
 	}
 	return c, nil
@@ -105,13 +102,19 @@ func setFields(f input.Feed, first *input.Chunk, names []string) (read int64, er
 	return read, err
 }
 
-// layOut returns the layout of the feed's records.
-func (l *Loader) layOut(feed input.Feed, h *Heading) (*decode.Layout, error) {
-	lay, err := decode.NewLayout(l.target, h.columns, h.options(l.cfg.layoutOptions()))
-	if err == nil {
-		chooseOriginal(lay, feed, !l.cfg.MaxErrors.None())
+// layOut makes the layout of a load of such records, and what moves its rows from a staging table
+// into the table, if they pass through one.
+func (h *Heading) layOut(ld *load) (err error) {
+	l := ld.l
+	if h.plan != nil && h.plan.Staged {
+		err = (&stager{ld, h.plan}).layOut()
+	} else if ld.Layout, err = decode.NewLayout(l.target, h.columns, h.options(l.cfg.layoutOptions())); err == nil {
+		ld.Merge, err = store.NewMerge(l.target, h.columns, l.cfg.OnConflict == ConflictSkip, nil)
 	}
-	return lay, err
+	if err == nil {
+		chooseOriginal(ld.Layout, ld.feed, !l.cfg.MaxErrors.None())
+	}
+	return err
 }
 
 // checkGuess refuses a first record which nobody has called one if the table cannot hold its

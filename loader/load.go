@@ -260,6 +260,11 @@ func inTurn(ctx context.Context, before <-chan struct{}, err error) error {
 // order of their numbers.
 func (ld *load) decode(ctx context.Context, ask *decode.Asker, chunks <-chan *input.Chunk) error {
 	d := decode.New(ld.Layout, ask, ld.Input)
+	if ld.Layout.Computes() {
+		values := decode.NewAsker(ld.l.target, ld.l.nodes.First().Connect, ld.l.cfg.Encoding)
+		defer values.Close()
+		d.Values = values
+	}
 	d.Keeper, d.Sums = ld.Keeper, ld.Job.Sums()
 	var text input.Transcript
 	for {

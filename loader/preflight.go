@@ -57,7 +57,9 @@ func (pl *planner) prepare(ctx context.Context) (err error) {
 	if pl.target.Table.BeforeInsert {
 		pl.triggers.Drop.Store(true)
 	}
-	pl.target.DropLocale()
+	if pl.cfg.Select == "" && pl.cfg.Where == "" { // whatever they call may depend on all
+		pl.target.DropLocale()
+	}
 	if pl.nodes, err = route.NewNodes(pl.target, pl.cfg.NodeMap); err != nil {
 		return err
 	}

@@ -66,8 +66,14 @@ type Batch struct {
 	Unclear int       // of them, for what may not have been theirs
 	Merged  ledger.Merged
 
+	Again
+}
+
+// Again is what an earlier try to store a batch has found out.
+type Again struct {
 	Anew     bool // it was begun anew on another connection, for an error without a known cause
 	Deferred bool // its COMMIT was refused
+	Bad      bool // it has rows that the server cannot evaluate, or does not take then
 }
 
 // part returns the part to which a row in that notation can be appended, or nil. Records

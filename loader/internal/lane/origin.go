@@ -50,7 +50,8 @@ func (p *Part) note(at Origin, sent int) {
 	p.records.append(at.Record)
 }
 
-// Refs returns the rows of p, which keeps origins, in the order of the input.
+// Refs returns the rows of p, in the order of the input. Where it keeps no origins only their
+// lines are known.
 func (p *Part) Refs() []RowRef {
 	refs := make([]RowRef, 0, p.Rows)
 	numbers := p.lines.Bytes()
@@ -63,10 +64,12 @@ func (p *Part) Refs() []RowRef {
 	for range p.Rows {
 		var r RowRef
 		r.Line = last.Line + next()
-		r.Offset = last.Offset + next()
-		r.Size = int(next())
-		r.Start, r.Length = last.Start+last.Length, int(next())
-		r.kept = last.kept + last.Size
+		if p.origins {
+			r.Offset = last.Offset + next()
+			r.Size = int(next())
+			r.Start, r.Length = last.Start+last.Length, int(next())
+			r.kept = last.kept + last.Size
+		}
 		refs = append(refs, r)
 		last = r
 	}

@@ -1,18 +1,15 @@
 package store
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"shardload/internal/fault"
 	"shardload/internal/server"
 	"shardload/loader/failure"
-	"shardload/loader/internal/lane"
 )
 
 // A proof is what a sifter knows of errors that a row may cause as well as the
@@ -45,7 +42,7 @@ func (s *sifter) doubt(ctx context.Context, v *verdict) error {
 		return s.statementError(ctx, v.err)
 	}
 	if !s.proof.statement {
-		pgErr, err := s.refusal(ctx, s.copy(ctx, s.nothing(), 0))
+		pgErr, err := s.refusal(ctx, s.copy(ctx, 0, 0))
 		if err != nil {
 			return err
 		}
@@ -65,17 +62,9 @@ func (s *sifter) doubt(ctx context.Context, v *verdict) error {
 	return err
 }
 
-// nothing returns what COPY reads of a part without rows.
-func (s *sifter) nothing() io.Reader {
-	if s.p.Notation == lane.NotationBinary {
-		return io.MultiReader(bytes.NewReader(lane.BinaryHeader), bytes.NewReader(lane.BinaryTrailer))
-	}
-	return bytes.NewReader(nil)
-}
-
 // probe tries to store a row, and stores it in no case.
 func (s *sifter) probe(ctx context.Context, i int) (*verdict, error) {
-	_, err := s.put(ctx, s.reader(i, i+1), 1)
+	_, err := s.of.put(ctx, i, i+1)
 	if err == nil {
 		err = server.Exec(ctx, s.x.conn, s.check(1))
 	}
@@ -135,8 +124,8 @@ func (s *sifter) witness(ctx context.Context, i int, v *verdict) error {
 	}
 	p.examined = true
 	for n := range witnesses {
-		at := i + 1 + (len(s.rows)-i-1)*n/witnesses
-		if at >= len(s.rows) {
+		at := i + 1 + (s.n-i-1)*n/witnesses
+		if at >= s.n {
 			break
 		}
 		other, err := s.probe(ctx, at)
@@ -170,7 +159,9 @@ func (s *sifter) statementError(ctx context.Context, err *pgconn.PgError) error 
 // everyRowError says that rows up to i, and all others that were tried, are refused for
 // the same reason.
 func (s *sifter) everyRowError(i int, err *pgconn.PgError) error {
-	first, last := s.refs[s.rows[s.proof.first].Index].Line, s.refs[s.rows[i].Index].Line
+	_, one := s.of.ref(s.proof.first)
+	_, other := s.of.ref(i)
+	first, last := one.Line, other.Line
 	return &failure.RowError{
 		File: s.x.load.Input, Line: min(first, last), LastLine: max(first, last),
 		Err: fmt.Errorf("every record that was tried is refused for the same reason: %w", s.x.load.Layout.Refused(err)),

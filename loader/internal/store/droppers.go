@@ -24,7 +24,7 @@ func (x *tx) missNone(ctx context.Context) error {
 	}
 	l := x.load
 	found, of, err := x.droppers(ctx)
-	counted := x.load.Merge != nil && l.Triggers.Drop.Load()
+	counted := x.load.Merge != nil && l.Triggers.Drop.Load() && !x.received
 	switch {
 	case err != nil:
 		return x.fail(ctx, err)
@@ -55,6 +55,8 @@ func (x *tx) uncounted() bool {
 	switch {
 	case len(x.b.Parts) == 0:
 		return false
+	case x.received:
+		return true
 	case l.Target.Distribution.Kind == citus.Reference:
 		return true
 	case m == nil:

@@ -43,7 +43,7 @@ func (l *Store) CountTruly(ctx context.Context, by, may route.Way, whole bool) e
 			Do:      "GRANT TEMPORARY ON DATABASE … TO the role, on a cluster on every node, or disable the trigger for the load",
 		}
 	}
-	l.Merge = plainMerge(l.Target.Table, l.Layout.Columns)
+	l.Merge = plainMerge(l.Target.Table, l.Layout.Loaded)
 	return nil
 }
 
@@ -56,7 +56,7 @@ func plainMerge(t *catalog.Table, columns []*catalog.Column) *merge {
 		plain:   true,
 		skips:   true,
 		columns: " (" + list + ") " + identity,
-		values:  "SELECT " + list + " FROM " + stagingTable,
+		list:    list,
 	}
 }
 
@@ -75,17 +75,17 @@ func mergeColumns(columns []*catalog.Column) (list, identity string) {
 
 // freeSQL returns the statements that insert the staged rows which conflict with none into
 // table, and count how many those are.
-func (m *merge) freeSQL(table string) string {
-	return "WITH stored AS (INSERT INTO " + table + m.columns + m.values + " WHERE " + m.free + " RETURNING 1) SELECT pg_catalog.count(*) FROM stored; " +
-		"SELECT pg_catalog.count(*) FROM " + stagingTable + " WHERE " + m.free
+func (m *merge) freeSQL(table, from string) string {
+	return "WITH stored AS (" + m.insertSQL(table, from) + " WHERE " + m.free + " RETURNING 1) SELECT pg_catalog.count(*) FROM stored; " +
+		"SELECT pg_catalog.count(*) FROM " + from + " AS staged WHERE " + m.free
 }
 
-// missingSQL returns the queries for how many keys the staged rows have, and for how many
+// missingSQL returns the queries for how many keys the staged rows, those of from, have, and for how many
 // of them there is a row in table. A row that was left out for another one of its key is
 // in both; one that a trigger has dropped is not in the second. Keys with a NULL are not
 // looked at: see freeSQL. Keys are alike where the key's index says so: an operator that
 // is looked up by its name alone may be anybody's.
-func missingSQL(table string, key *catalog.Key) string {
+func missingSQL(table, from string, key *catalog.Key) string {
 	names := make([]string, len(key.Columns))
 	whole := make([]string, len(key.Columns))
 	alike := make([]string, len(key.Columns))
@@ -95,10 +95,10 @@ func missingSQL(table string, key *catalog.Key) string {
 		alike[i] = "staged." + names[i] + " " + key.Equal[i] + " there." + names[i]
 	}
 	list := strings.Join(names, ", ")
-	staged := "SELECT DISTINCT " + list + " FROM " + stagingTable + " WHERE " + strings.Join(whole, " AND ")
-	stored := fmt.Sprintf("(%s) %s ANY (SELECT %s FROM %s)", list, key.Equal[0], list, stagingTable)
+	staged := "SELECT DISTINCT " + list + " FROM " + from + " AS staged WHERE " + strings.Join(whole, " AND ")
+	stored := fmt.Sprintf("(%s) %s ANY (SELECT %s FROM %s AS staged)", list, key.Equal[0], list, from)
 	if slices.ContainsFunc(key.Equal, func(op string) bool { return op != key.Equal[0] }) {
-		stored = "EXISTS (SELECT FROM " + stagingTable + " AS staged WHERE " + strings.Join(alike, " AND ") + ")"
+		stored = "EXISTS (SELECT FROM " + from + " AS staged WHERE " + strings.Join(alike, " AND ") + ")"
 	}
 	return fmt.Sprintf("SELECT pg_catalog.count(*) FROM (%s) AS staged; SELECT pg_catalog.count(*) FROM (SELECT DISTINCT %s FROM %s AS there WHERE %s) AS stored",
 		staged, list, table, stored)

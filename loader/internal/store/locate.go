@@ -20,8 +20,9 @@ var copyContext = regexp.MustCompile(`(?m)^COPY ([^,\n]+), \S+ (\d+)(?:, \S+ ([^
 // locate turns the server's refusal of a part into the record's place in the
 // input called name, as exactly as the server lets it be known. It returns nil if it
 // is no record's, as far as one can see. relation is what COPY was told to fill,
-// without its schema; order is that of the rows, nil for the input's.
-func locate(err *pgconn.PgError, name, relation string, lay *decode.Layout, p *lane.Part, order *lane.Order) error {
+// without its schema; order is that of the rows, nil for the input's; columnOf
+// returns what people call a column of relation.
+func locate(err *pgconn.PgError, name, relation string, lay *decode.Layout, p *lane.Part, order *lane.Order, columnOf func(string) string) error {
 	row := &failure.RowError{File: name, Line: p.FirstLine(), LastLine: p.LastLine, Column: err.ColumnName, Err: lay.Refused(err), Keepable: true}
 	n, column, ok := namedRow(err, relation)
 	if !ok {
@@ -42,8 +43,8 @@ func locate(err *pgconn.PgError, name, relation string, lay *decode.Layout, p *l
 		}
 		row.Line, row.LastLine = p.LineOf(index), 0
 	}
-	if row.Column == "" && lay.Table.Column(column) != nil {
-		row.Column = column
+	if row.Column == "" {
+		row.Column = columnOf(column)
 	}
 	return row
 }

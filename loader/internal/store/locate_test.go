@@ -20,7 +20,7 @@ import (
 func TestLocate(t *testing.T) {
 	t.Parallel()
 	table := &catalog.Table{Name: "ads", Columns: []catalog.Column{{Name: "id", BaseOID: pgtype.Int4OID}, {Name: "bid"}}}
-	lay := &decode.Layout{Table: table, Columns: []*catalog.Column{&table.Columns[0], &table.Columns[1]}, Dialect: pgcsv.CSV.Dialect()}
+	lay := &decode.Layout{Table: table, RowForm: decode.RowForm{Columns: []*catalog.Column{&table.Columns[0], &table.Columns[1]}}, Dialect: pgcsv.CSV.Dialect()}
 	l := lane.New(lane.Options{Lanes: 1, Memory: 1 << 20, Batch: 1 << 20, Nodes: 1, Streams: 1, Dialect: pgcsv.CSV.Dialect()})
 	for i, row := range []string{"1,\"a\nb\r\"", "2,x", "3,\"c\n\nd\"", "4,y"} {
 		if err := l.Add(context.Background(), 0, lane.NotationRecord, []byte(row), lane.Origin{Line: int64(10*i + 10)}, 0); err != nil {
@@ -71,7 +71,7 @@ func TestLocate(t *testing.T) {
 		if tt.err.Detail != "" {
 			hint = "m: " + strings.TrimSuffix(tt.err.Detail, ".") + hint[1:]
 		}
-		if got := locate(&tt.err, "in.csv", "ads", lay, tt.part, nil).Error(); got != tt.want+hint {
+		if got := locate(&tt.err, "in.csv", "ads", lay, tt.part, nil, same).Error(); got != tt.want+hint {
 			t.Errorf("%s: %s, want %s", tt.name, got, tt.want+hint)
 		}
 	}
@@ -80,8 +80,10 @@ func TestLocate(t *testing.T) {
 		{Code: "42501", Where: "while executing command on 10.0.0.1:5432\nCOPY ads, line 1: \"1,2\""},
 		{Code: "28000"},
 	} {
-		if got := locate(&err, "in.csv", "ads", lay, csv, nil); got != nil {
+		if got := locate(&err, "in.csv", "ads", lay, csv, nil, same); got != nil {
 			t.Errorf("%v is said of a record: %v", &err, got)
 		}
 	}
 }
+
+func same(name string) string { return name }

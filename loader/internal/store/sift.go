@@ -4,13 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"shardload/internal/fault"
 	"shardload/internal/ledger"
-	"shardload/internal/pgcsv"
 	"shardload/internal/server"
 	"shardload/internal/term"
 	"shardload/loader/failure"
@@ -57,7 +55,7 @@ func joinError(err, other error) error {
 	return errors.Join(err, other)
 }
 
-// sift copies the rows of b that the server takes.
+// sift stores the rows of b that the server takes.
 func (x *tx) sift(ctx context.Context) error {
 	if len(x.b.Parts) == 0 {
 		return nil
@@ -67,12 +65,16 @@ func (x *tx) sift(ctx context.Context) error {
 	}
 	for i := range x.b.Parts {
 		p := &x.b.Parts[i]
-		s := &sifter{x: x, index: i, p: p, ordered: x.sorter.Sort(p)}
+		s := &sifter{x: x, of: &partRows{x: x, index: i, p: p, ordered: x.sorter.Sort(p)}}
 		if err := s.store(ctx); err != nil {
 			return err
 		}
 	}
-	return nil
+	if m := x.load.Merge; m == nil || m.stage == nil {
+		return nil
+	}
+	s := &sifter{x: x, of: newStagedRows(x)}
+	return s.store(ctx)
 }
 
 // keepAside writes what of b is rejected, and corrects what its mark counts.
@@ -114,19 +116,11 @@ func (s *stream) correct(ctx context.Context, sql string) error {
 	return nil
 }
 
-// A sifter stores the rows of one part that the server takes, in the order in
-// which they are sent.
+// A sifter stores those of some rows that the server takes, in their order.
 type sifter struct {
-	x       *tx
-	index   int // of the part in the batch
-	p       *lane.Part
-	ordered *lane.Order // nil for the order of the input
-
-	// Once a row was refused:
-	refs []lane.RowRef
-	rows []lane.Placed
-	ends []int
-
+	x     *tx
+	of    rows
+	n     int // how many they are
 	proof proof
 }
 
@@ -140,41 +134,35 @@ type verdict struct {
 	probed bool // that row was tried alone
 }
 
-// store copies all rows at once, and if one of them is refused looks for it.
+// store stores all rows at once, and if one of them is refused looks for it.
 func (s *sifter) store(ctx context.Context) error {
-	err := s.copy(ctx, lane.NewReader(s.p, s.ordered), s.p.Rows)
+	if err := s.of.prepare(ctx, s); err != nil {
+		return err
+	}
+	s.n = s.of.len()
+	err := s.copy(ctx, 0, s.n)
 	pgErr, err := s.refusal(ctx, err)
 	if err != nil || pgErr == nil {
 		return err
 	}
-	s.spread()
-	return s.sift(ctx, s.verdict(pgErr, 0, len(s.rows)))
-}
-
-// spread lays out the rows one by one.
-func (s *sifter) spread() {
-	s.refs = s.p.Refs()
-	s.ends = make([]int, len(s.refs))
-	for i, r := range s.refs {
-		s.ends[i] = r.Start + r.Length
+	fewer, err := s.of.spread(ctx, s)
+	if err != nil {
+		return err
 	}
-	if s.ordered != nil {
-		s.rows = s.ordered.Rows
-		return
+	if fewer {
+		s.n = s.of.len()
+		return s.sift(ctx, nil)
 	}
-	s.rows = make([]lane.Placed, len(s.refs))
-	for i := range s.rows {
-		s.rows[i].Index = uint32(i)
-	}
+	return s.sift(ctx, s.verdict(pgErr, 0, s.n))
 }
 
 // sift stores the rows that the server takes, v being its verdict on all of them.
 // Runs of rows grow as long as all of them are taken, so that a batch with many bad
 // rows is not sent again for each.
 func (s *sifter) sift(ctx context.Context, v *verdict) error {
-	lo, run := 0, len(s.rows)
-	for lo < len(s.rows) {
-		hi := min(lo+run, len(s.rows))
+	lo, run := 0, s.n
+	for lo < s.n {
+		hi := min(lo+run, s.n)
 		if v == nil {
 			var err error
 			if v, err = s.try(ctx, lo, hi); err != nil {
@@ -225,19 +213,30 @@ func (s *sifter) narrow(ctx context.Context, lo, hi int, v *verdict) (int, error
 	}
 }
 
-// refuse keeps a row aside.
+// refuse keeps a row aside, or where none may be, returns the error that it is.
 func (s *sifter) refuse(i int, v *verdict) error {
 	told := s.x.load.Layout.Refused(v.err)
-	c := lane.Cause{Column: v.err.ColumnName, SQLState: told.SQLState, Reason: told.Message[:min(len(told.Message), failure.MaxReason)], Detail: told.Detail}
-	if m := copyContext.FindStringSubmatch(v.err.Where); c.Column == "" && v.at >= 0 && m != nil && s.x.load.Layout.Table.Column(m[3]) != nil {
-		c.Column = m[3]
+	column := v.err.ColumnName
+	if m := copyContext.FindStringSubmatch(v.err.Where); column == "" && v.at >= 0 && m != nil {
+		column = s.x.load.column(m[3])
 	}
-	return s.x.load.Keeper.Refuse(s.x.b, lane.Refusal{Part: s.index, Row: s.refs[s.rows[i].Index], Cause: c})
+	part, ref := s.of.ref(i)
+	return s.reject(part, ref, column, told)
+}
+
+// reject keeps a row of the batch aside, or where none may be, returns the error that it is.
+func (s *sifter) reject(part int, row lane.RowRef, column string, told *failure.RefusedError) error {
+	of := s.x.load
+	if of.Keeper == nil {
+		return &failure.RowError{File: of.Input, Line: row.Line, Column: column, Err: told, Keepable: true}
+	}
+	c := lane.Cause{Column: column, SQLState: told.SQLState, Reason: told.Message[:min(len(told.Message), failure.MaxReason)], Detail: told.Detail}
+	return of.Keeper.Refuse(s.x.b, lane.Refusal{Part: part, Row: row, Cause: c})
 }
 
 // try stores rows [lo, hi), or none of them and returns why.
 func (s *sifter) try(ctx context.Context, lo, hi int) (*verdict, error) {
-	pgErr, err := s.refusal(ctx, s.copy(ctx, s.reader(lo, hi), int64(hi-lo)))
+	pgErr, err := s.refusal(ctx, s.copy(ctx, lo, hi))
 	if err != nil {
 		return nil, err
 	}
@@ -248,44 +247,17 @@ func (s *sifter) try(ctx context.Context, lo, hi int) (*verdict, error) {
 	return s.verdict(pgErr, lo, hi), nil
 }
 
-// reader returns rows [lo, hi) as COPY reads them.
-func (s *sifter) reader(lo, hi int) io.Reader {
-	return lane.NewRowsReader(s.p, &lane.Order{Rows: s.rows[lo:hi], Ends: s.ends})
-}
-
-// copy copies n rows, checks what is deferred, and sets the savepoint anew.
-func (s *sifter) copy(ctx context.Context, r io.Reader, n int64) error {
-	merged, err := s.put(ctx, r, n)
+// copy stores rows [lo, hi), checks what is deferred, and sets the savepoint anew.
+func (s *sifter) copy(ctx context.Context, lo, hi int) error {
+	merged, err := s.of.put(ctx, lo, hi)
 	if err != nil {
 		return err
 	}
-	clean := ""
-	if s.x.load.Merge != nil {
-		clean = "TRUNCATE " + stagingTable + "; "
-	}
-	if err := server.Exec(ctx, s.x.conn, clean+s.check(n)+"; RELEASE SAVEPOINT "+savepoint+"; SAVEPOINT "+savepoint); err != nil {
+	if err := server.Exec(ctx, s.x.conn, s.of.clean()+s.check(int64(hi-lo))+"; RELEASE SAVEPOINT "+savepoint+"; SAVEPOINT "+savepoint); err != nil {
 		return err
 	}
 	s.x.b.Merged.Add(merged)
 	return nil
-}
-
-// put copies n rows to where they belong.
-func (s *sifter) put(ctx context.Context, r io.Reader, n int64) (merged ledger.Merged, err error) {
-	lay := s.x.load.Layout
-	stored, err := s.x.copyRows(ctx, s.p.Notation, r)
-	if err != nil {
-		return merged, err
-	}
-	if stored != n {
-		return merged, droppedError(s.x.load.Input, s.p, n, stored, lay)
-	}
-	if s.x.load.Merge != nil {
-		if merged, err = s.x.merge(ctx, n); errors.Is(err, errDropped) {
-			return merged, s.x.droppedByTrigger()
-		}
-	}
-	return merged, err
 }
 
 // refusal returns the server's refusal of rows, after which the transaction is back
@@ -312,35 +284,7 @@ func (s *sifter) refusal(ctx context.Context, err error) (*pgconn.PgError, error
 
 // verdict returns what err says about rows [lo, hi).
 func (s *sifter) verdict(err *pgconn.PgError, lo, hi int) *verdict {
-	v := &verdict{err: err, kind: fault.Of(err), rows: hi - lo, at: -1}
-	_, relation := s.x.load.landing(s.x.t)
-	if n, _, ok := namedRow(err, relation); ok {
-		v.at = s.rowAt(n, lo, hi)
-	}
-	return v
-}
-
-// rowAt returns the row of [lo, hi) that COPY calls line n, -1 for none.
-func (s *sifter) rowAt(n int64, lo, hi int) int {
-	if s.p.Notation == lane.NotationBinary || s.p.Dialect.ByRecord() {
-		if n < 1 || n > int64(hi-lo) {
-			return -1
-		}
-		return lo + int(n) - 1
-	}
-	var buf []byte
-	line := int64(0)
-	for i := lo; i < hi; i++ {
-		inside := pgcsv.LF // see recordAt
-		if i == lo {
-			inside = pgcsv.CR
-		}
-		buf = s.p.AppendRow(buf[:0], s.refs[s.rows[i].Index])
-		if line += 1 + pgcsv.Lines(buf[:len(buf)-1], inside); line >= n {
-			return i
-		}
-	}
-	return -1
+	return &verdict{err: err, kind: fault.Of(err), rows: hi - lo, at: s.of.named(err, lo, hi)}
 }
 
 // droppedError reports that of the rows of p not all were stored, without an error.

@@ -10,7 +10,9 @@ import (
 
 	"shardload/internal/catalog"
 	"shardload/internal/fault"
+	"shardload/internal/selection"
 	"shardload/internal/server"
+	"shardload/loader/internal/stage"
 	"shardload/loader/internal/target"
 )
 
@@ -25,23 +27,30 @@ const (
 // one.
 type merge struct {
 	table  stagingDef
-	plain  bool // all rows are to be stored: they are staged to be counted
-	skips  bool // conflicting rows are left out
-	counts bool // the server can tell in one statement which rows it has added
+	stage  *stage.Table // nil if staged rows are those to be stored, as they are
+	plain  bool         // all rows are to be stored: no row is expected to be in their way
+	skips  bool         // conflicting rows are left out
+	counts bool         // the server can tell in one statement which rows it has added
 
-	columns string // of the INSERT, and how it treats identities
-	values  string // the rows to insert
-	nothing string // ON CONFLICT clauses
-	update  string
-	each    string // counts the rows that values gives
-	free    string // a condition of staged rows that conflict with none, "" if there are none
+	columns  string // of the INSERT, and how it treats identities
+	list     string // the columns' names
+	distinct string // expressions that are alike in rows that conflict
+	nothing  string // ON CONFLICT clauses
+	update   string
+	free     string // a condition of staged rows that conflict with none, "" if there are none
 }
 
-// NewMerge returns the merge of records with these columns, nil if conflicts are errors.
-// With skip the row that is there stays, else the record takes its place.
-func NewMerge(t *target.Target, columns []*catalog.Column, skip bool) (*merge, error) {
-	if t.Key == nil {
+// NewMerge returns the merge of records with these columns, nil if conflicts are errors, and
+// they are stored as they are. With skip the row that is there stays, else the record takes
+// its place. st is the staging table in which records wait to be evaluated, nil for none.
+func NewMerge(t *target.Target, columns []*catalog.Column, skip bool, st *stage.Table) (*merge, error) {
+	switch {
+	case t.Key == nil && st == nil:
 		return nil, nil
+	case t.Key == nil:
+		m := plainMerge(t.Table, columns)
+		m.stage = st
+		return m, nil
 	}
 	var names, sets []string
 	identity := false
@@ -59,26 +68,64 @@ func NewMerge(t *target.Target, columns []*catalog.Column, skip bool) (*merge, e
 	}
 	list := strings.Join(names, ", ")
 	m := &merge{
-		table:   newStagingDef(t.Table, columns),
-		skips:   skip || len(sets) == 0,
-		counts:  t.Table.Kind != 'p', // the xmax of a row in a partition cannot be asked for
-		columns: " (" + list + ") ",
-		values:  "SELECT " + list + " FROM " + stagingTable,
-		nothing: " ON CONFLICT (" + key + ") DO NOTHING",
-		free:    free,
+		table:    newStagingDef(t.Table, columns),
+		stage:    st,
+		skips:    skip || len(sets) == 0,
+		counts:   t.Table.Kind != 'p', // the xmax of a row in a partition cannot be asked for
+		columns:  " (" + list + ") ",
+		list:     list,
+		distinct: distinct,
+		nothing:  " ON CONFLICT (" + key + ") DO NOTHING",
+		free:     free,
 	}
 	if identity {
 		m.columns += "OVERRIDING SYSTEM VALUE " // as COPY does
 	}
 	if !m.skips {
-		// Rows lie in the staging table in the order in which they came: it is
-		// filled from empty in the transaction that made it, which always takes
-		// the last page or a new one.
-		m.values = fmt.Sprintf("SELECT %s FROM (SELECT DISTINCT ON (%s) * FROM %s ORDER BY %s, ctid DESC) AS newest", list, distinct, stagingTable, distinct)
 		m.update = " ON CONFLICT (" + key + ") DO UPDATE SET " + strings.Join(sets, ", ")
-		m.each = fmt.Sprintf("SELECT pg_catalog.count(*) FROM (SELECT DISTINCT %s FROM %s) AS each", distinct, stagingTable)
 	}
 	return m, nil
+}
+
+// name returns the name of the staging table.
+func (m *merge) name() string {
+	if m.stage != nil {
+		return m.stage.Name
+	}
+	return staging
+}
+
+// createSQL returns the statement that makes the staging table on conn.
+func (m *merge) createSQL(conn *pgconn.PgConn, pooled bool) string {
+	if m.stage != nil {
+		return m.stage.CreateSQL(pooled) + selection.SettingsSQL + "; "
+	}
+	return m.table.createSQL(conn)
+}
+
+// from returns what stands after FROM for the staged rows of r, as they are to be stored. A
+// staging table in which they are already has no ranges.
+func (m *merge) from(r stage.Range) string {
+	if m.stage != nil {
+		return m.stage.Source(r)
+	}
+	return stagingTable
+}
+
+// values returns the query for the rows to insert among those of from.
+func (m *merge) values(from string) string {
+	if m.skips {
+		return "SELECT " + m.list + " FROM " + from + " AS staged"
+	}
+	// Rows lie in the staging table in the order in which they came: it is
+	// filled from empty in the transaction that made it, which always takes
+	// the last page or a new one.
+	return fmt.Sprintf("SELECT %s FROM (SELECT DISTINCT ON (%s) * FROM %s AS staged ORDER BY %s, ctid DESC) AS newest", m.list, m.distinct, from, m.distinct)
+}
+
+// each returns the query for how many rows values gives.
+func (m *merge) each(from string) string {
+	return fmt.Sprintf("SELECT pg_catalog.count(*) FROM (SELECT DISTINCT %s FROM %s AS staged) AS each", m.distinct, from)
 }
 
 // A stagingDef is what the staging table consists of.
@@ -152,19 +199,28 @@ func keySQL(t *catalog.Table, of *catalog.Key, columns []*catalog.Column) (key, 
 	return key, key + ", (CASE WHEN " + free + " THEN ctid END)", free, nil
 }
 
-// sql returns the statements that insert the staged rows into table. Each of them
+// insertSQL returns the statement that inserts the rows of from into table.
+func (m *merge) insertSQL(table, from string) string {
+	return "INSERT INTO " + table + m.columns + m.values(from)
+}
+
+// sql returns the statements that insert the rows of from for which the condition where
+// holds, "" for all, into table. Each of them
 // gives a row of numbers, which merge reads: the tag of an INSERT counts otherwise behind
 // the coordinator of a cluster. They run under the role's search path, as COPY does, and
 // look up nothing in it themselves.
-func (m *merge) sql(table string) string {
-	insert := "INSERT INTO " + table + m.columns + m.values
+func (m *merge) sql(table, from, where string) string {
+	insert := m.insertSQL(table, from)
+	if where != "" {
+		insert += " WHERE " + where
+	}
 	added := "WITH stored AS (" + insert + m.nothing + " RETURNING 1) SELECT pg_catalog.count(*) FROM stored"
 	switch {
 	case m.skips:
 		return added
 	case m.counts:
 		return "WITH stored AS (" + insert + m.update + " RETURNING (xmax OPERATOR(pg_catalog.=) 0) AS added) " +
-			"SELECT pg_catalog.count(*) FILTER (WHERE added), pg_catalog.count(*), (" + m.each + ") FROM stored"
+			"SELECT pg_catalog.count(*) FILTER (WHERE added), pg_catalog.count(*), (" + m.each(from) + ") FROM stored"
 	}
-	return added + "; WITH stored AS (" + insert + m.update + " RETURNING 1) SELECT pg_catalog.count(*), (" + m.each + ") FROM stored"
+	return added + "; WITH stored AS (" + insert + m.update + " RETURNING 1) SELECT pg_catalog.count(*), (" + m.each(from) + ") FROM stored"
 }

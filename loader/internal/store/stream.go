@@ -18,6 +18,9 @@ type stream struct {
 	load *Store
 	node *route.Node
 	conn *pgconn.PgConn // nil until the first batch
+	// direct is the connection that leads to a session of its own, nil for none: behind a
+	// connection pooler each transaction may be one of another session.
+	direct *pgconn.PgConn
 
 	sorter lane.Sorter
 }
@@ -77,6 +80,9 @@ func (s *stream) carry(ctx context.Context, b *lane.Batch) error {
 		if err := s.load.Dispatch.Remap(ctx, b); err != nil {
 			return err
 		}
+		s.again(b)
+		return nil
+	case errors.Is(err, errBad):
 		s.again(b)
 		return nil
 	case errors.Is(err, errAnew), errors.Is(err, errDeferred):

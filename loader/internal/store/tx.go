@@ -27,6 +27,8 @@ type tx struct {
 	*stream
 	t route.Destination
 	b *lane.Batch
+	// received says that an INSERT has counted what Citus received, and not what is stored.
+	received bool
 }
 
 // errMarked is what store returns of a batch whose mark is not where it was: it may be stored.
@@ -128,7 +130,10 @@ func (x *tx) begin(ctx context.Context) error {
 	}
 	create := ""
 	if m := x.load.Merge; m != nil && x.b.Rows > 0 {
-		create = m.table.createSQL(x.conn)
+		if err := x.lookForPooler(ctx); err != nil {
+			return x.fail(ctx, fmt.Errorf("begin: %w", err))
+		}
+		create = m.createSQL(x.conn, x.conn != x.direct)
 	}
 	session, path := &x.load.Target.Session, "; "+x.load.Target.Session.PathSQL()
 	open := session.Batch(x.conn)
@@ -178,7 +183,7 @@ func (x *tx) copyPart(ctx context.Context, p *lane.Part) error {
 			return err
 		}
 		_, relation := x.load.landing(x.t)
-		if row := locate(pgErr, x.load.Input, relation, lay, p, order); row != nil {
+		if row := locate(pgErr, x.load.Input, relation, lay, p, order, x.load.column); row != nil {
 			return row
 		}
 		return x.fail(ctx, lay.Refused(pgErr))
