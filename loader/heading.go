@@ -74,7 +74,7 @@ func (l *Loader) heading(ctx context.Context, in Input, feed input.Feed, c *inpu
 	}
 	var wrong error
 	if l.cfg.selects() {
-		wrong = l.choose(ctx, in, names, &h)
+		wrong = h.choose(ctx, l, in, names)
 	} else {
 		wrong = h.match(l.target.Table, names)
 	}

@@ -19,7 +19,7 @@ func (c *Config) selects() bool { return c.Select != "" || c.Where != "" }
 // choose asks the server what the list and the condition make of the fields of in's records, and
 // notes it in h. names are those that the input gives them, or, if h has no header, the values of
 // its first record.
-func (l *Loader) choose(ctx context.Context, in Input, names []string, h *Heading) (err error) {
+func (h *Heading) choose(ctx context.Context, l *Loader, in Input, names []string) (err error) {
 	found := selection.Found{Names: names, Named: h.Header, Guess: h.Guessed}
 	one, ok := l.plans.get(l.target.Table, in, found)
 	if !ok {

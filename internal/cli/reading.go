@@ -61,7 +61,7 @@ func (t tableInput) reading(cfg loader.Config, maxRecord int64) verify.Reading {
 		Format: t.recordsOf(cfg.Format), Header: verify.Header(cfg.Header), Skip: cfg.Skip, Null: cfg.Null, Delimiter: cfg.Delimiter,
 		Quote: cfg.Quote, NoQuotes: cfg.NoQuotes, Escape: cfg.Escape, ForceNull: cfg.ForceNull, ForceNotNull: cfg.ForceNotNull,
 		Encoding: cfg.Encoding, MaxRecord: int(maxRecord), Compression: input.Compression(cfg.Compression),
-		Select: cfg.Select, Where: cfg.Where,
+		Chosen: verify.Chosen{Select: cfg.Select, Where: cfg.Where},
 	}
 }
 

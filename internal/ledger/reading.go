@@ -27,13 +27,18 @@ type Form struct {
 	// Settings are those of the server that decide what values of the columns mean, ""
 	// where none does.
 	Settings string `json:"settings,omitempty"`
-	// Select and Where are the list of items and the condition, "" for none. Constants are
-	// the values of items that are the same in all records, each after its column.
-	Select    string   `json:"select,omitempty"`
-	Where     string   `json:"where,omitempty"`
-	Constants []string `json:"constants,omitempty"`
+	Chosen
 
 	Words string `json:"-"` // all of it, where a job of an earlier version has it
+}
+
+// A Chosen says what of an input is loaded: a list of items and a condition, "" for none.
+type Chosen struct {
+	Select string `json:"select,omitempty"`
+	Where  string `json:"where,omitempty"`
+	// Constants are the values of items that are the same in all records, each after its
+	// column.
+	Constants []string `json:"constants,omitempty"`
 }
 
 // String says in words what f is. Jobs of form 0 and 1 have these very words, so they stay.

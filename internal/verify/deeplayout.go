@@ -50,8 +50,7 @@ type Reading struct {
 	// Compression is how the files are compressed; zero means as their content says.
 	Compression input.Compression
 
-	// Select and Where are the list and the condition of the load, "" for none.
-	Select, Where string
+	Chosen
 
 	dialect pgcsv.Dialect // is set by withDefaults
 }
@@ -60,6 +59,9 @@ type Reading struct {
 func (r Reading) Dialect() pgcsv.Dialect {
 	return r.Format.Dialect().With(r.Delimiter, r.Null).Quoted(r.Quote, r.Escape, r.NoQuotes)
 }
+
+// Chosen are the list and the condition of a load, "" for none.
+type Chosen struct{ Select, Where string }
 
 func (r Reading) withDefaults() Reading {
 	if r.Header == "" {
