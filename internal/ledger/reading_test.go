@@ -112,3 +112,32 @@ func TestLaterVersion(t *testing.T) {
 		t.Error("no error")
 	}
 }
+
+// TestChosen holds that an input is read otherwise with another list or condition, that its
+// values are others with other constants, and that an earlier version cannot go on with it.
+func TestChosen(t *testing.T) {
+	t.Parallel()
+	was := Form{Format: "csv", Chosen: Chosen{Select: "a", Where: "b", Constants: []string{`c "1"`}}}
+	if !was.Same(was) || was.Changed(was) != "" || was.version() != 3 {
+		t.Errorf("%s, version %d", was, was.version())
+	}
+	for _, now := range []Form{
+		{Format: "csv"}, {Format: "csv", Chosen: Chosen{Select: "a"}},
+		{Format: "csv", Chosen: Chosen{Select: "b", Where: "b", Constants: was.Constants}}, {Format: "csv", Chosen: Chosen{Select: "a", Where: "c", Constants: was.Constants}},
+	} {
+		if was.Same(now) || now.Same(was) {
+			t.Errorf("%s is taken for %s", now, was)
+		}
+	}
+	now := was
+	if now.Constants = []string{`c "2"`}; was.Changed(now) == "" || !was.Same(now) {
+		t.Errorf("other constants: %q", was.Changed(now))
+	}
+	text, err := jobRecord{Fingerprint: Fingerprint{Reads: was}}.text()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if again, err := readRecord("job", text); err != nil || !reflect.DeepEqual(again.Reads, was) {
+		t.Errorf("%s: %+v, %v", text, again.Reads, err)
+	}
+}
