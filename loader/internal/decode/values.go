@@ -83,28 +83,52 @@ func (fv *fieldValues) made(of *subject, s *Source) (v []byte, null bool) {
 
 // appendMapped appends the fields of the binary row of a record, and reports whether they are sure.
 func (fv *fieldValues) appendMapped(rows []byte, of *subject) (_ []byte, sure bool) {
-	m := fv.lay.mapping
+	m, null := fv.lay.mapping, fv.lay.Nulls.Null
+	encoders, ends := fv.lay.Encoders[:len(m.sources)], fv.ends[:len(m.sources)]
 	for i := range m.sources {
-		v, null := m.binary[i], false
+		s := &m.sources[i]
+		var v []byte
+		isNull := false
 		switch {
-		case v != nil:
-			rows = append(rows, v...)
-			null = m.sources[i].Const == nil
+		case s.From == FromField:
+			f := &fv.fields[s.Field]
+			if v = of.raw[f.Start:f.End]; f.Quote != 0 || f.Escaped || len(v) == len(null) && string(v) == null {
+				isNull = fv.lay.Nulls.Is(s.Field, *f, of.raw)
+				v, fv.scratch = f.Value(of.raw, fv.scratch)
+			}
+			if s.NullIf != nil {
+				isNull = isNull || isOne(v, s.NullIf)
+			}
+		case m.binary[i] != nil:
+			rows = append(rows, m.binary[i]...)
+			if ends[i] = 0; s.Const != nil {
+				ends[i] = int32(len(rows))
+			}
+			continue
 		default:
-			if v, null = fv.value(of, i); null {
-				rows = pgcopy.AppendNull(rows)
-				break
-			}
-			if rows, sure = fv.lay.Encoders[i](rows, v); !sure {
-				return rows, false
-			}
+			v, isNull = fv.value(of, i)
 		}
-		fv.ends[i] = int32(len(rows))
-		if null {
-			fv.ends[i] = 0
+		if isNull {
+			rows = pgcopy.AppendNull(rows)
+			ends[i] = 0
+			continue
 		}
+		if rows, sure = encoders[i](rows, v); !sure {
+			return rows, false
+		}
+		ends[i] = int32(len(rows))
 	}
 	return rows, true
+}
+
+// isOne reports whether v is one of texts.
+func isOne(v []byte, texts []string) bool {
+	for _, text := range texts {
+		if string(v) == text { // which copies nothing
+			return true
+		}
+	}
+	return false
 }
 
 // appendFields appends the fields of the binary row of a record whose fields are the columns, and
