@@ -30,6 +30,7 @@ var layers = []struct {
 	{"loader/failure", []string{"internal/fault", "internal/term"}},
 	{"internal/server", []string{"internal/fault"}},
 	{"internal/pgcsv", nil},
+	{"internal/pgjson", nil},
 	{"internal/pgcopy", []string{"internal/pgarray"}},
 	{"internal/citus", []string{"internal/pghash", "internal/fault", "internal/server"}},
 	{"internal/catalog", []string{"internal/fault", "internal/server"}},
