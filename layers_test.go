@@ -45,7 +45,7 @@ var layers = []struct {
 	{"generate", []string{"internal/regular", "schema", "internal/checksum"}},
 	{"internal/provision", []string{"internal/term", "schema", "internal/catalog", "internal/citus", "internal/server"}},
 	{"internal/ledger", []string{"internal/fault", "internal/catalog", "internal/citus", "internal/server"}},
-	{"internal/input", []string{"loader/failure", "internal/fault", "internal/ledger", "internal/pgcsv"}},
+	{"internal/input", []string{"loader/failure", "internal/catalog", "internal/fault", "internal/ledger", "internal/pgcsv", "internal/pgjson"}},
 	{"internal/verify", []string{"internal/term", "internal/pghash", "internal/fault", "internal/catalog", "internal/checksum", "internal/citus", "internal/input", "internal/pgcsv", "internal/pgtext", "internal/server"}},
 	{"loader/internal/target", []string{"loader/failure", "internal/catalog", "internal/citus", "internal/fault", "internal/ledger", "internal/server"}},
 	{"loader/internal/lane", []string{"internal/fault", "internal/ledger", "internal/pgcopy", "internal/pgcsv"}},
@@ -58,7 +58,7 @@ var layers = []struct {
 	{"internal/bench/chart", nil},
 	{"internal/bench/meter", []string{"internal/server"}},
 	{"internal/bench/left", []string{"internal/server"}},
-	{"internal/bench/tune", []string{"internal/bench/left", "internal/bench/meter", "internal/term", "internal/fault", "loader", "internal/catalog", "internal/citus", "internal/input", "internal/pgcsv", "internal/server"}},
+	{"internal/bench/tune", []string{"internal/bench/left", "internal/bench/meter", "internal/term", "internal/fault", "loader", "internal/catalog", "internal/citus", "internal/input", "internal/pgcsv", "internal/pgjson", "internal/server"}},
 	{"internal/bench", []string{"internal/regular", "internal/bench/chart", "internal/bench/left", "internal/bench/meter", "internal/term", "internal/fault", "schema", "generate", "loader", "internal/catalog", "internal/citus", "internal/input", "internal/localpg", "internal/pgcsv", "internal/server"}},
 	{"internal/metrics", []string{"loader"}},
 	{"internal/cli", []string{

@@ -33,7 +33,7 @@ func (ld *load) first(ctx context.Context, in Input) (*input.Chunk, error) {
 	if len(h.before) > 0 && ld.feed.Header() == nil {
 		c.Behind(len(h.before))
 	}
-	read, err := setFields(ld.feed, c, h.columns)
+	read, err := setFields(ld.feed, c, l.target.Table, h.columns)
 	if err != nil {
 		return nil, err
 	}
@@ -83,27 +83,6 @@ func transcribedBytes(f input.Feed) bool {
 	return transcribed && bytes
 }
 
-// setFields tells a feed of another format which fields its transcripts have, and makes that of
-// first. It returns how many bytes were read for that.
-func setFields(f input.Feed, first *input.Chunk, columns []*catalog.Column) (read int64, err error) {
-	feed, ok := f.(input.Transcribed)
-	if !ok {
-		return 0, nil
-	}
-	names := make([]string, len(columns))
-	for i, c := range columns {
-		names[i] = c.Name
-	}
-	if err := feed.SetFields(names); err != nil {
-		return 0, err
-	}
-	late, err := first.Fill(new(input.Transcript))
-	if late {
-		read = first.Size
-	}
-	return read, err
-}
-
 // layOut returns the layout of the feed's records, which have these columns.
 func (l *Loader) layOut(feed input.Feed, columns []*catalog.Column) (*decode.Layout, error) {
 	lay, err := decode.NewLayout(l.target, columns, l.cfg.layoutOptions())
@@ -142,6 +121,10 @@ func (c *Config) form(header bool, lay *decode.Layout) ledger.Form {
 		Format: string(c.Format), Delimiter: string(c.Delimiter), Null: c.Null, Encoding: c.Encoding,
 		Header: header, Chunk: pgcsv.ChunkSize, Skip: c.Skip,
 		ForceNull: lay.Nulls.Named(lay.Nulls.Force), ForceNotNull: lay.Nulls.Named(lay.Nulls.ForceNot),
+	}
+	if _, ok := transcribed[c.Format]; ok {
+		f.Delimiter, f.Null = "", "" // they are the transcript's
+		return f
 	}
 	usual := lay.Dialect.Format.Dialect()
 	if d := lay.Dialect; d.Quote != usual.Quote {

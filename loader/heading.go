@@ -54,6 +54,12 @@ func (l *Loader) Heading(ctx context.Context, in Input) (h Heading, ok bool, err
 // heading finds out which columns the fields of feed's input are, the first chunk of which is c.
 func (l *Loader) heading(feed input.Feed, c *input.Chunk) (h Heading, err error) {
 	names := feed.Header()
+	if _, keyed := feed.(input.Keyed); keyed {
+		h = Heading{Line: 1, Why: "its keys name the columns"}
+		h.columns, err = keyedColumns(l.target, names)
+		h.name()
+		return h, err
+	}
 	if names != nil {
 		h = Heading{Line: 1, Header: true, Why: "its columns have names"}
 		if !transcribedBytes(feed) {
@@ -78,13 +84,18 @@ func (l *Loader) heading(feed input.Feed, c *input.Chunk) (h Heading, err error)
 	if err != nil && h.Guessed {
 		err = decode.Doubt(l.target.Table, names, err)
 	}
+	h.name()
+	h.Header = h.Header && feed.Header() == nil
+	return h, err
+}
+
+// name sets Columns.
+func (h *Heading) name() {
 	for _, column := range h.columns {
-		if column != nil { // else err says so
+		if column != nil { // else there is an error that says so
 			h.Columns = append(h.Columns, column.Name)
 		}
 	}
-	h.Header = h.Header && feed.Header() == nil
-	return h, err
 }
 
 // guess finds out whether the first record of c is a header, and returns its values.

@@ -29,7 +29,7 @@ type Input struct {
 // reading says how the Loader reads inputs.
 func (c *Config) reading() input.Reading {
 	return input.Reading{
-		MaxRecord: c.MaxRecord, Dialect: c.dialect(), Skip: c.Skip,
+		Format: transcribed[c.Format], MaxRecord: c.MaxRecord, Dialect: c.dialect(), Skip: c.Skip,
 		Chunk: cmp.Or(c.paces.chunk, pgcsv.ChunkSize), Compression: input.Compression(c.Compression),
 	}
 }

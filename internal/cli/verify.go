@@ -13,6 +13,7 @@ import (
 	"shardload/internal/catalog"
 	"shardload/internal/citus"
 	"shardload/internal/input"
+	"shardload/internal/pgcsv"
 	"shardload/internal/verify"
 	"shardload/loader"
 )
@@ -113,6 +114,9 @@ type verifyReport struct {
 // check checks tables against their files. The dataset's tables are checked for
 // integrity as well; if no tables are given, all of them, but not counted.
 func (v *verifyVerb) check(ctx context.Context, conn *pgx.Conn, dataset bool, tables []tableInput) (report verifyReport, err error) {
+	if err := v.resolveFormats(tables, v.opt.read); err != nil {
+		return report, err
+	}
 	names := tableNames(tables)
 	if len(tables) == 0 {
 		names = datasetTables()
@@ -235,9 +239,13 @@ func countRecords(ctx context.Context, table *catalog.Table, t tableInput, opt v
 	reading := t.reading(opt.read, opt.maxRecord)
 	dialect := reading.Dialect()
 	for _, file := range t.Files {
-		n, first, err := input.CountRecords(ctx, file, input.Reading{Dialect: dialect, Skip: reading.Skip, MaxRecord: reading.MaxRecord, Compression: reading.Compression})
+		n, first, err := input.CountRecords(ctx, file, input.Reading{Format: reading.Input, Chunk: pgcsv.ChunkSize, Dialect: dialect, Skip: reading.Skip, MaxRecord: reading.MaxRecord, Compression: reading.Compression})
 		if err != nil {
 			return 0, err
+		}
+		if first == nil {
+			sum += n
+			continue
 		}
 		header := reading.Header == verify.HeaderYes || reading.Header == verify.HeaderMatch
 		if reading.Header == verify.HeaderAuto {

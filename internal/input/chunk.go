@@ -96,7 +96,7 @@ func (c *Chunk) fault(i int) *Fault {
 // AppendStarts appends where the records of c, which is not filled, begin in its bytes.
 func (c *Chunk) AppendStarts(dst []int32, d pgcsv.Dialect) []int32 {
 	if c.by != nil {
-		return c.by.AppendStarts(dst, c.Data)
+		return c.by.AppendStarts(dst, c)
 	}
 	offset := int32(0)
 	for s := c.Scanner(d); s.Next(); offset += int32(s.Size()) {

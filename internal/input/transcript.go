@@ -1,6 +1,8 @@
 package input
 
 import (
+	"fmt"
+
 	"shardload/internal/pgcsv"
 )
 
@@ -29,6 +31,15 @@ type Fault struct {
 	Err    error
 }
 
+func (f *Fault) Error() string {
+	if f.Column == "" {
+		return f.Err.Error()
+	}
+	return fmt.Sprintf("column %q: %v", f.Column, f.Err)
+}
+
+func (f *Fault) Unwrap() error { return f.Err }
+
 // Reset empties t and keeps its memory.
 func (t *Transcript) Reset() {
 	t.Data, t.Origins, t.Faults = t.Data[:0], t.Origins[:0], t.Faults[:0]
@@ -40,9 +51,9 @@ type Transcriber interface {
 	// load: the input cannot be read on. What is wrong with one record alone is a Fault.
 	Transcribe(t *Transcript, c *Chunk) error
 
-	// AppendStarts appends where the records of a chunk with that source begin in it, as
+	// AppendStarts appends where the records of c, which is not filled, begin in its source, as
 	// Transcribe says it in Origins. It is asked only of inputs that are a Bytes.
-	AppendStarts(dst []int32, source []byte) []int32
+	AppendStarts(dst []int32, c *Chunk) []int32
 }
 
 // Transcribed is a feed of a format that COPY does not know.

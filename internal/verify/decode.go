@@ -88,13 +88,13 @@ func (dec *decoder) decode(ctx context.Context, c chunk) error {
 		if c.Number == 0 && start == 0 && lay.header {
 			continue
 		}
-		if dec.d.rejects.count > 0 && dec.d.rejects.has(c.of, c.Line+dec.at.Line, c.Original(dec.at)) {
+		if dec.d.rejects.count > 0 && dec.d.rejects.has(c.of, c.Line+dec.at.Line, c.Offset+int64(dec.at.Start), c.Original(dec.at)) {
 			dec.sink.reject()
 			continue
 		}
 		err := dec.check(lay, checkText)
 		if f := c.Fault(i); f != nil {
-			err = f.Err
+			err = f
 		}
 		if int(offset) == len(c.Data) && c.Open {
 			err = pgcsv.ErrOpenQuote

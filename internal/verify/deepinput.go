@@ -47,7 +47,7 @@ type chunk struct {
 
 // open opens the input.
 func (in Input) open(how Reading) (input.Feed, error) {
-	cut := input.Reading{MaxRecord: how.MaxRecord, Dialect: how.dialect, Skip: how.Skip, Chunk: pgcsv.ChunkSize}
+	cut := input.Reading{Format: how.Input, MaxRecord: how.MaxRecord, Dialect: how.dialect, Skip: how.Skip, Chunk: pgcsv.ChunkSize}
 	if in.blocks != nil {
 		return input.NewBlocks(in.blocks, cut)
 	}
@@ -140,6 +140,9 @@ func (in *inputs) readInput(ctx context.Context, i int, chunks chan<- chunk, fre
 			return err
 		}
 		c, err := feed.Next(ctx, buf)
+		if keyed, ok := feed.(input.Keyed); ok && err == nil && c.Number == 0 {
+			in.layouts[i].setKeys(keyed)
+		}
 		if errors.Is(err, io.EOF) {
 			free <- buf // never blocks: it has room for all there are
 			return nil

@@ -33,6 +33,7 @@ const (
 // A Reading says how files are to be read: in which format, and what goes with it. The
 // zero value is CSV in UTF-8 with commas, of which the first record may be a header.
 type Reading struct {
+	Input     input.Format // zero means that the records are of Format
 	Format    pgcsv.Format
 	Header    Header // zero means HeaderAuto
 	Null      string // the unquoted string that stands for NULL; in text zero means \N
@@ -73,9 +74,10 @@ func (r Reading) withDefaults() Reading {
 
 // A layout says what the fields of an input are.
 type layout struct {
-	header bool     // whether the first record is one
-	names  []string // of the columns, one for each field
-	fields []int    // by compared column: the field that has it
+	header bool              // whether the first record is one
+	names  []string          // of the columns, one for each field
+	keys   []*catalog.Column // likewise, of records whose keys name them
+	fields []int             // by compared column: the field that has it
 	nulls  pgcsv.Nulls
 }
 
@@ -126,6 +128,9 @@ func (in Input) readLayout(ctx context.Context, how Reading, t *catalog.Table) (
 	if in.blocks != nil {
 		names := in.blocks.Header()
 		return &layout{names: names, nulls: pgcsv.Nulls{Null: how.dialect.Null}}, in.checkHeader(names, t)
+	}
+	if how.Input != input.Delimited {
+		return in.readFields(ctx, how, t)
 	}
 	first, err := in.firstRecord(ctx, how)
 	if err != nil || first == nil {

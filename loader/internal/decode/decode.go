@@ -173,7 +173,7 @@ func (d *decoder) check(raw []byte) error {
 
 // otherFormat says in which format a record may be that has one field in this one.
 func (d *decoder) otherFormat(raw []byte) string {
-	if len(d.fields) > 1 {
+	if len(d.fields) > 1 && !pgcsv.IsObject(raw) {
 		return ""
 	}
 	like := d.lay.Dialect.LooksLike(raw, d.lay.fields())
