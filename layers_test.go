@@ -32,6 +32,7 @@ var layers = []struct {
 	{"internal/pgcsv", nil},
 	{"internal/pgjson", nil},
 	{"internal/pgcopy", []string{"internal/pgarray"}},
+	{"internal/parquettext", []string{"internal/fault", "internal/pgcopy"}},
 	{"internal/citus", []string{"internal/pghash", "internal/fault", "internal/server"}},
 	{"internal/catalog", []string{"internal/fault", "internal/server"}},
 	{"internal/checksum", []string{"internal/pghash"}},
