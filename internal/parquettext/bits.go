@@ -98,9 +98,9 @@ func unpackBits[T uint8 | uint32](dst []T, n int, u *unpacker) []T {
 // maxDeltaBlock is the longest block of deltas that is believed, in numbers.
 const maxDeltaBlock = 1 << 16
 
-// appendDeltas appends the n numbers that DELTA_BINARY_PACKED begins b with, and returns
+// readDeltas returns the n numbers that DELTA_BINARY_PACKED begins b with, and
 // what follows them.
-func appendDeltas(dst []int64, b []byte, n int) (all []int64, rest []byte, err error) {
+func readDeltas(b []byte, n int) (dst []int64, rest []byte, err error) {
 	var head [3]uint64
 	for i := range head {
 		v, size := binary.Uvarint(b)

@@ -22,6 +22,7 @@ const (
 	AsUUID     // uuid: sixteen bytes of which nothing is known are one
 	AsJSON     // json, jsonb
 	AsArray    // an array of any kind
+	AsAny      // nobody knows: lists of values are arrays, and what else is nested is JSON
 )
 
 // A Field is a column of a file as a field of the records.
@@ -77,6 +78,11 @@ func (c *cell) prepare(field Field) error {
 		return nil
 	}
 	c.nested = true
+	if c.as == AsAny {
+		if c.as = AsJSON; n.isArray() {
+			c.as = AsArray
+		}
+	}
 	if c.as == AsJSON || c.as == AsArray && n.isArray() {
 		return nil
 	}

@@ -169,7 +169,7 @@ func (p *pageReader) readDictionary() error {
 		return errors.New("there are two")
 	}
 	h := &p.header.DictionaryPageHeader.V
-	if h.Encoding != format.Plain && h.Encoding != format.PlainDictionary {
+	if h.Encoding != format.Plain && h.Encoding != plainDictionary {
 		return fmt.Errorf("is encoded as %s", h.Encoding)
 	}
 	b, err := p.body()

@@ -145,7 +145,8 @@ func TestValues(t *testing.T) {
 		{"int96", parquet.Leaf(parquet.Int96Type), 0, []any{deprecated.Int96{0, 0, 2440588}, deprecated.Int96{0x3b9aca01, 0, 2440589}}, []string{"1970-01-01 00:00:00", "1970-01-02 00:00:01.000000001"}},
 		{"int96 in timestamptz", parquet.Leaf(parquet.Int96Type), parquettext.AsZoned, []any{deprecated.Int96{0, 0, 2440588}}, []string{"1970-01-01 00:00:00+00"}},
 		{
-			"interval", parquet.IntervalNode(), 0, []any{
+			"interval", parquet.IntervalNode(), 0,
+			[]any{
 				[]byte("\x0e\x00\x00\x00\x03\x00\x00\x00\x05\x8e\x67\x12"), make([]byte, 12), []byte("\x0c\x00\x00\x00\x01\x00\x00\x00\x00\x00\x00\x00"), []byte("\x00\x00\x00\x00\x00\x00\x00\x00\xff\xff\xff\xff"),
 			},
 			[]string{"1 year 2 mons 3 days 85:46:16.453", "00:00:00", "1 year 1 day", "1193:02:47.295"},

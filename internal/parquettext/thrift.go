@@ -36,9 +36,8 @@ const maxThriftDepth = 24
 // A walker finds the end of a Thrift struct. It makes sure that no length in it is larger
 // than what is there, so that a decoder may believe them all.
 type walker struct {
-	b     []byte
-	at    int
-	items int // elements of lists
+	b  []byte
+	at int
 }
 
 // structLen returns the length of the struct of the compact protocol at the head of b. The

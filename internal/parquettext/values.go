@@ -62,7 +62,7 @@ func (p *pageReader) decode(encoding format.Encoding, data []byte, n int) (value
 	switch encoding {
 	case format.Plain:
 		return plainValues(p.l, data, n)
-	case format.PlainDictionary, format.RLEDictionary:
+	case plainDictionary, format.RLEDictionary:
 		return p.indexes(data, n)
 	case format.RLE:
 		return runs(p.l, data, n)
@@ -77,6 +77,10 @@ func (p *pageReader) decode(encoding format.Encoding, data []byte, n int) (value
 	}
 	return values{}, fmt.Errorf("is encoded as %s, which cannot be read", encoding)
 }
+
+// plainDictionary is what old writers call the encodings of dictionaries, and of numbers of their
+// values.
+const plainDictionary format.Encoding = 2
 
 // errEncoding is of values in an encoding that their type does not have.
 var errEncoding = errors.New("is encoded in a way that its type does not have")
@@ -155,7 +159,7 @@ func deltas(l *leaf, data []byte, n int) (values, error) {
 	if l.kind != format.Int32 && l.kind != format.Int64 {
 		return values{}, errEncoding
 	}
-	numbers, _, err := appendDeltas(nil, data, n)
+	numbers, _, err := readDeltas(data, n)
 	if err != nil {
 		return values{}, err
 	}
@@ -175,7 +179,7 @@ func deltaLengths(l *leaf, data []byte, n int) (values, error) {
 	if l.kind != format.ByteArray {
 		return values{}, errEncoding
 	}
-	lengths, rest, err := appendDeltas(nil, data, n)
+	lengths, rest, err := readDeltas(data, n)
 	if err != nil {
 		return values{}, err
 	}
@@ -197,11 +201,11 @@ func (p *pageReader) deltaBytes(data []byte, n int) (values, error) {
 	if p.l.kind != format.ByteArray && p.l.kind != format.FixedLenByteArray {
 		return values{}, errEncoding
 	}
-	prefixes, rest, err := appendDeltas(nil, data, n)
+	prefixes, rest, err := readDeltas(data, n)
 	if err != nil {
 		return values{}, err
 	}
-	suffixes, rest, err := appendDeltas(nil, rest, n)
+	suffixes, rest, err := readDeltas(rest, n)
 	if err != nil {
 		return values{}, err
 	}

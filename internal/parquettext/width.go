@@ -71,7 +71,7 @@ func (f *File) averageOf(l *leaf, m *format.ColumnMetaData) (int64, error) {
 
 func hasDictionary(m *format.ColumnMetaData) bool {
 	for _, e := range m.Encoding {
-		if e == format.PlainDictionary || e == format.RLEDictionary {
+		if e == plainDictionary || e == format.RLEDictionary {
 			return true
 		}
 	}
