@@ -217,11 +217,13 @@ const (
 	// loaded; other columns are NULL where a record does not name them. Delimiter, Null and
 	// Header have no meaning, and Encoding is UTF8.
 	FormatJSON Format = "json"
+	// FormatParquet is Apache Parquet. Only files have it, and all values are UTF8.
+	FormatParquet Format = "parquet"
 )
 
 // transcribed are the formats that COPY does not know. Their records are written in its text
 // format.
-var transcribed = map[Format]input.Format{FormatJSON: input.JSON}
+var transcribed = map[Format]input.Format{FormatJSON: input.JSON, FormatParquet: input.Parquet}
 
 // dialect returns how the input is written, as the package that reads it has it. Format is
 // a valid one.
@@ -378,7 +380,7 @@ func (c Config) validateFormat() error {
 	}
 	f, err := pgcsv.Named(string(c.Format))
 	if err != nil {
-		err = fmt.Errorf("format %q is unknown; want csv, text or json", c.Format)
+		err = fmt.Errorf("format %q is unknown; want csv, text, json or parquet", c.Format)
 	}
 	errs := []error{err, c.dialect().Check()}
 	switch {

@@ -17,6 +17,8 @@ func setFields(f input.Feed, first *input.Chunk, t *catalog.Table, columns []*ca
 	switch feed := f.(type) {
 	case input.Keyed:
 		feed.SetKeys(input.KeyFields(columns), func(key string) error { return decode.UnknownKey(t, key) })
+	case input.Typed:
+		err = feed.SetColumns(columns)
 	case input.Transcribed:
 		names := make([]string, len(columns))
 		for i, c := range columns {

@@ -88,6 +88,9 @@ func (l *Loader) layOut(feed input.Feed, columns []*catalog.Column) (*decode.Lay
 	lay, err := decode.NewLayout(l.target, columns, l.cfg.layoutOptions())
 	if err == nil {
 		chooseOriginal(lay, feed, !l.cfg.MaxErrors.None())
+		if f, ok := feed.(input.Binary); ok && lay.Encoders != nil {
+			f.SetEncoding(decode.BinaryOptions(l.target, l.cfg.Encoding))
+		}
 	}
 	return lay, err
 }
@@ -104,6 +107,14 @@ func (ld *load) checkGuess(ctx context.Context, first *input.Chunk, ask *decode.
 		ld.heading.tell(ctx, ld.log, ld.Input, ld.l.cfg.Format)
 	}
 	return nil
+}
+
+// countRows returns err, and if it is of a record of an input without lines, says so in it.
+func countRows(f input.Feed, err error) error {
+	if row, ok := errors.AsType[*failure.RowError](err); ok {
+		row.Counted = input.CountsRows(f)
+	}
+	return err
 }
 
 // doubtHeader returns err, and if it refuses a first record that was only guessed to be

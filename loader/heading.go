@@ -46,7 +46,7 @@ func (l *Loader) Heading(ctx context.Context, in Input) (h Heading, ok bool, err
 		return h, false, err
 	}
 	if h, err = l.heading(feed, c); err != nil {
-		return h, false, &failure.RowError{File: in.name, Line: h.Line, Err: err}
+		return h, false, countRows(feed, &failure.RowError{File: in.name, Line: h.Line, Err: err})
 	}
 	return h, true, nil
 }
@@ -62,6 +62,9 @@ func (l *Loader) heading(feed input.Feed, c *input.Chunk) (h Heading, err error)
 	}
 	if names != nil {
 		h = Heading{Line: 1, Header: true, Why: "its columns have names"}
+		if input.CountsRows(feed) {
+			h.Line = 0 // they are in no row
+		}
 		if !transcribedBytes(feed) {
 			h.before = headerLine(names, l.cfg.Delimiter)
 		}

@@ -21,7 +21,7 @@ const formatAuto loader.Format = "auto"
 func formatFlag(cmd *cobra.Command, format *loader.Format) {
 	*format = formatAuto
 	choiceFlag(cmd, format, "format", "how the files are written; auto is as the directory's manifest says, or their names, or their content, else csv",
-		formatAuto, loader.FormatCSV, loader.FormatText, loader.FormatJSON)
+		formatAuto, loader.FormatCSV, loader.FormatText, loader.FormatJSON, loader.FormatParquet)
 }
 
 // A detected format is that of files of which nobody has said it.

@@ -41,7 +41,7 @@ func (c *Chunk) Fill(t *Transcript) (late bool, err error) {
 		c.Data = c.block.AppendBlock(c.Data, c.Number)
 		c.block = nil
 	case c.by != nil:
-		if err := c.transcribe(t); err != nil || c.Size > 0 {
+		if err := c.transcribe(t); err != nil || c.Size > 0 || c.even {
 			return false, err
 		}
 	default:

@@ -83,6 +83,8 @@ func NewFeed(src *Source, how Reading) (Feed, error) {
 		return newCSV(src, how), nil
 	case JSON:
 		return newJSON(src, how), nil
+	case Parquet:
+		return nil, errors.Join(errNoFile(src.Name), src.Close())
 	default:
 		return nil, errors.Join(fmt.Errorf("inputs cannot be read in format %d", how.Format), src.Close())
 	}
@@ -166,6 +168,8 @@ const (
 	Delimited Format = iota
 	// JSON is objects, one on each line or in an array.
 	JSON
+	// Parquet is that of Apache Parquet. Only files have it.
+	Parquet
 )
 
 // A Reading is how an input is read.

@@ -3,6 +3,9 @@ package input
 import (
 	"fmt"
 
+	"shardload/internal/catalog"
+	"shardload/internal/parquettext"
+	"shardload/internal/pgcopy"
 	"shardload/internal/pgcsv"
 )
 
@@ -64,12 +67,51 @@ type Transcribed interface {
 	SetFields(names []string) error
 }
 
+// Typed is a feed of a format in which a value's text depends on what it is for.
+type Typed interface {
+	Transcribed
+	// SetColumns is SetFields for fields that go into columns of the same names.
+	SetColumns(columns []*catalog.Column) error
+}
+
+// Binary is a feed of a format of which rows can be made as binary COPY has them, without a
+// transcript.
+type Binary interface {
+	Typed
+	// SetEncoding says that it is to do so, after SetColumns.
+	SetEncoding(opts pgcopy.Options)
+	// AppendRows appends the rows of a chunk, which is not filled, and reports whether it was
+	// sure of all values, and no row is longer than max bytes. Several goroutines use it at once.
+	AppendRows(rows *Rows, c *Chunk, max int) (sure bool, err error)
+}
+
+// Rows are rows as binary COPY has them.
+type Rows = parquettext.Rows
+
+// AppendRows appends the rows of c to rows, where its feed can do that.
+func (c *Chunk) AppendRows(rows *Rows, max int) (sure bool, err error) {
+	if by, ok := c.by.(Binary); ok {
+		return by.AppendRows(rows, c, max)
+	}
+	return false, nil
+}
+
+// OffsetOf returns where in the input a record of that origin stands. Records of a chunk that is
+// not cut by bytes are taken for equally long.
+func (c *Chunk) OffsetOf(at Origin) int64 {
+	if c.even {
+		return c.Offset + int64(float64(c.Size)*float64(at.Line)/float64(c.Lines))
+	}
+	return c.Offset + int64(at.Start)
+}
+
 // What a chunk of such a feed has, beside its data.
 type transcribed struct {
 	by      Transcriber // what makes the transcript, nil if there is none to be made
 	raw     []byte      // what the data are the transcript of, nil if they are of none
 	origins []Origin    // of the transcript's records
 	faults  []Fault     // of them
+	even    bool        // it has so many rows, and no bytes of its own
 }
 
 // transcribe makes the text of c in t.
