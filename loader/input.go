@@ -58,15 +58,7 @@ func (in Input) WithJob(name string) Input {
 // File returns the input in the file at path, which is decompressed: see
 // Config.Compression.
 func File(path string) Input {
-	in := streamInput(path, func(_ context.Context, as input.Compression) (*input.Source, error) { return input.Open(path, as) })
-	open := in.open
-	in.open = func(ctx context.Context, how input.Reading) (input.Feed, error) {
-		if how.Format == input.Parquet {
-			return input.OpenParquet(path, how)
-		}
-		return open(ctx, how)
-	}
-	in.path = path
+	in := Input{name: path, path: path, open: func(_ context.Context, how input.Reading) (input.Feed, error) { return input.OpenFeed(path, how) }}
 	info, err := os.Stat(path)
 	in.repeats = err == nil && info.Mode().IsRegular()
 	return in

@@ -73,6 +73,7 @@ func detect(files []string, as loader.Compression) (all detected, err error) {
 // formatNames has what the ends of names say.
 var formatNames = map[string]loader.Format{
 	".csv": loader.FormatCSV, ".json": loader.FormatJSON, ".jsonl": loader.FormatJSON, ".ndjson": loader.FormatJSON,
+	".parquet": loader.FormatParquet, ".pq": loader.FormatParquet,
 }
 
 // compressedNames are ends of names that say nothing of the format.
@@ -87,8 +88,11 @@ func detectOne(file string, as loader.Compression) detected {
 	if format, ok := formatNames[filepath.Ext(name)]; ok {
 		return detected{Format: format}
 	}
-	if input.LooksLike(file, input.Compression(as)) == input.JSON {
+	switch input.LooksLike(file, input.Compression(as)) {
+	case input.JSON:
 		return detected{Format: loader.FormatJSON, looks: file}
+	case input.Parquet:
+		return detected{Format: loader.FormatParquet, looks: file}
 	}
 	return detected{Format: loader.FormatCSV}
 }
@@ -112,8 +116,11 @@ func (c *console) resolveFormats(tables []tableInput, flags loader.Config) error
 // recordsOf returns the format as the packages that read records have it: that of the input, and
 // that of its records or of their transcript.
 func (t tableInput) recordsOf() (input.Format, pgcsv.Format) {
-	if t.as == loader.FormatJSON {
+	switch t.as {
+	case loader.FormatJSON:
 		return input.JSON, pgcsv.Text
+	case loader.FormatParquet:
+		return input.Parquet, pgcsv.Text
 	}
 	f, _ := pgcsv.Named(string(t.as)) // the flag takes no others
 	return input.Delimited, f

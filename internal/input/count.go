@@ -51,15 +51,14 @@ func CountRecords(ctx context.Context, path string, how Reading) (n int64, first
 
 // countTranscribed is CountRecords for a format that COPY does not know. It has no header.
 func countTranscribed(ctx context.Context, path string, how Reading) (n int64, err error) {
-	src, err := Open(path, how.Compression)
-	if err != nil {
-		return 0, err
-	}
-	feed, err := NewFeed(src, how)
+	feed, err := OpenFeed(path, how)
 	if err != nil {
 		return 0, err
 	}
 	defer func() { err = errors.Join(err, feed.Close()) }()
+	if f, ok := feed.(*parquetFeed); ok {
+		return f.file.Rows(), nil // of which each row group has its share, or the file is none
+	}
 	var buf []byte
 	var starts []int32
 	for {

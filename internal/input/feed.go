@@ -90,6 +90,18 @@ func NewFeed(src *Source, how Reading) (Feed, error) {
 	}
 }
 
+// OpenFeed returns the feed of the file at path.
+func OpenFeed(path string, how Reading) (Feed, error) {
+	if how.Format == Parquet {
+		return openParquet(path, how)
+	}
+	src, err := Open(path, how.Compression)
+	if err != nil {
+		return nil, err
+	}
+	return NewFeed(src, how)
+}
+
 // newCSV returns the feed of the bytes of src.
 func newCSV(src *Source, how Reading) Bytes {
 	f := &csvFeed{ofSource: newOfSource(src), chunker: pgcsv.NewChunker(src, how.MaxRecord), Reading: how}

@@ -28,9 +28,9 @@ type parquetFeed struct {
 	number atomic.Int64       // of the next chunk
 }
 
-// OpenParquet opens the Parquet file at path. It must be a plain file: its end has to be read
+// openParquet opens the Parquet file at path. It must be a plain file: its end has to be read
 // first, and its pages in no order.
-func OpenParquet(path string, how Reading) (Feed, error) {
+func openParquet(path string, how Reading) (Feed, error) {
 	info, err := os.Stat(path)
 	if err != nil {
 		return nil, named(err)

@@ -3,7 +3,6 @@ package verify
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 
 	"shardload/internal/catalog"
@@ -18,16 +17,22 @@ func (in Input) readFields(ctx context.Context, how Reading, t *catalog.Table) (
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, feed.Close()) }()
-	keyed, ok := feed.(input.Keyed)
-	if !ok {
-		return nil, fmt.Errorf("%s: contents of this format cannot be compared", in.name)
-	}
 	if _, err := feed.Next(ctx, nil); errors.Is(err, io.EOF) {
 		return nil, nil
 	} else if err != nil {
 		return nil, err
 	}
-	lay = &layout{keys: input.KeyedColumns(t, keyed.Header()), nulls: pgcsv.Nulls{Null: how.dialect.Null}}
+	lay = &layout{names: feed.Header(), nulls: pgcsv.Nulls{Null: how.dialect.Null}}
+	if _, keyed := feed.(input.Keyed); !keyed {
+		if err := in.checkHeader(lay.names, t); err != nil {
+			return nil, err
+		}
+		for _, name := range lay.names {
+			lay.keys = append(lay.keys, t.Column(name))
+		}
+		return lay, nil
+	}
+	lay.keys, lay.names = input.KeyedColumns(t, lay.names), nil
 	for _, c := range lay.keys {
 		lay.names = append(lay.names, c.Name)
 	}
@@ -37,7 +42,13 @@ func (in Input) readFields(ctx context.Context, how Reading, t *catalog.Table) (
 // errNotLoaded is of a key by which the loader refuses a record.
 var errNotLoaded = errors.New("is no column that is loaded")
 
-// setKeys tells feed of which fields its records are.
-func (lay *layout) setKeys(feed input.Keyed) {
-	feed.SetKeys(input.KeyFields(lay.keys), func(string) error { return errNotLoaded })
+// setFields tells a feed of another format than COPY's of which fields its records are.
+func (lay *layout) setFields(f input.Feed) error {
+	switch feed := f.(type) {
+	case input.Keyed:
+		feed.SetKeys(input.KeyFields(lay.keys), func(string) error { return errNotLoaded })
+	case input.Typed:
+		return feed.SetColumns(lay.keys)
+	}
+	return nil
 }

@@ -55,11 +55,7 @@ func (in Input) open(how Reading) (input.Feed, error) {
 	if err == nil && !info.Mode().IsRegular() && !info.IsDir() {
 		return nil, fmt.Errorf("%s: is no regular file, and comparing contents needs to read it more than once", in.name)
 	}
-	src, err := input.Open(in.name, how.Compression)
-	if err != nil {
-		return nil, err
-	}
-	feed, err := input.NewFeed(src, cut)
+	feed, err := input.OpenFeed(in.name, cut)
 	if f, ok := feed.(input.Bytes); ok {
 		f.KeepOpen() // the record is named with the others that are none
 	}
@@ -140,8 +136,8 @@ func (in *inputs) readInput(ctx context.Context, i int, chunks chan<- chunk, fre
 			return err
 		}
 		c, err := feed.Next(ctx, buf)
-		if keyed, ok := feed.(input.Keyed); ok && err == nil && c.Number == 0 {
-			in.layouts[i].setKeys(keyed)
+		if err == nil && c.Number == 0 {
+			err = in.layouts[i].setFields(feed)
 		}
 		if errors.Is(err, io.EOF) {
 			free <- buf // never blocks: it has room for all there are
