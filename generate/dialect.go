@@ -14,19 +14,24 @@ const (
 	CSV  Format = iota // COPY's FORMAT csv: RFC 4180 but for its \n; NULL is an empty field, an empty string ""
 	Text               // FORMAT text, COPY's own: tabs, backslashes, \N
 	JSON               // an object on each line; NULL is null
+	// Parquet is Apache Parquet: columns with types, compressed inside.
+	Parquet
 	formats
 )
 
 // formatNames has the name of each Format.
-var formatNames = [formats]string{CSV: "csv", Text: "text", JSON: "json"}
+var formatNames = [formats]string{CSV: "csv", Text: "text", JSON: "json", Parquet: "parquet"}
 
 func (f Format) String() string { return formatNames[f] }
 
 // extension returns how names of files of the format end. Those of text are as psql's \copy of
 // the tutorial names them.
 func (f Format) extension() string {
-	if f == JSON {
+	switch f {
+	case JSON:
 		return ".jsonl"
+	case Parquet:
+		return ".parquet"
 	}
 	return ".csv"
 }
@@ -38,7 +43,7 @@ func (f Format) MarshalText() ([]byte, error) { return []byte(f.String()), nil }
 func (f *Format) UnmarshalText(text []byte) error {
 	i := slices.Index(formatNames[:], string(text))
 	if i < 0 {
-		return fmt.Errorf("format %q: want csv, text or json", text)
+		return fmt.Errorf("format %q: want csv, text, json or parquet", text)
 	}
 	*f = Format(i)
 	return nil

@@ -122,7 +122,7 @@ func New(cfg Config) (*Dataset, error) {
 		cfg:      cfg,
 		buckets:  buckets(cfg.Companies),
 		calendar: newCalendar(),
-		dialects: [formats]dialect{CSV: csvDialect(), Text: textDialect(), JSON: jsonDialect()},
+		dialects: [formats]dialect{CSV: csvDialect(), Text: textDialect(), JSON: jsonDialect(), Parquet: textDialect()},
 		plain:    plainDialect(),
 		flaws:    flaws{share: uint64(cfg.Dirty * (1 << 32)), companies: cfg.Companies},
 	}

@@ -12,7 +12,8 @@ import (
 )
 
 // Output says how Write writes. The zero value is all tables in a file each, as CSV
-// with a header and with checksums. Files of JSON are called TABLE.jsonl, the others TABLE.csv.
+// with a header and with checksums. Files of JSON are called TABLE.jsonl, those of
+// Parquet TABLE.parquet, the others TABLE.csv.
 type Output struct {
 	Format Format
 
@@ -20,6 +21,8 @@ type Output struct {
 	// others have none.
 	NoHeader bool
 
+	// Compression is how files are packed. Those of Parquet are packed inside, by Snappy if
+	// nothing else is asked for, which no other format has.
 	Compression Compression
 
 	// NoChecksums leaves the checksums of columns and SHA-256 out of the manifest,
@@ -43,7 +46,20 @@ type Output struct {
 func (o Output) header() bool { return o.Format == CSV && !o.NoHeader }
 
 // suffix returns how names of files end.
-func (o Output) suffix() string { return o.Format.extension() + o.Compression.suffix() }
+func (o Output) suffix() string {
+	if o.Format == Parquet {
+		return o.Format.extension()
+	}
+	return o.Format.extension() + o.Compression.suffix()
+}
+
+// withDefaults returns o with what the format packs by.
+func (o Output) withDefaults() Output {
+	if o.Format == Parquet && o.Compression == Uncompressed {
+		o.Compression = Snappy
+	}
+	return o
+}
 
 func (o Output) validate() error {
 	var errs []error
@@ -53,7 +69,7 @@ func (o Output) validate() error {
 	if o.Split < 0 {
 		errs = append(errs, fmt.Errorf("split: %d: want a number of bytes, or 0 for files of any size", o.Split))
 	}
-	return errors.Join(append(errs, o.Compression.validate())...)
+	return errors.Join(append(errs, o.Compression.validate(o.Format))...)
 }
 
 // Progress counts what Write has done so far, for a display to poll.
@@ -164,7 +180,7 @@ func (v division) has(name string) bool {
 // stranger returns the name of a file among entries that load would take for a part
 // of the table, but that is none, or "".
 func (v division) stranger(entries []os.DirEntry) string {
-	form := regexp.MustCompile(`^` + v.part.Name() + `(?:\.[0-9]{1,9})?\.(?:csv|jsonl)(?:\.gz|\.zst)?$`)
+	form := regexp.MustCompile(`^` + v.part.Name() + `(?:\.[0-9]{1,9})?\.(?:csv|jsonl|parquet)(?:\.gz|\.zst)?$`)
 	for _, e := range entries {
 		if form.MatchString(e.Name()) && v.index(e.Name()) < 0 {
 			return e.Name()

@@ -25,6 +25,7 @@ import (
 // unfinished ones of a run that was killed. A file that is not the dataset's, or no
 // longer, is never replaced.
 func (d *Dataset) Write(ctx context.Context, dir string, out Output) (Manifest, error) {
+	out = out.withDefaults()
 	w := &writing{d: d, dir: dir, out: out, progress: out.Progress}
 	if w.progress == nil {
 		w.progress = new(Progress)
@@ -63,6 +64,9 @@ type writing struct {
 func (w *writing) plan() error {
 	if err := w.out.validate(); err != nil {
 		return err
+	}
+	if w.out.Format == Parquet && w.d.flaws.any() {
+		return errNoDamage
 	}
 	tables, err := w.d.kindsOf(w.out)
 	if err != nil {

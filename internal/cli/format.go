@@ -49,6 +49,8 @@ func (t tableInput) formatOf(flags loader.Config) (detected, error) {
 		return detected{Format: loader.FormatText}, nil
 	case t.format == generate.JSON:
 		return detected{Format: loader.FormatJSON}, nil
+	case t.format == generate.Parquet:
+		return detected{Format: loader.FormatParquet}, nil
 	}
 	return detect(t.Files, flags.Compression)
 }

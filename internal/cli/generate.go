@@ -96,7 +96,7 @@ func (opt *generateOptions) addFlags(cmd *cobra.Command) *sizeFlags {
 	sizes := addSizeFlags(flags)
 	sizes.addDirtyFlag()
 	sizes.addProcsFlag()
-	choiceFlag(cmd, &opt.format, "format", "how rows are written", generate.CSV.String(), generate.Text.String(), generate.JSON.String())
+	choiceFlag(cmd, &opt.format, "format", "how rows are written", generate.CSV.String(), generate.Text.String(), generate.JSON.String(), generate.Parquet.String())
 	flags.BoolVar(&opt.tutorial, "tutorial", false, `write the files of the tutorial's \copy commands: --format text --out .`)
 	flags.BoolVar(&opt.NoHeader, "no-header", false, "leave the line with the columns' names out of CSV files")
 	flags.BoolVar(&opt.NoChecksums, "no-checksums", false, "leave the columns' checksums and SHA-256 out of the manifest, which cost more time than the rows")

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"sync"
 
 	"golang.org/x/sync/errgroup"
 
@@ -42,7 +43,8 @@ type inputs struct {
 // A chunk is a run of whole records of an input.
 type chunk struct {
 	*input.Chunk
-	of int // index of the input in the configuration's
+	of      int             // index of the input in the configuration's
+	decoded *sync.WaitGroup // of the input's chunks
 }
 
 // open opens the input.
@@ -99,7 +101,9 @@ func (d *deep) scan(ctx context.Context, newSink func(i int) sink) error {
 		g.Go(func() error {
 			defer dec.close()
 			for c := range chunks {
-				if err := dec.decode(ctx, c); err != nil {
+				err := dec.decode(ctx, c)
+				c.decoded.Done()
+				if err != nil {
 					return err
 				}
 				free <- c.Buffer()
@@ -129,7 +133,13 @@ func (in *inputs) readInput(ctx context.Context, i int, chunks chan<- chunk, fre
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, feed.Close()) }()
+	var decoded sync.WaitGroup
+	defer func() {
+		if _, typed := feed.(input.Typed); typed { // of which chunks are read as they are decoded
+			decoded.Wait()
+		}
+		err = errors.Join(err, feed.Close())
+	}()
 	for {
 		buf, err := receive(ctx, free)
 		if err != nil {
@@ -146,7 +156,9 @@ func (in *inputs) readInput(ctx context.Context, i int, chunks chan<- chunk, fre
 		if err != nil {
 			return err
 		}
-		if err := send(ctx, chunks, chunk{c, i}); err != nil {
+		decoded.Add(1)
+		if err := send(ctx, chunks, chunk{c, i, &decoded}); err != nil {
+			decoded.Done()
 			return err
 		}
 	}
