@@ -23,7 +23,7 @@ is another dataset already, nothing is written.
 The files are CSV as psql's \copy … with (format csv, header) reads them; with
 --format text they are what a bare \copy reads, and with --tutorial those that the
 tutorial's own \copy commands name. With --format json they are TABLE.jsonl, an object
-on each line. Several machines share the work
+on each line; with --format parquet TABLE.parquet. Several machines share the work
 with --part 1/10, --part 2/10 and so on: the parts in order, headers apart, are
 byte for byte the whole.
 

@@ -16,13 +16,15 @@ const loadHelp = `load stores files in tables, through several connections at on
 cluster each batch holds rows of one shard, and goes straight to the worker that
 holds it where table, rights and network allow; --explain says how, and why.
 
-A directory is searched for TABLE.csv or TABLE.N.csv, or .jsonl, of the dataset's
-tables (companies, campaigns, ads), which are loaded in this order. Any other table
-is named with --table, and so are its files; - is standard input. Files may be
-compressed (gzip, zstd, bzip2, xz): their content tells, unless --compression does. They
-are CSV, or, with --format text, in COPY's own format: tabs, backslashes, \N for NULL.
-With --format json, or names that end in .json, .jsonl or .ndjson, they are JSON: an
-object on each line, or an array of them, whose keys name columns.
+A directory is searched for TABLE.csv or TABLE.N.csv, .jsonl or .parquet, of the
+dataset's tables (companies, campaigns, ads), which are loaded in this order. Any
+other table is named with --table, and so are its files; - is standard input. Files
+may be compressed (gzip, zstd, bzip2, xz): their content tells, unless --compression
+does. They are CSV, or, with --format text, in COPY's own format: tabs, backslashes,
+\N for NULL. With --format json, or names that end in .json, .jsonl or .ndjson, they
+are JSON: an object on each line, or an array of them, whose keys name columns. With
+--format parquet, or names that end in .parquet or .pq, they are Parquet files, whose
+columns go into those of their names.
 
 With --generate the dataset is loaded as it is made, without files. Several machines
 share the work with --part 1/10, --part 2/10 and so on. The same flags, run again, go
@@ -36,7 +38,7 @@ CSV may have other quotes, or none (--quote, --escape), and lines before the hea
 The first record that cannot be stored stops the load, and its file and line are
 named. What was stored before stays and is counted. With --max-errors such records
 are kept aside instead, and all others are stored: TABLE.rejects.jsonl has each of
-them with its place and the reason, TABLE.rejects.csv (.txt of the text format,
+them with its place and the reason, TABLE.rejects.csv (.txt of text and Parquet,
 TABLE.rejects.records.jsonl of JSON) as it was in the input, to be mended and loaded.
 The exit status is 3 then. After all rows are stored the tables are analyzed.
 
