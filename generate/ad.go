@@ -67,6 +67,9 @@ func counts(random uint64) (impressions, clicks int64) {
 }
 
 func (r *adRow) append(dst []byte, d *Dataset, f *dialect) []byte {
+	if f.json {
+		return r.appendJSON(dst, d, f)
+	}
 	dst = f.appendInt(dst, r.id)
 	dst = f.appendInt(dst, r.company)
 	dst = f.appendInt(dst, r.campaign)

@@ -67,6 +67,9 @@ func budget(d *dice) int64 {
 }
 
 func (r campaignRow) append(dst []byte, d *Dataset, f *dialect) []byte {
+	if f.json {
+		return r.appendJSON(dst, d, f)
+	}
 	dst = f.appendInt(dst, r.id)
 	dst = f.appendInt(dst, r.company)
 	dst = r.appendName(dst, f)

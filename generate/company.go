@@ -39,6 +39,9 @@ func (d *Dataset) companyBorn(company int64) int64 {
 }
 
 func (r companyRow) append(dst []byte, d *Dataset, f *dialect) []byte {
+	if f.json {
+		return r.appendJSON(dst, d, f)
+	}
 	dst = f.appendInt(dst, r.id)
 	dst = r.appendName(dst, f)
 	dst = append(dst, f.delimiter)

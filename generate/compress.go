@@ -16,6 +16,7 @@ const (
 	Uncompressed Compression = ""
 	Gzip         Compression = "gzip"
 	Zstd         Compression = "zstd"
+	Snappy       Compression = "snappy" // of Parquet alone
 )
 
 // suffix returns the end of a packed file's name.
@@ -29,7 +30,10 @@ func (c Compression) suffix() string {
 	return ""
 }
 
-func (c Compression) validate() error {
+func (c Compression) validate(f Format) error {
+	if c == Snappy && f == Parquet {
+		return nil
+	}
 	if c != Uncompressed && c.suffix() == "" {
 		return fmt.Errorf("compression %q: want gzip or zstd", string(c))
 	}

@@ -2,23 +2,38 @@ package generate
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
-// A Format is a format of COPY.
+// A Format is how rows are written.
 type Format int
 
 // The formats.
 const (
-	CSV  Format = iota // FORMAT csv: RFC 4180 but for its \n; NULL is an empty field, an empty string ""
+	CSV  Format = iota // COPY's FORMAT csv: RFC 4180 but for its \n; NULL is an empty field, an empty string ""
 	Text               // FORMAT text, COPY's own: tabs, backslashes, \N
+	JSON               // an object on each line; NULL is null
+	// Parquet is Apache Parquet: columns with types, compressed inside.
+	Parquet
+	formats
 )
 
-func (f Format) String() string {
-	if f == Text {
-		return "text"
+// formatNames has the name of each Format.
+var formatNames = [formats]string{CSV: "csv", Text: "text", JSON: "json", Parquet: "parquet"}
+
+func (f Format) String() string { return formatNames[f] }
+
+// extension returns how names of files of the format end. Those of text are as psql's \copy of
+// the tutorial names them.
+func (f Format) extension() string {
+	switch f {
+	case JSON:
+		return ".jsonl"
+	case Parquet:
+		return ".parquet"
 	}
-	return "csv"
+	return ".csv"
 }
 
 // MarshalText returns f's name.
@@ -26,14 +41,11 @@ func (f Format) MarshalText() ([]byte, error) { return []byte(f.String()), nil }
 
 // UnmarshalText sets f from its name.
 func (f *Format) UnmarshalText(text []byte) error {
-	switch string(text) {
-	case "csv":
-		*f = CSV
-	case "text":
-		*f = Text
-	default:
-		return fmt.Errorf("format %q: want csv or text", text)
+	i := slices.Index(formatNames[:], string(text))
+	if i < 0 {
+		return fmt.Errorf("format %q: want csv, text, json or parquet", text)
 	}
+	*f = Format(i)
 	return nil
 }
 
@@ -42,12 +54,13 @@ type dialect struct {
 	delimiter byte
 	null      string
 	quotes    bool
+	json      bool // as objects, in which fields have names
 	newWord   func(string) word
 	*vocabulary
 }
 
 func newDialect(delimiter byte, null string, quotes bool, newWord func(string) word) dialect {
-	return dialect{delimiter, null, quotes, newWord, newVocabulary(newWord)}
+	return dialect{delimiter: delimiter, null: null, quotes: quotes, newWord: newWord, vocabulary: newVocabulary(newWord)}
 }
 
 func csvDialect() dialect { return newDialect(',', "", true, csvWord) }

@@ -126,26 +126,38 @@ func (f *flaws) noCompany(c *cursor) int64 { return f.companies + c.company + 1 
 
 // damage does one to the record at dst[start:], which is the row of c.
 func (f *flaws) damage(dst []byte, start int, one *flaw, k kind, c *cursor, form *dialect) []byte {
+	text := f.text(one, k, c)
+	if form.json {
+		name := schema.Tables()[k].ColumnNames()[one.column]
+		from, to := jsonField(dst[start:], name)
+		return damageJSON(dst, start+from, start+to, name, one, text)
+	}
 	from, to := form.field(dst[start:], one.column)
 	from, to = start+from, start+to
-	text := one.text
-	switch {
-	case one.damage == MissingField:
+	switch one.damage {
+	case MissingField:
 		return append(dst[:from-1], '\n')
-	case one.damage == BadEncoding:
+	case BadEncoding:
 		if dst[from] == '"' {
 			from++
 		}
 		return slices.Insert(dst, from, []byte(text)...)
-	case one.damage == DuplicateKey && k == companies:
-		text = strconv.FormatInt(c.company, 10)
-	case one.damage == DuplicateKey:
-		text = strconv.FormatInt(c.id()-1, 10)
-	case one.damage == Orphan && k == campaigns:
-		text = strconv.FormatInt(f.noCompany(c), 10)
 	}
 	word := form.newWord(text)
 	return slices.Replace(dst, from, to, form.appendWords(nil, &word, &nothing, &nothing)...)
+}
+
+// text returns what the field of one becomes in the row of c, or what is put before it.
+func (f *flaws) text(one *flaw, k kind, c *cursor) string {
+	switch {
+	case one.damage == DuplicateKey && k == companies:
+		return strconv.FormatInt(c.company, 10)
+	case one.damage == DuplicateKey:
+		return strconv.FormatInt(c.id()-1, 10)
+	case one.damage == Orphan && k == campaigns:
+		return strconv.FormatInt(f.noCompany(c), 10)
+	}
+	return one.text
 }
 
 // field returns where field i of a record is, quotes included.

@@ -46,7 +46,7 @@ func damagedRecords(t *testing.T, dir string, f generate.File) map[int64]generat
 func TestDamageIsListed(t *testing.T) {
 	clean := dirty
 	clean.Dirty = 0
-	for _, out := range []generate.Output{{}, {Format: generate.Text}, {NoHeader: true}, {Part: 2, Parts: 2}, {Split: 2 << 20}} {
+	for _, out := range []generate.Output{{}, {Format: generate.Text}, {Format: generate.JSON}, {NoHeader: true}, {Part: 2, Parts: 2}, {Split: 2 << 20}} {
 		cleanDir, _ := write(t, clean, out)
 		dir, m := write(t, dirty, out)
 		kinds := map[generate.Damage]int64{}

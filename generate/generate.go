@@ -104,7 +104,7 @@ type Dataset struct {
 	sizes    [kinds]law // how many rows of each table a company has
 	seeds    seeds
 	calendar calendar
-	dialects [2]dialect // by Format
+	dialects [formats]dialect
 	plain    dialect
 	flaws    flaws
 }
@@ -122,7 +122,7 @@ func New(cfg Config) (*Dataset, error) {
 		cfg:      cfg,
 		buckets:  buckets(cfg.Companies),
 		calendar: newCalendar(),
-		dialects: [2]dialect{CSV: csvDialect(), Text: textDialect()},
+		dialects: [formats]dialect{CSV: csvDialect(), Text: textDialect(), JSON: jsonDialect(), Parquet: textDialect()},
 		plain:    plainDialect(),
 		flaws:    flaws{share: uint64(cfg.Dirty * (1 << 32)), companies: cfg.Companies},
 	}

@@ -12,14 +12,17 @@ import (
 )
 
 // Output says how Write writes. The zero value is all tables in a file each, as CSV
-// with a header and with checksums.
+// with a header and with checksums. Files of JSON are called TABLE.jsonl, those of
+// Parquet TABLE.parquet, the others TABLE.csv.
 type Output struct {
 	Format Format
 
 	// NoHeader leaves out the line of column names that begins every CSV file. The
-	// text format has none.
+	// others have none.
 	NoHeader bool
 
+	// Compression is how files are packed. Those of Parquet are packed inside, by Snappy if
+	// nothing else is asked for, which no other format has.
 	Compression Compression
 
 	// NoChecksums leaves the checksums of columns and SHA-256 out of the manifest,
@@ -42,6 +45,22 @@ type Output struct {
 
 func (o Output) header() bool { return o.Format == CSV && !o.NoHeader }
 
+// suffix returns how names of files end.
+func (o Output) suffix() string {
+	if o.Format == Parquet {
+		return o.Format.extension()
+	}
+	return o.Format.extension() + o.Compression.suffix()
+}
+
+// withDefaults returns o with what the format packs by.
+func (o Output) withDefaults() Output {
+	if o.Format == Parquet && o.Compression == Uncompressed {
+		o.Compression = Snappy
+	}
+	return o
+}
+
 func (o Output) validate() error {
 	var errs []error
 	if o.Parts != 0 && (o.Part < 1 || o.Part > o.Parts) || o.Parts == 0 && o.Part != 0 {
@@ -50,7 +69,7 @@ func (o Output) validate() error {
 	if o.Split < 0 {
 		errs = append(errs, fmt.Errorf("split: %d: want a number of bytes, or 0 for files of any size", o.Split))
 	}
-	return errors.Join(append(errs, o.Compression.validate())...)
+	return errors.Join(append(errs, o.Compression.validate(o.Format))...)
 }
 
 // Progress counts what Write has done so far, for a display to poll.
@@ -82,18 +101,18 @@ func (d *Dataset) kindsOf(out Output) ([]kind, error) {
 // that every part knows the names of its own.
 type division struct {
 	part   *Table
-	blocks int64 // of a file
-	before int64 // files of the parts before
-	files  int64 // of this part
-	all    int64 // of all parts
-	suffix string
+	blocks int64  // of a file
+	before int64  // files of the parts before
+	files  int64  // of this part
+	all    int64  // of all parts
+	suffix string // of names, from the format's extension on
 }
 
 func (d *Dataset) divide(k kind, out Output) (division, error) {
 	whole := d.table(k)
-	v := division{part: whole, blocks: max(whole.Len(), 1), suffix: out.Compression.suffix()}
+	v := division{part: whole, blocks: max(whole.Len(), 1), suffix: out.suffix()}
 	if out.Split > 0 {
-		v.blocks = whole.blocksOf(out.Split)
+		v.blocks = whole.blocksOf(out.Split, out.Format)
 	}
 	n := int64(max(out.Parts, 1))
 	short, long := v.filesOf(whole.Len()/n), v.filesOf(whole.Len()/n+1)
@@ -135,7 +154,7 @@ func (v division) name(i int64) string {
 	if v.all > 1 {
 		number = fmt.Sprintf(".%0*d", len(strconv.FormatInt(v.all, 10)), i+1)
 	}
-	return v.part.Name() + number + ".csv" + v.suffix
+	return v.part.Name() + number + v.suffix
 }
 
 // index returns which file of all has that name, from 0, or -1 if none has.
@@ -161,7 +180,7 @@ func (v division) has(name string) bool {
 // stranger returns the name of a file among entries that load would take for a part
 // of the table, but that is none, or "".
 func (v division) stranger(entries []os.DirEntry) string {
-	form := regexp.MustCompile(`^` + v.part.Name() + `(?:\.[0-9]{1,9})?\.csv(?:\.gz|\.zst)?$`)
+	form := regexp.MustCompile(`^` + v.part.Name() + `(?:\.[0-9]{1,9})?\.(?:csv|jsonl|parquet)(?:\.gz|\.zst)?$`)
 	for _, e := range entries {
 		if form.MatchString(e.Name()) && v.index(e.Name()) < 0 {
 			return e.Name()

@@ -63,17 +63,20 @@ func bytesOf(cfg Config) (int64, error) {
 // bytes returns about how many bytes the table's CSV file has, header included.
 func (t *Table) bytes() int64 {
 	header := int64(len(strings.Join(t.Header(), ",")) + 1)
-	sampled, blocks := t.sample()
+	sampled, blocks := t.sample(CSV)
 	if blocks == t.Len() {
 		return header + sampled
 	}
 	return header + scale(t.Rows(), sampled, blocks*blockRows)
 }
 
-// blocksOf returns how many blocks of the table have about that many bytes as CSV,
-// at least one.
-func (t *Table) blocksOf(bytes int64) int64 {
-	sampled, blocks := t.sample()
+// blocksOf returns how many blocks of the table have about that many bytes in the format, at
+// least one. Those of text are as many as of CSV, which is hardly another length.
+func (t *Table) blocksOf(bytes int64, f Format) int64 {
+	if f == Text {
+		f = CSV
+	}
+	sampled, blocks := t.sample(f)
 	if sampled == 0 {
 		return 1
 	}
@@ -84,9 +87,9 @@ func (t *Table) blocksOf(bytes int64) int64 {
 // block are from 64 places that are spread over the table, so few are enough.
 const sampleBlocks = 16
 
-// sample returns how many bytes some of the table's blocks have as CSV: all of
+// sample returns how many bytes some of the table's blocks have in the format: all of
 // them, or sampleBlocks full ones.
-func (t *Table) sample() (bytes, blocks int64) {
+func (t *Table) sample(f Format) (bytes, blocks int64) {
 	step := int64(1)
 	blocks = t.Len()
 	if blocks > sampleBlocks {
@@ -94,8 +97,9 @@ func (t *Table) sample() (bytes, blocks int64) {
 		step = (t.Len() - 1) / blocks
 	}
 	var buf []byte
+	p := printer{t: t, form: &t.d.dialects[f]}
 	for i := range blocks {
-		buf = t.AppendBlock(buf[:0], i*step)
+		buf = p.appendBlock(buf[:0], i*step)
 		bytes += int64(len(buf))
 	}
 	return bytes, blocks

@@ -20,7 +20,8 @@ type parcel struct {
 // Stream writes the table to w as Write writes it to a file, and says what it
 // wrote, without a name. Of out it heeds what a file's bytes are made of.
 func (t *Table) Stream(ctx context.Context, w io.Writer, out Output) (File, error) {
-	if err := out.Compression.validate(); err != nil {
+	out = out.withDefaults()
+	if err := out.Compression.validate(out.Format); err != nil {
 		return File{}, err
 	}
 	return t.stream(ctx, w, nil, out)
@@ -32,6 +33,9 @@ func (t *Table) Stream(ctx context.Context, w io.Writer, out Output) (File, erro
 func (t *Table) stream(ctx context.Context, w, list io.Writer, out Output) (File, error) {
 	if err := ctx.Err(); err != nil {
 		return File{}, context.Cause(ctx)
+	}
+	if out.Format == Parquet {
+		return t.streamParquet(ctx, w, out)
 	}
 	s := newSink(t, w, list, out)
 	if err := s.header(); err != nil {
@@ -118,7 +122,7 @@ func (m *maker) fill(p *parcel, i int64) (err error) {
 	return err
 }
 
-func receive(ctx context.Context, ch <-chan *parcel) (*parcel, error) {
+func receive[P any](ctx context.Context, ch <-chan *P) (*P, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, context.Cause(ctx) // select picks any case that is ready
 	}

@@ -25,6 +25,7 @@ import (
 // unfinished ones of a run that was killed. A file that is not the dataset's, or no
 // longer, is never replaced.
 func (d *Dataset) Write(ctx context.Context, dir string, out Output) (Manifest, error) {
+	out = out.withDefaults()
 	w := &writing{d: d, dir: dir, out: out, progress: out.Progress}
 	if w.progress == nil {
 		w.progress = new(Progress)
@@ -63,6 +64,9 @@ type writing struct {
 func (w *writing) plan() error {
 	if err := w.out.validate(); err != nil {
 		return err
+	}
+	if w.out.Format == Parquet && w.d.flaws.any() {
+		return errNoDamage
 	}
 	tables, err := w.d.kindsOf(w.out)
 	if err != nil {
@@ -120,7 +124,7 @@ func (w *writing) makes(name string) bool {
 	}
 	return slices.ContainsFunc(w.divisions, func(v division) bool {
 		table, isList := strings.CutSuffix(name, listSuffix)
-		return v.has(name) || isList && v.has(table+".csv"+v.suffix)
+		return v.has(name) || isList && v.has(table+v.suffix)
 	})
 }
 
@@ -183,7 +187,7 @@ func (w *writing) file(ctx context.Context, v division, i int64) (File, error) {
 		w.progress.Kept.Add(f.Rows)
 		return f, nil
 	}
-	if err := w.journal.begin(name, listName(name)); err != nil {
+	if err := w.journal.begin(name, listName(name, v.suffix)); err != nil {
 		return f, err
 	}
 	if f, err = t.write(ctx, w.dir, name, w.out); err != nil {
@@ -206,10 +210,8 @@ func (w *writing) end(m Manifest) error {
 // listSuffix ends the name of the list of a file's damaged records.
 const listSuffix = ".dirty.jsonl"
 
-func listName(name string) string {
-	table, _, _ := strings.Cut(name, ".csv")
-	return table + listSuffix
-}
+// listName returns the name of the list of a file, whose name ends in that suffix.
+func listName(name, suffix string) string { return strings.TrimSuffix(name, suffix) + listSuffix }
 
 // write writes the table to a file of that name in dir, and beside it the list of
 // damaged records, if there can be any.
@@ -226,7 +228,7 @@ func (t *Table) write(ctx context.Context, dir, name string, out Output) (f File
 		f.Name = name
 		return f, err
 	}
-	list := listName(name)
+	list := listName(name, out.suffix())
 	err = writeFile(filepath.Join(dir, list), func(w io.Writer) error {
 		b := bufio.NewWriter(w)
 		if err := fill(b); err != nil {

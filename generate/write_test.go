@@ -251,7 +251,7 @@ func TestManifestErrors(t *testing.T) {
 		{"cut", `{"version": 1, "files": [`, "manifest.json: unexpected EOF"},
 		{"of the future", `{"version": 2}`, "version 2 of its form: this program reads version 1"},
 		{"of something else", `{"name": "x"}`, "version 0"},
-		{"format", `{"version": 1, "format": "xml"}`, `format "xml": want csv or text`},
+		{"format", `{"version": 1, "format": "xml"}`, `format "xml": want csv, text, json or parquet`},
 		{"file elsewhere", `{"version": 1, "files": [{"name": "../ads.csv", "table": "ads"}]}`, `file "../ads.csv"`},
 		{"absolute file", `{"version": 1, "files": [{"name": "/etc/passwd", "table": "ads"}]}`, `file "/etc/passwd"`},
 		{"file without a name", `{"version": 1, "files": [{"table": "ads"}]}`, `file ""`},
@@ -277,7 +277,7 @@ func TestManifestErrors(t *testing.T) {
 }
 
 func TestFormatNames(t *testing.T) {
-	for _, want := range []generate.Format{generate.CSV, generate.Text} {
+	for _, want := range []generate.Format{generate.CSV, generate.Text, generate.JSON} {
 		text, err := want.MarshalText()
 		if err != nil {
 			t.Fatal(err)

@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"shardload/internal/fault"
+	"shardload/internal/input"
 	"shardload/internal/pgcsv"
 	"shardload/internal/server"
 	"shardload/loader/failure"
@@ -172,7 +173,8 @@ type Config struct {
 
 	// MaxErrors is how many records may be rejected: kept aside, with the reason,
 	// while all others are stored. They are written to TABLE.rejects.jsonl, and at
-	// the end, as they were in the input, to TABLE.rejects.csv. The zero value stops
+	// the end, as they were in the input, to TABLE.rejects.csv (.txt of the text format,
+	// TABLE.rejects.records.jsonl of JSON). The zero value stops
 	// the load at the first one. An input that is no plain file is sent as CSV then,
 	// which costs the server a little more.
 	MaxErrors failure.ErrorLimit
@@ -226,12 +228,26 @@ const (
 	FormatCSV Format = "csv"
 	// FormatText is COPY's FORMAT text: tabs between fields, backslashes, \N for NULL.
 	FormatText Format = "text"
+	// FormatJSON is JSON: an object on each line, or one array of objects. Keys name columns.
+	// A value that no record of the first megabyte has, in a column with a default, cannot be
+	// loaded; other columns are NULL where a record does not name them. Delimiter, Null and
+	// Header have no meaning, and Encoding is UTF8.
+	FormatJSON Format = "json"
+	// FormatParquet is Apache Parquet. Only files have it, and all values are UTF8.
+	FormatParquet Format = "parquet"
 )
+
+// transcribed are the formats that COPY does not know. Their records are written in its text
+// format.
+var transcribed = map[Format]input.Format{FormatJSON: input.JSON, FormatParquet: input.Parquet}
 
 // dialect returns how the input is written, as the package that reads it has it. Format is
 // a valid one.
 func (c *Config) dialect() pgcsv.Dialect {
 	f, _ := pgcsv.Named(string(c.Format)) // CSV for one that validate refuses
+	if _, ok := transcribed[c.Format]; ok {
+		f = pgcsv.Text
+	}
 	return f.Dialect().With(c.Delimiter, c.Null).Quoted(c.Quote, c.Escape, c.NoQuotes)
 }
 
@@ -254,6 +270,15 @@ const (
 // Compressions returns all of them, auto first.
 func Compressions() []Compression {
 	return []Compression{CompressionAuto, CompressionNone, CompressionGzip, CompressionZstd, CompressionBzip2, CompressionXZ}
+}
+
+// rejectsExtension returns how the name of the file of rejected records ends. That of JSON must
+// not be the name of their list.
+func (c *Config) rejectsExtension() string {
+	if c.Format == FormatJSON {
+		return ".records.jsonl"
+	}
+	return c.dialect().Extension()
 }
 
 // Header says whether the first record names the columns.
@@ -366,7 +391,13 @@ func (c Config) validate() error {
 // validateFormat reports the mistakes in what describes the records. COPY has the
 // same rules.
 func (c Config) validateFormat() error {
+	if _, ok := transcribed[c.Format]; ok {
+		return c.validateTranscribed()
+	}
 	f, err := pgcsv.Named(string(c.Format))
+	if err != nil {
+		err = fmt.Errorf("format %q is unknown; want csv, text, json or parquet", c.Format)
+	}
 	errs := []error{err, c.dialect().Check()}
 	switch {
 	case c.NoQuotes && (c.Quote != 0 || c.Escape != 0):
@@ -376,6 +407,21 @@ func (c Config) validateFormat() error {
 	}
 	if c.Skip < 0 {
 		errs = append(errs, fmt.Errorf("%d lines are to be skipped; want 0 or more", c.Skip))
+	}
+	return errors.Join(errs...)
+}
+
+// validateTranscribed is validateFormat for formats that have no such description.
+func (c Config) validateTranscribed() error {
+	var errs []error
+	if c.dialect() != pgcsv.Text.Dialect() || c.NoQuotes || len(c.ForceNull) > 0 || len(c.ForceNotNull) > 0 {
+		errs = append(errs, fmt.Errorf("format %s has no delimiter, no quotes and no null string", c.Format))
+	}
+	if c.Header != HeaderAuto || c.Skip != 0 {
+		errs = append(errs, fmt.Errorf("format %s has no header: it names columns itself", c.Format))
+	}
+	if !server.IsUTF8(c.Encoding) {
+		errs = append(errs, fmt.Errorf("format %s is in UTF8, not in encoding %s", c.Format, c.Encoding))
 	}
 	return errors.Join(errs...)
 }

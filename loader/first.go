@@ -33,7 +33,7 @@ func (ld *load) first(ctx context.Context, in Input) (*input.Chunk, error) {
 	if len(h.before) > 0 && ld.feed.Header() == nil {
 		c.Behind(len(h.before))
 	}
-	read, err := setFields(ld.feed, c, h.fields)
+	read, err := setFields(ld.feed, c, l.target.Table, &h)
 	if err != nil {
 		return nil, err
 	}
@@ -85,23 +85,6 @@ func transcribedBytes(f input.Feed) bool {
 	return transcribed && bytes
 }
 
-// setFields tells a feed of another format which fields its transcripts have, and makes that of
-// first. It returns how many bytes were read for that.
-func setFields(f input.Feed, first *input.Chunk, names []string) (read int64, err error) {
-	feed, ok := f.(input.Transcribed)
-	if !ok {
-		return 0, nil
-	}
-	if err := feed.SetFields(names); err != nil {
-		return 0, err
-	}
-	late, err := first.Fill(new(input.Transcript))
-	if late {
-		read = first.Size
-	}
-	return read, err
-}
-
 // layOut makes the layout of a load of such records, and what moves its rows from a staging table
 // into the table, if they pass through one.
 func (h *Heading) layOut(ld *load) (err error) {
@@ -113,6 +96,9 @@ func (h *Heading) layOut(ld *load) (err error) {
 	}
 	if err == nil {
 		chooseOriginal(ld.Layout, ld.feed, !l.cfg.MaxErrors.None())
+		if f, ok := ld.feed.(input.Binary); ok && ld.Layout.Encoders != nil && (h.plan == nil || h.plan.Plain()) {
+			f.SetEncoding(decode.BinaryOptions(l.target, l.cfg.Encoding))
+		}
 	}
 	return err
 }
@@ -131,6 +117,14 @@ func (ld *load) checkGuess(ctx context.Context, first *input.Chunk, ask *decode.
 	return nil
 }
 
+// countRows returns err, and if it is of a record of an input without lines, says so in it.
+func countRows(f input.Feed, err error) error {
+	if row, ok := errors.AsType[*failure.RowError](err); ok {
+		row.Counted = input.CountsRows(f)
+	}
+	return err
+}
+
 // doubtHeader returns err, and if it refuses a first record that was only guessed to be
 // one, says so in it.
 func (ld *load) doubtHeader(err error) error {
@@ -146,6 +140,10 @@ func (c *Config) form(header bool, lay *decode.Layout) ledger.Form {
 		Format: string(c.Format), Delimiter: string(c.Delimiter), Null: c.Null, Encoding: c.Encoding,
 		Header: header, Chunk: pgcsv.ChunkSize, Skip: c.Skip,
 		ForceNull: lay.Nulls.Named(lay.Nulls.Force), ForceNotNull: lay.Nulls.Named(lay.Nulls.ForceNot),
+	}
+	if _, ok := transcribed[c.Format]; ok {
+		f.Delimiter, f.Null = "", "" // they are the transcript's
+		return f
 	}
 	usual := lay.Dialect.Format.Dialect()
 	if d := lay.Dialect; d.Quote != usual.Quote {

@@ -61,21 +61,32 @@ func (l *Loader) Heading(ctx context.Context, in Input) (h Heading, ok bool, err
 // What is wrong with a header is a *RowError.
 func (l *Loader) heading(ctx context.Context, in Input, feed input.Feed, c *input.Chunk) (h Heading, err error) {
 	names := feed.Header()
-	if names != nil {
+	_, keyed := feed.(input.Keyed)
+	switch {
+	case keyed:
+		h = Heading{Line: 1, Why: "its keys name the columns"}
+	case names != nil:
 		h = Heading{Line: 1, Header: true, Why: "its columns have names"}
+		if input.CountsRows(feed) {
+			h.Line = 0 // they are in no row
+		}
 		if !transcribedBytes(feed) {
 			h.before = headerLine(names, l.cfg.Delimiter)
 		}
-	} else {
+	default:
 		names = h.guess(l, c)
 	}
 	if h.Header && l.cfg.Header == HeaderMatch {
 		err = decode.MatchHeader(l.target.Table, names)
 	}
 	var wrong error
-	if l.cfg.selects() {
-		wrong = h.choose(ctx, l, in, names)
-	} else {
+	switch {
+	case l.cfg.selects():
+		wrong = h.choose(ctx, l, in, names, keyed)
+	case keyed:
+		h.columns, wrong = keyedColumns(l.target, names)
+		h.nameFields()
+	default:
 		wrong = h.match(l.target.Table, names)
 	}
 	if err == nil {
@@ -87,16 +98,21 @@ func (l *Loader) heading(ctx context.Context, in Input, feed input.Feed, c *inpu
 	if names != nil && feed.Header() == nil && h.Header {
 		h.before = append(h.before, c.Data[len(h.before):len(h.before)+h.size]...)
 	}
+	h.name()
+	h.Header = h.Header && feed.Header() == nil
+	if err != nil {
+		err = countRows(feed, &failure.RowError{File: in.name, Line: h.Line, Err: err})
+	}
+	return h, err
+}
+
+// name sets Columns.
+func (h *Heading) name() {
 	for _, column := range h.columns {
-		if column != nil { // else err says so
+		if column != nil { // else there is an error that says so
 			h.Columns = append(h.Columns, column.Name)
 		}
 	}
-	h.Header = h.Header && feed.Header() == nil
-	if err != nil {
-		err = &failure.RowError{File: in.name, Line: h.Line, Err: err}
-	}
-	return h, err
 }
 
 // match makes the columns those that names are, if the input names them, else all.
@@ -111,10 +127,15 @@ func (h *Heading) match(t *catalog.Table, names []string) (err error) {
 	if err != nil {
 		return err
 	}
+	h.nameFields()
+	return nil
+}
+
+// nameFields says that the fields of a record are the columns.
+func (h *Heading) nameFields() {
 	for _, c := range h.columns {
 		h.fields = append(h.fields, c.Name)
 	}
-	return nil
 }
 
 // guess finds out whether the first record of c is a header, and returns its values.

@@ -29,7 +29,7 @@ type Input struct {
 // reading says how the Loader reads inputs.
 func (c *Config) reading() input.Reading {
 	return input.Reading{
-		MaxRecord: c.MaxRecord, Dialect: c.dialect(), Skip: c.Skip,
+		Format: transcribed[c.Format], MaxRecord: c.MaxRecord, Dialect: c.dialect(), Skip: c.Skip,
 		Chunk: cmp.Or(c.paces.chunk, pgcsv.ChunkSize), Compression: input.Compression(c.Compression),
 	}
 }
@@ -58,8 +58,7 @@ func (in Input) WithJob(name string) Input {
 // File returns the input in the file at path, which is decompressed: see
 // Config.Compression.
 func File(path string) Input {
-	in := streamInput(path, func(_ context.Context, as input.Compression) (*input.Source, error) { return input.Open(path, as) })
-	in.path = path
+	in := Input{name: path, path: path, open: func(_ context.Context, how input.Reading) (input.Feed, error) { return input.OpenFeed(path, how) }}
 	info, err := os.Stat(path)
 	in.repeats = err == nil && info.Mode().IsRegular()
 	return in

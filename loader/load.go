@@ -101,7 +101,7 @@ func (l *Loader) attempt(ctx context.Context, in Input, c *store.Counts) (resuma
 	if ld.feed, err = l.open(ctx, in); err != nil {
 		return false, err
 	}
-	defer func() { err = errors.Join(err, ld.feed.Close()) }()
+	defer func() { err = errors.Join(countRows(ld.feed, err), ld.feed.Close()) }()
 	l.current.Store(ld)
 
 	first, err := ld.first(ctx, in)
@@ -272,14 +272,21 @@ func (ld *load) decode(ctx context.Context, ask *decode.Asker, chunks <-chan *in
 		if err != nil || c == nil {
 			return err
 		}
-		late, err := c.Fill(&text)
+		binary, err := d.DecodeBinary(c)
 		if err != nil {
 			return inTurn(ctx, c.Before, err)
 		}
-		if late {
-			ld.Read.Add(c.Size)
+		var late bool
+		var bad error
+		if !binary {
+			if late, err = c.Fill(&text); err != nil {
+				return inTurn(ctx, c.Before, err)
+			}
+			if late {
+				ld.Read.Add(c.Size)
+			}
+			bad = d.Decode(ctx, c)
 		}
-		bad := d.Decode(ctx, c)
 		if err := inTurn(ctx, c.Before, nil); err != nil {
 			return err
 		}

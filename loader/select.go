@@ -8,6 +8,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"shardload/internal/catalog"
+	"shardload/internal/input"
 	"shardload/internal/ledger"
 	"shardload/internal/selection"
 	"shardload/loader/internal/decode"
@@ -19,13 +20,16 @@ func (c *Config) selects() bool { return c.Select != "" || c.Where != "" }
 // choose asks the server what the list and the condition make of the fields of in's records, and
 // notes it in h. names are those that the input gives them, or, if h has no header, the values of
 // its first record.
-func (h *Heading) choose(ctx context.Context, l *Loader, in Input, names []string) (err error) {
-	found := selection.Found{Names: names, Named: h.Header, Guess: h.Guessed}
+func (h *Heading) choose(ctx context.Context, l *Loader, in Input, names []string, keyed bool) (err error) {
+	found := selection.Found{Names: names, Named: h.Header || keyed, Guess: h.Guessed}
+	if keyed {
+		found.Names = input.Keys(l.target.Table, names)
+	}
 	one, ok := l.plans.get(l.target.Table, in, found)
 	if !ok {
 		r := selection.Request{
 			List: l.cfg.Select, Where: l.cfg.Where, File: in.name, Encoding: l.cfg.Encoding,
-			Table: l.target.Table, Session: &l.target.Session, Steady: []string{l.target.Distribution.Column},
+			JSON: keyed, Table: l.target.Table, Session: &l.target.Session, Steady: []string{l.target.Distribution.Column},
 		}
 		for _, n := range l.nodes.All()[1:] {
 			r.Nodes = append(r.Nodes, selection.Node{Name: n.Name(), Do: n.With})
@@ -39,7 +43,7 @@ func (h *Heading) choose(ctx context.Context, l *Loader, in Input, names []strin
 		}
 		l.plans.put(l.target.Table, in, found, one)
 	}
-	if one.named && !h.Header {
+	if one.named && !h.Header && !keyed {
 		h.Header, h.Why = true, "the list is one of fields that it names"
 	}
 	h.plan, h.fields = one.plan, one.plan.Fields

@@ -335,3 +335,32 @@ func TestSelectServers(t *testing.T) {
 		}
 	}
 }
+
+// TestSelectJSON holds what a list makes of the keys of JSON: those that no column has, those that
+// the first records do not have, the whole record, and what is nested.
+func TestSelectJSON(t *testing.T) {
+	t.Parallel()
+	pgtest.Each(t, func(t *testing.T, dsn string) {
+		conn := pgtest.Connect(t, dsn)
+		exec(t, conn, "CREATE TABLE j (id bigint, day date, tags text[], doc jsonb, whole jsonb, note text, line int, unset int DEFAULT 7)")
+		distribute(t, conn, "j", "id")
+		const in = `{"nr": 1, "day": "2026-01-01", "tags": ["a", "b,c"], "doc": {"x": [1]}, "junk": {"k": "v"}}` + "\n" +
+			`{"nr": "2", "day": "N/A", "doc": 5, "new": true}` + "\n\n" + `{"nr": 3.0, "junk": "w", "note": "n"}` + "\n"
+		for list, want := range map[string]string{
+			"nr::numeric AS id, nullif(day, 'N/A') AS day, tags, doc, note, _line AS line, _record AS whole": `1|2026-01-01|{a,"b,c"}|{"x": [1]}|{"nr": 1, "day": "2026-01-01", "doc": {"x": [1]}, "junk": {"k": "v"}, "tags": ["a", "b,c"]}|NULL|1|7;` +
+				`2|NULL|NULL|5|{"nr": "2", "day": "N/A", "doc": 5, "new": true}|NULL|2|7;3|NULL|NULL|NULL|{"nr": 3.0, "junk": "w", "note": "n"}|n|4|7`,
+			"nr::numeric AS id, junk || '' AS note, doc":   `1|NULL|NULL|{"x": [1]}|NULL|{"k": "v"}|NULL|7;2|NULL|NULL|5|NULL|NULL|NULL|7;3|NULL|NULL|NULL|NULL|w|NULL|7`,
+			"nr::numeric AS id, _record ->> 'new' AS note": "1|NULL|NULL|NULL|NULL|NULL|NULL|7;2|NULL|NULL|NULL|NULL|true|NULL|7;3|NULL|NULL|NULL|NULL|NULL|NULL|7",
+		} {
+			exec(t, conn, "TRUNCATE j")
+			_, err := load(t, dsn, "j", in, selecting(list), func(c *loader.Config) { c.Format = loader.FormatJSON })
+			if got := strings.Join(query(t, conn, "SELECT * FROM j ORDER BY id"), ";"); err != nil || got != want {
+				t.Errorf("%s: %v\ngot  %s\nwant %s", list, err, got, want)
+			}
+		}
+		_, err := load(t, dsn, "j", in, selecting("nr AS id, nosuch AS note"), func(c *loader.Config) { c.Format = loader.FormatJSON })
+		if err == nil || !strings.Contains(err.Error(), `column "nosuch" does not exist`) {
+			t.Errorf("a key that no record has: %v", err)
+		}
+	})
+}

@@ -20,7 +20,7 @@ import (
 func (ld *load) newKeeper(ctx context.Context) (*reject.Keeper, error) {
 	l := ld.l
 	opt := reject.Options{
-		Limit: l.cfg.MaxErrors, Dir: l.cfg.RejectsDir, Table: l.target.Table.Name, Input: ld.Input, Dialect: ld.Layout.Dialect,
+		Limit: l.cfg.MaxErrors, Dir: l.cfg.RejectsDir, Table: l.target.Table.Name, Input: ld.Input, Extension: l.cfg.rejectsExtension(), OneLine: l.cfg.Format == FormatJSON,
 		Rewritten: ld.Layout.Record != decode.SentOrRead, Whole: ld.whole, Guessed: ld.guessed,
 	}
 	if f, ok := ld.feed.(input.Bytes); ok {

@@ -22,7 +22,8 @@ is another dataset already, nothing is written.
 
 The files are CSV as psql's \copy … with (format csv, header) reads them; with
 --format text they are what a bare \copy reads, and with --tutorial those that the
-tutorial's own \copy commands name. Several machines share the work
+tutorial's own \copy commands name. With --format json they are TABLE.jsonl, an object
+on each line; with --format parquet TABLE.parquet. Several machines share the work
 with --part 1/10, --part 2/10 and so on: the parts in order, headers apart, are
 byte for byte the whole.
 
@@ -95,7 +96,7 @@ func (opt *generateOptions) addFlags(cmd *cobra.Command) *sizeFlags {
 	sizes := addSizeFlags(flags)
 	sizes.addDirtyFlag()
 	sizes.addProcsFlag()
-	choiceFlag(cmd, &opt.format, "format", "how rows are written", generate.CSV.String(), generate.Text.String())
+	choiceFlag(cmd, &opt.format, "format", "how rows are written", generate.CSV.String(), generate.Text.String(), generate.JSON.String(), generate.Parquet.String())
 	flags.BoolVar(&opt.tutorial, "tutorial", false, `write the files of the tutorial's \copy commands: --format text --out .`)
 	flags.BoolVar(&opt.NoHeader, "no-header", false, "leave the line with the columns' names out of CSV files")
 	flags.BoolVar(&opt.NoChecksums, "no-checksums", false, "leave the columns' checksums and SHA-256 out of the manifest, which cost more time than the rows")

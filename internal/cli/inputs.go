@@ -13,6 +13,7 @@ import (
 	"shardload/generate"
 	"shardload/internal/checksum"
 	"shardload/internal/input"
+	"shardload/loader"
 	"shardload/schema"
 )
 
@@ -32,6 +33,7 @@ type tableInput struct {
 	Rows    int64           // as the manifest has it, -1 without one
 	counted bool            // the files were counted: Rows is not the manifest's
 	sums    *checksum.Table // of the rows to be stored, as the manifest has them, or nil
+	as      loader.Format   // in which it is read, once resolveFormats knows
 
 	data *generate.Table // what is loaded as it is made, nil for files
 	job  string          // by which a later run finds the load of data

@@ -16,11 +16,15 @@ const loadHelp = `load stores files in tables, through several connections at on
 cluster each batch holds rows of one shard, and goes straight to the worker that
 holds it where table, rights and network allow; --explain says how, and why.
 
-A directory is searched for TABLE.csv or TABLE.N.csv of the dataset's tables
-(companies, campaigns, ads), which are loaded in this order. Any other table is
-named with --table, and so are its files; - is standard input. Files may be
-compressed (gzip, zstd, bzip2, xz): their content tells, unless --compression does. They
-are CSV, or, with --format text, in COPY's own format: tabs, backslashes, \N for NULL.
+A directory is searched for TABLE.csv or TABLE.N.csv, .jsonl or .parquet, of the
+dataset's tables (companies, campaigns, ads), which are loaded in this order. Any
+other table is named with --table, and so are its files; - is standard input. Files
+may be compressed (gzip, zstd, bzip2, xz): their content tells, unless --compression
+does. They are CSV, or, with --format text, in COPY's own format: tabs, backslashes,
+\N for NULL. With --format json, or names that end in .json, .jsonl or .ndjson, they
+are JSON: an object on each line, or an array of them, whose keys name columns. With
+--format parquet, or names that end in .parquet or .pq, they are Parquet files, whose
+columns go into those of their names.
 
 With --generate the dataset is loaded as it is made, without files. Several machines
 share the work with --part 1/10, --part 2/10 and so on. The same flags, run again, go
@@ -40,9 +44,9 @@ nothing; others are evaluated by the server. --explain says which.
 The first record that cannot be stored stops the load, and its file and line are
 named. What was stored before stays and is counted. With --max-errors such records
 are kept aside instead, and all others are stored: TABLE.rejects.jsonl has each of
-them with its place and the reason, TABLE.rejects.csv (.txt of the text format) as it
-was in the input, to be mended and loaded. The exit status is 3 then. After all rows
-are stored the tables are analyzed.
+them with its place and the reason, TABLE.rejects.csv (.txt of text and Parquet,
+TABLE.rejects.records.jsonl of JSON) as it was in the input, to be mended and loaded.
+The exit status is 3 then. After all rows are stored the tables are analyzed.
 
 --on-conflict decides about records whose key a row has already, of the table or of
 an earlier record: error (a bad record, as above), skip (the row stays as it is), or
@@ -172,6 +176,9 @@ func (opt *loadOptions) checkFlags(cmd *cobra.Command) error {
 }
 
 func (v *loadVerb) run(ctx context.Context, opt loadOptions, inputs []tableInput) (err error) {
+	if err := v.resolveFormats(inputs, opt.cfg); err != nil {
+		return err
+	}
 	server, err := v.server()
 	if err != nil {
 		return err
@@ -222,9 +229,8 @@ type openedTables struct {
 func (v *loadVerb) open(ctx context.Context, cfg loader.Config, inputs []tableInput, watch *watcher) (openedTables, error) {
 	opened := openedTables{inputs: map[*loader.SetTable]tableInput{}}
 	var tables []*loader.SetTable
-	format := cfg.Format
 	for _, in := range inputs {
-		cfg.Format = in.formatOf(format)
+		cfg.Format = in.as
 		cfg.Table, cfg.Observe, cfg.Retried = in.Table, watch.observer(in.Table), watch.retried(in.Table)
 		t := &loader.SetTable{Config: cfg}
 		for _, file := range in.Files {

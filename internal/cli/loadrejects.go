@@ -60,5 +60,5 @@ func (r loadReport) rejection() error {
 	if parts == nil {
 		return nil
 	}
-	return &rejectedError{strings.Join(parts, "; ") + "; the .csv beside has the records as they were: mend it and load it"}
+	return &rejectedError{strings.Join(parts, "; ") + "; the file beside it has the records as they were: mend it and load it"}
 }

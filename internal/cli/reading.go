@@ -57,11 +57,11 @@ func readingWords(cfg loader.Config) (words []string) {
 
 // reading returns how verify reads the files of t, that were loaded with cfg.
 func (t tableInput) reading(cfg loader.Config, maxRecord int64) verify.Reading {
+	of, records := t.recordsOf()
 	return verify.Reading{
-		Format: t.recordsOf(cfg.Format), Header: verify.Header(cfg.Header), Skip: cfg.Skip, Null: cfg.Null, Delimiter: cfg.Delimiter,
+		Input: of, Format: records, Header: verify.Header(cfg.Header), Skip: cfg.Skip, Null: cfg.Null, Delimiter: cfg.Delimiter,
 		Quote: cfg.Quote, NoQuotes: cfg.NoQuotes, Escape: cfg.Escape, ForceNull: cfg.ForceNull, ForceNotNull: cfg.ForceNotNull,
 		Encoding: cfg.Encoding, MaxRecord: int(maxRecord), Compression: input.Compression(cfg.Compression),
-		Chosen: verify.Chosen{Select: cfg.Select, Where: cfg.Where},
 	}
 }
 

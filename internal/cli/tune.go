@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"shardload/internal/bench/tune"
+	"shardload/internal/input"
 	"shardload/internal/owned"
 	"shardload/loader"
 )
@@ -89,7 +90,11 @@ func (v *tuneVerb) run(ctx context.Context, file string) (err error) {
 	}
 	defer func() { err = errors.Join(err, dir.RemoveScratch()) }()
 	cfg := opt.cfg
-	cfg.Conn, cfg.Format = server, tableInput{}.formatOf(cfg.Format)
+	of := []tableInput{{TableFiles: input.TableFiles{Files: []string{file}}}}
+	if err := v.resolveFormats(of, cfg); err != nil {
+		return err
+	}
+	cfg.Conn, cfg.Format = server, of[0].as
 	advice, err := tune.Tune(ctx, tune.Config{
 		Loader: cfg, File: file, Sample: opt.sample, Rounds: opt.rounds,
 		MaxStreams: opt.maxStreams, Dir: dir.Path, Note: v.note,

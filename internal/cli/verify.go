@@ -13,6 +13,7 @@ import (
 	"shardload/internal/catalog"
 	"shardload/internal/citus"
 	"shardload/internal/input"
+	"shardload/internal/pgcsv"
 	"shardload/internal/verify"
 	"shardload/loader"
 )
@@ -121,6 +122,9 @@ type verifyReport struct {
 // check checks tables against their files. The dataset's tables are checked for
 // integrity as well; if no tables are given, all of them, but not counted.
 func (v *verifyVerb) check(ctx context.Context, conn *pgx.Conn, dataset bool, tables []tableInput) (report verifyReport, err error) {
+	if err := v.resolveFormats(tables, v.opt.read); err != nil {
+		return report, err
+	}
 	names := tableNames(tables)
 	if len(tables) == 0 {
 		names = datasetTables()
@@ -166,7 +170,7 @@ func (v *verifyVerb) compare(ctx context.Context, conn *pgx.Conn, tables []table
 	}
 	for i, t := range tables {
 		v.note("%s: comparing the contents with %s", t.Table, t.what())
-		cfg := verify.DeepConfig{Conn: server, Table: t.Table, Reading: t.reading(v.opt.read, v.opt.maxRecord), Rejects: v.opt.rejects, Expected: t.sums}
+		cfg := verify.DeepConfig{Conn: server, Table: t.Table, Reading: t.reading(v.opt.read, v.opt.maxRecord), Select: v.opt.read.Select, Where: v.opt.read.Where, Rejects: v.opt.rejects, Expected: t.sums}
 		for _, file := range t.Files {
 			if t.data != nil {
 				cfg.Inputs = append(cfg.Inputs, verify.Blocks(file, t.data))
@@ -243,9 +247,13 @@ func countRecords(ctx context.Context, table *catalog.Table, t tableInput, opt v
 	reading := t.reading(opt.read, opt.maxRecord)
 	dialect := reading.Dialect()
 	for _, file := range t.Files {
-		n, first, err := input.CountRecords(ctx, file, input.Reading{Dialect: dialect, Skip: reading.Skip, MaxRecord: reading.MaxRecord, Compression: reading.Compression})
+		n, first, err := input.CountRecords(ctx, file, input.Reading{Format: reading.Input, Chunk: pgcsv.ChunkSize, Dialect: dialect, Skip: reading.Skip, MaxRecord: reading.MaxRecord, Compression: reading.Compression})
 		if err != nil {
 			return 0, err
+		}
+		if first == nil {
+			sum += n
+			continue
 		}
 		header := reading.Header == verify.HeaderYes || reading.Header == verify.HeaderMatch
 		if reading.Header == verify.HeaderAuto {

@@ -41,7 +41,7 @@ func (c *Chunk) Fill(t *Transcript) (late bool, err error) {
 		c.Data = c.block.AppendBlock(c.Data, c.Number)
 		c.block = nil
 	case c.by != nil:
-		if err := c.transcribe(t); err != nil || c.Size > 0 {
+		if err := c.transcribe(t); err != nil || c.Size > 0 || c.even {
 			return false, err
 		}
 	default:
@@ -96,7 +96,7 @@ func (c *Chunk) fault(i int) *Fault {
 // AppendStarts appends where the records of c, which is not filled, begin in its bytes.
 func (c *Chunk) AppendStarts(dst []int32, d pgcsv.Dialect) []int32 {
 	if c.by != nil {
-		return c.by.AppendStarts(dst, c.Data)
+		return c.by.AppendStarts(dst, c)
 	}
 	offset := int32(0)
 	for s := c.Scanner(d); s.Next(); offset += int32(s.Size()) {

@@ -12,6 +12,10 @@ import (
 // CountRecords returns the number of records of the file at path, and its first record, which
 // may be a header. An open quote is an error, as is a record that is too long.
 func CountRecords(ctx context.Context, path string, how Reading) (n int64, first []byte, err error) {
+	if how.Format != Delimited {
+		n, err = countTranscribed(ctx, path, how)
+		return n, nil, err
+	}
 	src, err := Open(path, how.Compression)
 	if err != nil {
 		return 0, nil, err
@@ -42,5 +46,31 @@ func CountRecords(ctx context.Context, path string, how Reading) (n int64, first
 				first = append(first, s.Record()...)
 			}
 		}
+	}
+}
+
+// countTranscribed is CountRecords for a format that COPY does not know. It has no header.
+func countTranscribed(ctx context.Context, path string, how Reading) (n int64, err error) {
+	feed, err := OpenFeed(path, how)
+	if err != nil {
+		return 0, err
+	}
+	defer func() { err = errors.Join(err, feed.Close()) }()
+	if f, ok := feed.(*parquetFeed); ok {
+		return f.file.Rows(), nil // of which each row group has its share, or the file is none
+	}
+	var buf []byte
+	var starts []int32
+	for {
+		c, err := feed.Next(ctx, buf)
+		if errors.Is(err, io.EOF) {
+			return n, nil
+		}
+		if err != nil {
+			return n, err
+		}
+		starts = c.AppendStarts(starts[:0], how.Dialect)
+		n += int64(len(starts))
+		buf = c.Buffer()
 	}
 }

@@ -19,8 +19,8 @@ type TableFiles struct {
 	Files []string
 }
 
-// Dir finds the files of tables in dir: TABLE.csv or TABLE.N.csv, with .gz, .zst,
-// .bz2 or .xz behind it or not. It returns the tables that have files, in the order of
+// Dir finds the files of tables in dir: TABLE.csv or TABLE.N.csv, or .jsonl or .parquet, with .gz,
+// .zst, .bz2 or .xz behind it or not. It returns the tables that have files, in the order of
 // tables; it is an error if none has.
 func Dir(dir string, tables []string) ([]TableFiles, error) {
 	entries, err := os.ReadDir(dir)
@@ -54,7 +54,7 @@ func tableFiles(dir, table string, entries []os.DirEntry) ([]string, error) {
 		n    int
 		name string
 	}
-	form := regexp.MustCompile(`^` + regexp.QuoteMeta(table) + `(?:\.([0-9]{1,9}))?\.csv(?:\.gz|\.zst|\.bz2|\.xz)?$`)
+	form := regexp.MustCompile(`^` + regexp.QuoteMeta(table) + `(?:\.([0-9]{1,9}))?\.(?:csv|jsonl|parquet)(?:\.gz|\.zst|\.bz2|\.xz)?$`)
 	var pieces []piece
 	for _, e := range entries {
 		m := form.FindStringSubmatch(e.Name())

@@ -62,30 +62,13 @@ type Bytes interface {
 
 // A csvFeed cuts a stream of CSV, or of COPY's text format, into chunks.
 type csvFeed struct {
-	src     *Source
+	ofSource
 	chunker *pgcsv.Chunker
 	Reading
-	number int64 // of the next chunk
-	place  ledger.Place
-	open   bool // a last record which ends inside quotes is a record
+	open bool // a last record which ends inside quotes is a record
 }
 
 func (f *csvFeed) KeepOpen() { f.open = true }
-
-func (f *csvFeed) Plain() bool { return f.src.Plain() }
-
-func (f *csvFeed) ReadAt(p []byte, offset int64) error {
-	_, err := f.src.ReadAt(p, offset)
-	return err
-}
-
-func (f *csvFeed) Ends(size int64) (head, tail string, err error) { return f.src.FingerprintTo(size) }
-
-func (f *csvFeed) Touched() (touched, timeTells bool, err error) {
-	touched, err = f.src.Touched()
-	stat, _ := f.src.Stat()
-	return touched, stat.TimeTells, err
-}
 
 // IsPlain reports whether f is of a file that is not compressed.
 func IsPlain(f Feed) bool {
@@ -98,14 +81,30 @@ func NewFeed(src *Source, how Reading) (Feed, error) {
 	switch how.Format {
 	case Delimited:
 		return newCSV(src, how), nil
+	case JSON:
+		return newJSON(src, how), nil
+	case Parquet:
+		return nil, errors.Join(errNoFile(src.Name), src.Close())
 	default:
 		return nil, errors.Join(fmt.Errorf("inputs cannot be read in format %d", how.Format), src.Close())
 	}
 }
 
+// OpenFeed returns the feed of the file at path.
+func OpenFeed(path string, how Reading) (Feed, error) {
+	if how.Format == Parquet {
+		return openParquet(path, how)
+	}
+	src, err := Open(path, how.Compression)
+	if err != nil {
+		return nil, err
+	}
+	return NewFeed(src, how)
+}
+
 // newCSV returns the feed of the bytes of src.
 func newCSV(src *Source, how Reading) Bytes {
-	f := &csvFeed{src: src, chunker: pgcsv.NewChunker(src, how.MaxRecord), Reading: how, place: ledger.Place{Line: 1}}
+	f := &csvFeed{ofSource: newOfSource(src), chunker: pgcsv.NewChunker(src, how.MaxRecord), Reading: how}
 	f.adjust()
 	return f
 }
@@ -127,13 +126,9 @@ func (f *csvFeed) Next(ctx context.Context, buf []byte) (*Chunk, error) {
 	if err != nil && !open {
 		return nil, f.explain(data, err)
 	}
-	c := &Chunk{
-		Number: f.number, Line: f.place.Line, Offset: f.place.Offset, Data: data, EOL: f.chunker.EOL(), Open: open, Skipped: f.chunker.Skipped(),
-		Size: int64(len(data)), Lines: pgcsv.Lines(data, f.chunker.EOL()),
-	}
-	f.number++
-	f.place.Offset += c.Size
-	f.place.Line += c.Lines
+	skipped := f.chunker.Skipped()
+	c := f.chunk(data, f.chunker.EOL())
+	c.Open, c.Skipped = open, skipped
 	return c, nil
 }
 
@@ -168,74 +163,12 @@ func (f *csvFeed) SkipTo(ctx context.Context, number int64, place ledger.Place, 
 		f.adjust()
 		return nil
 	}
-	for buf := []byte(nil); f.number < number; {
-		c, err := f.Next(ctx, buf)
-		if errors.Is(err, io.EOF) {
-			break
-		}
-		if err != nil {
-			return err
-		}
-		passed(c)
-		buf = c.Data
-	}
-	if f.number != number || f.place.Offset != place.Offset || f.place.Line != place.Line {
-		return fmt.Errorf("%s: is not the input that an earlier run has begun to load: it ends or is cut elsewhere; "+
-			"give that one, or "+failure.Beside+", or "+failure.Anew, f.src.Name)
-	}
-	return nil
+	return f.readTo(ctx, f, number, place, passed)
 }
-
-func (f *csvFeed) Fingerprint(first *Chunk) (ledger.Fingerprint, error) {
-	head, tail, isFile, err := f.src.Fingerprint()
-	if err != nil {
-		return ledger.Fingerprint{}, err
-	}
-	lines, err := f.lines(first)
-	if err != nil {
-		return ledger.Fingerprint{}, err
-	}
-	if isFile {
-		print := ledger.Fingerprint{Size: f.src.Size, Head: head, Tail: tail, Lines: lines}
-		if f.src.Plain() {
-			print.Unit = ledger.Bytes
-		}
-		if stat, _ := f.src.Stat(); stat.TimeTells {
-			print.Hints = ledger.Hints{Modified: stat.Modified, Device: stat.Device, Inode: stat.Inode}
-		}
-		return print, nil
-	}
-	return ledger.Fingerprint{Size: -1, Head: hashOf(first.Raw()), Lines: lines}, nil
-}
-
-func (f *csvFeed) Far() (done, total int64) { return f.src.BytesRead(), f.src.Size }
-
-func (f *csvFeed) Close() error { return f.src.Close() }
 
 func (f *csvFeed) Limit(n int64) {
 	f.chunker = pgcsv.NewChunkerAt(io.LimitReader(f.src, n), f.MaxRecord, f.chunker.EOL())
 	f.adjust()
-}
-
-func (f *csvFeed) BehindBreak(end ledger.Place) (ledger.Place, error) {
-	around := make([]byte, 3)
-	n, err := f.src.ReadAt(around, end.Offset-1)
-	if err != nil && !errors.Is(err, io.EOF) {
-		return end, err
-	}
-	around = around[:n]
-	switch {
-	case n > 0 && (around[0] == '\n' || around[0] == '\r' && (n == 1 || around[1] != '\n')):
-		return end, nil
-	case n > 2 && around[1] == '\r' && around[2] == '\n':
-		end.Offset += 2
-	case n > 1 && (around[1] == '\n' || around[1] == '\r'):
-		end.Offset++
-	default:
-		return end, ErrGoesOn
-	}
-	end.Line++
-	return end, nil
 }
 
 // A Format is a kind of input.
@@ -245,6 +178,10 @@ type Format byte
 const (
 	// Delimited is that of the dialects of COPY.
 	Delimited Format = iota
+	// JSON is objects, one on each line or in an array.
+	JSON
+	// Parquet is that of Apache Parquet. Only files have it.
+	Parquet
 )
 
 // A Reading is how an input is read.

@@ -43,7 +43,7 @@ func sampleLines(b []byte) []uint64 {
 
 // lines returns the hashes of some lines of the input, the first records of which are in
 // first. Its header is none of them.
-func (f *csvFeed) lines(first *Chunk) ([]uint64, error) {
+func (f *ofSource) lines(first *Chunk) ([]uint64, error) {
 	lines := sampleLines(first.Raw()[:min(len(first.Raw()), sampledBytes)])
 	if !f.src.Plain() || f.src.Size <= sampledBytes {
 		return lines, nil

@@ -1,6 +1,11 @@
 package input
 
 import (
+	"fmt"
+
+	"shardload/internal/catalog"
+	"shardload/internal/parquettext"
+	"shardload/internal/pgcopy"
 	"shardload/internal/pgcsv"
 )
 
@@ -29,6 +34,15 @@ type Fault struct {
 	Err    error
 }
 
+func (f *Fault) Error() string {
+	if f.Column == "" {
+		return f.Err.Error()
+	}
+	return fmt.Sprintf("column %q: %v", f.Column, f.Err)
+}
+
+func (f *Fault) Unwrap() error { return f.Err }
+
 // Reset empties t and keeps its memory.
 func (t *Transcript) Reset() {
 	t.Data, t.Origins, t.Faults = t.Data[:0], t.Origins[:0], t.Faults[:0]
@@ -40,9 +54,9 @@ type Transcriber interface {
 	// load: the input cannot be read on. What is wrong with one record alone is a Fault.
 	Transcribe(t *Transcript, c *Chunk) error
 
-	// AppendStarts appends where the records of a chunk with that source begin in it, as
+	// AppendStarts appends where the records of c, which is not filled, begin in its source, as
 	// Transcribe says it in Origins. It is asked only of inputs that are a Bytes.
-	AppendStarts(dst []int32, source []byte) []int32
+	AppendStarts(dst []int32, c *Chunk) []int32
 }
 
 // Transcribed is a feed of a format that COPY does not know.
@@ -53,12 +67,51 @@ type Transcribed interface {
 	SetFields(names []string) error
 }
 
+// Typed is a feed of a format in which a value's text depends on what it is for.
+type Typed interface {
+	Transcribed
+	// SetColumns is SetFields for fields that go into columns of the same names.
+	SetColumns(columns []*catalog.Column) error
+}
+
+// Binary is a feed of a format of which rows can be made as binary COPY has them, without a
+// transcript.
+type Binary interface {
+	Typed
+	// SetEncoding says that it is to do so, after SetColumns.
+	SetEncoding(opts pgcopy.Options)
+	// AppendRows appends the rows of a chunk, which is not filled, and reports whether it was
+	// sure of all values, and no row is longer than max bytes. Several goroutines use it at once.
+	AppendRows(rows *Rows, c *Chunk, max int) (sure bool, err error)
+}
+
+// Rows are rows as binary COPY has them.
+type Rows = parquettext.Rows
+
+// AppendRows appends the rows of c to rows, where its feed can do that.
+func (c *Chunk) AppendRows(rows *Rows, max int) (sure bool, err error) {
+	if by, ok := c.by.(Binary); ok {
+		return by.AppendRows(rows, c, max)
+	}
+	return false, nil
+}
+
+// OffsetOf returns where in the input a record of that origin stands. Records of a chunk that is
+// not cut by bytes are taken for equally long.
+func (c *Chunk) OffsetOf(at Origin) int64 {
+	if c.even {
+		return c.Offset + int64(float64(c.Size)*float64(at.Line)/float64(c.Lines))
+	}
+	return c.Offset + int64(at.Start)
+}
+
 // What a chunk of such a feed has, beside its data.
 type transcribed struct {
 	by      Transcriber // what makes the transcript, nil if there is none to be made
 	raw     []byte      // what the data are the transcript of, nil if they are of none
 	origins []Origin    // of the transcript's records
 	faults  []Fault     // of them
+	even    bool        // it has so many rows, and no bytes of its own
 }
 
 // transcribe makes the text of c in t.

@@ -176,7 +176,12 @@ type Unit string
 const (
 	Bytes  Unit = "bytes"  // the offsets of Places
 	Blocks Unit = "blocks" // each is a chunk
+	Chunks Unit = "chunks" // bytes, as if all chunks had the same number: it is not cut by them
 )
+
+// ByNumber reports whether marks are compared by the numbers of chunks alone: there are no
+// bytes that could be read again for a proof.
+func (u Unit) ByNumber() bool { return u == Blocks || u == Chunks }
 
 // Changed says in what way now is not f, "" if it is.
 func (f Fingerprint) Changed(now Fingerprint) string {

@@ -8,8 +8,8 @@ import (
 
 // A Form is how an input is cut and read. A job that is gone on with must have the same.
 type Form struct {
-	Format    string `json:"format"` // as COPY calls it
-	Delimiter string `json:"delimiter"`
+	Format    string `json:"format"`    // as COPY calls it, if it knows it
+	Delimiter string `json:"delimiter"` // "" of a format that COPY does not know
 	Null      string `json:"null"`
 	// What follows is "", 0 or nil where it is as usual, as in jobs of earlier versions.
 	Quote        string   `json:"quote,omitempty"`  // "none" for no quotes
@@ -45,6 +45,9 @@ type Chosen struct {
 func (f Form) String() string {
 	if f.Words != "" {
 		return f.Words
+	}
+	if f.Delimiter == "" { // it is no format of COPY
+		return fmt.Sprintf("format %s, encoding %s, chunks of %d", f.Format, f.Encoding, f.Chunk)
 	}
 	with := "without a header"
 	if f.Header {

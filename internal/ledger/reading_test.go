@@ -122,8 +122,10 @@ func TestChosen(t *testing.T) {
 		t.Errorf("%s, version %d", was, was.version())
 	}
 	for _, now := range []Form{
-		{Format: "csv"}, {Format: "csv", Chosen: Chosen{Select: "a"}},
-		{Format: "csv", Chosen: Chosen{Select: "b", Where: "b", Constants: was.Constants}}, {Format: "csv", Chosen: Chosen{Select: "a", Where: "c", Constants: was.Constants}},
+		{Format: "csv"},
+		{Format: "csv", Chosen: Chosen{Select: "a"}},
+		{Format: "csv", Chosen: Chosen{Select: "b", Where: "b", Constants: was.Constants}},
+		{Format: "csv", Chosen: Chosen{Select: "a", Where: "c", Constants: was.Constants}},
 	} {
 		if was.Same(now) || now.Same(was) {
 			t.Errorf("%s is taken for %s", now, was)

@@ -52,7 +52,19 @@ func csvEndMark(before18 bool) error {
 	return errors.New(`\. on a line by itself ends the data for PostgreSQL, but more may follow; remove the line, or quote it ("\.") if it is a value`)
 }
 
+// likeJSON is of a record that should have other fields.
+const likeJSON = "is it JSON?"
+
+// IsObject reports whether record is written like an object of JSON.
+func IsObject(record []byte) bool {
+	record = bytes.TrimSpace(record)
+	return len(record) > 1 && record[0] == '{' && bytes.IndexByte(record, '"') > 0 && record[len(record)-1] == '}'
+}
+
 func csvLooksLike(record []byte, delimiter byte, fields int) string {
+	if IsObject(record) {
+		return likeJSON
+	}
 	if delimiter != '\t' && bytes.Count(record, []byte{'\t'}) == fields-1 {
 		return byTabs
 	}

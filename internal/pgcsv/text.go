@@ -33,6 +33,8 @@ func checkText(d Dialect) error {
 
 func textLooksLike(record []byte, delimiter byte, fields int) string {
 	switch {
+	case IsObject(record):
+		return likeJSON
 	case delimiter != '\t' && bytes.Count(record, []byte{'\t'}) == fields-1:
 		return byTabs
 	case bytes.Count(record, []byte{','}) >= fields-1:

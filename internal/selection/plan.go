@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/jackc/pgx/v5/pgtype"
+
 	"shardload/internal/catalog"
 )
 
@@ -105,6 +107,20 @@ func (p *Plan) Plain() bool {
 		}
 	}
 	return true
+}
+
+// FieldColumns returns for each field a column of its name: of the type of that into which it goes
+// as it stands, and nothing else is made of it; or, where text says so, of text.
+func (p *Plan) FieldColumns() (columns []*catalog.Column, text []bool) {
+	for i, name := range p.Fields {
+		c, target := catalog.Column{Type: "text", TypeOID: pgtype.TextOID, BaseOID: pgtype.TextOID, TypMod: -1}, p.Staging[i].Target
+		if target != nil {
+			c = *target
+		}
+		c.Name = name
+		columns, text = append(columns, &c), append(text, target == nil)
+	}
+	return columns, text
 }
 
 // UsesFile reports whether the input's name is in a value, or decides about one.

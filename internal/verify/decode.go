@@ -22,8 +22,10 @@ type row struct {
 	hashes []int64
 	nulls  []bool
 	at     position
-	raw    []byte   // the record
-	made   [][]byte // by column, the values that the server has evaluated; nil without
+	raw    []byte // the record
+	// original is the record as it is in the input, while it is decoded.
+	original []byte
+	made     [][]byte // by column, the values that the server has evaluated; nil without
 }
 
 // A sink takes the rows that one decoder has made.
@@ -97,13 +99,13 @@ func (dec *decoder) decode(ctx context.Context, c chunk) error {
 		if c.Number == 0 && start == 0 && lay.header {
 			continue
 		}
-		if dec.d.rejects.count > 0 && dec.d.rejects.has(c.of, c.Line+dec.at.Line, c.Original(dec.at)) {
+		if dec.d.rejects.count > 0 && dec.d.rejects.has(c.of, c.Line+dec.at.Line, c.Offset+int64(dec.at.Start), c.Original(dec.at)) {
 			dec.sink.reject()
 			continue
 		}
 		err := dec.check(lay, checkText)
 		if f := c.Fault(i); f != nil {
-			err = f.Err
+			err = f
 		}
 		if int(offset) == len(c.Data) && c.Open {
 			err = pgcsv.ErrOpenQuote
@@ -120,6 +122,7 @@ func (dec *decoder) decode(ctx context.Context, c chunk) error {
 			dec.sink.refuse(dec.d.unloadable(dec.position(c), err))
 			continue
 		}
+		dec.row.original = c.Original(dec.at)
 		dec.record(lay, dec.position(c), start)
 	}
 	if len(dec.waiting) == 0 {

@@ -34,6 +34,9 @@ type DeepConfig struct {
 	// Reading is how files are to be read: as they were loaded.
 	Reading Reading
 
+	// Select and Where are the list and the condition of the load, "" for none.
+	Select, Where string
+
 	// Rejects has the files of records that the load rejected (TABLE.rejects.jsonl).
 	// The table is not expected to have them.
 	Rejects []string

@@ -54,7 +54,7 @@ func TestDeepSelect(t *testing.T) {
 				where = " WHERE " + test.where
 			}
 			exec(t, conn, "TRUNCATE chosen", "INSERT INTO chosen ("+test.names+") SELECT "+test.values+" FROM fields"+where)
-			cfg := verify.DeepConfig{Conn: conn.Config(), Table: "chosen", Inputs: []verify.Input{verify.File(file)}, Reading: verify.Reading{Chosen: verify.Chosen{Select: test.list, Where: test.where}}}
+			cfg := verify.DeepConfig{Conn: conn.Config(), Table: "chosen", Inputs: []verify.Input{verify.File(file)}, Select: test.list, Where: test.where}
 			cfg.Conn.RuntimeParams["datestyle"], cfg.Conn.RuntimeParams["timezone"] = "SQL, DMY", "Europe/Berlin"
 			check, err := verify.Deep(context.Background(), cfg)
 			if err != nil {

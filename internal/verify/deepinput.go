@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"sync"
 
 	"golang.org/x/sync/errgroup"
 
@@ -42,12 +43,13 @@ type inputs struct {
 // A chunk is a run of whole records of an input.
 type chunk struct {
 	*input.Chunk
-	of int // index of the input in the configuration's
+	of      int             // index of the input in the configuration's
+	decoded *sync.WaitGroup // of the input's chunks
 }
 
 // open opens the input.
 func (in Input) open(how Reading) (input.Feed, error) {
-	cut := input.Reading{MaxRecord: how.MaxRecord, Dialect: how.dialect, Skip: how.Skip, Chunk: pgcsv.ChunkSize}
+	cut := input.Reading{Format: how.Input, MaxRecord: how.MaxRecord, Dialect: how.dialect, Skip: how.Skip, Chunk: pgcsv.ChunkSize}
 	if in.blocks != nil {
 		return input.NewBlocks(in.blocks, cut)
 	}
@@ -55,11 +57,7 @@ func (in Input) open(how Reading) (input.Feed, error) {
 	if err == nil && !info.Mode().IsRegular() && !info.IsDir() {
 		return nil, fmt.Errorf("%s: is no regular file, and comparing contents needs to read it more than once", in.name)
 	}
-	src, err := input.Open(in.name, how.Compression)
-	if err != nil {
-		return nil, err
-	}
-	feed, err := input.NewFeed(src, cut)
+	feed, err := input.OpenFeed(in.name, cut)
 	if f, ok := feed.(input.Bytes); ok {
 		f.KeepOpen() // the record is named with the others that are none
 	}
@@ -103,7 +101,9 @@ func (d *deep) scan(ctx context.Context, newSink func(i int) sink) error {
 		g.Go(func() error {
 			defer dec.close()
 			for c := range chunks {
-				if err := dec.decode(ctx, c); err != nil {
+				err := dec.decode(ctx, c)
+				c.decoded.Done()
+				if err != nil {
 					return err
 				}
 				free <- c.Buffer()
@@ -133,13 +133,22 @@ func (in *inputs) readInput(ctx context.Context, i int, chunks chan<- chunk, fre
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, feed.Close()) }()
+	var decoded sync.WaitGroup
+	defer func() {
+		if _, typed := feed.(input.Typed); typed { // of which chunks are read as they are decoded
+			decoded.Wait()
+		}
+		err = errors.Join(err, feed.Close())
+	}()
 	for {
 		buf, err := receive(ctx, free)
 		if err != nil {
 			return err
 		}
 		c, err := feed.Next(ctx, buf)
+		if err == nil && c.Number == 0 {
+			err = in.layouts[i].setFields(feed)
+		}
 		if errors.Is(err, io.EOF) {
 			free <- buf // never blocks: it has room for all there are
 			return nil
@@ -147,7 +156,9 @@ func (in *inputs) readInput(ctx context.Context, i int, chunks chan<- chunk, fre
 		if err != nil {
 			return err
 		}
-		if err := send(ctx, chunks, chunk{c, i}); err != nil {
+		decoded.Add(1)
+		if err := send(ctx, chunks, chunk{c, i, &decoded}); err != nil {
+			decoded.Done()
 			return err
 		}
 	}

@@ -34,6 +34,7 @@ const (
 // A Reading says how files are to be read: in which format, and what goes with it. The
 // zero value is CSV in UTF-8 with commas, of which the first record may be a header.
 type Reading struct {
+	Input     input.Format // zero means that the records are of Format
 	Format    pgcsv.Format
 	Header    Header // zero means HeaderAuto
 	Null      string // the unquoted string that stands for NULL; in text zero means \N
@@ -50,8 +51,6 @@ type Reading struct {
 	// Compression is how the files are compressed; zero means as their content says.
 	Compression input.Compression
 
-	Chosen
-
 	dialect pgcsv.Dialect // is set by withDefaults
 }
 
@@ -59,9 +58,6 @@ type Reading struct {
 func (r Reading) Dialect() pgcsv.Dialect {
 	return r.Format.Dialect().With(r.Delimiter, r.Null).Quoted(r.Quote, r.Escape, r.NoQuotes)
 }
-
-// Chosen are the list and the condition of a load, "" for none.
-type Chosen struct{ Select, Where string }
 
 func (r Reading) withDefaults() Reading {
 	if r.Header == "" {
@@ -79,10 +75,11 @@ func (r Reading) withDefaults() Reading {
 
 // A layout says what the fields of an input are.
 type layout struct {
-	header bool      // whether the first record is one
-	names  []string  // of the columns, one for each field, or for each item of the plan
-	fields []int     // by compared column: the field that has it, or the item
-	plan   *sel.Plan // of a list or condition; nil without
+	header bool              // whether the first record is one
+	names  []string          // of the columns, one for each field, or for each item of the plan
+	keys   []*catalog.Column // of the fields, of records whose keys name them; nil for a text
+	fields []int             // by compared column: the field that has it, or the item
+	plan   *sel.Plan         // of a list or condition; nil without
 	nulls  pgcsv.Nulls
 }
 
@@ -133,7 +130,7 @@ func (d *deep) readLayouts(ctx context.Context) (columns []column, err error) {
 
 // readLayout returns the layout of in, nil if it has no records.
 func (d *deep) readLayout(ctx context.Context, in Input) (*layout, error) {
-	if d.cfg.Reading.Select == "" && d.cfg.Reading.Where == "" {
+	if d.cfg.Select == "" && d.cfg.Where == "" {
 		return in.readLayout(ctx, d.cfg.Reading, d.table)
 	}
 	return d.readPlan(ctx, in)
@@ -144,6 +141,9 @@ func (in Input) readLayout(ctx context.Context, how Reading, t *catalog.Table) (
 	if in.blocks != nil {
 		names := in.blocks.Header()
 		return &layout{names: names, nulls: pgcsv.Nulls{Null: how.dialect.Null}}, in.checkHeader(names, t)
+	}
+	if how.Input != input.Delimited {
+		return in.readFields(ctx, how, t)
 	}
 	first, err := in.firstRecord(ctx, how)
 	if err != nil || first == nil {

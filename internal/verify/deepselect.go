@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"strconv"
 	"strings"
@@ -11,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"shardload/internal/fault"
+	"shardload/internal/input"
 	"shardload/internal/pgcsv"
 	sel "shardload/internal/selection"
 	"shardload/internal/server"
@@ -19,11 +21,17 @@ import (
 // readPlan returns the layout of in by the list and the condition, nil if it has no records.
 func (d *deep) readPlan(ctx context.Context, in Input) (*layout, error) {
 	how := d.cfg.Reading
-	r := sel.Request{List: how.Select, Where: how.Where, File: in.name, Encoding: how.Encoding, Table: d.table, Session: &d.session.Session}
+	r := sel.Request{List: d.cfg.Select, Where: d.cfg.Where, File: in.name, Encoding: how.Encoding, Table: d.table, Session: &d.session.Session}
 	found, forced := sel.Found{Named: true}, pgcsv.Forced{Null: how.ForceNull, NotNull: how.ForceNotNull}
-	if in.blocks != nil {
-		found.Names, forced = in.blocks.Header(), pgcsv.Forced{}
-	} else {
+	names, keyed, err := in.named(ctx, how)
+	switch {
+	case err != nil:
+		return nil, err
+	case keyed:
+		found.Names, r.JSON = input.Keys(d.table, names), true
+	case names != nil:
+		found.Names, forced = names, pgcsv.Forced{}
+	default:
 		first, err := in.firstRecord(ctx, how)
 		if err != nil || first == nil {
 			return nil, err
@@ -36,12 +44,30 @@ func (d *deep) readPlan(ctx context.Context, in Input) (*layout, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s:1: %w", in.name, err)
 	}
-	lay := &layout{header: named && in.blocks == nil, plan: plan}
+	lay := &layout{header: named && names == nil, plan: plan}
 	for _, item := range plan.Items {
 		lay.names = append(lay.names, item.Column)
 	}
 	lay.nulls, err = forced.Nulls(plan.Fields, how.dialect)
 	return lay, err
+}
+
+// named returns the names that in gives its fields apart from its records, nil for none, and whether
+// they are keys.
+func (in Input) named(ctx context.Context, how Reading) (names []string, keyed bool, err error) {
+	if in.blocks != nil {
+		return in.blocks.Header(), false, nil
+	}
+	feed, err := in.open(how)
+	if err != nil {
+		return nil, false, err
+	}
+	defer func() { err = errors.Join(err, feed.Close()) }()
+	if _, err = feed.Next(ctx, nil); errors.Is(err, io.EOF) {
+		return nil, false, nil
+	}
+	_, keyed = feed.(input.Keyed)
+	return feed.Header(), keyed, err
 }
 
 // width returns how many fields a record has.
@@ -63,7 +89,7 @@ func (dec *decoder) beside(item *sel.Item, r *row) (v []byte, null bool) {
 		dec.scratch = strconv.AppendInt(dec.scratch, r.at.line, 10)
 		return dec.scratch[n:], false
 	case item.Beside == sel.Record:
-		return r.raw, false
+		return r.original, false
 	case item.Const == nil:
 		return nil, true
 	}

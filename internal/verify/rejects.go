@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"shardload/internal/pghash"
 )
@@ -15,20 +16,24 @@ import (
 // rejects are records that a load has rejected: no table is expected to have them.
 type rejects struct {
 	count   int64
-	records []map[int64]int64 // by input and line: the hash of the record
+	records []map[int64][]rejectedAt // by input and line
 }
+
+// A rejectedAt is a record on a line, on which others may stand, too.
+type rejectedAt struct{ offset, hash int64 }
 
 // A rejected is an entry of TABLE.rejects.jsonl.
 type rejected struct {
 	Input  string  `json:"input"`
 	Line   int64   `json:"line"`
+	Offset int64   `json:"offset"`
 	Record *string `json:"record"`
 	Base64 []byte  `json:"record_base64"` // instead, where it is not UTF-8
 }
 
 // readRejects reads the files of records that were rejected.
 func readRejects(paths []string, inputs []Input) (rejects, error) {
-	r := rejects{records: make([]map[int64]int64, len(inputs))}
+	r := rejects{records: make([]map[int64][]rejectedAt, len(inputs))}
 	for _, path := range paths {
 		if err := r.read(path, inputs); err != nil {
 			return r, err
@@ -58,16 +63,17 @@ func (r *rejects) read(path string, inputs []Input) (err error) {
 			return fmt.Errorf("%s: entry %d: is about line %d of %q, which is not compared here", path, entry, e.Line, e.Input)
 		}
 		if r.records[i] == nil {
-			r.records[i] = map[int64]int64{}
+			r.records[i] = map[int64][]rejectedAt{}
 		}
-		if _, twice := r.records[i][e.Line]; twice {
+		on := r.records[i][e.Line]
+		if slices.ContainsFunc(on, func(a rejectedAt) bool { return a.offset == e.Offset }) {
 			return fmt.Errorf("%s: entry %d: line %d of %q is there twice", path, entry, e.Line, e.Input)
 		}
 		record := e.Base64
 		if e.Record != nil {
 			record = []byte(*e.Record)
 		}
-		r.records[i][e.Line] = hashRecord(record)
+		r.records[i][e.Line] = append(on, rejectedAt{e.Offset, hashRecord(record)})
 		r.count++
 	}
 }
@@ -94,8 +100,10 @@ func inputNamed(name string, inputs []Input) int {
 // hashRecord returns the hash of a record, with its line break or without.
 func hashRecord(record []byte) int64 { return pghash.Text(bytes.TrimRight(record, "\r\n")) }
 
-// has reports whether the record on that line of an input was rejected.
-func (r *rejects) has(input int, line int64, record []byte) bool {
-	hash, ok := r.records[input][line]
-	return ok && hash == hashRecord(record)
+// has reports whether the record on that line of an input, and at that offset, was rejected.
+func (r *rejects) has(input int, line, offset int64, record []byte) bool {
+	on := r.records[input][line]
+	return slices.ContainsFunc(on, func(a rejectedAt) bool {
+		return a.hash == hashRecord(record) && (len(on) == 1 || a.offset == offset)
+	})
 }

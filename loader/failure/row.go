@@ -18,6 +18,9 @@ type RowError struct {
 	// of its fields is a column's name. It may be a header: then the columns of all
 	// records are others, and to keep it aside would store all values in wrong ones.
 	Guessed bool
+	// Counted says that Line is the number of the row, from 1, in an input without lines, or 0
+	// for what is of no row.
+	Counted bool
 }
 
 func (e *RowError) Error() string {
@@ -42,6 +45,12 @@ func (e *RowError) Advice() string {
 // where returns the record's place in the input.
 func (e *RowError) where() string {
 	at := fmt.Sprintf("%s:%d", e.File, e.Line)
+	switch {
+	case e.Counted && e.Line == 0:
+		at = e.File
+	case e.Counted:
+		at = fmt.Sprintf("%s: row %d", e.File, e.Line)
+	}
 	if e.LastLine > e.Line {
 		at += fmt.Sprintf("-%d", e.LastLine)
 	}

@@ -22,6 +22,7 @@ import (
 	"shardload/internal/fault"
 	"shardload/internal/input"
 	"shardload/internal/pgcsv"
+	"shardload/internal/pgjson"
 	"shardload/internal/server"
 	"shardload/loader"
 )
@@ -43,13 +44,10 @@ func takeSample(ctx context.Context, file, dir string, cfg loader.Config, limit 
 	}
 	defer func() { err = errors.Join(err, src.Close()) }()
 	s.path = filepath.Join(dir, "sample.csv")
-	format, err := pgcsv.Named(string(cmp.Or(cfg.Format, loader.FormatCSV)))
+	chunker, err := chunkerOf(src, cfg)
 	if err != nil {
 		return s, err
 	}
-	chunker := pgcsv.NewChunker(src, loader.DefaultMaxRecord)
-	chunker.SetDialect(format.Dialect().With(cfg.Delimiter, cfg.Null).Quoted(cfg.Quote, cfg.Escape, cfg.NoQuotes))
-	chunker.SetSkip(cfg.Skip)
 	done := false
 	f, err := os.OpenFile(s.path, os.O_WRONLY|os.O_CREATE|os.O_EXCL|syscall.O_NOFOLLOW, 0o600)
 	if err != nil {
@@ -66,10 +64,12 @@ func takeSample(ctx context.Context, file, dir string, cfg loader.Config, limit 
 				}
 				return fmt.Errorf("%s: %w", file, err)
 			}
+			if s.bytes += int64(len(buf)); s.bytes >= limit {
+				endArray(chunker, buf)
+			}
 			if _, err := w.Write(buf); err != nil {
 				return err
 			}
-			s.bytes += int64(len(buf))
 		}
 		return nil
 	}
@@ -84,6 +84,29 @@ func takeSample(ctx context.Context, file, dir string, cfg loader.Config, limit 
 		s.whole = src.Size
 	}
 	return s, nil
+}
+
+// chunkerOf returns what cuts src.
+func chunkerOf(src *input.Source, cfg loader.Config) (input.Chunker, error) {
+	if cfg.Format == loader.FormatJSON {
+		return pgjson.NewChunker(src, loader.DefaultMaxRecord), nil
+	}
+	format, err := pgcsv.Named(string(cmp.Or(cfg.Format, loader.FormatCSV)))
+	if err != nil {
+		return nil, err
+	}
+	chunker := pgcsv.NewChunker(src, loader.DefaultMaxRecord)
+	chunker.SetDialect(format.Dialect().With(cfg.Delimiter, cfg.Null).Quoted(cfg.Quote, cfg.Escape, cfg.NoQuotes))
+	chunker.SetSkip(cfg.Skip)
+	return chunker, nil
+}
+
+// endArray ends an array of JSON with its chunk, which ends with a comma or the array already.
+func endArray(of input.Chunker, chunk []byte) {
+	c, ok := of.(*pgjson.Chunker)
+	if last := len(chunk) - 1; ok && c.Form() == pgjson.Array && chunk[last] == ',' {
+		chunk[last] = ']'
+	}
 }
 
 func emptySample(file string, err error) error {

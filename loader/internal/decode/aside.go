@@ -139,11 +139,9 @@ func (a *Asker) all(ctx context.Context, expr string, values []string) (hashes [
 	return hashes, err
 }
 
-// endsOpen reports whether the record on which the scanner stands is the last one
+// endsOpen reports whether the record that ends there with its line break is the last one
 // of an input that ends inside quotes.
-func (d *decoder) endsOpen(c *input.Chunk, offset int32) bool {
-	return c.Open && int(offset)+d.scan.Size() == len(c.Data)
-}
+func endsOpen(c *input.Chunk, end int) bool { return c.Open && end == len(c.Data) }
 
 // errOpenQuote is what is wrong with that record.
 var errOpenQuote = pgcsv.ErrOpenQuote

@@ -57,6 +57,7 @@ type decoder struct {
 	csv     []bool // by lane: a record of it has to go as CSV
 	hashes  []int32
 	unsure  []question
+	binaryRows
 
 	Sums bool // the chunks' hashes are wanted
 	// Values asks for what the server computes. It is for all records, so that each decoder has
@@ -130,7 +131,7 @@ func (d *decoder) record(c *input.Chunk, offset int32) error {
 	if err := d.check(raw); err != nil {
 		return err
 	}
-	if d.endsOpen(c, offset) {
+	if endsOpen(c, int(offset)+d.scan.Size()) {
 		return d.bad(errOpenQuote)
 	}
 	r := record{start: offset, end: offset + int32(len(raw)), line: int32(d.scan.Line() - c.Line)}
@@ -179,7 +180,7 @@ func (d *decoder) check(raw []byte) error {
 
 // otherFormat says in which format a record may be that has one field in this one.
 func (d *decoder) otherFormat(raw []byte) string {
-	if len(d.fields) > 1 {
+	if len(d.fields) > 1 && !pgcsv.IsObject(raw) {
 		return ""
 	}
 	like := d.lay.Dialect.LooksLike(raw, d.lay.fields())
@@ -295,7 +296,7 @@ func (d *decoder) Deliver(ctx context.Context, c *input.Chunk, l *lane.Lanes) er
 		case d.csv[ln]:
 			as, row = lane.NotationRecord, d.sent(c.Data[r.start:r.end])
 		}
-		at := lane.Origin{Line: c.Line + from.Line, Offset: c.Offset + int64(from.Start), Size: int(from.End - from.Start)}
+		at := lane.Origin{Line: c.Line + from.Line, Offset: c.OffsetOf(from), Size: int(from.End - from.Start)}
 		if d.lay.Record == Kept && as != lane.NotationRejected {
 			at.Record = c.Original(from)
 		}

@@ -128,7 +128,7 @@ func NewLayout(t *target.Target, columns []*catalog.Column, opt Options) (*Layou
 		lay.reading = t.Session.Reading()
 	}
 	if !opt.AsTheyAre {
-		lay.Encoders = encoders(t, columns, utf8)
+		lay.Encoders = encoders(t, columns, BinaryOptions(t, opt.Encoding))
 	}
 	if opt.Sources != nil {
 		var binary bool
@@ -192,9 +192,13 @@ func (lay *Layout) Shares() ledger.Shares {
 	return shares
 }
 
+// BinaryOptions says what the binary form of values in that encoding depends on.
+func BinaryOptions(t *target.Target, encoding string) pgcopy.Options {
+	return pgcopy.Options{UTF8: server.IsUTF8(encoding) && server.IsUTF8(t.Server.Encoding), ArrayNulls: t.Session.ArrayNulls == "on"}
+}
+
 // encoders returns the encoder of each column, or nil if one has none.
-func encoders(t *target.Target, columns []*catalog.Column, utf8 bool) []pgcopy.Encoder {
-	options := pgcopy.Options{UTF8: utf8, ArrayNulls: t.Session.ArrayNulls == "on"}
+func encoders(t *target.Target, columns []*catalog.Column, options pgcopy.Options) []pgcopy.Encoder {
 	encoders := make([]pgcopy.Encoder, len(columns))
 	for i, c := range columns {
 		var ok bool

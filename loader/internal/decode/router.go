@@ -41,8 +41,10 @@ type key struct {
 	// required says that it cannot be NULL: it decides the row's shard.
 	required bool
 	Hash     citus.Hasher // nil if only the server can hash it
-	clock    bool         // its type reads "now" as of the moment
-	ask      string       // SQL for the server's own hash of v, a text
+	// hashField is Hash of a binary field, nil if there is none.
+	hashField citus.Hasher
+	clock     bool   // its type reads "now" as of the moment
+	ask       string // SQL for the server's own hash of v, a text
 }
 
 // NewRouter returns the router for records with these columns.
@@ -84,7 +86,7 @@ func (r *router) One() {
 	r.Lanes, r.finder = 1, nil
 	r.Keys = slices.DeleteFunc(r.Keys, func(k key) bool { return !k.required })
 	for i := range r.Keys {
-		r.Keys[i].Hash = hashNothing
+		r.Keys[i].Hash, r.Keys[i].hashField = hashNothing, hashNothing
 	}
 }
 
@@ -120,7 +122,7 @@ func newKey(t *target.Target, columns []*catalog.Column, name, function string, 
 	if function == "" {
 		function = "pg_catalog." + own
 	}
-	return key{field: i, column: name, kind: c.Type, Hash: hash, clock: t.Clocks[name], ask: function + "(" + c.ValueSQL("v") + ")"}, true
+	return key{field: i, column: name, kind: c.Type, Hash: hash, hashField: fieldHasher(c.BaseOID, hash), clock: t.Clocks[name], ask: function + "(" + c.ValueSQL("v") + ")"}, true
 }
 
 // lane returns the lane of a record with these hashes, one for each key.

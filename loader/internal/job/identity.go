@@ -111,7 +111,11 @@ func (p *rereader) compareEnds(was, now ledger.Fingerprint) (kinship, error) {
 	if was.Size == now.Size {
 		return editedInput, nil
 	}
-	head, tail, err := p.In.Feed.(input.Bytes).Ends(min(was.Size, now.Size)) // it has a size, and no blocks
+	feed, ok := p.In.Feed.(input.Bytes)
+	if !ok {
+		return otherInput, nil // its lines tell
+	}
+	head, tail, err := feed.Ends(min(was.Size, now.Size))
 	switch {
 	case err != nil:
 		return otherInput, err
@@ -198,7 +202,7 @@ func (x *examination) compare(ctx context.Context, now ledger.Fingerprint) (kin 
 	case how == "":
 		kin, err = x.compareContent(ctx, now)
 		return kin, how, err
-	case was.Unit == ledger.Blocks || now.Unit == ledger.Blocks || x.j.Rows+x.j.Rejected+x.j.Filtered == 0:
+	case was.Unit == ledger.Blocks || now.Unit == ledger.Blocks || was.Unit != now.Unit && now.Unit == ledger.Chunks || x.j.Rows+x.j.Rejected+x.j.Filtered == 0:
 		return otherInput, how, nil
 	case x.opt.Keyed:
 		return otherInput, how, nil // rows that are there are not stored twice
@@ -218,7 +222,7 @@ func (x *examination) compare(ctx context.Context, now ledger.Fingerprint) (kin 
 // change in the middle is left.
 func (x *examination) compareContent(ctx context.Context, now ledger.Fingerprint) (kinship, error) {
 	was := x.j.Fingerprint
-	if was.Sum == 0 || !x.In.Repeats || was.Unit == ledger.Blocks || was.Untouched(now.Hints) {
+	if was.Sum == 0 || !x.In.Repeats || was.Unit.ByNumber() || was.Untouched(now.Hints) {
 		return sameInput, nil
 	}
 	end, err := x.endOf(ctx, was.From, -1)
@@ -242,9 +246,9 @@ func (x *examination) prove(ctx context.Context, now ledger.Fingerprint) error {
 		refused.Stored = max(refused.Stored, lane.Place.Offset)
 	}
 	switch {
-	case how == "" && (was.Size < 0 || was.Unit == ledger.Blocks || was.Untouched(now.Hints)):
+	case how == "" && (was.Size < 0 || was.Unit.ByNumber() || was.Untouched(now.Hints)):
 		return nil
-	case !x.In.Repeats || now.Size < 0 || was.Size < 0:
+	case !x.In.Repeats || now.Size < 0 || was.Size < 0 || was.Unit.ByNumber() || now.Unit.ByNumber():
 		return refused
 	}
 	proofs := lane.ProofsOf(x.j.Lanes)

@@ -34,7 +34,7 @@ func (p *rereader) hasLines(ctx context.Context, was, now ledger.Fingerprint) (b
 		return false, nil
 	case len(missing) <= enough:
 		return true, nil
-	case !p.In.Repeats:
+	case !p.In.Repeats || now.Unit.ByNumber():
 		return false, nil
 	}
 	r, err := p.reread(ctx, nil, -1)

@@ -33,11 +33,14 @@ func told(c lane.Cause) string {
 
 // Options are what a keeper is told of the load whose records it keeps.
 type Options struct {
-	Limit   failure.ErrorLimit
-	Dir     string // of the files; "" for where an earlier run has begun them, or the current one
-	Table   string // after which they are called
-	Input   string // by which errors call it
-	Dialect pgcsv.Dialect
+	Limit failure.ErrorLimit
+	Dir   string // of the files; "" for where an earlier run has begun them, or the current one
+	Table string // after which they are called
+	Input string // by which errors call it
+	// Extension ends the name of the file of original records. OneLine says that each must
+	// stand on one line there: line breaks in them are blanks.
+	Extension string
+	OneLine   bool
 	// Rewritten says that rows which are sent as text are not their records, and do not tell them.
 	Rewritten bool
 	Whole     bool  // all is stored in one transaction, or nothing
@@ -85,7 +88,7 @@ func New(opt Options) (*Keeper, error) {
 	k := &Keeper{Options: opt, before: read, reasons: map[[3]string]*failure.Reason{}}
 	k.read.Store(read)
 	k.Found.Store(rejected)
-	k.log = &rejectLog{names: names{dir: opt.Dir, table: opt.Table, dialect: opt.Dialect}, input: opt.Input, pending: map[*lane.Batch]span{}}
+	k.log = &rejectLog{names: names{dir: opt.Dir, table: opt.Table, extension: opt.Extension}, oneLine: opt.OneLine, input: opt.Input, pending: map[*lane.Batch]span{}}
 	if opt.Job == nil {
 		k.log.job = ledger.NewID()
 		return k, nil

@@ -36,12 +36,20 @@ type rejectEntry struct {
 	Detail   string   `json:"detail,omitempty"`
 }
 
-// bytes returns the original record.
-func (e *rejectEntry) bytes() []byte {
+// bytes returns the original record, on one line if that is asked for.
+func (e *rejectEntry) bytes(oneLine bool) []byte {
+	record := e.Base64
 	if e.Record != nil {
-		return []byte(*e.Record)
+		record = []byte(*e.Record)
 	}
-	return e.Base64
+	if oneLine {
+		for i, c := range record {
+			if c == '\n' || c == '\r' {
+				record[i] = ' '
+			}
+		}
+	}
+	return record
 }
 
 // A span is a range of a file's bytes.
@@ -53,8 +61,9 @@ type span struct{ start, end int64 }
 // it is cut out again. Its methods may be called from several goroutines.
 type rejectLog struct {
 	names
-	input string
-	note  func(path string) error // called when the path is known; nil for nobody
+	oneLine bool // of original records
+	input   string
+	note    func(path string) error // called when the path is known; nil for nobody
 
 	mu      sync.Mutex
 	path    string // "" as long as there is no file

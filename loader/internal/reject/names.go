@@ -13,14 +13,13 @@ import (
 	"syscall"
 	"unicode"
 
-	"shardload/internal/pgcsv"
 	"shardload/internal/regular"
 )
 
 // names are where a job keeps its rejected records, and what the files are called.
 type names struct {
 	dir, table, job string
-	dialect         pgcsv.Dialect // of the records
+	extension       string // of the name of the records' file
 }
 
 // paths returns the names of that choice, from 1.
@@ -35,12 +34,12 @@ func (n names) paths(choice int) (jsonl, records string) {
 		name += fmt.Sprintf(".%d", choice)
 	}
 	name = filepath.Join(n.dir, name)
-	return name + ".jsonl", name + n.dialect.Extension()
+	return name + ".jsonl", name + n.extension
 }
 
 // recordsOf returns the name of the file of original records beside that one.
 func (n names) recordsOf(jsonl string) string {
-	return strings.TrimSuffix(jsonl, ".jsonl") + n.dialect.Extension()
+	return strings.TrimSuffix(jsonl, ".jsonl") + n.extension
 }
 
 func isThere(path string) bool {

@@ -37,7 +37,7 @@ func (g *rejectLog) writeCSV(header []byte, eol pgcsv.EOL) error {
 			if err := json.NewDecoder(io.NewSectionReader(g.f, p.entry, g.size-p.entry)).Decode(&e); err != nil {
 				return err
 			}
-			if _, err := w.Write(append(e.bytes(), end...)); err != nil {
+			if _, err := w.Write(append(e.bytes(g.oneLine), end...)); err != nil {
 				return err
 			}
 		}

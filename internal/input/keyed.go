@@ -1,0 +1,71 @@
+package input
+
+import (
+	"slices"
+
+	"github.com/jackc/pgx/v5/pgtype"
+
+	"shardload/internal/catalog"
+	"shardload/internal/pgjson"
+)
+
+// KeyedColumns returns the columns of t that are loaded of a Keyed whose first records have
+// these keys, in the order of the table: those that a key names, and those that become NULL
+// where they are left out, so that later records may name them. A column with a default keeps
+// it, and is none of them.
+func KeyedColumns(t *catalog.Table, keys []string) (columns []*catalog.Column) {
+	for _, c := range t.CopyColumns() {
+		if slices.Contains(keys, c.Name) || c.Default == "" && c.Identity == 0 {
+			columns = append(columns, c)
+		}
+	}
+	return columns
+}
+
+// Keys returns the keys that records of a Keyed may have, of which the first ones have these: later
+// ones may have those of columns, too.
+func Keys(t *catalog.Table, keys []string) []string {
+	keys = slices.Clone(keys)
+	for _, c := range KeyedColumns(t, keys) {
+		if !slices.Contains(keys, c.Name) {
+			keys = append(keys, c.Name)
+		}
+	}
+	return keys
+}
+
+// ChosenFields returns how values of columns are written; those that text says are texts, whatever
+// becomes of them.
+func ChosenFields(columns []*catalog.Column, text []bool) []pgjson.Field {
+	fields := KeyFields(columns)
+	for i := range fields {
+		if text[i] {
+			fields[i].Kind = pgjson.Text
+		}
+	}
+	return fields
+}
+
+// KeyFields returns how values of columns are written.
+func KeyFields(columns []*catalog.Column) []pgjson.Field {
+	fields := make([]pgjson.Field, len(columns))
+	for i, c := range columns {
+		fields[i] = pgjson.Field{Name: c.Name, Kind: kindOf(c.BaseOID)}
+		if c.ElemOID == 0 {
+			continue
+		}
+		fields[i].Kind, fields[i].Element, fields[i].Delimiter = pgjson.List, kindOf(c.ElemOID), ','
+		if c.ElemOID == pgtype.BoxOID {
+			fields[i].Delimiter = ';' // the only such type of PostgreSQL's own
+		}
+	}
+	return fields
+}
+
+// kindOf returns how values of a type are written that is no array.
+func kindOf(oid uint32) pgjson.Kind {
+	if oid == pgtype.JSONOID || oid == pgtype.JSONBOID {
+		return pgjson.JSON
+	}
+	return pgjson.Scalar
+}

@@ -1,0 +1,247 @@
+package input
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"sync/atomic"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgtype"
+
+	"shardload/internal/catalog"
+	"shardload/internal/fault"
+	"shardload/internal/ledger"
+	"shardload/internal/parquettext"
+	"shardload/internal/pgcopy"
+	"shardload/internal/pgcsv"
+)
+
+// A parquetFeed gives the rows of a Parquet file, a fixed number of them as a chunk.
+type parquetFeed struct {
+	src    *Source
+	file   *parquettext.File
+	rows   *parquettext.Reader
+	types  []parquettext.Type // of the columns
+	number atomic.Int64       // of the next chunk
+}
+
+// openParquet opens the Parquet file at path. It must be a plain file: its end has to be read
+// first, and its pages in no order.
+func openParquet(path string, how Reading) (Feed, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, named(err)
+	}
+	switch {
+	case info.IsDir():
+		return nil, fmt.Errorf("%s: is a directory", path)
+	case !info.Mode().IsRegular():
+		return nil, errNoFile(path)
+	}
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, named(err)
+	}
+	f, err := newParquet(path, file, how)
+	if err != nil {
+		return nil, errors.Join(err, file.Close())
+	}
+	return f, nil
+}
+
+// CountsRows reports whether f has no lines: its rows are counted instead.
+func CountsRows(f Feed) bool {
+	_, ok := f.(*parquetFeed)
+	return ok
+}
+
+// errNoFile says what to do with a Parquet file that can be read once only.
+func errNoFile(name string) error {
+	return fault.Advise(fmt.Errorf("%s: a Parquet file is read from its end, and this is no regular file", name), "write it to a file and load that")
+}
+
+func newParquet(name string, file *os.File, how Reading) (Feed, error) {
+	info, err := file.Stat()
+	if err != nil {
+		return nil, named(err)
+	}
+	src := &Source{Name: name, Size: info.Size(), file: file, opened: statOf(info, time.Now()), close: []func() error{file.Close}}
+	if err := compressedParquet(src); err != nil {
+		return nil, err
+	}
+	f := &parquetFeed{src: src}
+	if f.file, err = parquettext.Open(file, src.Size, parquettext.Options{Chunk: how.Chunk / 2}); err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	return f, nil
+}
+
+// compressedParquet refuses a file that is compressed as a whole.
+func compressedParquet(src *Source) error {
+	var head [4]byte
+	n, err := src.file.ReadAt(head[:], 0)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return named(err)
+	}
+	for _, c := range []struct{ magic, by, undo string }{
+		{"\x1f\x8b", "gzip", "gzip -d"}, {"\x28\xb5\x2f\xfd", "zstd", "zstd -d"}, {"BZh", "bzip2", "bzip2 -d"}, {"\xfd7zX", "xz", "xz -d"},
+	} {
+		if len(c.magic) <= n && string(head[:len(c.magic)]) == c.magic {
+			return fault.Advise(fmt.Errorf("%s: is compressed by %s, and a Parquet file is read from its end", src.Name, c.by),
+				"decompress it: "+c.undo+"; Parquet files are compressed inside")
+		}
+	}
+	return nil
+}
+
+// Header returns the names of the file's columns.
+func (f *parquetFeed) Header() []string {
+	var names []string
+	for _, c := range f.file.Columns() {
+		names = append(names, c.Name)
+	}
+	return names
+}
+
+func (f *parquetFeed) SetFields(names []string) error {
+	var fields []parquettext.Field
+	for _, name := range names {
+		fields = append(fields, parquettext.Field{Name: name, As: parquettext.AsAny})
+	}
+	return f.setFields(fields)
+}
+
+// SetColumns is SetFields for fields that go into these columns, as which they are named.
+func (f *parquetFeed) SetColumns(columns []*catalog.Column) error {
+	var fields []parquettext.Field
+	for _, c := range columns {
+		fields = append(fields, fieldOf(c))
+		f.types = append(f.types, parquettext.Type{OID: c.BaseOID, Mod: c.TypMod})
+	}
+	return f.setFields(fields)
+}
+
+func (f *parquetFeed) setFields(fields []parquettext.Field) (err error) {
+	if f.rows, err = f.file.NewReader(fields); err != nil {
+		return fmt.Errorf("%s: %w", f.src.Name, err)
+	}
+	return nil
+}
+
+// fieldOf returns the field that goes into a column.
+func fieldOf(c *catalog.Column) parquettext.Field {
+	field := parquettext.Field{Name: c.Name, As: asOf(c.BaseOID), Type: c.Type}
+	if c.ElemOID != 0 {
+		field.As, field.Element = parquettext.AsArray, asOf(c.ElemOID)
+	}
+	return field
+}
+
+// asOf returns how values are written for a type.
+func asOf(oid uint32) parquettext.As {
+	switch oid {
+	case pgtype.ByteaOID:
+		return parquettext.AsBytea
+	case pgtype.TimestamptzOID, pgtype.TimetzOID:
+		return parquettext.AsZoned
+	case pgtype.UUIDOID:
+		return parquettext.AsUUID
+	case pgtype.JSONOID, pgtype.JSONBOID:
+		return parquettext.AsJSON
+	}
+	return parquettext.AsValue
+}
+
+func (f *parquetFeed) Next(_ context.Context, _ []byte) (*Chunk, error) {
+	n := f.number.Load()
+	if n >= f.file.Chunks() {
+		return nil, f.unchanged()
+	}
+	f.number.Store(n + 1)
+	first, rows := f.file.RowsOf(n)
+	start := f.offset(n)
+	return &Chunk{
+		Number: n, Line: first + 1, Lines: rows, Offset: start, Size: f.offset(n+1) - start, EOL: pgcsv.LF,
+		transcribed: transcribed{by: f, even: true},
+	}, nil
+}
+
+// offset returns where in the file a chunk would begin if all of them had the same length.
+func (f *parquetFeed) offset(chunk int64) int64 {
+	return int64(float64(f.src.Size) * float64(chunk) / float64(max(f.file.Chunks(), 1)))
+}
+
+func (f *parquetFeed) SetEncoding(opts pgcopy.Options) { f.rows.SetTypes(f.types, opts) }
+
+// AppendRows appends the rows of a chunk.
+func (f *parquetFeed) AppendRows(rows *Rows, c *Chunk, max int) (sure bool, err error) {
+	sure, err = f.rows.AppendRows(rows, c.Number, max)
+	if err != nil {
+		err = fmt.Errorf("%s: %w", f.src.Name, err)
+	}
+	return sure, err
+}
+
+// unchanged returns io.EOF if the file is still the one that was opened.
+func (f *parquetFeed) unchanged() error {
+	info, err := f.src.file.Stat()
+	if err != nil {
+		return named(err)
+	}
+	if now := statOf(info, time.Now()); now.Size != f.src.opened.Size || now.Modified != f.src.opened.Modified {
+		return fmt.Errorf("%s: changed while it was read; load it when it is complete", f.src.Name)
+	}
+	return io.EOF
+}
+
+// Transcribe writes the rows of a chunk.
+func (f *parquetFeed) Transcribe(t *Transcript, c *Chunk) error {
+	data, faults, err := f.rows.AppendChunk(t.Data, c.Number)
+	if err != nil {
+		return fmt.Errorf("%s: %w", f.src.Name, err)
+	}
+	t.Data = data
+	for _, fault := range faults {
+		t.Faults = append(t.Faults, Fault{Record: fault.Row, Column: fault.Column, Err: fault.Err})
+	}
+	return nil
+}
+
+// AppendStarts is never asked for: a Parquet file has no bytes that are records.
+func (f *parquetFeed) AppendStarts(dst []int32, _ *Chunk) []int32 { return dst }
+
+func (f *parquetFeed) SkipTo(_ context.Context, number int64, _ ledger.Place, _ func(*Chunk)) error {
+	if number > f.file.Chunks() {
+		return fmt.Errorf("%s: is not the file that an earlier run has begun to load: it has fewer rows", f.src.Name)
+	}
+	f.number.Store(number)
+	f.rows.Start(number)
+	return nil
+}
+
+// Fingerprint has the footer in its tail: where each column's pages are, and as a rule their
+// least and greatest values.
+func (f *parquetFeed) Fingerprint(first *Chunk) (ledger.Fingerprint, error) {
+	head, tail, _, err := f.src.Fingerprint()
+	if err != nil {
+		return ledger.Fingerprint{}, err
+	}
+	print := ledger.Fingerprint{
+		Size: f.src.Size, Unit: ledger.Chunks, Head: head, Tail: tail,
+		Lines: sampleLines(first.Data[:min(len(first.Data), sampledBytes)]),
+	}
+	if stat, _ := f.src.Stat(); stat.TimeTells {
+		print.Hints = ledger.Hints{Modified: stat.Modified, Device: stat.Device, Inode: stat.Inode}
+	}
+	return print, nil
+}
+
+// Far counts bytes, as if all rows had the same number of them.
+func (f *parquetFeed) Far() (done, total int64) {
+	return f.offset(f.number.Load()), f.src.Size
+}
+
+func (f *parquetFeed) Close() error { return f.src.Close() }
