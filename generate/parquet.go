@@ -60,7 +60,7 @@ func (t *Table) streamParquet(ctx context.Context, w io.Writer, out Output) (Fil
 		return File{}, errNoDamage
 	}
 	s := newSink(t, w, nil, out)
-	file := parquet.NewWriter(s.digest, parquetSchemas[t.kind], parquet.Compression(parquetCodecs[out.Compression]), parquet.CreatedBy("shardload", "1", ""))
+	file := parquet.NewGenericWriter[any](s.digest, parquetSchemas[t.kind], parquet.Compression(parquetCodecs[out.Compression]), parquet.CreatedBy("shardload", "1", ""))
 	groups := (t.Len() + groupBlocks - 1) / groupBlocks
 	makers := make([]groupMaker, min(int64(t.d.cfg.Procs), groups))
 	g, ctx := errgroup.WithContext(ctx)
@@ -118,7 +118,7 @@ type groupMaker struct {
 	made, free chan *parquet.ConcurrentRowGroupWriter
 }
 
-func newGroupMaker(t *Table, file *parquet.Writer, out Output) groupMaker {
+func newGroupMaker(t *Table, file *parquet.GenericWriter[any], out Output) groupMaker {
 	m := groupMaker{
 		printer: printer{t: t, form: &t.d.plain},
 		values:  columnValues{columns: make([][]parquet.Value, len(t.Header()))},

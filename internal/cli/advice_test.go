@@ -20,8 +20,8 @@ import (
 
 // library has the rooms that speak of themselves, and not of flags and verbs.
 var library = []string{
-	"../../loader", "../../generate", "../../schema", "../catalog", "../citus", "../fault", "../input", "../ledger",
-	"../pgcopy", "../pgcsv", "../provision", "../selection", "../server", "../verify",
+	"../../loader", "../../generate", "../../schema", "../catalog", "../citus", "../fault", "../infer", "../input", "../ledger",
+	"../outline", "../pgcopy", "../pgcsv", "../provision", "../selection", "../server", "../verify",
 }
 
 // TestLibraryNamesNoFlags holds that no text of the library tells what to type: this

@@ -163,8 +163,11 @@ func sedPattern(s string) string {
 // without a look at them.
 func checkReading(cmd *cobra.Command, cfg loader.Config) error {
 	name := cfg.Format
-	if name == formatAuto {
+	switch name {
+	case formatAuto:
 		name = loader.FormatCSV
+	case loader.FormatJSON:
+		return checkKeyed(cmd, name)
 	}
 	format, err := pgcsv.Named(string(name))
 	byManifest := cfg.Format == formatAuto && !cmd.Flags().Changed("table") && cmd.Flags().Lookup("sample") == nil
@@ -180,6 +183,16 @@ func checkReading(cmd *cobra.Command, cfg loader.Config) error {
 	}
 	if err = errors.Join(err, format.Dialect().With(cfg.Delimiter, cfg.Null).Quoted(cfg.Quote, cfg.Escape, cfg.NoQuotes).Check()); err != nil {
 		return usagef(cmd, "%s", strings.ReplaceAll(err.Error(), "\n", "; "))
+	}
+	return nil
+}
+
+// checkKeyed refuses the flags that say nothing of records whose keys name columns.
+func checkKeyed(cmd *cobra.Command, format loader.Format) error {
+	for _, flag := range []string{"header", "skip", "null", "delimiter", "quote", "escape", "force-null", "force-not-null", "encoding"} {
+		if cmd.Flags().Changed(flag) {
+			return usagef(cmd, "--%s is for csv and text: in %s keys name the columns, null is NULL, and all is UTF-8", flag, format)
+		}
 	}
 	return nil
 }

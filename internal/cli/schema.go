@@ -16,7 +16,8 @@ import (
 const schemaHelp = `schema makes, distributes, shows and drops the dataset's tables: companies,
 campaigns and ads, as the Citus multi-tenant tutorial states them. They are found
 through the search path and made in its first schema. create and distribute may be
-repeated; a table of that name with another shape is refused.`
+repeated; a table of that name with another shape is refused. print FILE writes a table
+for files of your own.`
 
 // A schemaVerb is one of the verbs about the dataset's tables.
 type schemaVerb struct{ *app }
@@ -28,7 +29,8 @@ func newSchemaCommand(a *app) *cobra.Command {
 		Long:  schemaHelp,
 		Example: `  shardload schema create && shardload schema distribute
   shardload schema status
-  shardload schema print | psql`,
+  shardload schema print | psql
+  shardload schema print events.csv`,
 		Args: cobra.ArbitraryArgs,
 		RunE: chooseSubcommand,
 	}
@@ -119,20 +121,12 @@ it cannot ask it needs --yes.`,
 	return cmd
 }
 
-func newSchemaPrintCommand(a *app) *cobra.Command {
-	var distribute bool
-	cmd := &cobra.Command{
-		Use:   "print",
-		Short: "Print the statements that make the tables, for psql",
-		Example: `  shardload schema print | psql
-  shardload schema print --distribute > schema.sql`,
-		Args: cobra.NoArgs,
-		RunE: func(*cobra.Command, []string) error {
-			return provision.Print(a.data(), distribute)
-		},
+// printDataset prints the statements that make the dataset's tables.
+func printDataset(a *app, cmd *cobra.Command, distribute bool) error {
+	if err := checkNoFiles(cmd); err != nil {
+		return err
 	}
-	cmd.Flags().BoolVar(&distribute, "distribute", false, "also those that distribute them on Citus")
-	return cmd
+	return provision.Print(a.data(), distribute)
 }
 
 // serverName says which database conn is connected to.

@@ -1,0 +1,178 @@
+package outline_test
+
+import (
+	"bytes"
+	"compress/gzip"
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"shardload/internal/infer"
+	"shardload/internal/input"
+	"shardload/internal/outline"
+	"shardload/internal/pgcsv"
+)
+
+// config reads the texts, each a file.
+func config(t *testing.T, texts ...string) outline.Config {
+	t.Helper()
+	cfg := outline.Config{
+		Header: outline.HeaderAuto, Encoding: "UTF8", Procs: 2,
+		Reading: input.Reading{MaxRecord: 1 << 20, Dialect: pgcsv.CSV.Dialect()},
+	}
+	dir := t.TempDir()
+	for i, text := range texts {
+		path := filepath.Join(dir, fmt.Sprintf("x.%d.csv", i+1))
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		cfg.Files = append(cfg.Files, path)
+	}
+	return cfg
+}
+
+// columns writes what was found: name type, and "NOT NULL" as an exclamation mark.
+func columns(o *outline.Outline) string {
+	var list []string
+	for _, c := range o.Columns {
+		text := c.Name + " " + string(c.Type)
+		if c.NotNull {
+			text += "!"
+		}
+		list = append(list, text)
+	}
+	return strings.Join(list, ", ")
+}
+
+func TestRead(t *testing.T) {
+	t.Parallel()
+	text := func(cfg *outline.Config) { cfg.Reading.Dialect = pgcsv.Text.Dialect() }
+	for name, tt := range map[string]struct {
+		files   []string
+		with    func(*outline.Config)
+		want    string
+		records int64
+	}{
+		"a header":                {files: []string{"id,name\n1,a\n2,\n"}, want: "id integer!, name text", records: 2},
+		"none":                    {files: []string{"1,a\n2,\n"}, want: "c1 integer!, c2 text", records: 2},
+		"texts that are records":  {files: []string{"a,b\nc,d\n"}, with: func(c *outline.Config) { c.Header = outline.HeaderNo }, want: "c1 text!, c2 text!", records: 2},
+		"numbers that are names":  {files: []string{"2024,2025\n1,2\n"}, with: func(c *outline.Config) { c.Header = outline.HeaderYes }, want: "2024 integer!, 2025 integer!", records: 1},
+		"a header alone":          {files: []string{"id,name\n"}, want: "id text, name text"},
+		"all NULL":                {files: []string{"id,name\n1,\n2,\n"}, want: "id integer!, name text", records: 2},
+		"empty is not NULL":       {files: []string{"id,name\n1,\"\"\n"}, want: "id integer!, name text!", records: 1},
+		"another NULL":            {files: []string{"id,n\n1,-\n2,5\n"}, with: func(c *outline.Config) { c.Reading.Dialect.Null = "-" }, want: "id integer!, n integer", records: 2},
+		"forced NULL":             {files: []string{"id,n\n1,\"\"\n2,5\n"}, with: func(c *outline.Config) { c.Forced.Null = []string{"n"} }, want: "id integer!, n integer", records: 2},
+		"lines to skip":           {files: []string{"report\nid,n\n1,2\n"}, with: func(c *outline.Config) { c.Reading.Skip = 1 }, want: "id integer!, n integer!", records: 1},
+		"several files":           {files: []string{"a,b\n1,2\n", "a,b\n1,x\n"}, want: "a integer!, b text!", records: 2},
+		"another order":           {files: []string{"a,b\n1,x\n", "b,a\ny,2\n"}, want: "a integer!, b text!", records: 2},
+		"a part without a header": {files: []string{"a,b\n1,2\n", "3,\n"}, want: "a integer!, b integer", records: 2},
+		"an empty part":           {files: []string{"", "a,b\n1,2\n", ""}, want: "a integer!, b integer!", records: 1},
+		"parts without a header":  {files: []string{"1,2\n", "3,4\n"}, want: "c1 integer!, c2 integer!", records: 2},
+		"text":                    {files: []string{"1\t\\N\n2\ta\\tb\n"}, with: text, want: "c1 integer!, c2 text", records: 2},
+		"text with a header":      {files: []string{"id\tname\n1\ta\n"}, with: func(c *outline.Config) { text(c); c.Header = outline.HeaderYes }, want: "id integer!, name text!", records: 1},
+		"many chunks":             {files: []string{"id,n\n" + strings.Repeat("1,2\n", 900_000) + "x,\n"}, want: "id text!, n integer", records: 900_001},
+	} {
+		cfg := config(t, tt.files...)
+		if tt.with != nil {
+			tt.with(&cfg)
+		}
+		var p outline.Progress
+		o, err := outline.Read(t.Context(), cfg, &p)
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		if got := columns(o); got != tt.want || o.Records != tt.records {
+			t.Errorf("%s: %s, %d records; want %s, %d", name, got, o.Records, tt.want, tt.records)
+		}
+		stored := int64(0)
+		for _, f := range tt.files {
+			stored += int64(len(f))
+		}
+		if n, _ := p.Records(); n != tt.records || p.Stored() != stored {
+			t.Errorf("%s: %d records of %d bytes were read, want %d of %d", name, n, p.Stored(), tt.records, stored)
+		}
+	}
+}
+
+// The first record that a load would refuse is an error, with its place.
+func TestErrors(t *testing.T) {
+	t.Parallel()
+	many := "id,n\n" + strings.Repeat("1,2\n", 300_000)
+	for name, tt := range map[string]struct {
+		files []string
+		with  func(*outline.Config)
+		want  string
+	}{
+		"nothing":             {files: []string{""}, want: "x.1.csv: is empty"},
+		"named twice":         {files: []string{"a,b,a\n"}, want: `x.1.csv:1: column "a": is named twice in the header; if it is a record and names no columns say so with Config.Header no`},
+		"not named":           {files: []string{"a,,b\n"}, want: "x.1.csv:1: column 2 of 3 has no name"},
+		"a system column":     {files: []string{"a,xmin\n"}, want: `column "xmin": each table has`},
+		"another header":      {files: []string{"a,b\n1,2\n", "a,c\n1,2\n"}, want: `x.2.csv:1: column "c": is not in `},
+		"less of a header":    {files: []string{"a,b\n1,2\n", "a\n1\n"}, want: `x.2.csv:1: column "b": is missing, and `},
+		"a field too few":     {files: []string{"a,b\n1,2\n3\n"}, want: "x.1.csv:3: 1 field, want 2"},
+		"an open quote":       {files: []string{"a,b\n1,\"2\n"}, want: "x.1.csv:2: "},
+		"no UTF-8":            {files: []string{"a,b\n1,\xff\n"}, want: `x.1.csv:2: column "b": is not valid UTF-8`},
+		"a zero byte":         {files: []string{"a,b\n1,x\x00\n"}, want: `x.1.csv:2: column "b": holds a zero byte`},
+		"line breaks":         {files: []string{"a,b\r\n1,2\n"}, want: "x.1.csv:"},
+		"too long":            {files: []string{"a,b\n" + strings.Repeat("x", 2<<20) + ",2\n"}, want: "x.1.csv:2: "},
+		"the first of two":    {files: []string{many + "3\n" + many[5:] + "3\n"}, want: "x.1.csv:300002: "},
+		"forced, not there":   {files: []string{"a,b\n1,2\n"}, with: func(c *outline.Config) { c.Forced.Null = []string{"c"} }, want: `column "c": its NULLs are to be forced`},
+		"names in LATIN1":     {files: []string{"a,\xe9\n1,2\n"}, with: func(c *outline.Config) { c.Encoding = "LATIN1" }, want: "which only a server can read; convert it: iconv"},
+		"no file":             {with: func(c *outline.Config) { c.Files = []string{"/nowhere/x.csv"} }, want: "/nowhere/x.csv: no such file"},
+		"an archive":          {files: []string{"PK\x05\x06" + strings.Repeat("\x00", 18)}, want: "is a zip archive"},
+		"the end of the data": {files: []string{"1\t2\n\\.\n3\t4\n"}, with: func(c *outline.Config) { c.Reading.Dialect = pgcsv.Text.Dialect() }, want: "x.1.csv:2: "},
+	} {
+		cfg := config(t, tt.files...)
+		if tt.with != nil {
+			tt.with(&cfg)
+		}
+		for range 3 { // whichever goroutine is first
+			o, err := outline.Read(t.Context(), cfg, &outline.Progress{})
+			if err == nil || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("%s: %+v, error %v; want %q", name, o, err, tt.want)
+			}
+		}
+	}
+}
+
+// In another encoding values are not looked at as UTF-8.
+func TestEncoding(t *testing.T) {
+	t.Parallel()
+	cfg := config(t, "a,b\n1,\xe9\n")
+	cfg.Encoding = "LATIN1"
+	if o, err := outline.Read(t.Context(), cfg, &outline.Progress{}); err != nil || columns(o) != "a integer!, b text!" {
+		t.Errorf("%+v, %v", o, err)
+	}
+}
+
+func TestStandardInput(t *testing.T) {
+	t.Parallel()
+	var b bytes.Buffer
+	z := gzip.NewWriter(&b)
+	if _, err := z.Write([]byte("a,b\n1,2\n")); err != nil {
+		t.Fatal(err)
+	}
+	if err := z.Close(); err != nil {
+		t.Fatal(err)
+	}
+	cfg := config(t)
+	cfg.Files, cfg.Stdin = []string{"-"}, &b
+	o, err := outline.Read(t.Context(), cfg, &outline.Progress{})
+	if err != nil || columns(o) != "a integer!, b integer!" || o.Columns[0].Type != infer.Integer {
+		t.Errorf("%+v, %v", o, err)
+	}
+}
+
+func TestInterrupted(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithCancelCause(t.Context())
+	stopped := fmt.Errorf("stopped")
+	cancel(stopped)
+	if _, err := outline.Read(ctx, config(t, "a,b\n1,2\n"), &outline.Progress{}); err == nil {
+		t.Error("it went on")
+	}
+}
