@@ -257,3 +257,27 @@ func TestStagedFailsOnOneNode(t *testing.T) {
 		t.Errorf("%s rows are stored", n)
 	}
 }
+
+// TestStagedConflictTrigger holds that rows which a trigger drops are not taken for ones that were
+// skipped, where the server evaluates them.
+func TestStagedConflictTrigger(t *testing.T) {
+	t.Parallel()
+	dsn := pgtest.Plain(t)
+	conn := pgtest.Connect(t, dsn)
+	exec(t, conn, `CREATE TABLE shown (id int PRIMARY KEY, n int); INSERT INTO shown VALUES (1, 0);
+		CREATE FUNCTION drops() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN IF NEW.n = 3 THEN RETURN NULL; END IF; RETURN NEW; END $$;
+		CREATE TRIGGER drops BEFORE INSERT ON shown FOR EACH ROW EXECUTE FUNCTION drops()`)
+	for _, limit := range []int64{0, 5} {
+		list := func(c *loader.Config) {
+			c.Select, c.Where, c.OnConflict = "id::int + 0 AS id, n::int + 1 AS n", "n <> '9'", loader.ConflictSkip
+			c.MaxErrors, c.RejectsDir = loader.ErrorLimit{Records: limit}, t.TempDir()
+		}
+		res, err := load(t, dsn, "shown", fmt.Sprintf("id,n\n1,0\n%d,4\n7,9\n", limit+10), list)
+		if err != nil || res.Rows != 2 || res.Skipped != 1 || res.Filtered != 1 {
+			t.Errorf("%d rows, %d skipped, %d filtered: %v", res.Rows, res.Skipped, res.Filtered, err)
+		}
+		if _, err := load(t, dsn, "shown", "id,n\n1,0\n3,2\n", list); err == nil || !strings.Contains(err.Error(), "trigger") {
+			t.Errorf("%v, want an error of a trigger that drops rows", err)
+		}
+	}
+}
