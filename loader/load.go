@@ -160,12 +160,17 @@ func (ld *load) run(ctx context.Context, first *input.Chunk, ask *decode.Asker, 
 	})
 	decoding, decodingCtx := errgroup.WithContext(running)
 	defer ld.Lanes.Watch(decodingCtx)()
-	for range decoders {
-		decoding.Go(func() error { return ld.decode(decodingCtx, ask, chunks) })
+	values := valueAskers(ld.l)
+	for i := range decoders {
+		decoding.Go(func() error { return ld.decode(decodingCtx, ask, values[i%len(values)], chunks) })
 	}
 	decoded := make(chan struct{})
 	g.Go(func() error {
-		if err := decoding.Wait(); err != nil {
+		err := decoding.Wait()
+		for _, a := range values {
+			a.Close()
+		}
+		if err != nil {
 			return err
 		}
 		if err := ld.opening.CheckInput(running, ld.Lanes, ld.Job); err != nil {
@@ -256,15 +261,24 @@ func inTurn(ctx context.Context, before <-chan struct{}, err error) error {
 	return err
 }
 
+// valueAskers returns who asks for values that the server computes for all records: they connect
+// when they are first asked.
+func valueAskers(l *Loader) []*decode.Asker {
+	list := make([]*decode.Asker, valueConnections())
+	for i := range list {
+		list[i] = decode.NewAsker(l.target, l.nodes.First().Connect, l.cfg.Encoding)
+	}
+	return list
+}
+
+// valueConnections is how many connections they have.
+func valueConnections() int { return min(runtime.GOMAXPROCS(0), 4) }
+
 // decode decodes chunks until there are no more. Chunks enter the lanes in the
 // order of their numbers.
-func (ld *load) decode(ctx context.Context, ask *decode.Asker, chunks <-chan *input.Chunk) error {
+func (ld *load) decode(ctx context.Context, ask, values *decode.Asker, chunks <-chan *input.Chunk) error {
 	d := decode.New(ld.Layout, ask, ld.Input)
-	if ld.Layout.Computes() {
-		values := decode.NewAsker(ld.l.target, ld.l.nodes.First().Connect, ld.l.cfg.Encoding)
-		defer values.Close()
-		d.Values = values
-	}
+	d.Values = values
 	d.Keeper, d.Sums = ld.Keeper, ld.Job.Sums()
 	var text input.Transcript
 	for {

@@ -281,7 +281,11 @@ const spareConnections = 3
 // planStreams fits the streams into the connections that are left. Those of other
 // nodes are not counted beforehand: where there are too few, fewer streams run.
 func (pl *planner) planStreams() error {
-	free := pl.target.Server.Free() - otherConnections
+	others := otherConnections
+	if pl.cfg.selects() && pl.target.Distribution.Kind == citus.Hash {
+		others += valueConnections()
+	}
+	free := pl.target.Server.Free() - others
 	pl.plan.Nodes = max(pl.nodes.Len()-1, 1)
 	want := pl.cfg.Streams
 	if want == 0 {
@@ -296,7 +300,7 @@ func (pl *planner) planStreams() error {
 	if want > free {
 		return &failure.PreflightError{
 			Problem: fmt.Sprintf("%s wanted, but the server has %s left for this role, and %d more are needed",
-				term.Plural(want, "stream"), term.Plural(max(pl.target.Server.Free(), 0), "connection"), otherConnections),
+				term.Plural(want, "stream"), term.Plural(max(pl.target.Server.Free(), 0), "connection"), others),
 			Do: "ask for fewer with Config.Streams, close other sessions, or raise max_connections (and the role's or the database's CONNECTION LIMIT)",
 		}
 	}

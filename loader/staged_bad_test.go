@@ -206,3 +206,78 @@ func TestStagedConflict(t *testing.T) {
 		}
 	})
 }
+
+// TestStagedFailsOnOneNode holds that a function which fails for the rows of one node names, or
+// rejects, records of that node alone, and that one which a node lacks stores nothing.
+func TestStagedFailsOnOneNode(t *testing.T) {
+	t.Parallel()
+	conn := pgtest.Connect(t, pgtest.Citus(t))
+	dsn := conn.Config().ConnString()
+	exec(t, conn, "CREATE TABLE kept (tenant int, note text); CREATE FUNCTION marked(v text) RETURNS text LANGUAGE sql STABLE AS $$ SELECT v || '!' $$")
+	distribute(t, conn, "kept", "tenant")
+	bad := workers(t, conn)[0]
+	there := pgtest.Connect(t, bad.at(t, dsn))
+	exec(t, there, "SET citus.enable_ddl_propagation = off")
+	exec(t, there, "CREATE OR REPLACE FUNCTION marked(v text) RETURNS text LANGUAGE plpgsql STABLE AS $$ BEGIN RAISE EXCEPTION 'no' USING ERRCODE = '22000'; END $$")
+	tenants := map[string]bool{} // of that node
+	for _, row := range query(t, conn, fmt.Sprintf(`SELECT i FROM generate_series(0, 49) i JOIN citus_shards s ON s.table_name = 'kept'::regclass AND s.shardid = get_shard_id_for_distribution_column('kept', i) WHERE s.nodeport = %s`, bad.port)) {
+		tenants[row] = true
+	}
+	var in strings.Builder
+	in.WriteString("tenant,note\n")
+	want := 0
+	for i := range 500 {
+		fmt.Fprintf(&in, "%d,x\n", i%50)
+		if !tenants[fmt.Sprint(i%50)] {
+			want++
+		}
+	}
+	list := func(c *loader.Config) {
+		c.Select, c.Route, c.RejectsDir = "tenant, marked(note) AS note", loader.RouteShard, t.TempDir()
+	}
+	_, err := load(t, dsn, "kept", in.String(), list)
+	if row, ok := errors.AsType[*loader.RowError](err); !ok || row.Column != "note" || !tenants[fmt.Sprint((row.Line-2)%50)] {
+		t.Errorf("%v, want one of a record of that node", err)
+	}
+	exec(t, conn, "TRUNCATE kept")
+	res, err := load(t, dsn, "kept", in.String(), list, func(c *loader.Config) { c.MaxErrors = loader.ErrorLimit{Records: 500} })
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := query(t, conn, "SELECT count(*) FROM kept WHERE note = 'x!'")[0]; n != fmt.Sprint(want) || res.Rows != int64(want) || res.Rejected != int64(500-want) {
+		t.Errorf("%s rows, %d counted, %d rejected; want %d", n, res.Rows, res.Rejected, want)
+	}
+	exec(t, conn, "TRUNCATE kept")
+	exec(t, there, "DROP FUNCTION marked(text)")
+	_, err = load(t, dsn, "kept", in.String(), list, func(c *loader.Config) { c.MaxErrors = loader.ErrorLimit{Records: 500} })
+	if err == nil || !strings.Contains(err.Error(), "marked") {
+		t.Errorf("%v, want that the node lacks the function", err)
+	}
+	if n := query(t, conn, "SELECT count(*) FROM kept")[0]; n != "0" {
+		t.Errorf("%s rows are stored", n)
+	}
+}
+
+// TestStagedConflictTrigger holds that rows which a trigger drops are not taken for ones that were
+// skipped, where the server evaluates them.
+func TestStagedConflictTrigger(t *testing.T) {
+	t.Parallel()
+	dsn := pgtest.Plain(t)
+	conn := pgtest.Connect(t, dsn)
+	exec(t, conn, `CREATE TABLE shown (id int PRIMARY KEY, n int); INSERT INTO shown VALUES (1, 0);
+		CREATE FUNCTION drops() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN IF NEW.n = 3 THEN RETURN NULL; END IF; RETURN NEW; END $$;
+		CREATE TRIGGER drops BEFORE INSERT ON shown FOR EACH ROW EXECUTE FUNCTION drops()`)
+	for _, limit := range []int64{0, 5} {
+		list := func(c *loader.Config) {
+			c.Select, c.Where, c.OnConflict = "id::int + 0 AS id, n::int + 1 AS n", "n <> '9'", loader.ConflictSkip
+			c.MaxErrors, c.RejectsDir = loader.ErrorLimit{Records: limit}, t.TempDir()
+		}
+		res, err := load(t, dsn, "shown", fmt.Sprintf("id,n\n1,0\n%d,4\n7,9\n", limit+10), list)
+		if err != nil || res.Rows != 2 || res.Skipped != 1 || res.Filtered != 1 {
+			t.Errorf("%d rows, %d skipped, %d filtered: %v", res.Rows, res.Skipped, res.Filtered, err)
+		}
+		if _, err := load(t, dsn, "shown", "id,n\n1,0\n3,2\n", list); err == nil || !strings.Contains(err.Error(), "trigger") {
+			t.Errorf("%v, want an error of a trigger that drops rows", err)
+		}
+	}
+}
