@@ -121,7 +121,7 @@ func (dec *decoder) check(lay *layout, text bool) error {
 	raw := dec.scan.Record()
 	dec.fields = dec.scan.AppendFields(dec.fields[:0])
 	switch {
-	case dec.d.cfg.Reading.dialect.IsEnd(raw):
+	case pgcsv.IsEnd(raw):
 		return errors.New(`\. ends the data for PostgreSQL`)
 	case len(dec.fields) != len(lay.names):
 		return fmt.Errorf("%s, want %d", term.Plural(len(dec.fields), "field"), len(lay.names))

@@ -152,9 +152,9 @@ func (d *decoder) line() int64 {
 // check finds what is no record at all.
 func (d *decoder) check(raw []byte) error {
 	switch want := d.lay.fields(); {
-	case !d.lay.fits(raw):
+	case 4*len(raw) >= d.lay.maxRecord && !d.lay.fits(raw):
 		return &failure.RowError{File: d.name, Line: d.line(), Err: failure.TooLongError(d.lay.maxRecord)}
-	case d.lay.endMark != nil && d.lay.Dialect.IsEnd(raw):
+	case d.lay.endMark != nil && pgcsv.IsEnd(raw):
 		return d.bad(d.lay.endMark)
 	case len(d.fields) != want && len(raw) == 0:
 		return d.bad(fmt.Errorf("the line is empty, want %d fields", want))
