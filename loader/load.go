@@ -111,7 +111,7 @@ func (l *Loader) attempt(ctx context.Context, in Input, c *store.Counts) (resuma
 	if err != nil || first == nil {
 		return false, err
 	}
-	ask := decode.NewAsker(l.target, l.nodes.First().Connect, l.cfg.Encoding)
+	ask := decode.NewAsker(l.target, l.nodes.First().Connect, l.cfg.sentEncoding())
 	defer ask.Close()
 	if err := ld.checkGuess(ctx, first, ask); err != nil {
 		return false, err
@@ -260,7 +260,7 @@ func inTurn(ctx context.Context, before <-chan struct{}, err error) error {
 // order of their numbers.
 func (ld *load) decode(ctx context.Context, ask *decode.Asker, chunks <-chan *input.Chunk) error {
 	d := decode.New(ld.Layout, ask, ld.Input)
-	d.Keeper, d.Sums = ld.Keeper, ld.Job.Sums()
+	d.Keeper, d.Sums, d.Charset = ld.Keeper, ld.Job.Sums(), ld.l.charset
 	var text input.Transcript
 	for {
 		c, err := receive(ctx, chunks)

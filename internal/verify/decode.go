@@ -78,7 +78,7 @@ func (dec *decoder) decode(ctx context.Context, c chunk) error {
 	}
 	c.Behind(c.Skipped)
 	dec.waiting, dec.hashes, dec.nulls = dec.waiting[:0], dec.hashes[:0], dec.nulls[:0]
-	checkText := server.IsUTF8(dec.d.cfg.Reading.Encoding) && !utf8.Valid(c.Data)
+	checkText := server.IsUTF8(dec.d.cfg.Reading.sent()) && !utf8.Valid(c.Data)
 	offset := int32(0)
 	dec.scan.Reset(c.Data, c.EOL, c.Line)
 	for i := 0; dec.scan.Next(); i++ {
@@ -123,6 +123,8 @@ func (dec *decoder) check(lay *layout, text bool) error {
 	switch {
 	case pgcsv.IsEnd(raw):
 		return errors.New(`\. ends the data for PostgreSQL`)
+	case dec.d.cfg.Reading.charset != nil && dec.d.cfg.Reading.charset.Check(raw) != nil:
+		return dec.d.cfg.Reading.charset.Check(raw)
 	case len(dec.fields) != len(lay.names):
 		return fmt.Errorf("%s, want %d", term.Plural(len(dec.fields), "field"), len(lay.names))
 	case text && !utf8.Valid(raw):

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"shardload/internal/charset"
 	"shardload/internal/fault"
 	"shardload/internal/input"
 	"shardload/internal/ledger"
@@ -60,6 +61,8 @@ type decoder struct {
 	binaryRows
 
 	Sums bool // the chunks' hashes are wanted
+
+	Charset *charset.Converter // that has converted the input, nil for none
 
 	Keeper *reject.Keeper      // nil if no record may be rejected
 	aside  []*failure.RowError // what is wrong with records that are kept aside
@@ -151,6 +154,11 @@ func (d *decoder) line() int64 {
 
 // check finds what is no record at all.
 func (d *decoder) check(raw []byte) error {
+	if d.Charset != nil {
+		if err := d.Charset.Check(raw); err != nil {
+			return &failure.RowError{File: d.name, Line: d.line(), Err: err, Keepable: err.Clear()}
+		}
+	}
 	switch want := d.lay.fields(); {
 	case 4*len(raw) >= d.lay.maxRecord && !d.lay.fits(raw):
 		return &failure.RowError{File: d.name, Line: d.line(), Err: failure.TooLongError(d.lay.maxRecord)}
