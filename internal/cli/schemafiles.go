@@ -83,12 +83,9 @@ func newSchemaPrintCommand(a *app) *cobra.Command {
 			return err
 		}
 		cfg := opt.config(tables[0])
-		if cfg.Reading.Format == input.Delimited {
-			err = cfg.Reading.Dialect.Check()
-		} else {
-			err = checkKeyed(cmd, tables[0].as)
-		}
-		if err != nil {
+		read := opt.cfg
+		read.Format = tables[0].as
+		if err := checkReading(cmd, read); err != nil {
 			return err
 		}
 		return opt.print(cmd.Context(), a, name, cfg)

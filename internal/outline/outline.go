@@ -11,6 +11,7 @@ import (
 	"slices"
 	"sync/atomic"
 
+	"shardload/internal/charset"
 	"shardload/internal/fault"
 	"shardload/internal/infer"
 	"shardload/internal/input"
@@ -111,6 +112,9 @@ type Outline struct {
 // Read reads all of the inputs. An error names the input and, where a record is at fault,
 // its line.
 func Read(ctx context.Context, cfg Config, p *Progress) (*Outline, error) {
+	if charset.Is(cfg.Encoding) {
+		return nil, fault.Advise(fmt.Errorf("the input is in %s, which only a server can read", cfg.Encoding), "convert it: iconv -t UTF-8")
+	}
 	cfg.Reading.Chunk = pgcsv.ChunkSize
 	for binary := []string(nil); ; {
 		o, err := read(ctx, cfg, p, binary)

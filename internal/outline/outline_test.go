@@ -121,6 +121,7 @@ func TestErrors(t *testing.T) {
 		"too long":            {files: []string{"a,b\n" + strings.Repeat("x", 2<<20) + ",2\n"}, want: "x.1.csv:2: "},
 		"the first of two":    {files: []string{many + "3\n" + many[5:] + "3\n"}, want: "x.1.csv:300002: "},
 		"forced, not there":   {files: []string{"a,b\n1,2\n"}, with: func(c *outline.Config) { c.Forced.Null = []string{"c"} }, want: `column "c": its NULLs are to be forced`},
+		"a text in GBK":       {files: []string{"a\n1\n"}, with: func(c *outline.Config) { c.Encoding = "GBK" }, want: "which only a server can read; convert it: iconv"},
 		"names in LATIN1":     {files: []string{"a,\xe9\n1,2\n"}, with: func(c *outline.Config) { c.Encoding = "LATIN1" }, want: "which only a server can read; convert it: iconv"},
 		"no file":             {with: func(c *outline.Config) { c.Files = []string{"/nowhere/x.csv"} }, want: "/nowhere/x.csv: no such file"},
 		"an archive":          {files: []string{"PK\x05\x06" + strings.Repeat("\x00", 18)}, want: "is a zip archive"},

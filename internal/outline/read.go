@@ -240,7 +240,7 @@ func (w *worker) record(c work, i int) (column string, err error) {
 func (w *worker) check(lay *layout) error {
 	raw := w.scan.Record()
 	w.fields = w.scan.AppendFields(w.fields[:0])
-	if w.r.cfg.Reading.Dialect.IsEnd(raw) {
+	if pgcsv.IsEnd(raw) {
 		if err := w.r.cfg.Reading.Dialect.EndMark(true); err != nil {
 			return err
 		}

@@ -12,7 +12,7 @@ import (
 
 // readFields is readLayout for an input of another format than COPY's.
 func (in Input) readFields(ctx context.Context, how Reading, t *catalog.Table) (lay *layout, err error) {
-	feed, err := in.open(how)
+	feed, err := in.open(ctx, how)
 	if err != nil {
 		return nil, err
 	}
