@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -115,6 +116,27 @@ func (f *parquetFeed) SetFields(names []string) error {
 	}
 	return f.setFields(fields)
 }
+
+func (f *parquetFeed) SetNew(names, binary []string) (nested []bool, err error) {
+	var fields []parquettext.Field
+	nested = make([]bool, len(names))
+	for i, name := range names {
+		field := parquettext.Field{Name: name, As: parquettext.AsAny}
+		for _, c := range f.file.Columns() {
+			if c.Name == name {
+				field.As, nested[i] = c.New, c.New == parquettext.AsJSON
+			}
+		}
+		if slices.Contains(binary, name) {
+			field.As = parquettext.AsBytea
+		}
+		fields = append(fields, field)
+	}
+	return nested, f.setFields(fields)
+}
+
+// IsBinary reports whether err says that a value has no text, but has a place in a bytea column.
+func IsBinary(err error) bool { return errors.Is(err, parquettext.ErrBinary) }
 
 // SetColumns is SetFields for fields that go into these columns, as which they are named.
 func (f *parquetFeed) SetColumns(columns []*catalog.Column) error {

@@ -105,6 +105,15 @@ func (c *Chunk) OffsetOf(at Origin) int64 {
 	return c.Offset + int64(at.Start)
 }
 
+// A Typing is a feed that knows more of its fields than their text says.
+type Typing interface {
+	Transcribed
+	// SetNew is SetFields for columns that are made for the fields: what is nested is written
+	// as JSON, moments in UTC say so, and fields of these names as bytes. It returns which
+	// fields are nested.
+	SetNew(names, binary []string) (nested []bool, err error)
+}
+
 // What a chunk of such a feed has, beside its data.
 type transcribed struct {
 	by      Transcriber // what makes the transcript, nil if there is none to be made

@@ -176,3 +176,51 @@ func TestInterrupted(t *testing.T) {
 		t.Error("it went on")
 	}
 }
+
+// Any record of JSON may be the first with a key, and what is none stands where it stood.
+func TestJSON(t *testing.T) {
+	t.Parallel()
+	asJSON := func(texts ...string) outline.Config {
+		cfg := config(t, texts...)
+		cfg.Reading.Format, cfg.Reading.Dialect = input.JSON, pgcsv.Text.Dialect()
+		return cfg
+	}
+	many := strings.Repeat("{\"a\":1}\n", 200_000)
+	for name, tt := range map[string]struct {
+		files []string
+		want  string
+		err   string
+	}{
+		"a key at the end": {files: []string{many + "{\"a\":2,\"b\":[1]}\n"}, want: "a integer!, b jsonb"},
+		"an array":         {files: []string{"[{\"b\":\"x\\ty\"},\n{\"a\":null,\"b\":\"\"}]\n"}, want: "b text!, a text"},
+		"several files":    {files: []string{"{\"a\":1}\n", "{\"b\":\"007\",\"a\":1.5}\n"}, want: "a numeric!, b text"},
+		"a name":           {files: []string{"{\"\":1}\n"}, err: "x.1.csv:1: column 1 of 1 has no name"},
+		"a bad record":     {files: []string{many + "{\"a\":}\n" + many}, err: "x.1.csv:200001: "},
+		"no text":          {files: []string{"{\"a\":\"\\u0000\"}\n"}, err: "x.1.csv:1: column \"a\": "},
+		"nothing":          {files: []string{""}, err: "is empty"},
+		"standard input":   {files: []string{""}, err: "standard input can be read once; write it to a file"},
+	} {
+		cfg := asJSON(tt.files...)
+		if name == "standard input" {
+			cfg.Files = []string{"-"}
+		}
+		var p outline.Progress
+		o, err := outline.Read(t.Context(), cfg, &p)
+		if tt.err != "" {
+			if err == nil || !strings.Contains(err.Error(), tt.err) {
+				t.Errorf("%s: %+v, error %v; want %q", name, o, err, tt.err)
+			}
+			continue
+		}
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		if got := columns(o); got != tt.want {
+			t.Errorf("%s: %s, want %s", name, got, tt.want)
+		}
+		if n := int64(len(strings.Join(tt.files, ""))); p.Stored() != n {
+			t.Errorf("%s: %d bytes were read, want %d", name, p.Stored(), n)
+		}
+	}
+}

@@ -49,7 +49,7 @@ type chunk struct {
 
 // open opens the input.
 func (in Input) open(how Reading) (input.Feed, error) {
-	cut := input.Reading{Format: how.Input, MaxRecord: how.MaxRecord, Dialect: how.dialect, Skip: how.Skip, Chunk: pgcsv.ChunkSize}
+	cut := input.Reading{Format: how.Input, MaxRecord: how.MaxRecord, Dialect: how.dialect, Skip: how.Skip, Chunk: pgcsv.ChunkSize, Compression: how.Compression}
 	if in.blocks != nil {
 		return input.NewBlocks(in.blocks, cut)
 	}
