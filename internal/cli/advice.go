@@ -20,6 +20,7 @@ var inFlagsPairs = []string{
 	"Config.MaxErrors keeps", "--max-errors N keeps",
 	"Config.OnConflict skip keeps the row that is there, update the new one", "--on-conflict skip keeps the row that is there, --on-conflict update the new one",
 	"with Config.Header no", "with --header no",
+	"from a file: Config.Format parquet", "from a file: --format parquet",
 	"Config.Header yes", "--header yes",
 	"Config.Skip", "--skip",
 	"in Config.ConflictKey", "with --conflict-key",

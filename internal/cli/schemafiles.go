@@ -82,13 +82,12 @@ func newSchemaPrintCommand(a *app) *cobra.Command {
 		if err := a.resolveFormats(tables, opt.cfg); err != nil {
 			return err
 		}
-		cfg := opt.config(tables[0])
-		read := opt.cfg
-		read.Format = tables[0].as
-		if err := checkReading(cmd, read); err != nil {
+		resolved := opt.cfg
+		resolved.Format = tables[0].as
+		if err := checkReading(cmd, resolved); err != nil {
 			return err
 		}
-		return opt.print(cmd.Context(), a, name, cfg)
+		return opt.print(cmd.Context(), a, name, opt.config(tables[0]))
 	}
 	return cmd
 }
