@@ -234,6 +234,15 @@ func TestBounds(t *testing.T) {
 	}
 }
 
+// TestMemory holds that the pages of all columns together have a bound, too.
+func TestMemory(t *testing.T) {
+	t.Parallel()
+	data, _ := numbers(t, 20_000, plain)
+	if n, err := rows(data, parquettext.Options{Memory: 64 << 10}); err == nil || !strings.Contains(err.Error(), "needs more than 65536 bytes of memory; write the file anew with smaller row groups") {
+		t.Errorf("%d rows, %v", n, err)
+	}
+}
+
 func repeated(s string, n int) []any { return slices.Repeat([]any{s}, n) }
 
 // TestRefused holds what has no place, and what is said of it.
