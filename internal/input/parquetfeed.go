@@ -2,6 +2,8 @@ package input
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -246,21 +248,49 @@ func (f *parquetFeed) SkipTo(_ context.Context, number int64, _ ledger.Place, _ 
 	return nil
 }
 
-// Fingerprint has the footer in its tail: where each column's pages are, and as a rule their
-// least and greatest values.
+// Fingerprint has all of the footer in its tail: where each column's pages are, and as a rule their
+// least and greatest values. Its head has samples of the rest.
 func (f *parquetFeed) Fingerprint(first *Chunk) (ledger.Fingerprint, error) {
-	head, tail, _, err := f.src.Fingerprint()
+	size := f.src.Size
+	spans := []int64{0, min(sample, size)}
+	for i := range int64(pageSamples) {
+		at := size / pageSamples * i
+		spans = append(spans, at, min(pageSample, size-at))
+	}
+	head, err := f.hashOf(spans...)
+	if err != nil {
+		return ledger.Fingerprint{}, err
+	}
+	start := min(f.file.DataEnd(), max(size-sample, 0))
+	tail, err := f.hashOf(start, size-start)
 	if err != nil {
 		return ledger.Fingerprint{}, err
 	}
 	print := ledger.Fingerprint{
-		Size: f.src.Size, Unit: ledger.Chunks, Head: head, Tail: tail,
+		Size: size, Unit: ledger.Chunks, Head: head, Tail: tail,
 		Lines: sampleLines(first.Data[:min(len(first.Data), sampledBytes)]),
 	}
 	if stat, _ := f.src.Stat(); stat.TimeTells {
 		print.Hints = ledger.Hints{Modified: stat.Modified, Device: stat.Device, Inode: stat.Inode}
 	}
 	return print, nil
+}
+
+// Samples of a file: how many, and how long each is, in bytes.
+const (
+	pageSamples = 64
+	pageSample  = 4 << 10
+)
+
+// hashOf returns a hash of parts of the file: where each begins, and its length.
+func (f *parquetFeed) hashOf(spans ...int64) (string, error) {
+	h := sha256.New()
+	for ; len(spans) > 0; spans = spans[2:] {
+		if _, err := io.Copy(h, io.NewSectionReader(f.src.file, spans[0], spans[1])); err != nil {
+			return "", named(err)
+		}
+	}
+	return hex.EncodeToString(h.Sum(nil)[:16]), nil
 }
 
 // Far counts bytes, as if all rows had the same number of them.

@@ -185,6 +185,9 @@ func (f *File) Columns() []Column {
 	return columns
 }
 
+// DataEnd returns where the footer begins, in bytes.
+func (f *File) DataEnd() int64 { return f.dataEnd }
+
 // Rows returns how many rows the file has.
 func (f *File) Rows() int64 { return f.rows }
 
