@@ -167,7 +167,9 @@ func checkReading(cmd *cobra.Command, cfg loader.Config) error {
 	case formatAuto:
 		name = loader.FormatCSV
 	case loader.FormatJSON:
-		return checkKeyed(cmd, name)
+		return checkNamed(cmd, "in json keys name the columns, null is NULL, and all is UTF-8")
+	case loader.FormatParquet:
+		return checkNamed(cmd, "columns of parquet have names and NULLs, and text is UTF-8")
 	}
 	format, err := pgcsv.Named(string(name))
 	byManifest := cfg.Format == formatAuto && !cmd.Flags().Changed("table") && cmd.Flags().Lookup("sample") == nil
@@ -187,11 +189,11 @@ func checkReading(cmd *cobra.Command, cfg loader.Config) error {
 	return nil
 }
 
-// checkKeyed refuses the flags that say nothing of records whose keys name columns.
-func checkKeyed(cmd *cobra.Command, format loader.Format) error {
+// checkNamed refuses the flags that say nothing of formats with names of their own.
+func checkNamed(cmd *cobra.Command, why string) error {
 	for _, flag := range []string{"header", "skip", "null", "delimiter", "quote", "escape", "force-null", "force-not-null", "encoding"} {
 		if cmd.Flags().Changed(flag) {
-			return usagef(cmd, "--%s is for csv and text: in %s keys name the columns, null is NULL, and all is UTF-8", flag, format)
+			return usagef(cmd, "--%s is for csv and text: %s", flag, why)
 		}
 	}
 	return nil

@@ -56,7 +56,7 @@ func (f *jsonFeed) Header() []string { return f.keys }
 func (f *jsonFeed) SetFields(names []string) error {
 	fields := make([]pgjson.Field, len(names))
 	for i, name := range names {
-		fields[i] = pgjson.Field{Name: name, Kind: pgjson.Text}
+		fields[i] = KeyField(name, nil)
 	}
 	f.SetKeys(fields, leftOut)
 	return nil

@@ -50,16 +50,25 @@ func ChosenFields(columns []*catalog.Column, text []bool) []pgjson.Field {
 func KeyFields(columns []*catalog.Column) []pgjson.Field {
 	fields := make([]pgjson.Field, len(columns))
 	for i, c := range columns {
-		fields[i] = pgjson.Field{Name: c.Name, Kind: kindOf(c.BaseOID)}
-		if c.ElemOID == 0 {
-			continue
-		}
-		fields[i].Kind, fields[i].Element, fields[i].Delimiter = pgjson.List, kindOf(c.ElemOID), ','
-		if c.ElemOID == pgtype.BoxOID {
-			fields[i].Delimiter = ';' // the only such type of PostgreSQL's own
-		}
+		fields[i] = KeyField(c.Name, c)
 	}
 	return fields
+}
+
+// KeyField returns how the value of a key is written that goes into column c as it is; nil says
+// that it is a text, whatever becomes of that.
+func KeyField(key string, c *catalog.Column) pgjson.Field {
+	switch {
+	case c == nil:
+		return pgjson.Field{Name: key, Kind: pgjson.Text}
+	case c.ElemOID == 0:
+		return pgjson.Field{Name: key, Kind: kindOf(c.BaseOID)}
+	}
+	f := pgjson.Field{Name: key, Kind: pgjson.List, Element: kindOf(c.ElemOID), Delimiter: ','}
+	if c.ElemOID == pgtype.BoxOID {
+		f.Delimiter = ';' // the only such type of PostgreSQL's own
+	}
+	return f
 }
 
 // kindOf returns how values of a type are written that is no array.

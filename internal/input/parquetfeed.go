@@ -35,7 +35,9 @@ func openParquet(path string, how Reading) (Feed, error) {
 	if err != nil {
 		return nil, named(err)
 	}
-	switch {
+	switch as := how.Compression; {
+	case as != "" && as != Auto && as != None:
+		return nil, fault.Advise(fmt.Errorf("%s: a Parquet file cannot be read compressed by %s", path, as), "it is compressed inside")
 	case info.IsDir():
 		return nil, fmt.Errorf("%s: is a directory", path)
 	case !info.Mode().IsRegular():

@@ -300,6 +300,31 @@ func balanced(in string) bool {
 	return x.next([]byte(in+",")) == len(in)
 }
 
+// A field may be the whole record, which names a key of its own name, too.
+func TestWholeRecord(t *testing.T) {
+	t.Parallel()
+	fields := []Field{{Name: "a"}, {Name: "_record", Kind: Record}}
+	s := NewScanner(fields, ignore)
+	var got []byte
+	for s.Reset([]byte(" {\"a\":1, \"_record\":\"\\n\"} \r\n{ }\n"), Lines, true); s.Next(); {
+		var err error
+		if got, err = s.AppendRow(got); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want := "1\t{\"a\":1, \"_record\":\"\\\\n\"}\n" + "\\N\t{ }\n"
+	if diff := cmp.Diff(want, string(got)); diff != "" {
+		t.Errorf("rows (-want +got):\n%s", diff)
+	}
+	got = nil
+	for s.Reset([]byte("[{\"a\":\n2}, {}]"), Array, true); s.Next(); {
+		got, _ = s.AppendRow(got)
+	}
+	if diff := cmp.Diff("2\t{\"a\":\\n2}\n\\N\t{}\n", string(got)); diff != "" {
+		t.Errorf("rows of an array (-want +got):\n%s", diff)
+	}
+}
+
 // Keys that are left out take nothing from their records' values, however many they are, and a
 // key that names no column is in its error as far as a name may be long.
 func TestLeftOut(t *testing.T) {
@@ -342,23 +367,31 @@ var seeds = []string{
 // What is taken for a record is JSON, and what is JSON is taken, but for what PostgreSQL
 // cannot store and what is ambiguous; the values are those that encoding/json finds.
 func FuzzRecord(f *testing.F) {
-	for _, s := range seeds {
-		f.Add(s)
+	for i, s := range seeds {
+		f.Add(s, seeds[(i+1)%len(seeds)])
+		f.Add(s, strings.ReplaceAll(s, ":", ": "))
+		f.Add(strings.ReplaceAll(s, ":", ": "), s)
 	}
 	fields := []Field{{Name: "a"}, {Name: "b", Kind: Text}, {Name: "c", Kind: JSON}}
-	f.Fuzz(func(t *testing.T, in string) {
+	f.Fuzz(func(t *testing.T, in, before string) {
 		if strings.Contains(in, "\n") || strings.Trim(in, blanks) == "" || FormOf([]byte(in)) == Array {
 			return
 		}
 		s := NewScanner(fields, ignore)
-		var text []byte
-		var err error
-		for range 2 { // as a record that is like the one before, too
+		read := func() ([]byte, error) {
 			s.Reset([]byte(in), Lines, true)
 			if !s.Next() {
 				t.Fatalf("%q is no record", in)
 			}
-			text, err = s.AppendRow(nil)
+			return s.AppendRow(nil)
+		}
+		text, err := read()
+		again, failed := read() // what comes before must make no difference
+		for s.Reset([]byte(before), Lines, true); s.Next(); {
+			_, _ = s.AppendRow(nil)
+		}
+		if after, err := read(); !bytes.Equal(after, text) || fmt.Sprint(err) != fmt.Sprint(failed) || !bytes.Equal(again, text) {
+			t.Fatalf("%q becomes %q and %q (%v), after %q %q (%v)", in, text, again, failed, before, after, err)
 		}
 		valid := json.Valid([]byte(in)) && utf8.ValidString(in) && strings.Trim(in, blanks)[0] == '{'
 		if err != nil {
@@ -417,6 +450,9 @@ func FuzzChunker(f *testing.F) {
 		f.Add("["+s+",\n"+s+"]", uint8(9), false)
 	}
 	f.Fuzz(func(t *testing.T, in string, size uint8, resume bool) {
+		if len(in) > 4<<10 || len(in)-len(strings.TrimLeft(in, blanks)) > int(size) {
+			return // it takes long; a chunk of blanks is taken for lines, and is 1 MiB at other times
+		}
 		whole, form, err := chunks(strings.NewReader(in), 1<<20, 1<<20)
 		records, failed := recordsIn(t, in, int(size)+1, resume)
 		if failed == nil != (err == nil) {

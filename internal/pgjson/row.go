@@ -35,10 +35,12 @@ func (s *Scanner) AppendRow(dst []byte) ([]byte, error) {
 		}
 		var err error
 		switch {
+		case s.fields[i].Kind == Record:
+			dst = appendCopy(dst, s.chunk[s.object.start:s.object.end])
 		case v.kind <= null:
 			dst = append(dst, nullMark...)
 		case s.fields[i].Kind == JSON:
-			dst = appendCopy(dst, s.whole(v))
+			dst = appendCopy(dst, s.written(v))
 		case v.kind == verbatim && s.fields[i].Kind == List:
 			err = wrongFor("an array", s.chunk[v.start])
 		case v.kind == escaped:
@@ -53,8 +55,8 @@ func (s *Scanner) AppendRow(dst []byte) ([]byte, error) {
 	return append(dst, '\n'), nil
 }
 
-// whole returns v as it is written, a string with its quotes.
-func (s *Scanner) whole(v *value) []byte {
+// written returns v as it is written, a string with its quotes.
+func (s *Scanner) written(v *value) []byte {
 	if v.kind == plain || v.kind == escaped {
 		return s.chunk[v.start-1 : v.end+1]
 	}

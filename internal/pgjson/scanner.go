@@ -15,6 +15,7 @@ const (
 	Text               // the same, and what is nested as it is written
 	JSON               // any value as it is written, but for null
 	List               // an array as PostgreSQL's type writes it; a string without its quotes
+	Record             // no value, but the whole record as it is written; its Name is no key
 )
 
 // A Field is a field of the records that are written.
@@ -45,11 +46,14 @@ type Scanner struct {
 	counted int // of an array: the place of line
 	line    int64
 
-	// The record.
-	start, end int
-	values     []value // one for each field
-	err        error
+	whole  stretch // the record
+	object stretch // that it is: there may be blanks around it
+	values []value // one for each field of the record
+	err    error   // what is wrong with it
 }
+
+// A stretch is a part of the chunk.
+type stretch struct{ start, end int }
 
 // keys says which field a key is.
 type keys struct {
@@ -127,7 +131,9 @@ const (
 func NewScanner(fields []Field, unknown func(key string) error) *Scanner {
 	k := keys{fields: len(fields), slots: map[string]int{}, unknown: unknown, after: make([]guess, len(fields)+2), learns: true}
 	for i, f := range fields {
-		k.slots[f.Name] = i
+		if f.Kind != Record {
+			k.slots[f.Name] = i
+		}
 	}
 	return &Scanner{fields: fields, keys: k, values: make([]value, len(fields)), asIs: asIs(fields)}
 }
@@ -158,27 +164,27 @@ func (s *Scanner) Next() bool {
 func (s *Scanner) Line() int64 { return s.line }
 
 // Start returns where in the chunk the record starts.
-func (s *Scanner) Start() int { return s.start }
+func (s *Scanner) Start() int { return s.whole.start }
 
 // End returns where in the chunk the record ends, without its line break.
-func (s *Scanner) End() int { return s.end }
+func (s *Scanner) End() int { return s.whole.end }
 
 func (s *Scanner) nextLine() bool {
 	for s.at < len(s.chunk) {
-		s.start, s.end = s.at, len(s.chunk)
+		s.whole.start, s.whole.end = s.at, len(s.chunk)
 		i := bytes.IndexByte(s.chunk[s.at:], '\n')
 		if i >= 0 {
-			s.end = s.at + i
+			s.whole.end = s.at + i
 		}
-		s.at = min(s.end+1, len(s.chunk))
+		s.at = min(s.whole.end+1, len(s.chunk))
 		s.line++
-		s.b = s.chunk[:s.end]
-		p := skipBlanks(s.b, s.start)
-		if p == s.end {
+		s.b = s.chunk[:s.whole.end]
+		p := skipBlanks(s.b, s.whole.start)
+		if p == s.whole.end {
 			continue
 		}
-		if s.b[s.end-1] == '\r' {
-			s.end--
+		if s.b[s.whole.end-1] == '\r' {
+			s.whole.end--
 		}
 		s.err = s.readLine(p, i >= 0)
 		return true
@@ -209,10 +215,10 @@ func (s *Scanner) nextElement() bool {
 		return false
 	}
 	s.line += int64(bytes.Count(s.chunk[s.counted:p], []byte{'\n'}))
-	s.counted, s.start = p, p
+	s.counted, s.whole.start = p, p
 	end, err := s.record(p)
 	if err == nil {
-		s.end, s.at = end, skipBlanks(s.b, end)
+		s.whole.end, s.at = end, skipBlanks(s.b, end)
 		if s.at < len(s.b) && (s.b[s.at] == ',' || s.b[s.at] == ']') {
 			s.at++
 			s.err = nil
@@ -225,7 +231,7 @@ func (s *Scanner) nextElement() bool {
 	if s.at < 0 {
 		s.at = len(s.chunk)
 	}
-	s.end = p + len(bytes.TrimRight(s.chunk[p:s.at], blanks))
+	s.whole.end = p + len(bytes.TrimRight(s.chunk[p:s.at], blanks))
 	s.at = min(s.at+1, len(s.chunk))
 	s.err = s.fault(err)
 	return true
@@ -234,7 +240,7 @@ func (s *Scanner) nextElement() bool {
 // fault returns err with its place in the record.
 func (s *Scanner) fault(err error) error {
 	if syntax, ok := errors.AsType[*syntaxError](err); ok {
-		syntax.at -= s.start
+		syntax.at -= s.whole.start
 	}
 	return err
 }
@@ -245,17 +251,22 @@ func (s *Scanner) record(p int) (int, error) {
 	if b[p] != '{' {
 		return p, s.noRecord(p)
 	}
+	s.object.start = p
 	p++
 	for slot := s.keys.beginning(); ; {
 		if p < len(b) && b[p] == '}' {
+			s.object.end = p + 1
 			return p + 1, nil
 		}
 		next := &s.keys.after[slot]
 		if n := len(next.text); n > 0 && len(b)-p >= n && string(b[p:p+n]) == string(next.text) {
-			p += n
+			if p += n; p < len(b) && b[p] <= ' ' { // the record before may have had fewer blanks
+				p = skipBlanks(b, p)
+			}
 		} else {
 			end, found, err := s.findKey(p, slot)
 			if err != nil || found < 0 {
+				s.object.end = end
 				return end, err
 			}
 			next = &s.keys.after[slot] // there may be more of them now

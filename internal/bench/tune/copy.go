@@ -38,6 +38,9 @@ type sampleFile struct {
 // takeSample copies whole records from the beginning of a file, header included,
 // until there are that many bytes.
 func takeSample(ctx context.Context, file, dir string, cfg loader.Config, limit int64) (s sampleFile, err error) {
+	if cfg.Format == loader.FormatParquet {
+		return s, fault.Advise(fmt.Errorf("%s: a Parquet file cannot be cut into a sample", file), "try with some of its rows as CSV")
+	}
 	src, err := input.Open(file, input.Compression(cfg.Compression))
 	if err != nil {
 		return s, err
