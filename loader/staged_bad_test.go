@@ -281,3 +281,34 @@ func TestStagedConflictTrigger(t *testing.T) {
 		}
 	}
 }
+
+// TestStagedDomain holds that bad rows are found where a domain refuses NULL, and where a column
+// has several values in one.
+func TestStagedDomain(t *testing.T) {
+	t.Parallel()
+	dsn := pgtest.Plain(t)
+	conn := pgtest.Connect(t, dsn)
+	exec(t, conn, `CREATE DOMAIN there AS text NOT NULL; CREATE TYPE pair AS (a int, b varchar(3));
+		CREATE TABLE domains (id int, code there, n int CHECK (n > 0)); CREATE TABLE pairs (id int, p pair, n int)`)
+	for table, tt := range map[string]struct {
+		list, in string
+		want     map[int64]string
+	}{
+		"domains": {"id, nullif(v || '', '-') AS code, n::int + 0 AS n", "1,x,1,\n2,-,1,\n3,x,no,\n4,x,-1,\n5,-,no,out\n", map[int64]string{3: "23502 ", 4: "22P02 n", 5: "23514 "}},
+		"pairs":   {"id, v || '' AS p, n::int + 0 AS n", "1,\"(1,abc)\",1,\n2,\"(1,abcd)\",1,\n3,\"(x,abc)\",1,\n4,\"(1,abc)\",no,\n", map[int64]string{3: "22001 ", 4: "22P02 ", 5: "22P02 "}},
+	} {
+		res, err := load(t, dsn, table, "id,v,n,s\n"+tt.in, func(c *loader.Config) {
+			c.Select, c.Where, c.MaxErrors, c.RejectsDir = tt.list, "s IS DISTINCT FROM 'out'", loader.ErrorLimit{Records: 10}, t.TempDir()
+		})
+		if err != nil {
+			t.Fatalf("%s: %v", table, err)
+		}
+		got := map[int64]string{}
+		for line, r := range readRejects(t, res.Rejects) {
+			got[line] = r.SQLState + " " + r.Column
+		}
+		if diff := gocmp.Diff(tt.want, got); diff != "" || res.Rows != 1 {
+			t.Errorf("%s: %d rows; rejected (-want +got):\n%s", table, res.Rows, diff)
+		}
+	}
+}

@@ -27,15 +27,20 @@ const MaxFound = 5000
 
 // EvaluateSQL returns the statement that evaluates all rows and finds those in which that fails,
 // or the value cannot be assigned to its column: the first n of them. It stores nothing. It
-// needs the language plpgsql.
+// needs the language plpgsql, and fails where a domain refuses NULL: with bare it looks at no
+// domain.
 //
 // Rows are evaluated in runs. Only where one fails are the rows after the last that was good
 // tried one by one: Citus sends each of these blocks to the other nodes of the transaction.
-func (t *Table) EvaluateSQL(n int) string {
+func (t *Table) EvaluateSQL(n int, bare bool) string {
 	var vars, into, columns []string
 	for i, c := range t.Loaded {
 		name := fmt.Sprintf(`"shardload value %d"`, i+1)
-		vars, into, columns = append(vars, name+" "+c.TypeSQL()+";"), append(into, name), append(columns, "q."+quote(c.Name))
+		kind := c.TypeSQL()
+		if bare && c.TypeOID != c.BaseOID {
+			kind = c.BareType
+		}
+		vars, into, columns = append(vars, name+" "+kind+";"), append(into, name), append(columns, "q."+quote(c.Name))
 	}
 	const this = row + `.ctid OPERATOR(pg_catalog.=) "shardload at"`
 	const later = row + `.ctid OPERATOR(pg_catalog.>) "shardload good"`

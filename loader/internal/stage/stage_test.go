@@ -111,7 +111,7 @@ func TestEvaluate(t *testing.T) {
 		100: {"3 22008 at", "4 22001 note", "5 22012 ", "8 22008 at"},
 		2:   {"3 22008 at", "4 22001 note"},
 	} {
-		pgtest.Exec(t, conn, st.EvaluateSQL(limit))
+		pgtest.Exec(t, conn, st.EvaluateSQL(limit, limit == 2))
 		found, err := st.ParseFound(pgtest.Query(t, conn, stage.FoundSQL)[0])
 		if err != nil {
 			t.Fatal(err)

@@ -190,10 +190,18 @@ func (r *stagedRows) evaluate(ctx context.Context, s *sifter) ([]stage.Fault, er
 	if r.x.load.Keeper == nil {
 		limit = 1
 	}
-	err := server.Exec(ctx, r.x.conn, r.stage.EvaluateSQL(limit))
-	pgErr, err := s.refusal(ctx, err)
-	if err != nil || pgErr != nil {
-		return nil, err
+	evaluated := false
+	for _, bare := range []bool{false, true} {
+		pgErr, err := s.refusal(ctx, server.Exec(ctx, r.x.conn, r.stage.EvaluateSQL(limit, bare)))
+		if err != nil {
+			return nil, err
+		}
+		if evaluated = pgErr == nil; evaluated {
+			break
+		}
+	}
+	if !evaluated {
+		return nil, nil
 	}
 	texts, err := r.texts(ctx, stage.FoundSQL)
 	if err != nil {
