@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"io"
 	"path/filepath"
 	"regexp"
 	"runtime"
@@ -168,8 +167,7 @@ func (opt *outlineOptions) print(ctx context.Context, a *app, name []string, cfg
 			SQL string `json:"sql"`
 		}{table, table.SQL()})
 	}
-	_, err = io.WriteString(a.data(), table.SQL())
-	return err
+	return table.Print(a.data())
 }
 
 // noteHeader says what the first record was taken for.
