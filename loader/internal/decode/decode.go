@@ -313,7 +313,7 @@ func (d *decoder) Deliver(ctx context.Context, c *input.Chunk, l *lane.Lanes) er
 		if d.lay.Record == Kept && as != lane.NotationRejected {
 			at.Record = c.Original(from)
 		}
-		if err := l.Add(ctx, ln, as, row, at, r.key); err != nil {
+		if err := l.Add(ctx, ln, as, row, &at, r.key); err != nil {
 			return err
 		}
 		if as == lane.NotationRejected {
