@@ -35,7 +35,7 @@ var layers = []struct {
 	{"internal/parquettext", []string{"internal/fault", "internal/pgcopy"}},
 	{"internal/citus", []string{"internal/pghash", "internal/fault", "internal/server"}},
 	{"internal/catalog", []string{"internal/fault", "internal/server"}},
-	{"internal/charset", []string{"internal/server"}},
+	{"internal/charset", []string{"internal/fault", "internal/server"}},
 	{"internal/selection", []string{"internal/fault", "internal/catalog", "internal/server", "internal/term"}},
 	{"internal/checksum", []string{"internal/pghash"}},
 	{"internal/pgtext", []string{"internal/pgarray"}},

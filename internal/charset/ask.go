@@ -4,13 +4,13 @@ import (
 	"bytes"
 	"context"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
 
 	"github.com/jackc/pgx/v5/pgconn"
 
+	"shardload/internal/fault"
 	"shardload/internal/server"
 )
 
@@ -73,8 +73,7 @@ func (a *asker) halve(ctx context.Context, sequences []string, found map[string]
 
 // isInvalid reports whether the server says that a sequence is no character, or none that UTF-8 has.
 func isInvalid(err error) bool {
-	pgErr, ok := errors.AsType[*pgconn.PgError](err)
-	return ok && (pgErr.Code == "22021" || pgErr.Code == "22P05")
+	return fault.Is(err, fault.BadEncoding, fault.Untranslatable)
 }
 
 // query returns what the sequences are in UTF-8. A connection that was lost is made once more.
