@@ -140,11 +140,16 @@ func (f *parquetFeed) SetNew(names, binary []string) (nested []bool, err error) 
 // IsBinary reports whether err says that a value has no text, but has a place in a bytea column.
 func IsBinary(err error) bool { return errors.Is(err, parquettext.ErrBinary) }
 
-// SetColumns is SetFields for fields that go into these columns, as which they are named.
-func (f *parquetFeed) SetColumns(columns []*catalog.Column) error {
+// SetColumns is SetFields for fields that go into these columns, as which they are named. What is
+// nested has a text for expressions, though no column of text takes it.
+func (f *parquetFeed) SetColumns(columns []*catalog.Column, text []bool) error {
 	var fields []parquettext.Field
-	for _, c := range columns {
-		fields = append(fields, fieldOf(c))
+	for i, c := range columns {
+		field := fieldOf(c)
+		if i < len(text) && text[i] {
+			field.As = parquettext.AsAny
+		}
+		fields = append(fields, field)
 		f.types = append(f.types, parquettext.Type{OID: c.BaseOID, Mod: c.TypMod})
 	}
 	return f.setFields(fields)

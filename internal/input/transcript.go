@@ -70,8 +70,9 @@ type Transcribed interface {
 // Typed is a feed of a format in which a value's text depends on what it is for.
 type Typed interface {
 	Transcribed
-	// SetColumns is SetFields for fields that go into columns of the same names.
-	SetColumns(columns []*catalog.Column) error
+	// SetColumns is SetFields for fields that go into columns of the same names. Of those that
+	// text says only an expression reads the value, or nobody; it may be nil.
+	SetColumns(columns []*catalog.Column, text []bool) error
 }
 
 // Binary is a feed of a format of which rows can be made as binary COPY has them, without a

@@ -53,9 +53,9 @@ func (lay *layout) setFields(f input.Feed) error {
 		feed.SetKeys(input.KeyFields(lay.keys), func(string) error { return errNotLoaded })
 	case input.Typed:
 		if lay.plan != nil {
-			lay.keys, _ = lay.plan.FieldColumns()
+			return feed.SetColumns(lay.plan.FieldColumns())
 		}
-		return feed.SetColumns(lay.keys)
+		return feed.SetColumns(lay.keys, nil)
 	}
 	return nil
 }
