@@ -47,7 +47,7 @@ func (f Form) String() string {
 		return f.Words
 	}
 	if f.Delimiter == "" { // it is no format of COPY
-		return fmt.Sprintf("format %s, encoding %s, chunks of %d", f.Format, f.Encoding, f.Chunk)
+		return fmt.Sprintf("format %s, encoding %s, chunks of %d%s", f.Format, f.Encoding, f.Chunk, f.unusual())
 	}
 	with := "without a header"
 	if f.Header {
