@@ -11,6 +11,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"shardload/internal/charset"
 	"shardload/internal/fault"
 	"shardload/internal/input"
 	"shardload/internal/pgcsv"
@@ -95,9 +96,10 @@ type Config struct {
 	// counted where lines are.
 	Skip int
 
-	// Encoding is PostgreSQL's name of the input's encoding. "" means UTF8. Of
-	// the encodings that PostgreSQL knows those are refused in which a byte of a
-	// longer character may look like ASCII (SJIS, BIG5, GBK and the like).
+	// Encoding is PostgreSQL's name of the input's encoding. "" means UTF8. Inputs in one of
+	// those that the server itself cannot use (SJIS, BIG5, GBK and the like), where a byte of a
+	// longer character may look like ASCII, are converted here, by what the server says of
+	// each character; its own encoding must be UTF8.
 	Encoding string
 
 	// Compression is how the input is compressed. Zero means CompressionAuto. Blocks and
@@ -334,6 +336,14 @@ func (c Config) withDefaults() Config {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
 	return c
+}
+
+// sentEncoding returns the encoding in which records are sent.
+func (c *Config) sentEncoding() string {
+	if charset.Is(c.Encoding) {
+		return "UTF8"
+	}
+	return c.Encoding
 }
 
 // defaultStreams is the number of streams where the Config names none. More than

@@ -22,11 +22,11 @@ func setFields(f input.Feed, first *input.Chunk, t *catalog.Table, h *Heading) (
 		}
 		feed.SetKeys(input.KeyFields(h.columns), func(key string) error { return decode.UnknownKey(t, key) })
 	case input.Typed:
-		columns := h.columns
 		if h.plan != nil {
-			columns, _ = h.plan.FieldColumns()
+			err = feed.SetColumns(h.plan.FieldColumns())
+		} else {
+			err = feed.SetColumns(h.columns, nil)
 		}
-		err = feed.SetColumns(columns)
 	case input.Transcribed:
 		err = feed.SetFields(h.fields)
 	default:

@@ -111,7 +111,7 @@ func (l *Loader) attempt(ctx context.Context, in Input, c *store.Counts) (resuma
 	if err != nil || first == nil {
 		return false, err
 	}
-	ask := decode.NewAsker(l.target, l.nodes.First().Connect, l.cfg.Encoding)
+	ask := decode.NewAsker(l.target, l.nodes.First().Connect, l.cfg.sentEncoding())
 	defer ask.Close()
 	if err := ld.checkGuess(ctx, first, ask); err != nil {
 		return false, err
@@ -266,7 +266,7 @@ func inTurn(ctx context.Context, before <-chan struct{}, err error) error {
 func valueAskers(l *Loader) []*decode.Asker {
 	list := make([]*decode.Asker, valueConnections())
 	for i := range list {
-		list[i] = decode.NewAsker(l.target, l.nodes.First().Connect, l.cfg.Encoding)
+		list[i] = decode.NewAsker(l.target, l.nodes.First().Connect, l.cfg.sentEncoding())
 	}
 	return list
 }
@@ -279,7 +279,7 @@ func valueConnections() int { return min(runtime.GOMAXPROCS(0), 4) }
 func (ld *load) decode(ctx context.Context, ask, values *decode.Asker, chunks <-chan *input.Chunk) error {
 	d := decode.New(ld.Layout, ask, ld.Input)
 	d.Values = values
-	d.Keeper, d.Sums = ld.Keeper, ld.Job.Sums()
+	d.Keeper, d.Sums, d.Charset = ld.Keeper, ld.Job.Sums(), ld.l.charset
 	var text input.Transcript
 	for {
 		c, err := receive(ctx, chunks)

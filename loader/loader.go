@@ -19,8 +19,10 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"shardload/internal/catalog"
+	"shardload/internal/charset"
 	"shardload/loader/internal/route"
 	"shardload/loader/internal/store"
 	"shardload/loader/internal/target"
@@ -34,8 +36,9 @@ type Loader struct {
 	plans     plans // of Config.Select and Where
 	plan      Plan
 	nodes     *route.Nodes
-	replacing string // the load that has emptied the table for its inputs, "" for none
-	thrifty   bool   // no connection is kept for a load: others are opened before it
+	replacing string             // the load that has emptied the table for its inputs, "" for none
+	thrifty   bool               // no connection is kept for a load: others are opened before it
+	charset   *charset.Converter // of inputs, nil if they are sent as they are encoded
 
 	current atomic.Pointer[load]
 	past    totals
@@ -128,6 +131,7 @@ func openLoader(ctx context.Context, cfg Config, thrifty bool) (l *Loader, err e
 	cfg.Conn = control.Cfg
 	l = &Loader{cfg: cfg, thrifty: thrifty, target: &target.Target{Control: control}}
 	control.Spare = l.closeIdle
+	l.charset = charset.New(cfg.Encoding, func(ctx context.Context) (*pgconn.PgConn, error) { return l.nodes.First().Connect(ctx) })
 	if err := l.prepareWaiting(ctx); err != nil {
 		return nil, errors.Join(err, l.Close())
 	}

@@ -300,7 +300,6 @@ func TestOpenErrors(t *testing.T) {
 			{loader.Config{Table: "looks"}, "of kind view: only tables"},
 			{loader.Config{Table: "counts"}, "of kind sequence: only tables"},
 			{loader.Config{Table: "pg_class"}, "belongs to the server itself; name a table of your own"},
-			{loader.Config{Table: "plain", Encoding: "SJIS"}, "iconv -f SJIS -t UTF-8"},
 			{loader.Config{Table: "plain", Delimiter: '"'}, "cannot separate fields"},
 			{loader.Config{Table: "plain", MaxRecord: 200 << 20}, "half of the memory"},
 			{loader.Config{Table: "plain", Route: "shards"}, `route "shards" is unknown`},

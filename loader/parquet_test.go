@@ -353,3 +353,15 @@ func TestParquetErrors(t *testing.T) {
 		}
 	}
 }
+
+// TestParquetEmpty holds that a file without rows is loaded, with nothing.
+func TestParquetEmpty(t *testing.T) {
+	t.Parallel()
+	dsn := pgtest.Plain(t)
+	exec(t, pgtest.Connect(t, dsn), things)
+	path := parquetFile(t, "things.parquet", parquet.Group{"id": parquet.Leaf(parquet.Int32Type)}, nil)
+	res, err := open(t, loader.Config{Conn: parse(t, dsn), Table: "things", Format: loader.FormatParquet}).Load(context.Background(), loader.File(path))
+	if err != nil || res.Rows != 0 {
+		t.Errorf("%+v, %v", res, err)
+	}
+}

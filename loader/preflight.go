@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"shardload/internal/catalog"
+	"shardload/internal/charset"
 	"shardload/internal/citus"
 	"shardload/internal/fault"
 	"shardload/internal/server"
@@ -25,10 +26,6 @@ const (
 	oldestPostgres = 130000
 	oldestCitus    = 11
 )
-
-// unsafeEncodings are those in which a byte of a longer character may look like a
-// quote, a delimiter or a line break. The server cannot use them itself either.
-const unsafeEncodings = " SJIS SHIFTJIS2004 BIG5 GBK UHC GB18030 JOHAB "
 
 // A planner finds out what server and table are, and plans the loads of a Loader.
 type planner struct {
@@ -130,10 +127,9 @@ func (pl *planner) checkServer() error {
 	case s.InRecovery:
 		return &failure.PreflightError{Problem: "the server is a standby and takes no writes", Do: "connect to the primary; target_session_attrs=read-write finds it among several hosts"}
 	}
-	name := strings.ToUpper(strings.NewReplacer("-", "", "_", "", " ", "").Replace(pl.cfg.Encoding))
-	if strings.Contains(unsafeEncodings, " "+name+" ") {
+	if charset.Is(pl.cfg.Encoding) && !server.IsUTF8(s.Encoding) {
 		return &failure.PreflightError{
-			Problem: fmt.Sprintf("in encoding %s a part of a character may look like a quote or a comma", pl.cfg.Encoding),
+			Problem: fmt.Sprintf("in encoding %s a part of a character may look like a quote or a comma, and the server, which is in %s, cannot say which characters they are in UTF8", pl.cfg.Encoding, s.Encoding),
 			Do:      "convert the input first: iconv -f " + pl.cfg.Encoding + " -t UTF-8",
 		}
 	}

@@ -28,7 +28,7 @@ func (h *Heading) choose(ctx context.Context, l *Loader, in Input, names []strin
 	one, ok := l.plans.get(l.target.Table, in, found)
 	if !ok {
 		r := selection.Request{
-			List: l.cfg.Select, Where: l.cfg.Where, File: in.name, Encoding: l.cfg.Encoding,
+			List: l.cfg.Select, Where: l.cfg.Where, File: in.name, Encoding: l.cfg.sentEncoding(),
 			JSON: keyed, Table: l.target.Table, Session: &l.target.Session, Steady: []string{l.target.Distribution.Column},
 		}
 		for _, n := range l.nodes.All()[1:] {

@@ -2,6 +2,7 @@ package loader
 
 import (
 	"context"
+	"io"
 
 	"github.com/jackc/pgx/v5"
 
@@ -28,6 +29,9 @@ func (ld *load) newKeeper(ctx context.Context) (*reject.Keeper, error) {
 	}
 	if ld.Layout.Rewritten() {
 		opt.Original = ld.Layout.Original
+	}
+	if l.charset != nil {
+		opt.Encode = l.charset.Encode
 	}
 	if ld.Job.Tell() {
 		opt.Job, opt.Lanes = ld.Job.Job, ld.Job.Lanes
@@ -71,7 +75,11 @@ func (l *Loader) jobOptions() job.Options {
 
 // open opens an input.
 func (l *Loader) open(ctx context.Context, in Input) (input.Feed, error) {
-	feed, err := in.open(ctx, l.cfg.reading())
+	how := l.cfg.reading()
+	if l.charset != nil {
+		how.Convert = func(r io.Reader) io.ReadCloser { return l.charset.Reader(ctx, r) }
+	}
+	feed, err := in.open(ctx, how)
 	if f, ok := feed.(input.Bytes); ok && err == nil && !l.cfg.MaxErrors.None() {
 		f.KeepOpen()
 	}
@@ -97,7 +105,7 @@ func (ld *load) newLanes() {
 func (c *Config) layoutOptions() decode.Options {
 	return decode.Options{
 		Dialect: c.dialect(), Forced: pgcsv.Forced{Null: c.ForceNull, NotNull: c.ForceNotNull},
-		Encoding: c.Encoding, MaxRecord: c.MaxRecord, NoDetail: c.NoDetail, AsTheyAre: c.SendCSV,
+		Encoding: c.sentEncoding(), MaxRecord: c.MaxRecord, NoDetail: c.NoDetail, AsTheyAre: c.SendCSV,
 	}
 }
 

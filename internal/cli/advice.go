@@ -20,8 +20,7 @@ var inFlagsPairs = []string{
 	"Config.MaxErrors keeps", "--max-errors N keeps",
 	"Config.OnConflict skip keeps the row that is there, update the new one", "--on-conflict skip keeps the row that is there, --on-conflict update the new one",
 	"with Config.Header no", "with --header no",
-	"Config.Header yes", "--header yes",
-	"Config.Skip", "--skip",
+	"from a file: Config.Format parquet", "from a file: --format parquet",
 	"in Config.ConflictKey", "with --conflict-key",
 	"in Config.Encoding", "with --encoding",
 	"Config.Compression", "--compression",
@@ -80,7 +79,8 @@ func typed(text string, err error) string {
 // advice returns what to do about err that it does not say itself, "" for nothing.
 func advice(err error) string {
 	if row, ok := errors.AsType[*loader.RowError](err); ok && row.Guessed {
-		return "; if it is a header name the columns in it as the table does (--header match says where they differ), or leave it out with " +
+		return "; if it is a header name the columns in it as the table does (--header match says where they differ), or say with --header yes " +
+			`and --select "ITS_NAME AS COLUMN, …" which is which, or leave it out with ` +
 			fmt.Sprintf("--skip %d --header no", row.Line) + "; if it is a record say --header no"
 	}
 	if _, ok := errors.AsType[*ledger.DeniedError](err); ok {

@@ -100,7 +100,7 @@ func TestHostileText(t *testing.T) {
 		{"size", []string{"generate", "--size", evil}, 2},
 		{"delimiter", []string{"load", "--delimiter", evil}, 2},
 		{"encoding", load("--table", table, "--encoding", evil, other), 1},
-		{"null", load("--table", table, "--null", evil, other), 1},
+		{"null", load("--table", table, "--null", evil, other), 2},
 		{"map", load("--table", table, "--node-map", evil+"="+evil, "--route", "shard", other), 1},
 		{"dsn", []string{"status", "--dsn", evil}, 1},
 		{"host", []string{"status", "--dsn", "host='" + evil + "'"}, 1},

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"io"
 	"path/filepath"
 	"regexp"
 	"runtime"
@@ -71,14 +70,23 @@ func newSchemaPrintCommand(a *app) *cobra.Command {
 		if distribute {
 			return usagef(cmd, "--distribute is about the dataset's tables: for files a comment names the columns to choose from")
 		}
-		if err := cmp.Or(checkReading(cmd, opt.cfg), opt.config(files).Reading.Dialect.Check(), checkFiles(cmd, files)); err != nil {
+		if err := cmp.Or(checkReading(cmd, opt.cfg), checkFiles(cmd, files)); err != nil {
 			return err
 		}
 		name, err := opt.tableName(cmd, files)
 		if err != nil {
 			return err
 		}
-		return opt.print(cmd.Context(), a, name, files)
+		tables := []tableInput{{TableFiles: input.TableFiles{Files: files}}}
+		if err := a.resolveFormats(tables, opt.cfg); err != nil {
+			return err
+		}
+		resolved := opt.cfg
+		resolved.Format = tables[0].as
+		if err := checkReading(cmd, resolved); err != nil {
+			return err
+		}
+		return opt.print(cmd.Context(), a, name, opt.config(tables[0]))
 	}
 	return cmd
 }
@@ -122,27 +130,26 @@ func (opt *outlineOptions) tableName(cmd *cobra.Command, files []string) ([]stri
 }
 
 // config returns how the files are read.
-func (opt *outlineOptions) config(files []string) outline.Config {
-	how := tableInput{}.reading(opt.cfg, opt.maxRecord)
+func (opt *outlineOptions) config(t tableInput) outline.Config {
+	how := t.reading(opt.cfg, opt.maxRecord)
 	header := outline.Header(opt.cfg.Header)
 	if opt.cfg.Header == loader.HeaderMatch {
 		header = outline.HeaderYes // there is no table yet
 	}
 	return outline.Config{
-		Files: files, Header: header, Encoding: how.Encoding,
-		Reading: input.Reading{MaxRecord: how.MaxRecord, Compression: how.Compression, Dialect: how.Dialect(), Skip: how.Skip},
+		Files: t.Files, Header: header, Encoding: how.Encoding,
+		Reading: input.Reading{Format: how.Input, MaxRecord: how.MaxRecord, Compression: how.Compression, Dialect: how.Dialect(), Skip: how.Skip},
 		Forced:  pgcsv.Forced{Null: how.ForceNull, NotNull: how.ForceNotNull},
 		Procs:   runtime.GOMAXPROCS(0),
 	}
 }
 
 // print reads the files, and prints the table.
-func (opt *outlineOptions) print(ctx context.Context, a *app, name, files []string) error {
-	cfg := opt.config(files)
+func (opt *outlineOptions) print(ctx context.Context, a *app, name []string, cfg outline.Config) error {
 	cfg.Stdin = a.Stdin
-	a.note("reading all of %s: types must hold for every record", strings.Join(files, ", "))
+	a.note("reading all of %s: types must hold for every record", strings.Join(cfg.Files, ", "))
 	var far outline.Progress
-	total := storedSize(files)
+	total := storedSize(cfg.Files)
 	stop := a.progress(name[len(name)-1], func() snapshot {
 		n, bytes := far.Records()
 		return snapshot{Rows: n, Bytes: bytes, Done: far.Stored(), Total: total}
@@ -160,8 +167,7 @@ func (opt *outlineOptions) print(ctx context.Context, a *app, name, files []stri
 			SQL string `json:"sql"`
 		}{table, table.SQL()})
 	}
-	_, err = io.WriteString(a.data(), table.SQL())
-	return err
+	return table.Print(a.data())
 }
 
 // noteHeader says what the first record was taken for.

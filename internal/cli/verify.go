@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"errors"
+	"io"
 	"slices"
 	"strings"
 
@@ -231,7 +232,7 @@ func (v *verifyVerb) expect(ctx context.Context, conn *pgx.Conn, tables []tableI
 			if err != nil {
 				return nil, err
 			}
-			if e.Rows, err = countRecords(ctx, columns, t, v.opt); err != nil {
+			if e.Rows, err = v.countRecords(ctx, columns, t); err != nil {
 				return nil, err
 			}
 			e.Source = strings.Join(t.Files, ", ")
@@ -242,12 +243,20 @@ func (v *verifyVerb) expect(ctx context.Context, conn *pgx.Conn, tables []tableI
 }
 
 // countRecords counts the records of t's files, without their headers.
-func countRecords(ctx context.Context, table *catalog.Table, t tableInput, opt verifyOptions) (int64, error) {
+func (v *verifyVerb) countRecords(ctx context.Context, table *catalog.Table, t tableInput) (int64, error) {
 	var sum int64
-	reading := t.reading(opt.read, opt.maxRecord)
+	reading := t.reading(v.opt.read, v.opt.maxRecord)
 	dialect := reading.Dialect()
+	how := input.Reading{Format: reading.Input, Chunk: pgcsv.ChunkSize, Dialect: dialect, Skip: reading.Skip, MaxRecord: reading.MaxRecord, Compression: reading.Compression}
+	server, err := v.server()
+	if err != nil {
+		return 0, err
+	}
+	if c := verify.Charset(server, reading.Encoding); c != nil {
+		how.Convert = func(r io.Reader) io.ReadCloser { return c.Reader(ctx, r) }
+	}
 	for _, file := range t.Files {
-		n, first, err := input.CountRecords(ctx, file, input.Reading{Format: reading.Input, Chunk: pgcsv.ChunkSize, Dialect: dialect, Skip: reading.Skip, MaxRecord: reading.MaxRecord, Compression: reading.Compression})
+		n, first, err := input.CountRecords(ctx, file, how)
 		if err != nil {
 			return 0, err
 		}

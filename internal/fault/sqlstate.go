@@ -16,6 +16,7 @@ const (
 	InvalidText            = "22P02" // invalid_text_representation
 	BadBinary              = "22P03"
 	BadRecord              = "22P04" // bad_copy_file_format
+	Untranslatable         = "22P05" // untranslatable_character
 	ForeignKeyViolation    = "23503"
 	UniqueViolation        = "23505"
 	WrongPassword          = "28P01"

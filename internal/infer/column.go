@@ -1,6 +1,7 @@
 package infer
 
 import (
+	"cmp"
 	"math"
 	"slices"
 
@@ -15,6 +16,7 @@ type Column struct {
 	roundFloats   bool // a number is seen that double precision would change
 	longest       int  // value, in bytes
 	distinct      counter
+	fixed         Type // whatever the values are, "" if they decide
 
 	scratch []byte
 }
@@ -29,6 +31,9 @@ func NewColumns(n int) []Column {
 	}
 	return columns
 }
+
+// Fix makes the column one of that type.
+func (c *Column) Fix(t Type) { c.fixed = t }
 
 // AddNull notes a value that is missing.
 func (c *Column) AddNull() { c.nulls++ }
@@ -55,6 +60,7 @@ func (c *Column) Merge(other *Column) {
 	c.kinds |= other.kinds
 	c.roundFloats = c.roundFloats || other.roundFloats
 	c.longest = max(c.longest, other.longest)
+	c.fixed = cmp.Or(c.fixed, other.fixed)
 	c.distinct.merge(&other.distinct)
 }
 
@@ -80,7 +86,7 @@ type Finding struct {
 // Finding returns what follows for the column of that name.
 func (c *Column) Finding(name string) Finding {
 	f := Finding{
-		Name: name, Type: c.kinds.typeOf(c.roundFloats), Nulls: c.nulls, Values: c.values,
+		Name: name, Type: cmp.Or(c.fixed, c.kinds.typeOf(c.roundFloats)), Nulls: c.nulls, Values: c.values,
 		NotNull: c.nulls == 0 && c.values > 0, longest: c.longest,
 		alike: c.kinds&aUUID != 0 && c.kinds&aCapitalUUID != 0,
 	}

@@ -34,6 +34,7 @@ const (
 	Inet        Type = "inet"
 	JSONB       Type = "jsonb"
 	Text        Type = "text"
+	Bytea       Type = "bytea" // only where an input says so
 )
 
 // kinds are sets of what values look like. Each value is of one kind.

@@ -3,6 +3,7 @@ package infer
 import (
 	"cmp"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 
@@ -181,4 +182,10 @@ func literal(s string) string {
 		return "E" + strings.ReplaceAll(quoted, `\`, `\\`)
 	}
 	return quoted
+}
+
+// Print writes SQL to w.
+func (t *Table) Print(w io.Writer) error {
+	_, err := io.WriteString(w, t.SQL())
+	return err
 }

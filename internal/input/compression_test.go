@@ -285,7 +285,7 @@ func TestStrangers(t *testing.T) {
 		"rar":         {[]byte("Rar!\x1a\x07\x01\x00"), "is a rar archive"},
 		"lz4":         {[]byte("\x04\x22\x4d\x18\x64\x40\xa7"), "decompress it: lz4 -dc"},
 		"utf-16":      {[]byte("\xff\xfei\x00d\x00"), "iconv -f UTF-16"},
-		"parquet":     {[]byte("PAR1\x15\x00\x15"), "is a Parquet file"},
+		"parquet":     {[]byte("PAR1\x15\x00\x15"), "is a Parquet file, not CSV; read it as one, from a file"},
 		"twice":       {gzipped(t, string(gzipped(t, content))), "is compressed twice: by gzip, and inside by gzip; decompress it: gzip -dc"},
 		"zip in zstd": {zstded(t, string(zipOf(t, "x.csv"))), "is a zip archive, compressed by zstd"},
 	} {

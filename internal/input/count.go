@@ -21,6 +21,9 @@ func CountRecords(ctx context.Context, path string, how Reading) (n int64, first
 		return 0, nil, err
 	}
 	defer func() { err = errors.Join(err, src.Close()) }()
+	if how.Convert != nil {
+		src.Convert(how.Convert)
+	}
 	var s pgcsv.Scanner
 	var buf []byte
 	c := pgcsv.NewChunker(src, how.MaxRecord)

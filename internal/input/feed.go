@@ -80,6 +80,9 @@ func IsPlain(f Feed) bool {
 func NewFeed(src *Source, how Reading) (Feed, error) {
 	switch how.Format {
 	case Delimited:
+		if how.Convert != nil {
+			src.Convert(how.Convert)
+		}
 		return newCSV(src, how), nil
 	case JSON:
 		return newJSON(src, how), nil
@@ -191,6 +194,8 @@ type Reading struct {
 	// Dialect is that of the records, or of their transcript.
 	Dialect pgcsv.Dialect
 	Skip    int // lines before the first record
+	// Convert converts what is read to UTF-8, nil where nothing is to be.
+	Convert func(io.Reader) io.ReadCloser
 	Chunk   int // usual length of a chunk in bytes
 	// Compression is how the input is compressed; the zero value is Auto.
 	Compression Compression
@@ -201,7 +206,7 @@ type Reading struct {
 func (r Reading) Made() error {
 	d := pgcsv.CSV.Dialect()
 	d.Null = r.Dialect.Null
-	if r.Dialect != d || r.Skip > 0 {
+	if r.Dialect != d || r.Skip > 0 || r.Convert != nil {
 		return ErrNotCSV
 	}
 	return nil

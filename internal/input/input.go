@@ -32,6 +32,8 @@ type Source struct {
 
 	r     io.Reader
 	start func() error // sets r, where that may wait
+	// convert is what reads from r, nil for nobody.
+	convert func(io.Reader) io.ReadCloser
 	// plain is what r reads if it is a regular file that is not compressed, and bom
 	// the length of its byte order mark.
 	plain *os.File
@@ -149,7 +151,26 @@ func (s *Source) decode(stored io.Reader) error {
 		_, _ = b.Discard(3) // they are in the buffer
 	}
 	s.r = b
+	if s.convert != nil {
+		readThrough(s, s.convert)
+	}
 	return nil
+}
+
+// Convert makes wrap the reader of what the Source reads. Offsets are those of what comes out of
+// it, so that the Source is not plain. It must be called before Read.
+func (s *Source) Convert(wrap func(io.Reader) io.ReadCloser) {
+	if s.r == nil {
+		s.convert = wrap
+		return
+	}
+	readThrough(s, wrap)
+}
+
+func readThrough(s *Source, wrap func(io.Reader) io.ReadCloser) {
+	r := wrap(s.r)
+	s.r, s.plain = r, nil
+	s.close = append(s.close, r.Close)
 }
 
 // ended returns err, which io.EOF is where data were to be.

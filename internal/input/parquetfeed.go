@@ -2,10 +2,13 @@ package input
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -116,11 +119,37 @@ func (f *parquetFeed) SetFields(names []string) error {
 	return f.setFields(fields)
 }
 
-// SetColumns is SetFields for fields that go into these columns, as which they are named.
-func (f *parquetFeed) SetColumns(columns []*catalog.Column) error {
+func (f *parquetFeed) SetNew(names, binary []string) (nested []bool, err error) {
 	var fields []parquettext.Field
-	for _, c := range columns {
-		fields = append(fields, fieldOf(c))
+	nested = make([]bool, len(names))
+	for i, name := range names {
+		field := parquettext.Field{Name: name, As: parquettext.AsAny}
+		for _, c := range f.file.Columns() {
+			if c.Name == name {
+				field.As, nested[i] = c.New, c.New == parquettext.AsJSON
+			}
+		}
+		if slices.Contains(binary, name) {
+			field.As = parquettext.AsBytea
+		}
+		fields = append(fields, field)
+	}
+	return nested, f.setFields(fields)
+}
+
+// IsBinary reports whether err says that a value has no text, but has a place in a bytea column.
+func IsBinary(err error) bool { return errors.Is(err, parquettext.ErrBinary) }
+
+// SetColumns is SetFields for fields that go into these columns, as which they are named. What is
+// nested has a text for expressions, though no column of text takes it.
+func (f *parquetFeed) SetColumns(columns []*catalog.Column, text []bool) error {
+	var fields []parquettext.Field
+	for i, c := range columns {
+		field := fieldOf(c)
+		if i < len(text) && text[i] {
+			field.As = parquettext.AsAny
+		}
+		fields = append(fields, field)
 		f.types = append(f.types, parquettext.Type{OID: c.BaseOID, Mod: c.TypMod})
 	}
 	return f.setFields(fields)
@@ -224,21 +253,49 @@ func (f *parquetFeed) SkipTo(_ context.Context, number int64, _ ledger.Place, _ 
 	return nil
 }
 
-// Fingerprint has the footer in its tail: where each column's pages are, and as a rule their
-// least and greatest values.
+// Fingerprint has all of the footer in its tail: where each column's pages are, and as a rule their
+// least and greatest values. Its head has samples of the rest.
 func (f *parquetFeed) Fingerprint(first *Chunk) (ledger.Fingerprint, error) {
-	head, tail, _, err := f.src.Fingerprint()
+	size := f.src.Size
+	spans := []int64{0, min(sample, size)}
+	for i := range int64(pageSamples) {
+		at := size / pageSamples * i
+		spans = append(spans, at, min(pageSample, size-at))
+	}
+	head, err := f.hashOf(spans...)
+	if err != nil {
+		return ledger.Fingerprint{}, err
+	}
+	start := min(f.file.DataEnd(), max(size-sample, 0))
+	tail, err := f.hashOf(start, size-start)
 	if err != nil {
 		return ledger.Fingerprint{}, err
 	}
 	print := ledger.Fingerprint{
-		Size: f.src.Size, Unit: ledger.Chunks, Head: head, Tail: tail,
+		Size: size, Unit: ledger.Chunks, Head: head, Tail: tail,
 		Lines: sampleLines(first.Data[:min(len(first.Data), sampledBytes)]),
 	}
 	if stat, _ := f.src.Stat(); stat.TimeTells {
 		print.Hints = ledger.Hints{Modified: stat.Modified, Device: stat.Device, Inode: stat.Inode}
 	}
 	return print, nil
+}
+
+// Samples of a file: how many, and how long each is, in bytes.
+const (
+	pageSamples = 64
+	pageSample  = 4 << 10
+)
+
+// hashOf returns a hash of parts of the file: where each begins, and its length.
+func (f *parquetFeed) hashOf(spans ...int64) (string, error) {
+	h := sha256.New()
+	for ; len(spans) > 0; spans = spans[2:] {
+		if _, err := io.Copy(h, io.NewSectionReader(f.src.file, spans[0], spans[1])); err != nil {
+			return "", named(err)
+		}
+	}
+	return hex.EncodeToString(h.Sum(nil)[:16]), nil
 }
 
 // Far counts bytes, as if all rows had the same number of them.

@@ -36,7 +36,7 @@ var strangers = []struct {
 	{isUTF16, "UTF-16 text", "convert it: iconv -f UTF-16 -t UTF-8"},
 	{magic("PGCOPY\n\xff\r\n\x00"), "PostgreSQL's binary COPY format", "export it as CSV: COPY … TO … (FORMAT csv, HEADER)"},
 	{magic("PGDMP\x01"), "an archive of pg_dump", "restore it: pg_restore"},
-	{IsParquet, "a Parquet file", convert},
+	{isParquet, "a Parquet file", "read it as one, from a file: Config.Format parquet"},
 	{magic("Obj\x01"), "an Avro file", convert},
 	{magic("ARROW1\x00\x00"), "an Arrow file", convert},
 	{magic("SQLite format 3\x00"), "an SQLite database", convert},
@@ -126,10 +126,10 @@ func isUTF16(head []byte) bool {
 	return marked && bytes.IndexByte(head, 0) >= 0
 }
 
-// IsParquet reports whether an input that begins with head is a Parquet file: the letters
+// isParquet reports whether an input that begins with head is a Parquet file: the letters
 // PAR1 may begin a text, too, but not with the first byte of a page header, or of the
 // footer, after them.
-func IsParquet(head []byte) bool {
+func isParquet(head []byte) bool {
 	return len(head) > 4 && (string(head[:4]) == "PAR1" || string(head[:4]) == "PARE") && head[4] < ' ' &&
 		head[4] != '\n' && head[4] != '\r' && head[4] != '\t'
 }

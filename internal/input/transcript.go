@@ -70,8 +70,9 @@ type Transcribed interface {
 // Typed is a feed of a format in which a value's text depends on what it is for.
 type Typed interface {
 	Transcribed
-	// SetColumns is SetFields for fields that go into columns of the same names.
-	SetColumns(columns []*catalog.Column) error
+	// SetColumns is SetFields for fields that go into columns of the same names. Of those that
+	// text says only an expression reads the value, or nobody; it may be nil.
+	SetColumns(columns []*catalog.Column, text []bool) error
 }
 
 // Binary is a feed of a format of which rows can be made as binary COPY has them, without a
@@ -103,6 +104,15 @@ func (c *Chunk) OffsetOf(at Origin) int64 {
 		return c.Offset + int64(float64(c.Size)*float64(at.Line)/float64(c.Lines))
 	}
 	return c.Offset + int64(at.Start)
+}
+
+// A Typing is a feed that knows more of its fields than their text says.
+type Typing interface {
+	Transcribed
+	// SetNew is SetFields for columns that are made for the fields: what is nested is written
+	// as JSON, moments in UTC say so, and fields of these names as bytes. It returns which
+	// fields are nested.
+	SetNew(names, binary []string) (nested []bool, err error)
 }
 
 // What a chunk of such a feed has, beside its data.

@@ -26,11 +26,14 @@ type layout struct {
 func (r *reader) layout(file string, feed input.Feed, first *input.Chunk) (*layout, error) {
 	if of, ok := feed.(input.Transcribed); ok {
 		names := of.Header()
-		if err := of.SetFields(names); err != nil {
-			return nil, err
+		if _, ok := feed.(input.Keyed); ok {
+			names = r.keys
 		}
 		lay := &layout{file: file}
-		return lay, r.settle(lay, names)
+		if err := r.settle(lay, names); err != nil {
+			return nil, err
+		}
+		return lay, r.setFields(of, lay, names)
 	}
 	fields, err := r.firstRecord(first)
 	if err != nil {
@@ -44,6 +47,25 @@ func (r *reader) layout(file string, feed input.Feed, first *input.Chunk) (*layo
 		return lay, r.settle(lay, r.numberedAs(len(fields)))
 	}
 	return lay, r.settle(lay, fields)
+}
+
+// setFields tells a feed which fields there are, and fixes the types of those that it knows
+// more of than their values say.
+func (r *reader) setFields(feed input.Transcribed, lay *layout, names []string) error {
+	of, ok := feed.(input.Typing)
+	if !ok {
+		return feed.SetFields(names)
+	}
+	nested, err := of.SetNew(names, r.binary)
+	for i, is := range nested {
+		switch {
+		case is:
+			r.fixed[lay.fields[i]] = infer.JSONB
+		case slices.Contains(r.binary, names[i]):
+			r.fixed[lay.fields[i]] = infer.Bytea
+		}
+	}
+	return err
 }
 
 // firstRecord returns the values of the first record of a chunk.

@@ -7,13 +7,17 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
+	"slices"
 	"sync/atomic"
 
+	"shardload/internal/charset"
 	"shardload/internal/fault"
 	"shardload/internal/infer"
 	"shardload/internal/input"
 	"shardload/internal/pgcsv"
 	"shardload/internal/server"
+	"shardload/loader/failure"
 )
 
 // Header says whether first records name the columns.
@@ -45,21 +49,53 @@ type Progress struct {
 	records atomic.Int64
 	bytes   atomic.Int64 // of records
 	before  atomic.Int64 // of the files that are read, as they are stored
-	feed    atomic.Pointer[input.Feed]
+	now     atomic.Pointer[opened]
+	passes  atomic.Int64 // through all inputs; 0 for one
+}
+
+// An opened is an input that is being read.
+type opened struct {
+	feed input.Feed
+	size int64 // as it is stored, 0 if that is unknown
+}
+
+// stored returns how many bytes of the input were read, as far as that is known.
+func (o *opened) stored() int64 {
+	if o == nil {
+		return 0
+	}
+	done, total := o.feed.Far()
+	if _, ok := o.feed.(input.Bytes); ok || total <= 0 {
+		return done
+	}
+	return int64(float64(o.size) * float64(done) / float64(total)) // it counts in units of its own
 }
 
 // Records returns how many were read, and of how many bytes.
 func (p *Progress) Records() (n, bytes int64) { return p.records.Load(), p.bytes.Load() }
 
-// Stored returns how many bytes of the files, as they are stored, were read; 0 of formats
-// that do not count in bytes.
+// Stored returns how many bytes of the files, as they are stored, were read. Where inputs are
+// read twice it is the half of that.
 func (p *Progress) Stored() int64 {
-	n := p.before.Load()
-	if f := p.feed.Load(); f != nil {
-		done, _ := (*f).Far()
-		n += done
+	return (p.before.Load() + p.now.Load().stored()) / max(p.passes.Load(), 1)
+}
+
+// opens notes that an input is being read, until done is called.
+func (p *Progress) opens(feed input.Feed, size int64) (done func()) {
+	o := &opened{feed, size}
+	p.now.Store(o)
+	return func() {
+		n := o.stored()
+		p.now.Store(nil)
+		p.before.Add(n)
 	}
-	return n
+}
+
+// restart says that all is read anew.
+func (p *Progress) restart() {
+	p.records.Store(0)
+	p.bytes.Store(0)
+	p.before.Store(0)
 }
 
 // An Outline is what all of the records have in common.
@@ -76,8 +112,29 @@ type Outline struct {
 // Read reads all of the inputs. An error names the input and, where a record is at fault,
 // its line.
 func Read(ctx context.Context, cfg Config, p *Progress) (*Outline, error) {
+	if charset.Is(cfg.Encoding) {
+		return nil, fault.Advise(fmt.Errorf("the input is in %s, which only a server can read", cfg.Encoding), "convert it: iconv -t UTF-8")
+	}
 	cfg.Reading.Chunk = pgcsv.ChunkSize
-	r := &reader{cfg: cfg, utf8: server.IsUTF8(cfg.Encoding), progress: p}
+	for binary := []string(nil); ; {
+		o, err := read(ctx, cfg, p, binary)
+		row, ok := errors.AsType[*failure.RowError](err)
+		if !ok || !input.IsBinary(row.Err) || slices.Contains(binary, row.Column) {
+			return o, err
+		}
+		binary = append(binary, row.Column) // which was taken for text
+		p.restart()
+	}
+}
+
+// read reads all of the inputs once, of which these columns hold bytes.
+func read(ctx context.Context, cfg Config, p *Progress, binary []string) (*Outline, error) {
+	r := &reader{cfg: cfg, utf8: server.IsUTF8(cfg.Encoding), progress: p, fixed: map[int]infer.Type{}, binary: binary}
+	if cfg.Reading.Format == input.JSON {
+		if err := r.readKeys(ctx); err != nil {
+			return nil, err
+		}
+	}
 	if err := r.readAll(ctx); err != nil {
 		return nil, err
 	}
@@ -90,6 +147,9 @@ func Read(ctx context.Context, cfg Config, p *Progress) (*Outline, error) {
 			columns[i].Merge(&w.columns[i])
 		}
 	}
+	for i, t := range r.fixed {
+		columns[i].Fix(t)
+	}
 	records, _ := p.Records()
 	o := &Outline{Records: records, Numbered: r.numbered, Guessed: r.guessed}
 	for i, name := range r.names {
@@ -98,19 +158,27 @@ func Read(ctx context.Context, cfg Config, p *Progress) (*Outline, error) {
 	return o, nil
 }
 
-// open opens one of the files.
-func (r *reader) open(file string) (input.Feed, error) {
-	var src *input.Source
-	var err error
+// open opens one of the files. done is to be called before the feed is closed.
+func (r *reader) open(file string) (feed input.Feed, done func(), err error) {
+	size := int64(0)
 	if file == "-" {
-		src, err = input.New(file, r.cfg.Stdin, r.cfg.Reading.Compression)
+		src, err := input.New(file, r.cfg.Stdin, r.cfg.Reading.Compression)
+		if err != nil {
+			return nil, nil, err
+		}
+		feed, err = input.NewFeed(src, r.cfg.Reading)
+		if err != nil {
+			return nil, nil, err
+		}
 	} else {
-		src, err = input.Open(file, r.cfg.Reading.Compression)
+		if feed, err = input.OpenFeed(file, r.cfg.Reading); err != nil {
+			return nil, nil, err
+		}
+		if info, err := os.Stat(file); err == nil {
+			size = info.Size()
+		}
 	}
-	if err != nil {
-		return nil, err
-	}
-	return input.NewFeed(src, r.cfg.Reading)
+	return feed, r.progress.opens(feed, size), nil
 }
 
 // errNames says what to do about names that cannot be shown.

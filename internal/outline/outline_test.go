@@ -121,6 +121,7 @@ func TestErrors(t *testing.T) {
 		"too long":            {files: []string{"a,b\n" + strings.Repeat("x", 2<<20) + ",2\n"}, want: "x.1.csv:2: "},
 		"the first of two":    {files: []string{many + "3\n" + many[5:] + "3\n"}, want: "x.1.csv:300002: "},
 		"forced, not there":   {files: []string{"a,b\n1,2\n"}, with: func(c *outline.Config) { c.Forced.Null = []string{"c"} }, want: `column "c": its NULLs are to be forced`},
+		"a text in GBK":       {files: []string{"a\n1\n"}, with: func(c *outline.Config) { c.Encoding = "GBK" }, want: "which only a server can read; convert it: iconv"},
 		"names in LATIN1":     {files: []string{"a,\xe9\n1,2\n"}, with: func(c *outline.Config) { c.Encoding = "LATIN1" }, want: "which only a server can read; convert it: iconv"},
 		"no file":             {with: func(c *outline.Config) { c.Files = []string{"/nowhere/x.csv"} }, want: "/nowhere/x.csv: no such file"},
 		"an archive":          {files: []string{"PK\x05\x06" + strings.Repeat("\x00", 18)}, want: "is a zip archive"},
@@ -174,5 +175,53 @@ func TestInterrupted(t *testing.T) {
 	cancel(stopped)
 	if _, err := outline.Read(ctx, config(t, "a,b\n1,2\n"), &outline.Progress{}); err == nil {
 		t.Error("it went on")
+	}
+}
+
+// Any record of JSON may be the first with a key, and what is none stands where it stood.
+func TestJSON(t *testing.T) {
+	t.Parallel()
+	asJSON := func(texts ...string) outline.Config {
+		cfg := config(t, texts...)
+		cfg.Reading.Format, cfg.Reading.Dialect = input.JSON, pgcsv.Text.Dialect()
+		return cfg
+	}
+	many := strings.Repeat("{\"a\":1}\n", 200_000)
+	for name, tt := range map[string]struct {
+		files []string
+		want  string
+		err   string
+	}{
+		"a key at the end": {files: []string{many + "{\"a\":2,\"b\":[1]}\n"}, want: "a integer!, b jsonb"},
+		"an array":         {files: []string{"[{\"b\":\"x\\ty\"},\n{\"a\":null,\"b\":\"\"}]\n"}, want: "b text!, a text"},
+		"several files":    {files: []string{"{\"a\":1}\n", "{\"b\":\"007\",\"a\":1.5}\n"}, want: "a numeric!, b text"},
+		"a name":           {files: []string{"{\"\":1}\n"}, err: "x.1.csv:1: column 1 of 1 has no name"},
+		"a bad record":     {files: []string{many + "{\"a\":}\n" + many}, err: "x.1.csv:200001: "},
+		"no text":          {files: []string{"{\"a\":\"\\u0000\"}\n"}, err: "x.1.csv:1: column \"a\": "},
+		"nothing":          {files: []string{""}, err: "is empty"},
+		"standard input":   {files: []string{""}, err: "standard input can be read once; write it to a file"},
+	} {
+		cfg := asJSON(tt.files...)
+		if name == "standard input" {
+			cfg.Files = []string{"-"}
+		}
+		var p outline.Progress
+		o, err := outline.Read(t.Context(), cfg, &p)
+		if tt.err != "" {
+			if err == nil || !strings.Contains(err.Error(), tt.err) {
+				t.Errorf("%s: %+v, error %v; want %q", name, o, err, tt.err)
+			}
+			continue
+		}
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		if got := columns(o); got != tt.want {
+			t.Errorf("%s: %s, want %s", name, got, tt.want)
+		}
+		if n := int64(len(strings.Join(tt.files, ""))); p.Stored() != n {
+			t.Errorf("%s: %d bytes were read, want %d", name, p.Stored(), n)
+		}
 	}
 }

@@ -22,8 +22,11 @@ type reader struct {
 	utf8     bool // the inputs are
 	progress *Progress
 
-	names             []string // of the columns, nil before the first record
-	namedBy           string   // the file that has them
+	keys              []string           // of all records of JSON
+	names             []string           // of the columns, nil before the first record
+	namedBy           string             // the file that has them
+	fixed             map[int]infer.Type // by column: the type that its input says
+	binary            []string           // columns that are found to hold bytes
 	numbered, guessed bool
 	workers           []*worker
 
@@ -36,7 +39,8 @@ type reader struct {
 type work struct {
 	*input.Chunk
 	of    *layout
-	order int64 // of the chunk among all
+	order int64           // of the chunk among all
+	read  *sync.WaitGroup // of the chunks of its input, which may read it still
 }
 
 // firstBad keeps what is wrong with the first of the chunks at fault, whichever goroutine
@@ -95,15 +99,14 @@ func (r *reader) giveOut(ctx context.Context) error {
 }
 
 func (r *reader) giveOutFile(ctx context.Context, file string, order *int64) (err error) {
-	feed, err := r.open(file)
+	feed, done, err := r.open(file)
 	if err != nil {
 		return err
 	}
-	r.progress.feed.Store(&feed)
+	var read sync.WaitGroup
 	defer func() {
-		done, _ := feed.Far()
-		r.progress.feed.Store(nil)
-		r.progress.before.Add(done)
+		read.Wait()
+		done()
 		err = errors.Join(err, feed.Close())
 	}()
 	var lay *layout
@@ -112,7 +115,7 @@ func (r *reader) giveOutFile(ctx context.Context, file string, order *int64) (er
 		switch {
 		case ended(err):
 			r.free <- nil
-			return nil
+			return r.nameEmpty(file, feed, lay)
 		case err != nil:
 			return err
 		}
@@ -121,9 +124,19 @@ func (r *reader) giveOutFile(ctx context.Context, file string, order *int64) (er
 				return err
 			}
 		}
-		r.chunks <- work{c, lay, *order}
+		read.Add(1)
+		r.chunks <- work{c, lay, *order, &read}
 	}
 	return nil
+}
+
+// nameEmpty takes the columns of an input that has no records, but says itself what they are.
+func (r *reader) nameEmpty(file string, feed input.Feed, lay *layout) error {
+	if _, ok := feed.(input.Typing); !ok || lay != nil {
+		return nil
+	}
+	_, err := r.layout(file, feed, nil)
+	return err
 }
 
 // begin prepares the workers for the columns, before the first chunk is given out.
@@ -167,6 +180,7 @@ func (w *worker) work() {
 		if err := w.chunk(c); err != nil {
 			w.r.bad.set(c.order, err)
 		}
+		c.read.Done()
 		w.r.free <- c.Buffer()
 	}
 }
@@ -226,7 +240,7 @@ func (w *worker) record(c work, i int) (column string, err error) {
 func (w *worker) check(lay *layout) error {
 	raw := w.scan.Record()
 	w.fields = w.scan.AppendFields(w.fields[:0])
-	if w.r.cfg.Reading.Dialect.IsEnd(raw) {
+	if pgcsv.IsEnd(raw) {
 		if err := w.r.cfg.Reading.Dialect.EndMark(true); err != nil {
 			return err
 		}

@@ -10,11 +10,13 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/jackc/pgx/v5/pgtype"
 	"github.com/parquet-go/parquet-go"
 	"github.com/parquet-go/parquet-go/encoding/thrift"
 	"github.com/parquet-go/parquet-go/format"
 
 	"shardload/internal/parquettext"
+	"shardload/internal/pgcopy"
 )
 
 // rows reads all of data, and returns how many rows it has.
@@ -43,12 +45,36 @@ func rows(data []byte, opt parquettext.Options) (n int64, err error) {
 			return n, err
 		}
 		_, rows := f.RowsOf(i)
+		if err := binaryRows(f, fields, i, rows); err != nil {
+			return n, err
+		}
 		if lines := int64(bytes.Count(text, []byte{'\n'})); lines < rows {
 			panic("fewer lines than rows")
 		}
 		n += rows
 	}
 	return n, nil
+}
+
+// binaryRows makes binary rows of a chunk, and compares their number.
+func binaryRows(f *parquettext.File, fields []parquettext.Field, chunk, want int64) error {
+	r, err := f.NewReader(fields)
+	if err != nil {
+		return err
+	}
+	types := make([]parquettext.Type, len(fields))
+	for i := range types {
+		types[i] = parquettext.Type{OID: []uint32{pgtype.TextOID, pgtype.Int8OID, pgtype.TimestampOID, pgtype.ByteaOID}[(i+int(chunk))%4], Mod: -1}
+	}
+	if !r.SetTypes(types, pgcopy.Options{UTF8: true}) {
+		panic("a type has no binary form")
+	}
+	var rows parquettext.Rows
+	sure, err := r.AppendRows(&rows, chunk, 1<<20)
+	if err == nil && sure && (int64(len(rows.RowEnds)) != want || len(rows.Ends) != len(rows.RowEnds)*len(fields)) {
+		panic("other rows than there are")
+	}
+	return err
 }
 
 // small is for files that may be made to do harm.
@@ -205,6 +231,15 @@ func TestBounds(t *testing.T) {
 		if n, err := rows(data, small); err == nil || !strings.Contains(err.Error(), "smaller row groups") {
 			t.Errorf("%s: %d rows, %v", name, n, err)
 		}
+	}
+}
+
+// TestMemory holds that the pages of all columns together have a bound, too.
+func TestMemory(t *testing.T) {
+	t.Parallel()
+	data, _ := numbers(t, 20_000, plain)
+	if n, err := rows(data, parquettext.Options{Memory: 64 << 10}); err == nil || !strings.Contains(err.Error(), "needs more than 65536 bytes of memory; write the file anew with smaller row groups") {
+		t.Errorf("%d rows, %v", n, err)
 	}
 }
 

@@ -258,12 +258,13 @@ func jsonBoolean(dst, v []byte) ([]byte, error) {
 // isUnreadable reports whether err is of a value that is no text, whatever type it is for. Its
 // bytes are refused wherever text is read.
 func isUnreadable(err error) bool {
-	return err == errNotUTF8 || err == errZero || err == errBinary
+	return err == errNotUTF8 || err == errZero || err == ErrBinary
 }
 
 // Errors of values that are to be text.
 var (
 	errNotUTF8 = errors.New("is not UTF-8")
 	errZero    = errors.New("has a zero byte, which no text of PostgreSQL can hold")
-	errBinary  = errors.New("is binary data and not UTF-8 text; its place is a bytea column")
+	// ErrBinary is of a value of which nothing says that it is text.
+	ErrBinary = errors.New("is binary data and not UTF-8 text; its place is a bytea column")
 )

@@ -165,16 +165,28 @@ func (f *File) checkChunk(l *leaf, c *format.ColumnChunk, rows int64) error {
 type Column struct {
 	Name string
 	Type string // in the words of the format
+	// New is how values are best written for a column that is made for them: AsJSON what is
+	// nested, AsZoned moments in UTC, else AsAny.
+	New As
 }
 
 // Columns returns the file's columns, in their order. Their names differ.
 func (f *File) Columns() []Column {
 	columns := make([]Column, len(f.columns))
 	for i, n := range f.columns {
-		columns[i] = Column{Name: n.name, Type: n.kindName()}
+		columns[i] = Column{Name: n.name, Type: n.kindName(), New: AsAny}
+		switch {
+		case n.leaf == nil || n.repeated:
+			columns[i].New = AsJSON
+		case n.leaf.values.adjusted && n.leaf.values.unit != 0:
+			columns[i].New = AsZoned
+		}
 	}
 	return columns
 }
+
+// DataEnd returns where the footer begins, in bytes.
+func (f *File) DataEnd() int64 { return f.dataEnd }
 
 // Rows returns how many rows the file has.
 func (f *File) Rows() int64 { return f.rows }

@@ -19,7 +19,7 @@ func utf8Text(dst, v []byte) ([]byte, error) {
 // rawText appends bytes that are text, though nothing says so.
 func rawText(dst, v []byte) ([]byte, error) {
 	if checkText(v) != nil {
-		return dst, errBinary
+		return dst, ErrBinary
 	}
 	return append(dst, v...), nil
 }

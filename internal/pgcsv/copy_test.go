@@ -137,7 +137,7 @@ func (w writing) read(in []byte, size int) (rows []string, err error) {
 			fields := s.AppendFields(nil)
 			complaint := w.Complaint(record)
 			switch {
-			case w.IsEnd(record), strings.HasPrefix(complaint, "a backslash"):
+			case pgcsv.IsEnd(record), strings.HasPrefix(complaint, "a backslash"):
 				return nil, errUnlike // what follows is not looked at there
 			case len(fields) != w.columns:
 				return nil, fmt.Errorf("%d fields", len(fields))

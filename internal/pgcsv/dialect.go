@@ -91,7 +91,7 @@ func (d Dialect) Check() error {
 
 // IsEnd reports whether record is the line \. alone, or begins with it inside quotes, which
 // the server does not look at.
-func (d Dialect) IsEnd(record []byte) bool {
+func IsEnd(record []byte) bool {
 	return len(record) >= 2 && record[0] == '\\' && record[1] == '.' && (len(record) == 2 || record[2] == '\n' || record[2] == '\r')
 }
 

@@ -27,16 +27,23 @@ func (n *Nulls) Named(flags []bool) (names []string) {
 	return names
 }
 
+// Some reports whether anything is said of a field.
+func (n *Nulls) Some() bool { return n.Force != nil || n.ForceNot != nil }
+
 // Is reports whether field i of record, which is f, is NULL.
 func (n *Nulls) Is(i int, f Field, record []byte) bool {
+	if !n.Some() {
+		return f.IsNull(record, n.Null)
+	}
+	return n.is(i, f, record)
+}
+
+func (n *Nulls) is(i int, f Field, record []byte) bool {
 	if f.Quote == 0 {
 		return f.IsNull(record, n.Null) && !n.Kept(i)
 	}
-	if n.Force == nil || !n.Force[i] {
-		return false
-	}
 	v, _ := f.Value(record, nil)
-	return string(v) == n.Null
+	return n.Forced(i, v)
 }
 
 // Kept reports whether the null string, unquoted, is the value of field i.

@@ -2,12 +2,12 @@ package pgcsv
 
 import "bytes"
 
-// A Field is one field of a record, as a range of the record's bytes.
+// A Field is one field of a record, as a range of the record's bytes. It has no more than four
+// fields, which stay in registers.
 type Field struct {
 	Start, End int32
 	Quote      byte // that stands in it, 0 for none: it is not NULL, and Value must unquote it
-	Escape     byte // in its quotes
-	Escaped    bool // a backslash of the text format stands in it, which Value reads
+	Escape     byte // in its quotes; without a quote a backslash of the text format stands in it, which Value reads
 }
 
 // A Scanner walks the records of one chunk.
@@ -20,6 +20,8 @@ type Scanner struct {
 	dialect Dialect
 	rules   rules // of it, nil for CSV
 	rest    []byte
+	calm    int  // how many bytes at the beginning of rest are certainly not special
+	start   byte // a special byte stands in no record where this one does not
 	eol     EOL
 	record  []byte
 	raw     int // length of the record with its line break
@@ -36,11 +38,17 @@ func (s *Scanner) Reset(chunk []byte, eol EOL, line int64) {
 	if s.rules == nil {
 		s.SetDialect(CSV.Dialect())
 	}
-	*s = Scanner{dialect: s.dialect, rules: s.rules, rest: chunk, eol: eol, next: line, odd: bytes.IndexByte(chunk, strayOf(eol)) >= 0}
+	*s = Scanner{dialect: s.dialect, rules: s.rules, start: s.start, rest: chunk, eol: eol, next: line, odd: bytes.IndexByte(chunk, strayOf(eol)) >= 0}
+	s.look()
 }
 
 // SetDialect changes the dialect, which is CSV otherwise. It must be called before Reset.
-func (s *Scanner) SetDialect(d Dialect) { s.dialect, s.rules = d, d.rules() }
+func (s *Scanner) SetDialect(d Dialect) {
+	s.dialect, s.rules, s.start = d, d.rules(), d.Quote
+	if d.Format == Text {
+		s.start = '\\'
+	}
+}
 
 // strayOf returns the byte of a line break that stands in no record.
 func strayOf(eol EOL) byte {
@@ -56,21 +64,42 @@ func (s *Scanner) Next() bool {
 		return false
 	}
 	s.line = s.next
-	var end int
-	var lines int64
-	end, lines, s.special = s.rules.recordEnd(s.rest, s.eol.last())
-	s.next += lines
+	end := bytes.IndexByte(s.rest[:s.calm], s.eol.last()) + 1
+	if end > 0 {
+		s.special = false
+		s.next++
+	} else {
+		var lines int64
+		end, lines, s.special = s.rules.recordEnd(s.rest, s.eol.last())
+		s.next += lines
+	}
 	s.raw = end
 	s.record = s.rest[:end]
 	s.rest = s.rest[end:]
+	if s.calm -= end; s.calm < 0 {
+		s.look()
+	}
 	s.trim()
 	return true
+}
+
+// ahead is how far is looked for special bytes: records are read next, and so is a part of the
+// memory that the processor has at hand.
+const ahead = 4 << 10
+
+// look finds out how far there is no special byte in rest.
+func (s *Scanner) look() {
+	if s.calm = min(len(s.rest), ahead); s.start != 0 {
+		if i := bytes.IndexByte(s.rest[:s.calm], s.start); i >= 0 {
+			s.calm = i
+		}
+	}
 }
 
 // trim takes the line break off the record.
 func (s *Scanner) trim() {
 	n := len(s.record)
-	s.ended = n > 0 && s.record[n-1] == s.eol.last() && s.rules.breaks(s.record, n-1)
+	s.ended = n > 0 && s.record[n-1] == s.eol.last() && (!s.special || s.rules.breaks(s.record, n-1))
 	if !s.ended {
 		return
 	}
@@ -152,7 +181,7 @@ func appendPlainFields(dst []Field, record []byte, delimiter byte) []Field {
 func (f Field) Value(record, scratch []byte) (value, newScratch []byte) {
 	raw := record[f.Start:f.End]
 	if f.Quote == 0 {
-		if !f.Escaped {
+		if f.Escape == 0 {
 			return raw, scratch
 		}
 		n := len(scratch)

@@ -59,7 +59,11 @@ func (textRules) appendFields(dst []Field, record []byte, delimiter byte, specia
 			from = end + 1
 			continue
 		}
-		dst = append(dst, Field{Start: int32(start), End: int32(end), Escaped: bytes.IndexByte(record[start:end], '\\') >= 0})
+		f := Field{Start: int32(start), End: int32(end)}
+		if bytes.IndexByte(record[start:end], '\\') >= 0 {
+			f.Escape = '\\'
+		}
+		dst = append(dst, f)
 		if end == len(record) {
 			return dst
 		}

@@ -86,7 +86,7 @@ func (dec *decoder) decode(ctx context.Context, c chunk) error {
 	}
 	c.Behind(c.Skipped)
 	dec.waiting, dec.hashes, dec.nulls = dec.waiting[:0], dec.hashes[:0], dec.nulls[:0]
-	checkText := server.IsUTF8(dec.d.cfg.Reading.Encoding) && !utf8.Valid(c.Data)
+	checkText := server.IsUTF8(dec.d.cfg.Reading.sent()) && !utf8.Valid(c.Data)
 	if err := dec.evaluateAll(ctx, lay, c); err != nil {
 		return err
 	}
@@ -141,8 +141,10 @@ func (dec *decoder) check(lay *layout, text bool) error {
 	raw := dec.scan.Record()
 	dec.fields = dec.scan.AppendFields(dec.fields[:0])
 	switch {
-	case dec.d.cfg.Reading.dialect.IsEnd(raw):
+	case pgcsv.IsEnd(raw):
 		return errors.New(`\. ends the data for PostgreSQL`)
+	case dec.d.cfg.Reading.charset != nil && dec.d.cfg.Reading.charset.Check(raw) != nil:
+		return dec.d.cfg.Reading.charset.Check(raw)
 	case len(dec.fields) != lay.width():
 		return fmt.Errorf("%s, want %d", term.Plural(len(dec.fields), "field"), lay.width())
 	case text && !utf8.Valid(raw):

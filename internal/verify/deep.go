@@ -7,9 +7,11 @@ import (
 	"runtime"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"golang.org/x/sync/errgroup"
 
 	"shardload/internal/catalog"
+	"shardload/internal/charset"
 	"shardload/internal/checksum"
 	"shardload/internal/server"
 	"shardload/internal/term"
@@ -69,6 +71,7 @@ func Deep(ctx context.Context, cfg DeepConfig) (DeepCheck, error) {
 
 func (c DeepConfig) withDefaults() DeepConfig {
 	c.Reading = c.Reading.withDefaults()
+	c.Reading.charset = Charset(c.Conn, c.Reading.Encoding)
 	if c.Procs <= 0 {
 		c.Procs = runtime.GOMAXPROCS(0)
 	}
@@ -76,6 +79,18 @@ func (c DeepConfig) withDefaults() DeepConfig {
 		c.Limit = DefaultLimit
 	}
 	return c
+}
+
+// Charset returns what converts files of an encoding, by what the server says of it, nil if they are
+// read as they are encoded.
+func Charset(cfg *pgx.ConnConfig, encoding string) *charset.Converter {
+	return charset.New(encoding, func(ctx context.Context) (*pgconn.PgConn, error) {
+		conn, err := server.Open(ctx, cfg)
+		if err != nil {
+			return nil, err
+		}
+		return conn.PgConn(), nil
+	})
 }
 
 // A deep is one comparison.
@@ -149,13 +164,13 @@ func (d *deep) prepare(ctx context.Context) (err error) {
 	case d.table.RowSecurity:
 		return errors.New("row-level security hides rows from this role: verify as the table's owner or as a role with BYPASSRLS")
 	}
-	if d.session, err = readSession(ctx, d.conn, d.table, d.cfg.Reading.Encoding); err != nil {
+	if d.session, err = readSession(ctx, d.conn, d.table, d.cfg.Reading.sent()); err != nil {
 		return err
 	}
 	if d.columns, err = d.readLayouts(ctx); err != nil {
 		return err
 	}
-	if d.rejects, err = readRejects(d.cfg.Rejects, d.cfg.Inputs); err != nil {
+	if d.rejects, err = readRejects(ctx, d.cfg.Rejects, d.cfg.Inputs, d.cfg.Reading.charset); err != nil {
 		return err
 	}
 	if err := d.readForms(ctx); err != nil {

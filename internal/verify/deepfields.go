@@ -12,7 +12,7 @@ import (
 
 // readFields is readLayout for an input of another format than COPY's.
 func (in Input) readFields(ctx context.Context, how Reading, t *catalog.Table) (lay *layout, err error) {
-	feed, err := in.open(how)
+	feed, err := in.open(ctx, how)
 	if err != nil {
 		return nil, err
 	}
@@ -53,9 +53,9 @@ func (lay *layout) setFields(f input.Feed) error {
 		feed.SetKeys(input.KeyFields(lay.keys), func(string) error { return errNotLoaded })
 	case input.Typed:
 		if lay.plan != nil {
-			lay.keys, _ = lay.plan.FieldColumns()
+			return feed.SetColumns(lay.plan.FieldColumns())
 		}
-		return feed.SetColumns(lay.keys)
+		return feed.SetColumns(lay.keys, nil)
 	}
 	return nil
 }

@@ -48,8 +48,11 @@ type chunk struct {
 }
 
 // open opens the input.
-func (in Input) open(how Reading) (input.Feed, error) {
-	cut := input.Reading{Format: how.Input, MaxRecord: how.MaxRecord, Dialect: how.dialect, Skip: how.Skip, Chunk: pgcsv.ChunkSize}
+func (in Input) open(ctx context.Context, how Reading) (input.Feed, error) {
+	cut := input.Reading{Format: how.Input, MaxRecord: how.MaxRecord, Dialect: how.dialect, Skip: how.Skip, Chunk: pgcsv.ChunkSize, Compression: how.Compression}
+	if how.charset != nil {
+		cut.Convert = func(r io.Reader) io.ReadCloser { return how.charset.Reader(ctx, r) }
+	}
 	if in.blocks != nil {
 		return input.NewBlocks(in.blocks, cut)
 	}
@@ -66,7 +69,7 @@ func (in Input) open(how Reading) (input.Feed, error) {
 
 // firstRecord returns the first record of the file, nil if there is none.
 func (in Input) firstRecord(ctx context.Context, how Reading) (record []byte, err error) {
-	feed, err := in.open(how)
+	feed, err := in.open(ctx, how)
 	if err != nil {
 		return nil, err
 	}
@@ -129,7 +132,7 @@ func (in *inputs) read(ctx context.Context, chunks chan<- chunk, free chan []byt
 
 // readInput sends the chunks of one input.
 func (in *inputs) readInput(ctx context.Context, i int, chunks chan<- chunk, free chan []byte) (err error) {
-	feed, err := in.list[i].open(in.reading)
+	feed, err := in.list[i].open(ctx, in.reading)
 	if err != nil {
 		return err
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5/pgtype"
 
 	"shardload/internal/catalog"
+	"shardload/internal/charset"
 	"shardload/internal/input"
 	"shardload/internal/pgcsv"
 	"shardload/internal/pgtext"
@@ -51,7 +52,21 @@ type Reading struct {
 	// Compression is how the files are compressed; zero means as their content says.
 	Compression input.Compression
 
-	dialect pgcsv.Dialect // is set by withDefaults
+	reader // is set by withDefaults
+}
+
+// A reader is what reads files as a Reading says.
+type reader struct {
+	dialect pgcsv.Dialect
+	charset *charset.Converter // of the files, nil if they are read as they are encoded
+}
+
+// sent returns the encoding of records as they are read.
+func (r Reading) sent() string {
+	if charset.Is(r.Encoding) {
+		return "UTF8"
+	}
+	return r.Encoding
 }
 
 // Dialect returns how the files are written.

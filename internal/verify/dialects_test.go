@@ -49,3 +49,28 @@ func TestDeepReadsDialects(t *testing.T) {
 		t.Errorf("an unknown column: %v", err)
 	}
 }
+
+// Files of an encoding that the server cannot use itself are converted as the server does, and so
+// are the records that were rejected of them.
+func TestDeepConvertsCharsets(t *testing.T) {
+	t.Parallel()
+	conn := pgtest.Connect(t, pgtest.Plain(t))
+	exec(t, conn, "CREATE TABLE t (id int, a text)")
+	good := "1|\xd5\x5c\n2|\"\xae\x7c\"\n"
+	copyFile(t, conn, "t", writeFile(t, "good.csv", good), "FORMAT csv, DELIMITER '|', ENCODING 'GBK'")
+	file := writeFile(t, "t.csv", good+"three|\xd5\x5c\n4|\xff\xff\n")
+	reading := verify.Reading{Encoding: "gbk", Delimiter: '|', Header: verify.HeaderNo}
+	check := deep(t, conn, "t", reading, file)
+	if check.Unloadable.Records != 2 || check.Database.Rows != 2 || !strings.HasSuffix(check.Unloadable.First, `t.csv:3: column "id": invalid input syntax for type integer: "three"`) {
+		t.Errorf("%+v", check)
+	}
+	list := writeFile(t, "t.rejects.jsonl", `{"input":"t.csv","line":3,"record_base64":"dGhyZWV81Vw="}`+"\n"+`{"input":"t.csv","line":4,"record_base64":"NHz//w=="}`+"\n")
+	check, err := verify.Deep(context.Background(), verify.DeepConfig{Conn: conn.Config(), Table: "t", Reading: reading, Rejects: []string{list}, Inputs: []verify.Input{verify.File(file)}})
+	if err != nil || !check.Same() || check.Rejected != 2 {
+		t.Errorf("with the rejected records left out: %+v, %v", check, err)
+	}
+	exec(t, conn, "UPDATE t SET a = 'x' WHERE id = 2")
+	if check := deep(t, conn, "t", reading, writeFile(t, "good.csv", good)); check.Same() {
+		t.Error("another value is the same")
+	}
+}

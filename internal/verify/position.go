@@ -3,6 +3,8 @@ package verify
 import (
 	"cmp"
 	"fmt"
+
+	"shardload/internal/input"
 )
 
 // A position is where a record is in the inputs.
@@ -16,11 +18,15 @@ func (p position) compare(q position) int {
 	return cmp.Or(cmp.Compare(p.input, q.input), cmp.Compare(p.chunk, q.chunk), cmp.Compare(p.line, q.line))
 }
 
-// positionName returns what people call a position: file:line.
+// positionName returns what people call a position: file:line, or file: row N where there are no
+// lines.
 func (in *inputs) positionName(p position) string {
 	of := in.list[p.input]
-	if of.blocks != nil {
+	switch {
+	case of.blocks != nil:
 		return fmt.Sprintf("%s, block %d:%d", of.name, p.chunk, p.line)
+	case in.reading.Input == input.Parquet:
+		return fmt.Sprintf("%s: row %d", of.name, p.line)
 	}
 	return fmt.Sprintf("%s:%d", of.name, p.line)
 }

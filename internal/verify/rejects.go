@@ -2,6 +2,7 @@ package verify
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 
+	"shardload/internal/charset"
 	"shardload/internal/pghash"
 )
 
@@ -32,17 +34,17 @@ type rejected struct {
 }
 
 // readRejects reads the files of records that were rejected.
-func readRejects(paths []string, inputs []Input) (rejects, error) {
+func readRejects(ctx context.Context, paths []string, inputs []Input, charset *charset.Converter) (rejects, error) {
 	r := rejects{records: make([]map[int64][]rejectedAt, len(inputs))}
 	for _, path := range paths {
-		if err := r.read(path, inputs); err != nil {
+		if err := r.read(ctx, path, inputs, charset); err != nil {
 			return r, err
 		}
 	}
 	return r, nil
 }
 
-func (r *rejects) read(path string, inputs []Input) (err error) {
+func (r *rejects) read(ctx context.Context, path string, inputs []Input, charset *charset.Converter) (err error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return err
@@ -72,6 +74,11 @@ func (r *rejects) read(path string, inputs []Input) (err error) {
 		record := e.Base64
 		if e.Record != nil {
 			record = []byte(*e.Record)
+		}
+		if charset != nil {
+			if record, err = charset.Convert(ctx, record); err != nil {
+				return fmt.Errorf("%s: entry %d: %w", path, entry, err)
+			}
 		}
 		r.records[i][e.Line] = append(on, rejectedAt{e.Offset, hashRecord(record)})
 		r.count++

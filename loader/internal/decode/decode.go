@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"shardload/internal/charset"
 	"shardload/internal/fault"
 	"shardload/internal/input"
 	"shardload/internal/ledger"
@@ -55,8 +56,7 @@ type decoder struct {
 	records []record
 	rows    []byte // binary rows, and those that are rewritten
 	csv     []bool // by lane: a record of it has to go as CSV
-	hashes  []int32
-	unsure  []question
+	hashing
 	binaryRows
 
 	Sums bool // the chunks' hashes are wanted
@@ -64,16 +64,24 @@ type decoder struct {
 	// its own.
 	Values *Asker
 
+	Charset *charset.Converter // that has converted the input, nil for none
+
 	Keeper *reject.Keeper      // nil if no record may be rejected
 	aside  []*failure.RowError // what is wrong with records that are kept aside
+}
+
+// What decides the lanes of a decoder's records.
+type hashing struct {
+	hashes []int32    // of the keys of the record that is being decoded
+	unsure []question // for the server
 }
 
 func New(lay *Layout, ask *Asker, name string) *decoder {
 	d := &decoder{
 		fieldValues: fieldValues{lay: lay, ends: make([]int32, len(lay.Columns))},
 		ask:         ask, name: name,
-		csv:    make([]bool, lay.Router.Lanes),
-		hashes: make([]int32, len(lay.Router.Keys)),
+		csv:     make([]bool, lay.Router.Lanes),
+		hashing: hashing{hashes: make([]int32, len(lay.Router.Keys))},
 	}
 	d.scan.SetDialect(lay.Dialect)
 	return d
@@ -157,10 +165,15 @@ func (d *decoder) line() int64 {
 
 // check finds what is no record at all.
 func (d *decoder) check(raw []byte) error {
+	if d.Charset != nil {
+		if err := d.Charset.Check(raw); err != nil {
+			return &failure.RowError{File: d.name, Line: d.line(), Err: err, Keepable: err.Clear()}
+		}
+	}
 	switch want := d.lay.fields(); {
-	case !d.lay.fits(raw):
+	case 4*len(raw) >= d.lay.maxRecord && !d.lay.fits(raw):
 		return &failure.RowError{File: d.name, Line: d.line(), Err: failure.TooLongError(d.lay.maxRecord)}
-	case d.lay.endMark != nil && d.lay.Dialect.IsEnd(raw):
+	case d.lay.endMark != nil && pgcsv.IsEnd(raw):
 		return d.bad(d.lay.endMark)
 	case len(d.fields) != want && len(raw) == 0:
 		return d.bad(fmt.Errorf("the line is empty, want %d fields", want))
@@ -300,7 +313,7 @@ func (d *decoder) Deliver(ctx context.Context, c *input.Chunk, l *lane.Lanes) er
 		if d.lay.Record == Kept && as != lane.NotationRejected {
 			at.Record = c.Original(from)
 		}
-		if err := l.Add(ctx, ln, as, row, at, r.key); err != nil {
+		if err := l.Add(ctx, ln, as, row, &at, r.key); err != nil {
 			return err
 		}
 		if as == lane.NotationRejected {

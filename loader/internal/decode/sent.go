@@ -36,7 +36,7 @@ func (lay *Layout) Original(dst, sent []byte) []byte {
 			continue
 		}
 		var v []byte
-		if v, dst = f.Value(sent, dst); !f.Escaped {
+		if v, dst = f.Value(sent, dst); f.Escape == 0 {
 			dst = append(dst, v...)
 		}
 	}
@@ -46,7 +46,7 @@ func (lay *Layout) Original(dst, sent []byte) []byte {
 // fits reports whether raw, as it is sent, is no longer than a record may be.
 func (lay *Layout) fits(raw []byte) bool {
 	n := len(raw)
-	if n > lay.maxRecord/2-2*len(lay.Columns) && lay.Rewritten() {
+	if lay.Rewritten() {
 		n += 2*len(lay.Columns) + bytes.Count(raw, []byte{'\\'}) + bytes.Count(raw, []byte{'\t'})
 	}
 	return n <= lay.maxRecord

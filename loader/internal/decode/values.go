@@ -55,8 +55,8 @@ func (fv *fieldValues) value(of *subject, i int) (v []byte, null bool) {
 
 // field returns the value of a field, NULL if its text is one of nullIf.
 func (fv *fieldValues) field(of *subject, field int, nullIf []string) (v []byte, null bool) {
-	f := &fv.fields[field]
-	if fv.lay.Nulls.Is(field, *f, of.raw) {
+	f, nulls := &fv.fields[field], &fv.lay.Nulls
+	if isNull := f.IsNull(of.raw, nulls.Null); isNull && !nulls.Some() || nulls.Some() && nulls.Is(field, *f, of.raw) {
 		return nil, true
 	}
 	v, fv.scratch = f.Value(of.raw, fv.scratch)
@@ -94,7 +94,7 @@ func (fv *fieldValues) appendMapped(rows []byte, of *subject) (_ []byte, sure bo
 		switch {
 		case s.From == FromField:
 			f := &fv.fields[s.Field]
-			if v = of.raw[f.Start:f.End]; f.Quote != 0 || f.Escaped || len(v) == len(null) && string(v) == null {
+			if v = of.raw[f.Start:f.End]; f.Quote != 0 || f.Escape != 0 || len(v) == len(null) && string(v) == null {
 				isNull = fv.lay.Nulls.Is(s.Field, *f, of.raw)
 				v, fv.scratch = f.Value(of.raw, fv.scratch)
 			}
@@ -137,7 +137,7 @@ func isOne(v []byte, texts []string) bool {
 // reports whether they are sure.
 func (fv *fieldValues) appendFields(rows, raw []byte) (_ []byte, sure bool) {
 	fields, nulls := fv.fields, &fv.lay.Nulls
-	null := nulls.Null
+	null, forced := nulls.Null, nulls.Some()
 	encoders, ends := fv.lay.Encoders[:len(fields)], fv.ends[:len(fields)]
 	for i := range fields {
 		f := &fields[i]
@@ -145,10 +145,10 @@ func (fv *fieldValues) appendFields(rows, raw []byte) (_ []byte, sure bool) {
 		isNull := false
 		if f.Quote != 0 {
 			v, fv.scratch = f.Value(raw, fv.scratch)
-			isNull = nulls.Forced(i, v)
+			isNull = forced && nulls.Forced(i, v)
 		} else if len(v) == len(null) && string(v) == null {
-			isNull = !nulls.Kept(i)
-		} else if f.Escaped {
+			isNull = !forced || !nulls.Kept(i)
+		} else if f.Escape != 0 {
 			v, fv.scratch = f.Value(raw, fv.scratch)
 		}
 		if isNull {

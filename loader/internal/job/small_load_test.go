@@ -222,7 +222,7 @@ func (p *smallLoad) add(l *lane.Lanes, list []string) error {
 	for i, record := range list {
 		hash := rowHash(record)
 		number := slices.IndexFunc(p.job.Lanes, func(l ledger.Lane) bool { return l.Min <= hash && hash <= l.Max })
-		err := l.Add(context.Background(), number, lane.NotationRecord, []byte(record), lane.Origin{Line: at.Line + int64(i)}, 0)
+		err := l.Add(context.Background(), number, lane.NotationRecord, []byte(record), &lane.Origin{Line: at.Line + int64(i)}, 0)
 		if err != nil {
 			return err
 		}

@@ -115,7 +115,7 @@ var errNoPages = fault.Advise(errors.New("the memory is too small for this many 
 // enough. It waits while no pages are free. A row that an earlier run has stored
 // is passed over. Binary rows are sorted by key if Options.Sorted says so. Only one
 // goroutine at a time may call Add, Finish and End.
-func (l *Lanes) Add(ctx context.Context, i int, as Notation, row []byte, at Origin, key uint64) error {
+func (l *Lanes) Add(ctx context.Context, i int, as Notation, row []byte, at *Origin, key uint64) error {
 	if l.front.passed = l.front.at.Before(l.lanes[i].mark); l.front.passed {
 		l.front.at.Records++
 		return nil

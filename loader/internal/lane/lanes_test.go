@@ -81,7 +81,7 @@ func TestLanesKeepOrder(t *testing.T) {
 				rows[i] = append(rows[i], ledger.Mark{Chunk: int64(line / 50), Records: int64(line % 50)})
 				row := bytes.Repeat([]byte{byte('a' + line%26)}, r.IntN(tt.maxRow))
 				as := Notation(r.IntN(20) / 19)
-				if err := l.Add(context.Background(), i, as, row, Origin{Line: int64(line)}, 0); err != nil {
+				if err := l.Add(context.Background(), i, as, row, &Origin{Line: int64(line)}, 0); err != nil {
 					t.Fatal(err)
 				}
 				want[i].Write(row)
@@ -143,7 +143,7 @@ func TestLanesWait(t *testing.T) {
 	filled := make(chan error, 1)
 	go func() {
 		for i := 0; ; i++ {
-			if err := l.Add(ctx, i%2, NotationRecord, row, Origin{Line: int64(i)}, 0); err != nil {
+			if err := l.Add(ctx, i%2, NotationRecord, row, &Origin{Line: int64(i)}, 0); err != nil {
 				filled <- err
 				return
 			}
@@ -188,7 +188,7 @@ func TestHotLane(t *testing.T) {
 			if i%20 == 19 {
 				lane = 1 + i/20%7
 			}
-			if err := l.Add(ctx, lane, NotationRecord, row, Origin{Line: int64(i)}, 0); err != nil {
+			if err := l.Add(ctx, lane, NotationRecord, row, &Origin{Line: int64(i)}, 0); err != nil {
 				added <- err
 				return
 			}
@@ -230,7 +230,7 @@ func TestHotLane(t *testing.T) {
 func TestLanesTooSmall(t *testing.T) {
 	t.Parallel()
 	l := New(Options{Lanes: 1, Memory: 64 << 10, Batch: 4 << 20, Nodes: 1, Streams: 1})
-	if err := l.Add(context.Background(), 0, NotationRecord, make([]byte, 80<<10), Origin{Line: 1}, 0); !errors.Is(err, errNoPages) {
+	if err := l.Add(context.Background(), 0, NotationRecord, make([]byte, 80<<10), &Origin{Line: 1}, 0); !errors.Is(err, errNoPages) {
 		t.Errorf("error %v", err)
 	}
 }
@@ -243,7 +243,7 @@ func BenchmarkLanes(b *testing.B) {
 	b.SetBytes(int64(len(row)))
 	b.ReportAllocs()
 	for i := 0; b.Loop(); i++ {
-		if err := l.Add(context.Background(), i%32, NotationBinary, row, Origin{Line: int64(i)}, 0); err != nil {
+		if err := l.Add(context.Background(), i%32, NotationBinary, row, &Origin{Line: int64(i)}, 0); err != nil {
 			b.Fatal(err)
 		}
 	}

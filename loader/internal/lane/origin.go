@@ -42,7 +42,7 @@ func (opt *Options) lineRoom() int {
 
 // note keeps the origin of the row that was appended last, the length of which is
 // sent.
-func (p *Part) note(at Origin, sent int) {
+func (p *Part) note(at *Origin, sent int) {
 	p.lines.appendUvarint(uint64(at.Offset - p.lastOffset))
 	p.lines.appendUvarint(uint64(at.Size))
 	p.lines.appendUvarint(uint64(sent))

@@ -32,7 +32,7 @@ func TestPartIsSorted(t *testing.T) {
 				data = append(data, bytes.Repeat([]byte{'y'}, 3*MaxPage)...)
 			}
 			rows = append(rows, row{r.Uint64N(maxKey), data})
-			if err := l.Add(context.Background(), 0, NotationBinary, data, Origin{Line: int64(i)}, rows[i].key); err != nil {
+			if err := l.Add(context.Background(), 0, NotationBinary, data, &Origin{Line: int64(i)}, rows[i].key); err != nil {
 				t.Fatal(err)
 			}
 		}

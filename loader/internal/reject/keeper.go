@@ -45,9 +45,7 @@ type Options struct {
 	Rewritten bool
 	Whole     bool  // all is stored in one transaction, or nothing
 	Guessed   int64 // the line of the first record if that may be a header, else 0
-	// Original appends the record of which a row that is sent is another notation, nil if
-	// records are sent as they are.
-	Original func(dst, sent []byte) []byte
+	Written
 	// Again reads bytes of the input at an offset once more. It is nil where nobody can.
 	Again func(p []byte, offset int64) error
 
@@ -55,6 +53,15 @@ type Options struct {
 	Lanes        []ledger.Lane           // of the job, as they are when the load begins
 	AwaitEarlier func() error            // waits until it is known what an earlier run has stored
 	Note         func(path string) error // keeps with the job where the records are
+}
+
+// Written is how a record goes back to what it was in the input.
+type Written struct {
+	// Original appends the record of which a row that is sent is another notation, nil if
+	// records are sent as they are.
+	Original func(dst, sent []byte) []byte
+	// Encode appends a record as it is encoded in the input, nil if that is as it was read.
+	Encode func(dst, record []byte) []byte
 }
 
 // A Keeper keeps the rejected records of a load aside. A nil *Keeper keeps none.
@@ -136,7 +143,7 @@ func (k *Keeper) Finish(header []byte, eol pgcsv.EOL) error {
 	if err := k.judge(); err != nil {
 		return err
 	}
-	return k.log.writeCSV(header, eol)
+	return k.log.writeCSV(k.encoded(header), eol)
 }
 
 // count counts a record that is rejected for good.
@@ -194,7 +201,7 @@ func (k *Keeper) each(b *lane.Batch, fn func(c lane.Cause, at lane.Origin, recor
 	for _, row := range b.Aside.Refs() {
 		buf = b.Aside.AppendRow(buf[:0], row)
 		c, record := lane.DecodeRejected(buf)
-		if err := fn(c, row.Origin, record); err != nil {
+		if err := fn(c, row.Origin, k.encoded(record)); err != nil {
 			return err
 		}
 	}
@@ -203,12 +210,20 @@ func (k *Keeper) each(b *lane.Batch, fn func(c lane.Cause, at lane.Origin, recor
 		if err != nil {
 			return err
 		}
-		if err := fn(r.Cause, r.Row.Origin, record); err != nil {
+		if err := fn(r.Cause, r.Row.Origin, k.encoded(record)); err != nil {
 			return err
 		}
 		buf = record
 	}
 	return nil
+}
+
+// encoded returns a record as it was encoded in the input.
+func (k *Keeper) encoded(record []byte) []byte {
+	if k.Encode == nil {
+		return record
+	}
+	return k.Encode(nil, record)
 }
 
 // original returns the bytes of the record that became a row of p, in buf if it is

@@ -23,7 +23,7 @@ func TestLocate(t *testing.T) {
 	lay := &decode.Layout{Table: table, RowForm: decode.RowForm{Columns: []*catalog.Column{&table.Columns[0], &table.Columns[1]}}, Dialect: pgcsv.CSV.Dialect()}
 	l := lane.New(lane.Options{Lanes: 1, Memory: 1 << 20, Batch: 1 << 20, Nodes: 1, Streams: 1, Dialect: pgcsv.CSV.Dialect()})
 	for i, row := range []string{"1,\"a\nb\r\"", "2,x", "3,\"c\n\nd\"", "4,y"} {
-		if err := l.Add(context.Background(), 0, lane.NotationRecord, []byte(row), lane.Origin{Line: int64(10*i + 10)}, 0); err != nil {
+		if err := l.Add(context.Background(), 0, lane.NotationRecord, []byte(row), &lane.Origin{Line: int64(10*i + 10)}, 0); err != nil {
 			t.Fatal(err)
 		}
 	}
