@@ -120,15 +120,16 @@ func (ld *stager) compute(st *stage.Table) *decode.Compute {
 	sql, needs := st.ComputeSQL()
 	of := &decode.Compute{
 		Column: column, SQL: sql, Setup: selection.SettingsSQL, Clock: map[int]bool{},
-		Reading: ld.l.target.Session.Evaluating(),
+		Reading: ld.l.target.Session.Evaluating(), Alike: !st.Filters(),
 	}
 	item := ld.item(column)
 	for n, i := range needs {
+		of.Alike = of.Alike && i < len(ld.plan.Fields)
 		of.Clock[n] = item.Clock && slices.Contains(item.Needs, i)
 		of.Needs = append(of.Needs, ld.source(i))
 	}
 	if of.Needs == nil { // the query needs an array of any values
-		of.Needs = []decode.Source{{From: decode.FromLine}}
+		of.Needs, of.Alike = []decode.Source{{From: decode.FromLine}}, false
 	}
 	return of
 }

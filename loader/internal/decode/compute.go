@@ -2,6 +2,7 @@ package decode
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 
@@ -20,6 +21,9 @@ type Compute struct {
 	// that a condition leaves out. Setup are the statements before it in its transaction.
 	SQL, Setup string
 	Needs      []Source // what the value is computed from: FromField, FromLine or FromRecord
+	// Alike says that records of which all Needs are alike have the same value. Where a
+	// condition decides that may be otherwise.
+	Alike bool
 	// Clock has, of those of Needs from which the value reads a date or time: one that names
 	// a moment would be another value later.
 	Clock map[int]bool
@@ -32,6 +36,7 @@ type answer struct {
 	value []byte // nil for NULL, or where nothing was asked
 	err   error  // why there is none
 	out   bool   // a condition leaves the record out
+	told  bool   // the server has told it
 }
 
 // answer returns what the server has computed for a record.
@@ -48,7 +53,20 @@ type computation struct {
 	of      *Compute
 	records []int      // which of them, by their numbers
 	values  [][][]byte // for each of Compute.Needs, of each of these records; nil is NULL
+	asked   []string   // what these records are known by, where others may be alike
+	first   map[string]int
+	same    [][2]int // records, and those that are asked about in their place
 }
+
+// known are answers of earlier chunks, by what records are known by. Few values decide the
+// shards of many rows, as a rule.
+type known map[string]answer
+
+// What is kept of them.
+const (
+	maxKnown    = 1 << 15 // answers
+	maxKnownKey = 128     // bytes
+)
 
 // compute has the server compute the values of all records of c, for d.
 func compute(ctx context.Context, d *decoder, c *input.Chunk) error {
@@ -57,12 +75,26 @@ func compute(ctx context.Context, d *decoder, c *input.Chunk) error {
 	if of == nil {
 		return nil
 	}
-	q := &computation{decoder: d, of: of, values: make([][][]byte, len(of.Needs))}
+	if d.known == nil || len(d.known) > maxKnown {
+		d.known = known{}
+	}
+	q := &computation{decoder: d, of: of, values: make([][][]byte, len(of.Needs)), first: map[string]int{}}
 	q.collect(c)
 	if len(q.records) == 0 {
 		return nil
 	}
-	return q.ask(ctx, 0, len(q.records))
+	if err := q.ask(ctx, 0, len(q.records)); err != nil {
+		return err
+	}
+	for i, key := range q.asked {
+		if a := q.answers[q.records[i]]; key != "" && a.told {
+			d.known[key] = a
+		}
+	}
+	for _, pair := range q.same {
+		q.answers[pair[0]] = q.answers[pair[1]]
+	}
+	return nil
 }
 
 // collect reads what the values are computed from, of the records that are some.
@@ -79,11 +111,46 @@ func (q *computation) collect(c *input.Chunk) {
 			continue
 		}
 		if q.add(&s) {
-			q.records = append(q.records, index)
+			q.settle(index)
 		} else {
 			q.answers[index].err = errMoment
 		}
 	}
+}
+
+// settle has the record asked about that was added last, unless one that is alike was.
+func (q *computation) settle(index int) {
+	n := len(q.records)
+	key := ""
+	if q.of.Alike {
+		q.key = q.key[:0]
+		for _, values := range q.values {
+			length := int64(len(values[n]))
+			if values[n] == nil {
+				length = -1
+			}
+			q.key = append(binary.AppendVarint(q.key, length), values[n]...)
+		}
+		a, found := q.known[string(q.key)]
+		first, twice := q.first[string(q.key)]
+		switch {
+		case found:
+			q.answers[index] = a
+		case twice:
+			q.same = append(q.same, [2]int{index, first})
+		}
+		if found || twice {
+			for i := range q.values {
+				q.values[i] = q.values[i][:n]
+			}
+			return
+		}
+		if len(q.key) <= maxKnownKey {
+			key = string(q.key)
+			q.first[key] = index
+		}
+	}
+	q.records, q.asked = append(q.records, index), append(q.asked, key)
 }
 
 // add adds what the value of a record is computed from. It reports false if that names a moment.
@@ -151,6 +218,7 @@ func (q *computation) ask(ctx context.Context, lo, hi int) error {
 func (q *computation) note(lo int, answers [][]byte) {
 	for i, v := range answers {
 		a := &q.answers[q.records[lo+i]]
+		a.told = true
 		switch {
 		case v == nil:
 			a.out = true

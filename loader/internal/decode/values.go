@@ -25,7 +25,9 @@ type fieldValues struct {
 	fields  []pgcsv.Field // of its record
 	scratch []byte        // unquoted values
 	ends    []int32       // of the fields of the row that is being encoded; 0 for NULL
-	answers []answer      // one for each of the chunk's records, where the server computes a value
+	known   known
+	key     []byte
+	answers []answer // one for each of the chunk's records, where the server computes a value
 }
 
 // subject makes r, which is record i of c, the one of which values are wanted, and finds its
