@@ -2,7 +2,7 @@
 
 SHELL       := /bin/bash
 GO          ?= go
-TESTFLAGS   ?= -short
+TESTFLAGS   ?= -short -parallel 4
 DEMOFLAGS   ?=
 FUZZTIME    ?= 3s
 BENCHTIME   ?= 1s
