@@ -1,6 +1,7 @@
 package catalog
 
 import (
+	"fmt"
 	"strings"
 
 	"github.com/jackc/pgx/v5/pgtype"
@@ -30,7 +31,13 @@ func (c *Column) TypeSQL() string {
 // ValueSQL returns the SQL of the value that COPY makes of an expression of type text. A
 // cast would do, but for types with a cast from text of their own, as regclass, whose cast
 // knows neither "-" nor numbers: as an element of an array the type itself reads it.
+//
+// An interval of certain fields is read by its own function: '5' is five days of an interval day,
+// and a cast makes five seconds of it, which it then cuts to none.
 func (c *Column) ValueSQL(text string) string {
+	if c.TypMod >= 0 && c.BaseOID == pgtype.IntervalOID && strings.HasPrefix(c.Type, "interval") { // no domain
+		return fmt.Sprintf("pg_catalog.interval_in(pg_catalog.textout(%s), 0, %d)", text, c.TypMod)
+	}
 	if !c.CastsText {
 		return text + "::" + c.TypeSQL()
 	}
@@ -45,6 +52,8 @@ func (c *Column) BareSQL(text string) string {
 	switch c.BaseOID {
 	case pgtype.TextOID, pgtype.VarcharOID, pgtype.BPCharOID:
 		return text // assigned as it is
+	case pgtype.IntervalOID: // nothing is cut of it that COPY would not cut
+		return c.ValueSQL(text)
 	}
 	bare := *c
 	bare.Type = c.BareType

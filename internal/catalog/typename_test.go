@@ -45,3 +45,41 @@ func TestTypeSQL(t *testing.T) {
 		t.Errorf("%d types", len(types))
 	}
 }
+
+// TestValueSQL holds that ValueSQL and BareSQL make of a text what the column's input function
+// makes of it, as COPY calls it: a quoted literal in VALUES has its modifier from the column, too.
+func TestValueSQL(t *testing.T) {
+	t.Parallel()
+	conn := pgtest.Connect(t, pgtest.Plain(t))
+	for typ, values := range map[string][]string{
+		"interval":               {"5", "1:30", "1 day 2:03:04.567891"},
+		"interval year":          {"5", "1-2"},
+		"interval day":           {"5", "3 hours"},
+		"interval minute":        {"90", "1:30"},
+		"interval day to second": {"5 1:02:03.9", "7"},
+		"interval(2)":            {"5.678", "P1Y2M3DT4H5M6.789S"},
+		"timestamp(0)":           {"2026-01-01 10:11:12.4999999", "2026-01-01 10:11:12.5"},
+		"timestamptz(3)":         {"2026-01-01 10:11:12.0004999+02", "epoch"},
+		"time(2)":                {"10:11:12.345", "23:59:59.999"},
+		"numeric(5,2)":           {"1.005", "12.3449999", "NaN"},
+		"numeric(5,2)[]":         {"{1.005,NULL}"},
+	} {
+		pgtest.Exec(t, conn, "DROP TABLE IF EXISTS valued", "CREATE TABLE valued (c "+typ+")")
+		table, err := catalog.Lookup(t.Context(), conn, "valued")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, v := range values {
+			literal := "'" + v + "'"
+			pgtest.Exec(t, conn, "TRUNCATE valued", "COPY valued FROM PROGRAM $$printf '%s' '"+v+"'$$ (FORMAT csv, DELIMITER E'\\x01', QUOTE E'\\x02')")
+			c := &table.Columns[0]
+			for what, sql := range map[string]string{"ValueSQL": c.ValueSQL(literal + "::text"), "BareSQL": c.BareSQL(literal + "::text")} {
+				pgtest.Exec(t, conn, "INSERT INTO valued SELECT "+sql)
+				if got := pgtest.Query(t, conn, "SELECT c::text FROM valued ORDER BY ctid"); len(got) != 2 || got[0] != got[1] {
+					t.Errorf("%s of %s: %s: %q", typ, v, what, got)
+				}
+				pgtest.Exec(t, conn, "DELETE FROM valued WHERE ctid <> '(0,1)'")
+			}
+		}
+	}
+}
