@@ -95,6 +95,13 @@ func (pl *planner) survey(ctx context.Context) (err error) {
 			return err
 		}
 	}
+	if pl.cfg.Select != "" || pl.cfg.Where != "" {
+		batch := &pgx.Batch{}
+		catalog.QueueRule(batch, pl.target.Table.OID, &pl.target.Rule)
+		if err := server.Ask(ctx, pl.target.Conn, batch); err != nil {
+			return err
+		}
+	}
 	return pl.target.ReadClocks(ctx)
 }
 

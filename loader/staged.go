@@ -29,6 +29,12 @@ func (ld *stager) layOut() error {
 			Do:      fmt.Sprintf("GRANT TEMPORARY ON DATABASE %s TO %s, on a cluster on every node", server.Name(l.cfg.Conn.Database), server.Name(l.target.Rights.Role)),
 		}
 	}
+	if rule := l.target.Rule; rule != "" {
+		return &failure.PreflightError{
+			Problem: fmt.Sprintf("table %s has the rule %s on INSERT, by which the server would store rows while it evaluates %s; COPY, which stores them otherwise, fires none", l.target.Table.SQL(), server.Name(rule), plan.Because),
+			Do:      "disable the rule for the load: ALTER TABLE " + l.target.Table.SQL() + " DISABLE RULE " + server.Name(rule),
+		}
+	}
 	opt := stage.Options{File: ld.Input, Encoding: l.target.Session.Encoding}
 	if l.target.Key != nil {
 		opt.Keys = l.target.Key.Columns

@@ -312,3 +312,55 @@ func TestStagedDomain(t *testing.T) {
 		}
 	}
 }
+
+// TestStagedRule holds that a table with a rule on INSERT, which COPY does not fire, is refused
+// where the server would store its rows by INSERT, and only there.
+func TestStagedRule(t *testing.T) {
+	t.Parallel()
+	dsn := pgtest.Plain(t)
+	conn := pgtest.Connect(t, dsn)
+	exec(t, conn, `CREATE TABLE ruled (id int, note text); CREATE TABLE elsewhere (id int, note text);
+		CREATE RULE "on it" AS ON INSERT TO ruled DO INSTEAD INSERT INTO elsewhere VALUES (NEW.id, NEW.note)`)
+	list := func(item string) func(c *loader.Config) {
+		return func(c *loader.Config) { c.Select = "id, " + item + " AS note" }
+	}
+	_, err := load(t, dsn, "ruled", "id,note\n1,a\n", list("upper(note)"))
+	if err == nil || !strings.Contains(err.Error(), `has the rule "on it" on INSERT`) {
+		t.Errorf("%v, want an error that names the rule", err)
+	}
+	if _, err := load(t, dsn, "ruled", "id,note\n1,a\n", list("note")); err != nil {
+		t.Fatal(err)
+	}
+	exec(t, conn, `ALTER TABLE ruled DISABLE RULE "on it"`)
+	if _, err := load(t, dsn, "ruled", "id,note\n2,b\n", list("upper(note)")); err != nil {
+		t.Fatal(err)
+	}
+	if diff := gocmp.Diff([]string{"1|a", "2|B"}, query(t, conn, "SELECT * FROM ruled ORDER BY id")); diff != "" {
+		t.Errorf("rows (-want +got):\n%s", diff)
+	}
+	if n := query(t, conn, "SELECT count(*) FROM elsewhere")[0]; n != "0" {
+		t.Errorf("the rule has stored %s rows", n)
+	}
+}
+
+// TestStagedOfNoField holds that a list may refer to no field at all, and be evaluated.
+func TestStagedOfNoField(t *testing.T) {
+	t.Parallel()
+	dsn := pgtest.Plain(t)
+	conn := pgtest.Connect(t, dsn)
+	exec(t, conn, `CREATE TABLE fieldless (id bigserial PRIMARY KEY, note text)`)
+	for list, want := range map[string]string{"upper(_file) AS note": "%.CSV", "now()::text AS note": "%-%", "'x' AS note": "x"} {
+		res, err := load(t, dsn, "fieldless", "a,b\n1,2\n3,4\n", func(c *loader.Config) {
+			c.Select, c.Header = list, loader.HeaderYes
+			c.Where = "true"
+		})
+		if err != nil {
+			t.Errorf("%s: %v", list, err)
+			continue
+		}
+		if n := query(t, conn, "SELECT count(*) FROM fieldless WHERE note LIKE '"+want+"'")[0]; res.Rows != 2 || n != "2" {
+			t.Errorf("%s: %d rows, %s in the table as they should be", list, res.Rows, n)
+		}
+		exec(t, conn, "TRUNCATE fieldless")
+	}
+}

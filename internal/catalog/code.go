@@ -51,3 +51,15 @@ func QueueCode(batch *pgx.Batch, table uint32, has *bool) {
 		return nil
 	})
 }
+
+// QueueRule adds to batch what finds a rule that INSERT into the table with that OID fires, and
+// COPY does not. Its name is in rule after that, "" if there is none.
+func QueueRule(batch *pgx.Batch, table uint32, rule *string) {
+	const sql = `SELECT coalesce((SELECT rulename::text FROM pg_rewrite WHERE ev_class = $1::oid AND ev_type = '3' AND ev_enabled <> 'D' ORDER BY rulename LIMIT 1), '')`
+	batch.Queue(sql, table).QueryRow(func(row pgx.Row) error {
+		if err := row.Scan(rule); err != nil {
+			return fmt.Errorf("the table's rules: %w", err)
+		}
+		return nil
+	})
+}

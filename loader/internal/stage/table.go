@@ -77,6 +77,9 @@ func New(plan *selection.Plan, table *catalog.Table, opt Options) (*Table, error
 			t.Columns = append(t.Columns, t.column(i, s))
 		}
 	}
+	if len(t.Columns) == 0 { // a row needs one, and here nobody asks for any
+		t.Columns = append(t.Columns, t.column(0, &plan.Staging[0]))
+	}
 	if t.decides != nil {
 		t.Columns = append(t.Columns, Column{Column: *t.decides, From: Decides})
 	}

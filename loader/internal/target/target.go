@@ -24,6 +24,7 @@ type Target struct {
 	Rights       catalog.Rights
 	Session      server.Session
 	Code         bool            // on Citus: what the table calls may need the role's search path
+	Rule         string          // that INSERT fires, "" for none; read where something is selected
 	Key          *catalog.Key    // by which records conflict; nil if conflicts are errors
 	Clocks       map[string]bool // columns of keys whose type reads "now" as of the moment
 }
