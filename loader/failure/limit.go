@@ -62,7 +62,7 @@ type TooManyError struct {
 	Limit    ErrorLimit
 	Rejected int64
 	Read     int64    // records so far
-	Last     RowError // the one that was too much
+	Last     RowError // the one that was too much; without Err where all were counted at the end
 	File     string   // with what was rejected before, "" if nothing is kept
 }
 
@@ -80,7 +80,13 @@ func (e *TooManyError) Error() string {
 	return text + "; mend the input, or allow more of them and go on"
 }
 
-func (e *TooManyError) Unwrap() error { return &e.Last }
+// Unwrap returns the last record, if there is one that was too much.
+func (e *TooManyError) Unwrap() error {
+	if e.Last.Err == nil {
+		return nil
+	}
+	return &e.Last
+}
 
 // A Reason is why records of a job were rejected, and how often.
 type Reason struct {
