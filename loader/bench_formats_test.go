@@ -12,8 +12,10 @@ import (
 	"shardload/schema"
 )
 
-// BenchmarkFormats reads the same ads as CSV and as text, in turn, and throws the rows away. It
-// reports the median of text's rows/s over CSV's of the pairs, and of the CPU time.
+// BenchmarkFormats reads the same ads in another format and as CSV, in turns, up to where rows would
+// be sent. The ratios are medians over the pairs: of the rows a second, and of the CPU time.
+//
+//	SHARDLOAD_BENCH_ADS=1000000 go test ./loader -run '^$' -bench Formats -benchtime 9x
 func BenchmarkFormats(b *testing.B) {
 	ads := adsTable(b)
 	dsn := pgtest.Plain(b)
@@ -22,41 +24,54 @@ func BenchmarkFormats(b *testing.B) {
 	s.run(b, schema.Lookup("ads").PrimaryKeySQL())
 	l := openAds(b, dsn, 0, RouteAuto)
 	l.cfg.Stage, l.cfg.NoResume = StageDecode, true
-	formats := []Format{FormatCSV, FormatText}
-	paths := map[Format]string{}
-	for i, format := range []generate.Format{generate.CSV, generate.Text} {
-		path := filepath.Join(b.TempDir(), "ads."+string(formats[i]))
-		f, err := os.Create(path)
-		if err != nil {
-			b.Fatal(err)
-		}
-		if _, err := ads.Stream(b.Context(), f, generate.Output{Format: format, NoChecksums: true}); err != nil {
-			b.Fatal(err)
-		}
-		if err := f.Close(); err != nil {
-			b.Fatal(err)
-		}
-		paths[formats[i]] = path
-	}
-	run := func(format Format) (wall, cpu time.Duration) {
-		l.cfg.Format, l.cfg.Delimiter, l.cfg.Null = format, 0, ""
-		l.cfg = l.cfg.withDefaults()
-		begun, used := time.Now(), clientCPU(b)
-		if _, err := l.Load(b.Context(), File(paths[format])); err != nil {
-			b.Fatal(err)
-		}
-		return time.Since(begun), clientCPU(b) - used
-	}
-	var walls, cpus []float64
-	run(FormatCSV)
-	for b.Loop() {
-		csvWall, csvCPU := run(FormatCSV)
-		textWall, textCPU := run(FormatText)
-		walls, cpus = append(walls, csvWall.Seconds()/textWall.Seconds()), append(cpus, textCPU.Seconds()/csvCPU.Seconds())
-	}
-	for unit, ratios := range map[string][]float64{"text/csv-rows/s": walls, "text/csv-cpu": cpus} {
-		slices.Sort(ratios)
-		b.ReportMetric(ratios[len(ratios)/2], unit)
+	csv := adsAs(b, ads, generate.CSV, FormatCSV)
+	for _, format := range []struct {
+		read  Format
+		write generate.Format
+	}{{FormatText, generate.Text}, {FormatJSON, generate.JSON}, {FormatParquet, generate.Parquet}} {
+		b.Run("format="+string(format.read), func(b *testing.B) {
+			path := adsAs(b, ads, format.write, format.read)
+			var walls, cpus []float64
+			l.timeAs(b, csv, FormatCSV)
+			for b.Loop() {
+				csvWall, csvCPU := l.timeAs(b, csv, FormatCSV)
+				wall, cpu := l.timeAs(b, path, format.read)
+				walls, cpus = append(walls, csvWall.Seconds()/wall.Seconds()), append(cpus, cpu.Seconds()/csvCPU.Seconds())
+			}
+			for unit, ratios := range map[string][]float64{"rows/s-of-csv": walls, "cpu-of-csv": cpus} {
+				slices.Sort(ratios)
+				b.ReportMetric(ratios[len(ratios)/2], unit)
+			}
+		})
 	}
 	closeLoader(b, l)
+}
+
+// adsAs writes ads as a file of that format and returns its path.
+func adsAs(b *testing.B, ads *generate.Table, write generate.Format, read Format) string {
+	b.Helper()
+	path := filepath.Join(b.TempDir(), "ads."+string(read))
+	f, err := os.Create(path)
+	if err != nil {
+		b.Fatal(err)
+	}
+	if _, err := ads.Stream(b.Context(), f, generate.Output{Format: write, NoChecksums: true}); err != nil {
+		b.Fatal(err)
+	}
+	if err := f.Close(); err != nil {
+		b.Fatal(err)
+	}
+	return path
+}
+
+// timeAs loads the file at path in that format.
+func (l *Loader) timeAs(b *testing.B, path string, format Format) (wall, cpu time.Duration) {
+	b.Helper()
+	l.cfg.Format, l.cfg.Delimiter, l.cfg.Null = format, 0, ""
+	l.cfg = l.cfg.withDefaults()
+	begun, used := time.Now(), clientCPU(b)
+	if _, err := l.Load(b.Context(), File(path)); err != nil {
+		b.Fatal(err)
+	}
+	return time.Since(begun), clientCPU(b) - used
 }
