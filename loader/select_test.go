@@ -364,3 +364,36 @@ func TestSelectJSON(t *testing.T) {
 		}
 	})
 }
+
+// TestSelectJSONOneValue holds that each way to take a key of JSON stores the same value whether
+// the server evaluates something else of the record, or not; and that one which would not is
+// refused before anything is loaded.
+func TestSelectJSONOneValue(t *testing.T) {
+	t.Parallel()
+	pgtest.Each(t, func(t *testing.T, dsn string) {
+		conn := pgtest.Connect(t, dsn)
+		exec(t, conn, "CREATE TABLE j (id bigint, doc jsonb, tags text[], note text)")
+		distribute(t, conn, "j", "id")
+		const in = `{"k": 1, "o": "5", "tags": ["a"]}` + "\n" + `{"k": 2, "o": {"x": [1]}}` + "\n" + `{"k": 3, "o": 7}` + "\n"
+		for list, want := range map[string]string{
+			"k AS id, o AS doc, tags":           `1|"5"|{a}|NULL;2|{"x": [1]}|NULL|NULL;3|7|NULL|NULL`,
+			"k AS id, to_jsonb(o) AS doc, tags": `1|"5"|{a}|NULL;2|"{\"x\": [1]}"|NULL|NULL;3|"7"|NULL|NULL`,
+			"k AS id, o::jsonb AS doc, tags":    `1|5|{a}|NULL;2|{"x": [1]}|NULL|NULL;3|7|NULL|NULL`,
+		} {
+			for _, more := range []string{"", ", _record ->> 'note' AS note", ", upper(o) AS note"} {
+				for _, where := range []string{"", "_record ->> 'o' IS NOT NULL", "o IS NOT NULL"} {
+					exec(t, conn, "TRUNCATE j")
+					_, err := load(t, dsn, "j", in, selecting(list+more), func(c *loader.Config) { c.Format, c.Where = loader.FormatJSON, where })
+					got := strings.Join(query(t, conn, "SELECT id, doc, tags, nullif(note, upper(note)) FROM j ORDER BY id"), ";")
+					if refused := strings.Contains(list, "o AS doc") && !strings.Contains(list, "jsonb") && (where[:min(1, len(where))] == "o" || strings.Contains(more, "upper")); refused {
+						if got != "" || err == nil || !strings.Contains(err.Error(), `field "o" is JSON for it`) {
+							t.Errorf("%s where %q: %s, %v", list+more, where, got, err)
+						}
+					} else if err != nil || got != want {
+						t.Errorf("%s where %q: %v\ngot  %s\nwant %s", list+more, where, err, got, want)
+					}
+				}
+			}
+		}
+	})
+}

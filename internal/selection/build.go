@@ -21,12 +21,18 @@ func (a *analysis) fill(ctx context.Context, conn *pgx.Conn, p *Plan, condition 
 			exprs = append(exprs, l.expr)
 		}
 	}
+	if condition != nil {
+		exprs = append(exprs, condition)
+	}
 	known, err := newFacts(ctx, conn, exprs)
 	if err != nil {
 		return err
 	}
 	staged := a.stage(p, condition)
 	var problems mistakes
+	if condition != nil {
+		problems.add(a.decided(known, condition))
+	}
 	for i := range list {
 		l := &list[i]
 		if l.column == nil {
@@ -39,38 +45,69 @@ func (a *analysis) fill(ctx context.Context, conn *pgx.Conn, p *Plan, condition 
 		for _, of := range varsOf(l.expr) {
 			item.Needs = append(item.Needs, staged[of])
 		}
+		if len(item.Needs) > 0 {
+			problems.add(a.oneValue(l, &p.Staging[item.Needs[0]]))
+		}
 		typed := l.expr.kind == "VAR" && p.Staging[item.Needs[0]].Target != nil
 		out := output{item: len(p.Items), text: isText(l.typ) && !typed, column: l.column}
-		if item.Expr {
-			mistake, err := a.settle(ctx, conn, known, l, &item, out.text)
-			if err != nil {
-				return err
-			}
-			problems.add(mistake)
+		mistake, err := a.settle(ctx, conn, known, l, &item, out.text)
+		if err != nil {
+			return err
 		}
+		problems.add(mistake)
 		p.outputs, p.Items = append(p.outputs, out), append(p.Items, item)
 	}
 	return problems.err()
 }
 
 // settle decides whether an item that is no field is a constant, and refuses one that
-// decides where a row goes and may be another one later. Its value may be a text.
+// decides where a row goes and may be another one later. Its value may be a text. It notes of
+// every item whether it reads a date or time: a field that may be NULL is computed, too, where it
+// decides a row's shard.
 func (a *analysis) settle(ctx context.Context, conn *pgx.Conn, known *facts, l *listed, item *Item, text bool) (*MistakeError, error) {
+	steady := slices.Contains(a.Steady, l.column.Name)
 	item.Clock = known.clock(l.expr)
-	if text && !item.Clock {
-		in, err := catalog.LookInside(ctx, conn, l.column.TypeOID)
-		if err != nil {
-			return nil, err
-		}
-		item.Clock = in.Clock
+	read, err := a.readInto(ctx, conn, l, steady || text && !item.Clock)
+	if err != nil {
+		return nil, err
+	}
+	item.Clock = item.Clock || text && read
+	if !item.Expr {
+		return nil, nil
 	}
 	n, problem := known.wavers(l.expr)
 	item.Wavers, item.Expr = n != nil, n != nil || len(item.Needs) > 0
-	if n == nil || !slices.Contains(a.Steady, l.column.Name) {
+	if !steady {
 		return nil, nil
 	}
-	return a.source.mistake(leftmost(n), fmt.Sprintf("column %q: decides in which shard a row is stored, and the expression may give another value later: %s", l.column.Name, problem),
-		"write one that depends on the record's fields alone"), nil
+	hint := "write one that depends on the record's fields alone"
+	if n == nil {
+		n, problem = a.moment(known, l.expr)
+	}
+	if n == nil && read && len(item.Needs) > 0 && !a.isField(l.expr) {
+		n, problem = l.expr, textMoment
+	}
+	if n == nil {
+		return nil, nil
+	}
+	if problem == textMoment {
+		hint = textHint
+	}
+	return a.source.mistake(leftmost(n), fmt.Sprintf("column %q: decides in which shard a row is stored, and the expression may give another value later: %s", l.column.Name, problem), hint), nil
+}
+
+// readInto reports, where that is asked for, whether a column reads a date or time from what an
+// item gives, which is none itself.
+func (a *analysis) readInto(ctx context.Context, conn *pgx.Conn, l *listed, asked bool) (bool, error) {
+	if !asked {
+		return false, nil
+	}
+	into, err := catalog.LookInside(ctx, conn, l.column.TypeOID)
+	if err != nil || !into.Clock {
+		return false, err
+	}
+	from, err := catalog.LookInside(ctx, conn, l.typ)
+	return !from.Clock, err
 }
 
 // stage makes the columns of the staging table, and returns the index of each of them by that

@@ -28,7 +28,9 @@ func (e *evaluation) all(ctx context.Context) error {
 		switch {
 		case item.Field >= 0 || item.Expr, item.Beside == Line, item.Beside == Record:
 		case staged:
-			item.Expr = true
+			if item.Expr = true; item.Clock && slices.Contains(e.Steady, item.Column) { // it is read whenever it is asked for
+				return e.ofItem(fmt.Errorf("column %q: decides in which shard a row is stored, and %s", item.Column, constantMoment), item.Column)
+			}
 		default:
 			if err := e.store(ctx, i); err != nil {
 				return e.ofItem(err, item.Column)

@@ -199,7 +199,7 @@ func (a *analysis) ambiguous(expr *node) *MistakeError {
 func (a *analysis) item(l *listed) Item {
 	item := Item{Column: l.column.Name, Field: -1, Expr: true}
 	expr, nullIf := l.expr, []string(nil)
-	if c := l.column; expr.kind == "COERCEVIAIO" && expr.number("resulttype") == int(c.TypeOID) && c.TypeOID == c.BaseOID && c.TypMod == -1 && !c.CastsText {
+	if c := l.column; expr.kind == "COERCEVIAIO" && expr.number("resulttype") == int(c.TypeOID) && c.TypeOID == c.BaseOID && c.TypMod == -1 && !c.CastsText && (!a.JSON || !takesJSON(c)) {
 		expr = expr.child("arg") // the type reads the text, as it does in COPY
 	}
 	for {

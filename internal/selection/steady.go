@@ -19,6 +19,8 @@ type facts struct {
 	ops   map[int]int      // an operator's function
 	types map[int]typeFacts
 	words map[string]bool // constants of dates and times that are the moment's
+	// moments has these constants by their type, as the server writes them in memory.
+	moments map[int][][]byte
 }
 
 // A function is a row of pg_proc.
@@ -26,6 +28,8 @@ type function struct {
 	name       string
 	own        bool   // it is the server's own
 	volatility string // i, s or v
+	input      bool   // it takes a cstring, as the input functions of types do
+	cast       bool   // it is that of a cast from a text
 }
 
 // A typeFacts says how a type reads text.
@@ -95,7 +99,7 @@ func (f *facts) wavering(n *node) string {
 		return "it is not known to give the same value whenever it is asked for"
 	case n.kind == "CONST" && n.get("constisnull").word == "false" && !slices.Contains(plainConstants, n.number("consttype")):
 		if !slices.Contains(momentTypes, n.number("consttype")) || f.words[constant(n)] {
-			return "a constant in it may be that of the moment: write the date or time itself, as a text that is cast"
+			return constantMoment
 		}
 	case n.kind == "COERCEVIAIO":
 		typ := n.number("resulttype")
@@ -120,7 +124,7 @@ func (f *facts) wavering(n *node) string {
 // clock reports whether an expression reads a date or time from a text.
 func (f *facts) clock(expr *node) bool {
 	for n := range expr.all() {
-		if n.kind == "COERCEVIAIO" && f.types[n.number("resulttype")].clock {
+		if _, ok := f.reads(n); ok {
 			return true
 		}
 	}
@@ -151,10 +155,15 @@ func functionsOf(n *node) (ids []int) {
 	return ids
 }
 
-// operatorsOf returns the operators that n itself calls.
+// operatorsOf returns the operators that n itself calls: several, where rows are compared.
 func operatorsOf(n *node) (ids []int) {
 	if n.has("opno") {
 		ids = append(ids, n.number("opno"))
+	}
+	for _, v := range n.get("opnos").list { // (o 97 97)
+		if id, err := strconv.Atoi(v.word); err == nil {
+			ids = append(ids, id)
+		}
 	}
 	return ids
 }
@@ -170,7 +179,7 @@ const momentView = "pg_temp.shardload_moments"
 
 // newFacts reads what is to be known of expressions, in their transaction: its moment is theirs.
 func newFacts(ctx context.Context, conn *pgx.Conn, exprs []*node) (*facts, error) {
-	f := &facts{funcs: map[int]function{}, ops: map[int]int{}, types: map[int]typeFacts{}, words: map[string]bool{}}
+	f := &facts{funcs: map[int]function{}, ops: map[int]int{}, types: map[int]typeFacts{}, words: map[string]bool{}, moments: map[int][][]byte{}}
 	var funcs, ops, types []int
 	for _, expr := range exprs {
 		for n := range expr.all() {
@@ -192,6 +201,9 @@ func newFacts(ctx context.Context, conn *pgx.Conn, exprs []*node) (*facts, error
 		return nil, err
 	}
 	if err := f.readFunctions(ctx, conn, append(funcs, more...)); err != nil {
+		return nil, err
+	}
+	if err := f.readTypes(ctx, conn, f.castTo(exprs)); err != nil {
 		return nil, err
 	}
 	return f, f.readMoments(ctx, conn)
@@ -218,11 +230,14 @@ func (f *facts) readOperators(ctx context.Context, conn *pgx.Conn, ops []int) (f
 // readFunctions reads what functions are.
 func (f *facts) readFunctions(ctx context.Context, conn *pgx.Conn, funcs []int) error {
 	rows, err := conn.Query(ctx, `SELECT p.oid::pg_catalog.int8, p.proname::pg_catalog.text, p.pronamespace OPERATOR(pg_catalog.=) 'pg_catalog'::pg_catalog.regnamespace,
-		p.provolatile::pg_catalog.text FROM pg_catalog.pg_proc AS p WHERE p.oid::pg_catalog.int8 OPERATOR(pg_catalog.=) ANY ($1::pg_catalog.int8[])`, funcs)
+		p.provolatile::pg_catalog.text, 'pg_catalog.cstring'::pg_catalog.regtype::pg_catalog.oid OPERATOR(pg_catalog.=) ANY (p.proargtypes),
+		EXISTS (SELECT FROM pg_catalog.pg_cast AS c JOIN pg_catalog.pg_type AS t ON t.oid OPERATOR(pg_catalog.=) c.castsource
+			WHERE c.castfunc OPERATOR(pg_catalog.=) p.oid AND t.typcategory OPERATOR(pg_catalog.=) 'S')
+		FROM pg_catalog.pg_proc AS p WHERE p.oid::pg_catalog.int8 OPERATOR(pg_catalog.=) ANY ($1::pg_catalog.int8[])`, funcs)
 	var id int
 	var p function
 	if err == nil {
-		_, err = pgx.ForEachRow(rows, []any{&id, &p.name, &p.own, &p.volatility}, func() error {
+		_, err = pgx.ForEachRow(rows, []any{&id, &p.name, &p.own, &p.volatility, &p.input, &p.cast}, func() error {
 			f.funcs[id] = p
 			return nil
 		})
@@ -280,6 +295,8 @@ func (f *facts) readMoments(ctx context.Context, conn *pgx.Conn) error {
 	for n := range (value{list: tree}).all() {
 		if n.kind == "CONST" {
 			f.words[constant(n)] = true
+			datum, _ := n.datum()
+			f.moments[n.number("consttype")] = append(f.moments[n.number("consttype")], datum)
 		}
 	}
 	if len(f.words) < len(momentTypes) {

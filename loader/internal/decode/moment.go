@@ -1,7 +1,6 @@
 package decode
 
 import (
-	"bytes"
 	"errors"
 	"hash/crc32"
 )
@@ -16,21 +15,37 @@ var errMoment = errors.New("names a moment that passes, and the row's shard depe
 var moments = [][]byte{[]byte("now"), []byte("today"), []byte("tomorrow"), []byte("yesterday")}
 
 // namesMoment reports whether v has one of these words, as a type with a date or time
-// inside may read it.
+// inside may read it. Arrays, ranges and composites drop quotes and backslashes: so {n\ow} is
+// one.
 func namesMoment(v []byte) bool {
-	for start := 0; start < len(v); {
-		end := start
-		for end < len(v) && isLetter(v[end]) {
-			end++
+	for start := 0; start < len(v); start++ {
+		if start > 0 && isLetter(v[start-1]) || !isLetter(v[start]) {
+			continue
 		}
 		for _, word := range moments {
-			if bytes.EqualFold(v[start:end], word) {
+			if isWord(v[start:], word) {
 				return true
 			}
 		}
-		start = end + 1
 	}
 	return false
+}
+
+// isWord reports whether the letters at the head of v are those of word.
+func isWord(v, word []byte) bool {
+	n := 0
+	for _, c := range v {
+		switch {
+		case c == '"', c == '\\':
+			continue
+		case !isLetter(c):
+			return n == len(word)
+		case n == len(word) || c|0x20 != word[n]:
+			return false
+		}
+		n++
+	}
+	return n == len(word)
 }
 
 func isLetter(c byte) bool { return 'a' <= c|0x20 && c|0x20 <= 'z' }
