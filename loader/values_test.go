@@ -43,6 +43,18 @@ func TestMoments(t *testing.T) {
 				t.Errorf("%s, route %s: error %v, want one of line 3 and column k", tt.typ, route, err)
 			}
 		}
+		for n, list := range []string{"id, nullif(k, '-') AS k", "abs(id::int) AS id, nullif(k, '-') AS k", "abs(id::int) AS id, k", "abs(id::int) AS id, k::%s AS k", "id, coalesce(k::%[1]s, k::%[1]s) AS k"} {
+			if strings.Contains(list, "%") {
+				list = fmt.Sprintf(list, tt.typ)
+			}
+			route := []loader.Route{loader.RouteShard, loader.RouteNode, loader.RouteCoordinator}[(i+n)%3]
+			_, err := load(t, dsn, table, in, func(c *loader.Config) { c.Select, c.Route = list, route })
+			row, ok := errors.AsType[*loader.RowError](err)
+			named := ok && row.Line == 3 && strings.Contains(err.Error(), "a moment that passes")
+			if !named && (err == nil || !strings.Contains(err.Error(), "decides in which shard a row is stored")) {
+				t.Errorf("%s: %s: error %v, want one of line 3", tt.typ, list, err)
+			}
+		}
 		exec(t, conn, "TRUNCATE "+table)
 		path := filepath.Join(t.TempDir(), "small.csv")
 		if err := os.WriteFile(path, []byte(in), 0o600); err != nil {

@@ -31,7 +31,7 @@ func (a *analysis) fill(ctx context.Context, conn *pgx.Conn, p *Plan, condition 
 	staged := a.stage(p, condition)
 	var problems mistakes
 	if condition != nil {
-		problems.add(a.decided(known, condition))
+		problems.add(decided(a.source, known, condition))
 	}
 	for i := range list {
 		l := &list[i]
@@ -67,7 +67,7 @@ func (a *analysis) fill(ctx context.Context, conn *pgx.Conn, p *Plan, condition 
 func (a *analysis) settle(ctx context.Context, conn *pgx.Conn, known *facts, l *listed, item *Item, text bool) (*MistakeError, error) {
 	steady := slices.Contains(a.Steady, l.column.Name)
 	item.Clock = known.clock(l.expr)
-	read, err := a.readInto(ctx, conn, l, steady || text && !item.Clock)
+	read, err := readInto(ctx, conn, l, steady || text && !item.Clock)
 	if err != nil {
 		return nil, err
 	}
@@ -82,9 +82,9 @@ func (a *analysis) settle(ctx context.Context, conn *pgx.Conn, known *facts, l *
 	}
 	hint := "write one that depends on the record's fields alone"
 	if n == nil {
-		n, problem = a.moment(known, l.expr)
+		n, problem = known.moment(l.expr, len(a.Fields))
 	}
-	if n == nil && read && len(item.Needs) > 0 && !a.isField(l.expr) {
+	if n == nil && read && len(item.Needs) > 0 && !isField(l.expr, len(a.Fields)) {
 		n, problem = l.expr, textMoment
 	}
 	if n == nil {
@@ -98,7 +98,7 @@ func (a *analysis) settle(ctx context.Context, conn *pgx.Conn, known *facts, l *
 
 // readInto reports, where that is asked for, whether a column reads a date or time from what an
 // item gives, which is none itself.
-func (a *analysis) readInto(ctx context.Context, conn *pgx.Conn, l *listed, asked bool) (bool, error) {
+func readInto(ctx context.Context, conn *pgx.Conn, l *listed, asked bool) (bool, error) {
 	if !asked {
 		return false, nil
 	}

@@ -5,15 +5,15 @@ import "fmt"
 // decided refuses a condition that calls a VOLATILE function. The server decides it where it
 // computes what decides a row's shard, where it leaves rows out, and where it looks for bad ones;
 // and what depends on no field once for many records.
-func (a *analysis) decided(f *facts, condition *node) *MistakeError {
+func decided(source *source, f *facts, condition *node) *MistakeError {
 	n, name := f.volatile(condition)
 	if n == nil {
 		return nil
 	}
-	e := a.source.mistake(leftmost(n), fmt.Sprintf("function %s is VOLATILE, and a condition must be the same whenever a record is held against it", name),
+	e := source.mistake(leftmost(n), fmt.Sprintf("function %s is VOLATILE, and a condition must be the same whenever a record is held against it", name),
 		"write one of the record's fields; a part of the records is had by one of them, as in hashtext(id) % 10 = 0")
 	if e.At < 0 {
-		e.Condition, e.Text = true, a.Where
+		e.Condition, e.Text = true, source.where
 	}
 	return e
 }

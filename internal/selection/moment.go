@@ -18,10 +18,11 @@ const textHint = "cast the field itself, of which each record is checked, or rea
 
 // moment returns what in an expression, which nothing else makes waver, may be the moment's, and
 // what to say of it; nil for nothing. A text that is read as a date or time may be a word such as
-// 'now', and of all texts only the fields themselves are looked at in each record.
-func (a *analysis) moment(f *facts, expr *node) (*node, string) {
+// 'now', and of all texts only the fields themselves, of which there are so many, are looked at in
+// each record.
+func (f *facts) moment(expr *node, fields int) (*node, string) {
 	for n := range expr.all() {
-		if arg, ok := f.reads(n); ok && !a.isField(arg) {
+		if arg, ok := f.reads(n); ok && !isField(arg, fields) {
 			return n, textMoment
 		}
 		if p := f.funcs[n.number("funcid")]; n.kind == "FUNCEXPR" && p.input {
@@ -60,8 +61,8 @@ func (f *facts) castTo(exprs []*node) (types []int) {
 	return types
 }
 
-// isField reports whether expr is the text of a field, or that or NULL.
-func (a *analysis) isField(expr *node) bool {
+// isField reports whether expr is the text of one of so many fields, or that or NULL.
+func isField(expr *node, fields int) bool {
 	for expr != nil {
 		switch args := expr.nodes("args"); {
 		case expr.kind == "RELABELTYPE":
@@ -69,7 +70,7 @@ func (a *analysis) isField(expr *node) bool {
 		case expr.kind == "NULLIFEXPR" && len(args) == 2:
 			expr = args[0]
 		default:
-			return expr.kind == "VAR" && !a.isExtra(expr)
+			return expr.kind == "VAR" && expr.number("varattno") <= fields
 		}
 	}
 	return false

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -129,5 +130,48 @@ func TestDeepLeavesRejectsOutOfJSON(t *testing.T) {
 	check, err := verify.Deep(context.Background(), cfg)
 	if err != nil || !check.Same() || check.Input.Rows != 3 {
 		t.Errorf("%+v, %v", check, err)
+	}
+}
+
+// TestDeepSelectJSON holds that a key of JSON is compared as the load stores it: as JSON, as its
+// text, and as the JSON of its text.
+func TestDeepSelectJSON(t *testing.T) {
+	t.Parallel()
+	conn := pgtest.Connect(t, pgtest.Plain(t))
+	file := filepath.Join(t.TempDir(), "docs.jsonl")
+	if err := os.WriteFile(file, []byte(`{"k":1,"o":"5"}`+"\n"+`{"k":2,"o":{"a":[1]}}`+"\n"+`{"k":3,"o":7}`+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct{ list, where, first string }{
+		{"k AS id, o AS doc", "", `"5"`},
+		{"k AS id, o AS doc, _record ->> 'o' AS note", "_record ->> 'k' <> '3'", `"5"`},
+		{"k AS id, to_jsonb(o) AS doc, o AS note", "o <> ''", `"5"`},
+		{"k AS id, o::jsonb AS doc", "", `5`},
+		{"k AS id, o::jsonb AS doc, o AS note", "k <> '3'", `5`},
+	} {
+		exec(t, conn, "DROP TABLE IF EXISTS docs", "CREATE TABLE docs (id int PRIMARY KEY, doc jsonb, note text)")
+		l, err := loader.Open(context.Background(), loader.Config{Conn: conn.Config(), Table: "docs", Format: loader.FormatJSON, Select: test.list, Where: test.where})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err = l.Load(context.Background(), loader.File(file)); err != nil {
+			t.Errorf("%s: %v", test.list, err)
+		}
+		l.Close()
+		if got := pgtest.Query(t, conn, "SELECT doc FROM docs WHERE id = 1"); got[0] != test.first {
+			t.Errorf("%s: %s", test.list, got)
+		}
+		cfg := verify.DeepConfig{Conn: conn.Config(), Table: "docs", Reading: asJSON, Inputs: []verify.Input{verify.File(file)}, Select: test.list, Where: test.where}
+		if check, err := verify.Deep(context.Background(), cfg); err != nil || !check.Same() || slices.Contains(check.NotCompared, "doc") {
+			t.Errorf("%s: %+v, %v", test.list, check, err)
+		}
+		exec(t, conn, `UPDATE docs SET doc = CASE WHEN doc = '5' THEN '"5"' ELSE '5' END::jsonb WHERE id = 1`)
+		if check, err := verify.Deep(context.Background(), cfg); err != nil || check.Same() || cmp.Diff([]string{"doc"}, check.Columns) != "" {
+			t.Errorf("%s: an altered value: %+v, %v", test.list, check, err)
+		}
+	}
+	cfg := verify.DeepConfig{Conn: conn.Config(), Table: "docs", Reading: asJSON, Inputs: []verify.Input{verify.File(file)}, Select: "k AS id, o AS doc", Where: "o <> ''"}
+	if _, err := verify.Deep(context.Background(), cfg); err == nil || !strings.Contains(err.Error(), "is JSON for it") {
+		t.Errorf("a key as JSON, and its text: %v", err)
 	}
 }
