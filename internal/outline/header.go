@@ -53,69 +53,6 @@ func (r *reader) layout(file string, feed input.Feed, first *input.Chunk) (*layo
 	return lay, r.settle(lay, fields)
 }
 
-// setFields tells a feed which fields there are, and the columns what it knows more of them
-// than their values say.
-func (r *reader) setFields(feed input.Transcribed, lay *layout, names []string) error {
-	switch of := feed.(type) {
-	case input.Keyed:
-		of.SetKeys(input.NewFields(names, r.nested), func(string) error { return nil })
-		r.eachColumn(func(i int, c *infer.Column) {
-			if r.nested[r.names[i]] {
-				c.Document()
-			} else {
-				c.NoDocument()
-			}
-		})
-		return nil
-	case input.Typing:
-		nested, err := of.SetNew(names, r.binary)
-		if err != nil {
-			return err
-		}
-		return r.setNested(lay, names, nested)
-	}
-	return feed.SetFields(names)
-}
-
-// setNested makes columns of nested values, which have to be nested in all files: else one
-// column could not take what is in the others.
-func (r *reader) setNested(lay *layout, names []string, nested []bool) error {
-	if r.nested == nil {
-		r.nested = map[string]bool{}
-		for i, name := range names {
-			r.nested[name] = nested[i]
-		}
-		r.eachColumn(func(i int, c *infer.Column) {
-			switch name := r.names[i]; {
-			case r.nested[name]:
-				c.Document()
-			case slices.Contains(r.binary, name):
-				c.Fix(infer.Bytea)
-			}
-		})
-	}
-	for i, name := range names {
-		if nested[i] != r.nested[name] {
-			in, out := lay.file, r.namedBy
-			if r.nested[name] {
-				in, out = out, in
-			}
-			return fault.Advise(fmt.Errorf("%s: column %q: is nested in %s and is not in %s", lay.file, name, in, out), "load them into tables of their own")
-		}
-	}
-	return nil
-}
-
-// eachColumn calls set for each column of each worker. None of them is at work: it is called
-// before the first chunk of an input is given out, and after the last one of the input before.
-func (r *reader) eachColumn(set func(i int, c *infer.Column)) {
-	for _, w := range r.workers {
-		for i := range w.columns {
-			set(i, &w.columns[i])
-		}
-	}
-}
-
 // firstRecord returns the values of the first record of a chunk, nil if all of its lines were
 // skipped, and its line.
 func (r *reader) firstRecord(c *input.Chunk) (values []string, line int64, err error) {
@@ -131,65 +68,6 @@ func (r *reader) firstRecord(c *input.Chunk) (values []string, line int64, err e
 		values = append(values, string(v))
 	}
 	return values, s.Line(), nil
-}
-
-// isHeader decides whether a first record names the columns: of files after the first one, it
-// does as it does there.
-func (r *reader) isHeader(values []string) bool {
-	switch {
-	case r.cfg.Header != HeaderAuto:
-		return r.cfg.Header == HeaderYes
-	case r.names != nil:
-		return !r.numbered
-	}
-	r.guessed = true
-	return r.looksLikeHeader(values)
-}
-
-func (r *reader) looksLikeHeader(values []string) bool {
-	return !r.cfg.Reading.Dialect.RareHeader() && infer.LooksLikeHeader(values)
-}
-
-// checkAlike refuses the first record of a file after the first one if it has to be guessed
-// what it is, and the two do not agree: it would be stored as data, or data as names.
-func (r *reader) checkAlike(lay *layout, values []string) error {
-	if r.cfg.Header != HeaderAuto || r.names == nil {
-		return nil
-	}
-	if r.numbered {
-		if !r.looksLikeHeader(values) {
-			return nil
-		}
-		return fault.Advise(
-			fmt.Errorf("%s:%d: the first record looks like a header, as all of its fields are texts, and that of %s does not", lay.file, lay.line, r.namedBy),
-			"if it is a record, too, say so with Config.Header no; if it names the columns give all files that header")
-	}
-	difference := r.difference(values)
-	if difference == "" {
-		return nil
-	}
-	return fault.Advise(
-		fmt.Errorf("%s:%d: the first record of %s is taken for a header, as all of its fields are texts, and this one is another: %s", lay.file, lay.line, r.namedBy, difference),
-		"if no file has a header say so with Config.Header no; if only the first one has, read them as one: cat; else give all files the same header")
-}
-
-// difference says in what values are not the names of the columns, in whichever order; "" if
-// they are.
-func (r *reader) difference(values []string) string {
-	for i, v := range values {
-		if !slices.Contains(r.names, v) {
-			return fmt.Sprintf("it has %q, and the header has not", infer.Shortened(v))
-		}
-		if slices.Contains(values[:i], v) {
-			return fmt.Sprintf("it has %q twice", v)
-		}
-	}
-	for _, name := range r.names {
-		if !slices.Contains(values, name) {
-			return fmt.Sprintf("it has no %q", name)
-		}
-	}
-	return ""
 }
 
 // numberedAs returns the names of the columns of an input with n fields that has no header.
