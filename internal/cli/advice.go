@@ -58,6 +58,7 @@ var inFlagsPairs = []string{
 	"decompress it: xz -dc", "decompress it: xz -dc FILE | shardload load --table TABLE -",
 	"decompress it: lz4 -dc", "decompress it: lz4 -dc FILE | shardload load --table TABLE -",
 	"decompress it: lzip -dc", "decompress it: lzip -dc FILE | shardload load --table TABLE -",
+	"read them as one: cat", "read them as one: cat FILE… | shardload schema print --table TABLE -",
 	"name the file in it: tar xOf", "name the file in it: tar xOf ARCHIVE FILE | shardload load --table TABLE -",
 	"name the file in it: unzip -p", "name the file in it: unzip -p ARCHIVE FILE | shardload load --table TABLE -",
 	"name the file in it: 7z e -so", "name the file in it: 7z e -so ARCHIVE FILE | shardload load --table TABLE -",

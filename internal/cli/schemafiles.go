@@ -27,8 +27,9 @@ types, and NOT NULL, that hold for every record.
 A type is chosen only where the server certainly takes every value and prints it again,
 or means the same: integer, bigint, numeric, double precision, boolean (true, false, t,
 f), uuid, date, timestamp and timestamptz (as 2026-01-31 12:00:00), inet, jsonb (objects
-and lists). All else is text: 007, 01/02/2026, yes. Columns of files without a header
-are named c1, c2 and so on.
+and lists; json where that would lose a part). All else is text: 007, 01/02/2026, yes.
+Columns of files without a header are named c1, c2 and so on. First records of several
+files must agree on whether they are headers, unless --header says it.
 
 Comments name the columns that may be the key, and those by which rows may be
 distributed, with the number of distinct values (exact up to some thousands, beyond

@@ -17,6 +17,9 @@ type Column struct {
 	longest       int  // value, in bytes
 	distinct      counter
 	fixed         Type // whatever the values are, "" if they decide
+	document      bool // the values are JSON: of all kinds, and a string has its quotes
+	lossy         bool // jsonb would refuse one of them, or lose a part of it
+	noDocument    bool // the values are those of strings: none of them is JSON
 
 	scratch []byte
 }
@@ -35,6 +38,14 @@ func NewColumns(n int) []Column {
 // Fix makes the column one of that type.
 func (c *Column) Fix(t Type) { c.fixed = t }
 
+// Document makes the column one of values that are JSON, whatever they are: jsonb if that certainly
+// takes all of them and loses nothing of them, and else json.
+func (c *Column) Document() { c.document = true }
+
+// NoDocument makes the column one of which no value is an object or a list, though the text of a
+// string may look like one.
+func (c *Column) NoDocument() { c.noDocument = true }
+
 // AddNull notes a value that is missing.
 func (c *Column) AddNull() { c.nulls++ }
 
@@ -42,11 +53,17 @@ func (c *Column) AddNull() { c.nulls++ }
 func (c *Column) Add(v []byte) {
 	c.values++
 	c.longest = max(c.longest, len(v))
-	if c.kinds&aText == 0 {
+	switch {
+	case c.document:
+		c.lossy = c.lossy || !isJSON(v)
+	case c.kinds&aText == 0:
 		k := kindOf(v, c.scratch)
 		const numbers = anInteger | aBigint | aDecimal
 		if k&numbers != 0 && !c.roundFloats {
 			c.roundFloats = !survives(v)
+		}
+		if c.noDocument && k == aJSON {
+			k = aText
 		}
 		c.kinds |= k
 	}
@@ -61,6 +78,8 @@ func (c *Column) Merge(other *Column) {
 	c.roundFloats = c.roundFloats || other.roundFloats
 	c.longest = max(c.longest, other.longest)
 	c.fixed = cmp.Or(c.fixed, other.fixed)
+	c.document = c.document || other.document
+	c.lossy = c.lossy || other.lossy
 	c.distinct.merge(&other.distinct)
 }
 
@@ -83,10 +102,21 @@ type Finding struct {
 	alike   bool // values may be equal whose texts are not
 }
 
+// typeOf returns the type that takes all values.
+func (c *Column) typeOf() Type {
+	switch {
+	case c.document && c.lossy:
+		return JSON
+	case c.document:
+		return JSONB
+	}
+	return cmp.Or(c.fixed, c.kinds.typeOf(c.roundFloats))
+}
+
 // Finding returns what follows for the column of that name.
 func (c *Column) Finding(name string) Finding {
 	f := Finding{
-		Name: name, Type: cmp.Or(c.fixed, c.kinds.typeOf(c.roundFloats)), Nulls: c.nulls, Values: c.values,
+		Name: name, Type: c.typeOf(), Nulls: c.nulls, Values: c.values,
 		NotNull: c.nulls == 0 && c.values > 0, longest: c.longest,
 		alike: c.kinds&aUUID != 0 && c.kinds&aCapitalUUID != 0,
 	}

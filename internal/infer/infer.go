@@ -33,6 +33,7 @@ const (
 	Timestamptz Type = "timestamptz"
 	Inet        Type = "inet"
 	JSONB       Type = "jsonb"
+	JSON        Type = "json" // only of a Document
 	Text        Type = "text"
 	Bytea       Type = "bytea" // only where an input says so
 )

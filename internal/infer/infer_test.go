@@ -150,6 +150,33 @@ func TestType(t *testing.T) {
 	}
 }
 
+// A column of any JSON is jsonb where that loses nothing, and a text is none of JSON.
+func TestDocument(t *testing.T) {
+	t.Parallel()
+	for values, want := range map[string]Type{
+		"": JSONB, `{"a":1} "x" 1 true`: JSONB, `"{" []`: JSONB, `{"a":1,"a":2} 1`: JSON, `["\u0000"]`: JSON, `"\u0000" {}`: JSON, `[1e400000]`: JSON,
+		`1e400000 []`: JSON, `["\ud800"]`: JSON, strings.Repeat("[", 100) + strings.Repeat("]", 100): JSON,
+	} {
+		parts := NewColumns(2)
+		for i := range parts {
+			parts[i].Document()
+		}
+		for i, v := range strings.Fields(values) {
+			parts[i%2].Add([]byte(v))
+		}
+		parts[0].Merge(&parts[1])
+		if got := parts[0].Finding("c").Type; got != want {
+			t.Errorf("%.60q is %s, want %s", values, got, want)
+		}
+	}
+	c := &NewColumns(1)[0]
+	c.NoDocument()
+	c.Add([]byte(`{"a":1}`))
+	if got := c.Finding("c").Type; got != Text {
+		t.Errorf("a text is %s", got)
+	}
+}
+
 // With a blank between day and time, which the list above cannot have.
 func TestTimeWithBlank(t *testing.T) {
 	t.Parallel()
@@ -288,7 +315,7 @@ func TestLooksLikeHeader(t *testing.T) {
 		{[]string{"name", "2026-01-31"}, false},
 		{[]string{"name", "-"}, false},
 		{[]string{""}, false},
-		{[]string{strings.Repeat("text ", 13)}, false},
+		{[]string{strings.Repeat("text ", 13)}, true}, // and is then refused
 	} {
 		if got := LooksLikeHeader(tt.fields); got != tt.want {
 			t.Errorf("%q: %v", tt.fields, got)

@@ -14,7 +14,7 @@ const (
 	maxJSONValue    = 16 << 20
 )
 
-// isJSON reports whether v is an object or a list that jsonb takes, and of which it loses
+// isJSON reports whether v is JSON that jsonb takes, and of which it loses
 // nothing but blanks, the order of keys, and how numbers and texts are written: no key
 // comes twice in an object.
 func isJSON(v []byte) bool {

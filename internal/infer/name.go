@@ -46,7 +46,7 @@ func CheckNames(names []string) error {
 		case seen[name]:
 			return fmt.Errorf("column %q: is named twice in the header", name)
 		case len(name) > longestName:
-			return fmt.Errorf("column %q: the name is longer than %d bytes, and PostgreSQL would cut it off", name, longestName)
+			return fmt.Errorf("column %q: the name is longer than %d bytes, and PostgreSQL would cut it off", Shortened(name), longestName)
 		case slices.Contains(systemColumns, name):
 			return fmt.Errorf("column %q: each table has a column of that name already", name)
 		case strings.ContainsRune(name, 0):
@@ -55,6 +55,15 @@ func CheckNames(names []string) error {
 		seen[name] = true
 	}
 	return nil
+}
+
+// Shortened returns a name as errors have it: what is taken for one may be any text.
+func Shortened(name string) string {
+	const most = 100 // bytes
+	if len(name) <= most {
+		return name
+	}
+	return strings.ToValidUTF8(name[:most], "") + "…"
 }
 
 // Numbered returns names for n columns that have none: c1, c2, and so on.
@@ -67,12 +76,13 @@ func Numbered(n int) []string {
 }
 
 // LooksLikeHeader reports whether a first record may name columns: all of its fields that
-// are not empty are short texts with a letter in them.
+// are not empty are texts with a letter in them. They need not be names that columns can have: a
+// header with such a name is no record either, and CheckNames says what is wrong with it.
 func LooksLikeHeader(fields []string) bool {
 	scratch := make([]byte, 0, 64)
 	return !slices.ContainsFunc(fields, func(v string) bool {
 		typed := kindOf([]byte(v), scratch)&^(aText|aBoolean|aWord) != 0
-		return v != "" && (typed || len(v) > longestName || !strings.ContainsFunc(v, isLetter))
+		return v != "" && (typed || !strings.ContainsFunc(v, isLetter))
 	}) && strings.Join(fields, "") != ""
 }
 

@@ -160,6 +160,44 @@ func TestServerTakesAll(t *testing.T) {
 	}
 }
 
+// The server takes every value of JSON for the type that is found for it, and beside others, down
+// to the depth to which records are read. What is jsonb means the same there.
+func TestServerTakesDocuments(t *testing.T) {
+	t.Parallel()
+	conn := pgtest.Connect(t, pgtest.Plain(t))
+	deep := strings.Repeat("[", 999) + strings.Repeat("]", 999)
+	all := []string{deep}
+	for _, v := range append(slices.Clone(corpus), `"x"`, `"\u0000"`, `"\ud800"`, "1e400000", `{"\u0000":1}`, `{"a":1,"\u0061":2}`, deep) {
+		if json.Valid([]byte(v)) {
+			all = append(all, v)
+		}
+	}
+	takes := func(values ...string) infer.Type {
+		c := &infer.NewColumns(1)[0]
+		c.Document()
+		for _, v := range values {
+			c.Add([]byte(v))
+		}
+		is := c.Finding("v").Type
+		for _, v := range values {
+			var printed string
+			if err := conn.QueryRow(t.Context(), "SELECT format('%s', $1::text::"+string(is)+")", v).Scan(&printed); err != nil {
+				t.Errorf("%s does not take %.100q: %v", is, v, err)
+			} else if !alike(is, v, printed) && v != printed {
+				t.Errorf("%s: %.100q is printed %.100q", is, v, printed)
+			}
+		}
+		return is
+	}
+	count := map[infer.Type]int{}
+	for _, v := range all {
+		count[takes(v)]++
+	}
+	if takes(all...) != infer.JSON || count[infer.JSON] < 8 || count[infer.JSONB] < 8 || len(count) != 2 {
+		t.Errorf("%v", count)
+	}
+}
+
 // Names that need quotes have them: those that the server takes for words of its own.
 func TestKeywords(t *testing.T) {
 	t.Parallel()

@@ -20,6 +20,9 @@ type Keyed interface {
 	// SetKeys is SetFields for fields of which it is known how values are written. unknown
 	// returns what is wrong with a key that is none of them, nil to leave it out.
 	SetKeys(fields []pgjson.Field, unknown func(key string) error)
+	// NoteNested is told of keys that are no fields if a value of theirs is an object or an array.
+	// It is called before any chunk is filled, and note by whoever fills one.
+	NoteNested(note func(key string))
 }
 
 // A jsonFeed cuts a stream of JSON into chunks, and writes them as text.
@@ -33,6 +36,7 @@ type jsonFeed struct {
 
 	fields   []pgjson.Field
 	unknown  func(key string) error
+	nested   func(key string)
 	scanners sync.Pool // of *pgjson.Scanner, with the fields
 }
 
@@ -65,6 +69,8 @@ func (f *jsonFeed) SetFields(names []string) error {
 func (f *jsonFeed) SetKeys(fields []pgjson.Field, unknown func(key string) error) {
 	f.fields, f.unknown = fields, unknown
 }
+
+func (f *jsonFeed) NoteNested(note func(key string)) { f.nested = note }
 
 func leftOut(string) error { return nil }
 
@@ -132,6 +138,7 @@ func (f *jsonFeed) Transcribe(t *Transcript, c *Chunk) error {
 	s, ok := f.scanners.Get().(*pgjson.Scanner)
 	if !ok {
 		s = pgjson.NewScanner(f.fields, f.unknown)
+		s.NoteNested(f.nested)
 	}
 	defer f.scanners.Put(s)
 	for s.Reset(c.Data, f.form, c.Offset == 0); s.Next(); {

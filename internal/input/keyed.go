@@ -55,6 +55,19 @@ func KeyFields(columns []*catalog.Column) []pgjson.Field {
 	return fields
 }
 
+// NewFields returns how values are written for columns that are made for these keys: those that
+// nested has as JSON, all others as texts.
+func NewFields(keys []string, nested map[string]bool) []pgjson.Field {
+	fields := make([]pgjson.Field, len(keys))
+	for i, key := range keys {
+		fields[i] = KeyField(key, nil)
+		if nested[key] {
+			fields[i].Kind = pgjson.JSON
+		}
+	}
+	return fields
+}
+
 // KeyField returns how the value of a key is written that goes into column c as it is; nil says
 // that it is a text, whatever becomes of that.
 func KeyField(key string, c *catalog.Column) pgjson.Field {

@@ -16,7 +16,8 @@ import (
 // A layout says what the fields of one input are.
 type layout struct {
 	file   string
-	header bool  // the first record is one
+	line   int64 // of the first record
+	header bool  // that is one
 	fields []int // by field: its column
 	nulls  pgcsv.Nulls
 }
@@ -29,77 +30,44 @@ func (r *reader) layout(file string, feed input.Feed, first *input.Chunk) (*layo
 		if _, ok := feed.(input.Keyed); ok {
 			names = r.keys
 		}
-		lay := &layout{file: file}
+		lay := &layout{file: file, line: 1}
 		if err := r.settle(lay, names); err != nil {
 			return nil, err
 		}
 		return lay, r.setFields(of, lay, names)
 	}
-	fields, err := r.firstRecord(first)
+	fields, line, err := r.firstRecord(first)
+	lay := &layout{file: file, line: line}
 	if err != nil {
-		return nil, &failure.RowError{File: file, Line: first.Line, Err: err}
+		return nil, &failure.RowError{File: file, Line: line, Err: err}
 	}
 	if fields == nil {
-		return &layout{file: file}, nil // there are no records
+		return lay, nil // there are no records
 	}
-	lay := &layout{file: file, header: r.isHeader(fields)}
-	if !lay.header {
+	if err := r.checkAlike(lay, fields); err != nil {
+		return nil, err
+	}
+	if lay.header = r.isHeader(fields); !lay.header {
 		return lay, r.settle(lay, r.numberedAs(len(fields)))
 	}
 	return lay, r.settle(lay, fields)
 }
 
-// setFields tells a feed which fields there are, and fixes the types of those that it knows
-// more of than their values say.
-func (r *reader) setFields(feed input.Transcribed, lay *layout, names []string) error {
-	of, ok := feed.(input.Typing)
-	if !ok {
-		return feed.SetFields(names)
-	}
-	nested, err := of.SetNew(names, r.binary)
-	for i, is := range nested {
-		switch {
-		case is:
-			r.fixed[lay.fields[i]] = infer.JSONB
-		case slices.Contains(r.binary, names[i]):
-			r.fixed[lay.fields[i]] = infer.Bytea
-		}
-	}
-	return err
-}
-
-// firstRecord returns the values of the first record of a chunk.
-func (r *reader) firstRecord(c *input.Chunk) (values []string, err error) {
+// firstRecord returns the values of the first record of a chunk, nil if all of its lines were
+// skipped, and its line.
+func (r *reader) firstRecord(c *input.Chunk) (values []string, line int64, err error) {
 	s := c.Scanner(r.cfg.Reading.Dialect)
 	if !s.Next() {
-		return nil, nil // all lines were skipped
+		return nil, c.Line, nil
 	}
 	for _, f := range s.AppendFields(nil) {
 		v, _ := f.Value(s.Record(), nil)
 		if err := r.checkValue(v); err != nil {
-			return nil, err
+			return nil, s.Line(), err
 		}
 		values = append(values, string(v))
 	}
-	return values, nil
-}
-
-// isHeader decides whether a first record names the columns. Where columns are known
-// already, one that names any of them does.
-func (r *reader) isHeader(values []string) bool {
-	switch r.cfg.Header {
-	case HeaderYes:
-		return true
-	case HeaderNo:
-		return false
-	}
-	if r.names != nil && !r.numbered {
-		return slices.ContainsFunc(values, func(v string) bool { return slices.Contains(r.names, v) })
-	}
-	if r.names == nil {
-		r.guessed = true
-	}
-	return r.names == nil && !r.cfg.Reading.Dialect.RareHeader() && infer.LooksLikeHeader(values)
+	return values, s.Line(), nil
 }
 
 // numberedAs returns the names of the columns of an input with n fields that has no header.
@@ -116,7 +84,7 @@ func (r *reader) numberedAs(n int) []string {
 func (r *reader) settle(lay *layout, names []string) error {
 	if r.names == nil {
 		if err := r.checkNames(names); err != nil {
-			err = fmt.Errorf("%s:1: %w", lay.file, err)
+			err = fmt.Errorf("%s:%d: %w", lay.file, lay.line, err)
 			if r.guessed {
 				err = fault.Advise(err, "if it is a record and names no columns say so with Config.Header no")
 			}
@@ -128,16 +96,16 @@ func (r *reader) settle(lay *layout, names []string) error {
 	for _, name := range names {
 		i := slices.Index(r.names, name)
 		if i < 0 {
-			return fmt.Errorf("%s:1: column %q: is not in %s, which has %s", lay.file, name, r.namedBy, strings.Join(r.names, ", "))
+			return fmt.Errorf("%s:%d: column %q: is not in %s, which has %s", lay.file, lay.line, name, r.namedBy, strings.Join(r.names, ", "))
 		}
 		if slices.Contains(lay.fields, i) {
-			return fmt.Errorf("%s:1: column %q: is named twice in the header", lay.file, name)
+			return fmt.Errorf("%s:%d: column %q: is named twice in the header", lay.file, lay.line, name)
 		}
 		lay.fields = append(lay.fields, i)
 	}
 	for i, name := range r.names {
 		if !slices.Contains(lay.fields, i) {
-			return fmt.Errorf("%s:1: column %q: is missing, and %s has it", lay.file, name, r.namedBy)
+			return fmt.Errorf("%s:%d: column %q: is missing, and %s has it", lay.file, lay.line, name, r.namedBy)
 		}
 	}
 	nulls, err := r.cfg.Forced.Nulls(names, r.cfg.Reading.Dialect)

@@ -11,7 +11,8 @@ import (
 )
 
 // readKeys finds all keys that the records of JSON have, in the order in which they first
-// appear: any record may be the first that has one.
+// appear: any record may be the first that has one. It also finds those of which any value is
+// an object or an array, since all of a column's values are then written as JSON.
 func (r *reader) readKeys(ctx context.Context) error {
 	if slices.Contains(r.cfg.Files, "-") {
 		return fault.Advise(errors.New("-: records of JSON are read twice, as the last one may have a key of its own, and standard input can be read once"),
@@ -19,6 +20,7 @@ func (r *reader) readKeys(ctx context.Context) error {
 	}
 	r.progress.passes.Store(2)
 	seen := map[string]bool{}
+	r.nested = map[string]bool{}
 	note := func(key string) error {
 		if !seen[key] {
 			seen[key] = true
@@ -58,6 +60,7 @@ func (r *reader) readKeysOf(ctx context.Context, file string, note func(key stri
 		}
 		if c.Number == 0 {
 			keyed.SetKeys(nil, note)
+			keyed.NoteNested(func(key string) { r.nested[key] = true })
 		}
 		if _, err := c.Fill(&t); err != nil {
 			return err

@@ -129,7 +129,7 @@ func Read(ctx context.Context, cfg Config, p *Progress) (*Outline, error) {
 
 // read reads all of the inputs once, of which these columns hold bytes.
 func read(ctx context.Context, cfg Config, p *Progress, binary []string) (*Outline, error) {
-	r := &reader{cfg: cfg, utf8: server.IsUTF8(cfg.Encoding), progress: p, fixed: map[int]infer.Type{}, binary: binary}
+	r := &reader{cfg: cfg, utf8: server.IsUTF8(cfg.Encoding), progress: p, binary: binary}
 	if cfg.Reading.Format == input.JSON {
 		if err := r.readKeys(ctx); err != nil {
 			return nil, err
@@ -146,9 +146,6 @@ func read(ctx context.Context, cfg Config, p *Progress, binary []string) (*Outli
 		for i := range columns {
 			columns[i].Merge(&w.columns[i])
 		}
-	}
-	for i, t := range r.fixed {
-		columns[i].Fix(t)
 	}
 	records, _ := p.Records()
 	o := &Outline{Records: records, Numbered: r.numbered, Guessed: r.guessed}

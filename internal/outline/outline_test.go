@@ -56,24 +56,26 @@ func TestRead(t *testing.T) {
 		want    string
 		records int64
 	}{
-		"a header":                {files: []string{"id,name\n1,a\n2,\n"}, want: "id integer!, name text", records: 2},
-		"none":                    {files: []string{"1,a\n2,\n"}, want: "c1 integer!, c2 text", records: 2},
-		"texts that are records":  {files: []string{"a,b\nc,d\n"}, with: func(c *outline.Config) { c.Header = outline.HeaderNo }, want: "c1 text!, c2 text!", records: 2},
-		"numbers that are names":  {files: []string{"2024,2025\n1,2\n"}, with: func(c *outline.Config) { c.Header = outline.HeaderYes }, want: "2024 integer!, 2025 integer!", records: 1},
-		"a header alone":          {files: []string{"id,name\n"}, want: "id text, name text"},
-		"all NULL":                {files: []string{"id,name\n1,\n2,\n"}, want: "id integer!, name text", records: 2},
-		"empty is not NULL":       {files: []string{"id,name\n1,\"\"\n"}, want: "id integer!, name text!", records: 1},
-		"another NULL":            {files: []string{"id,n\n1,-\n2,5\n"}, with: func(c *outline.Config) { c.Reading.Dialect.Null = "-" }, want: "id integer!, n integer", records: 2},
-		"forced NULL":             {files: []string{"id,n\n1,\"\"\n2,5\n"}, with: func(c *outline.Config) { c.Forced.Null = []string{"n"} }, want: "id integer!, n integer", records: 2},
-		"lines to skip":           {files: []string{"report\nid,n\n1,2\n"}, with: func(c *outline.Config) { c.Reading.Skip = 1 }, want: "id integer!, n integer!", records: 1},
-		"several files":           {files: []string{"a,b\n1,2\n", "a,b\n1,x\n"}, want: "a integer!, b text!", records: 2},
-		"another order":           {files: []string{"a,b\n1,x\n", "b,a\ny,2\n"}, want: "a integer!, b text!", records: 2},
-		"a part without a header": {files: []string{"a,b\n1,2\n", "3,\n"}, want: "a integer!, b integer", records: 2},
-		"an empty part":           {files: []string{"", "a,b\n1,2\n", ""}, want: "a integer!, b integer!", records: 1},
-		"parts without a header":  {files: []string{"1,2\n", "3,4\n"}, want: "c1 integer!, c2 integer!", records: 2},
-		"text":                    {files: []string{"1\t\\N\n2\ta\\tb\n"}, with: text, want: "c1 integer!, c2 text", records: 2},
-		"text with a header":      {files: []string{"id\tname\n1\ta\n"}, with: func(c *outline.Config) { text(c); c.Header = outline.HeaderYes }, want: "id integer!, name text!", records: 1},
-		"many chunks":             {files: []string{"id,n\n" + strings.Repeat("1,2\n", 900_000) + "x,\n"}, want: "id text!, n integer", records: 900_001},
+		"a header":               {files: []string{"id,name\n1,a\n2,\n"}, want: "id integer!, name text", records: 2},
+		"none":                   {files: []string{"1,a\n2,\n"}, want: "c1 integer!, c2 text", records: 2},
+		"texts that are records": {files: []string{"a,b\nc,d\n"}, with: func(c *outline.Config) { c.Header = outline.HeaderNo }, want: "c1 text!, c2 text!", records: 2},
+		"numbers that are names": {files: []string{"2024,2025\n1,2\n"}, with: func(c *outline.Config) { c.Header = outline.HeaderYes }, want: "2024 integer!, 2025 integer!", records: 1},
+		"a header alone":         {files: []string{"id,name\n"}, want: "id text, name text"},
+		"all NULL":               {files: []string{"id,name\n1,\n2,\n"}, want: "id integer!, name text", records: 2},
+		"empty is not NULL":      {files: []string{"id,name\n1,\"\"\n"}, want: "id integer!, name text!", records: 1},
+		"another NULL":           {files: []string{"id,n\n1,-\n2,5\n"}, with: func(c *outline.Config) { c.Reading.Dialect.Null = "-" }, want: "id integer!, n integer", records: 2},
+		"forced NULL":            {files: []string{"id,n\n1,\"\"\n2,5\n"}, with: func(c *outline.Config) { c.Forced.Null = []string{"n"} }, want: "id integer!, n integer", records: 2},
+		"lines to skip":          {files: []string{"report\nid,n\n1,2\n"}, with: func(c *outline.Config) { c.Reading.Skip = 1 }, want: "id integer!, n integer!", records: 1},
+		"several files":          {files: []string{"a,b\n1,2\n", "a,b\n1,x\n"}, want: "a integer!, b text!", records: 2},
+		"another order":          {files: []string{"a,b\n1,x\n", "b,a\ny,2\n"}, want: "a integer!, b text!", records: 2},
+		"the same header":        {files: []string{"a,b\n", "b,a\n1,2\n"}, want: "a integer!, b integer!", records: 1},
+		"parts that are records": {files: []string{"a,b\n1,2\n", "a,c\n"}, with: func(c *outline.Config) { c.Header = outline.HeaderNo }, want: "c1 text!, c2 text!", records: 3},
+		"text without a header":  {files: []string{"1\t2\n", "a\tb\n"}, with: text, want: "c1 text!, c2 text!", records: 2},
+		"an empty part":          {files: []string{"", "a,b\n1,2\n", ""}, want: "a integer!, b integer!", records: 1},
+		"parts without a header": {files: []string{"1,2\n", "3,4\n"}, want: "c1 integer!, c2 integer!", records: 2},
+		"text":                   {files: []string{"1\t\\N\n2\ta\\tb\n"}, with: text, want: "c1 integer!, c2 text", records: 2},
+		"text with a header":     {files: []string{"id\tname\n1\ta\n"}, with: func(c *outline.Config) { text(c); c.Header = outline.HeaderYes }, want: "id integer!, name text!", records: 1},
+		"many chunks":            {files: []string{"id,n\n" + strings.Repeat("1,2\n", 900_000) + "x,\n"}, want: "id text!, n integer", records: 900_001},
 	} {
 		cfg := config(t, tt.files...)
 		if tt.with != nil {
@@ -102,6 +104,7 @@ func TestRead(t *testing.T) {
 func TestErrors(t *testing.T) {
 	t.Parallel()
 	many := "id,n\n" + strings.Repeat("1,2\n", 300_000)
+	yes := func(c *outline.Config) { c.Header = outline.HeaderYes }
 	for name, tt := range map[string]struct {
 		files []string
 		with  func(*outline.Config)
@@ -111,8 +114,16 @@ func TestErrors(t *testing.T) {
 		"named twice":         {files: []string{"a,b,a\n"}, want: `x.1.csv:1: column "a": is named twice in the header; if it is a record and names no columns say so with Config.Header no`},
 		"not named":           {files: []string{"a,,b\n"}, want: "x.1.csv:1: column 2 of 3 has no name"},
 		"a system column":     {files: []string{"a,xmin\n"}, want: `column "xmin": each table has`},
-		"another header":      {files: []string{"a,b\n1,2\n", "a,c\n1,2\n"}, want: `x.2.csv:1: column "c": is not in `},
-		"less of a header":    {files: []string{"a,b\n1,2\n", "a\n1\n"}, want: `x.2.csv:1: column "b": is missing, and `},
+		"another header":      {files: []string{"a,b\n1,2\n", "a,c\n1,2\n"}, with: yes, want: `x.2.csv:1: column "c": is not in `},
+		"less of a header":    {files: []string{"a,b\n1,2\n", "a\n1\n"}, with: yes, want: `x.2.csv:1: column "b": is missing, and `},
+		"other names":         {files: []string{"a,b\na,9\n", "c,d\n1,2\n"}, want: `x.1.csv is taken for a header, as all of its fields are texts, and this one is another: it has "c", and the header has not; if no file has a header say so with Config.Header no; if only`},
+		"some other names":    {files: []string{"a,b\n1,2\n", "a,c\n1,2\n"}, want: `it has "c", and the header has not; if no file`},
+		"less names":          {files: []string{"a,b\n1,2\n", "a\n1\n"}, want: `it has no "b"; if no file`},
+		"a name twice":        {files: []string{"a,b\n1,2\n", "a,b,a\n1,2,3\n"}, want: `it has "a" twice; if no file`},
+		"a record":            {files: []string{"a,b\n1,2\n", "", "3,\n"}, want: `x.3.csv:1: the first record of `},
+		"a late header":       {files: []string{"1,2\n", "a,b\n3,4\n"}, want: `x.2.csv:1: the first record looks like a header, as all of its fields are texts, and that of `},
+		"after a line":        {files: []string{"-\na,b\n1,2\n", "-\nc,d\n"}, with: func(c *outline.Config) { c.Reading.Skip = 1 }, want: `x.2.csv:2: `},
+		"a long name":         {files: []string{strings.Repeat("n", 64) + ",b\n1,2\n"}, want: "the name is longer than 63 bytes, and PostgreSQL would cut it off; if it is a record and names no columns say so with Config.Header no"},
 		"a field too few":     {files: []string{"a,b\n1,2\n3\n"}, want: "x.1.csv:3: 1 field, want 2"},
 		"an open quote":       {files: []string{"a,b\n1,\"2\n"}, want: "x.1.csv:2: "},
 		"no UTF-8":            {files: []string{"a,b\n1,\xff\n"}, want: `x.1.csv:2: column "b": is not valid UTF-8`},
@@ -187,6 +198,7 @@ func TestJSON(t *testing.T) {
 		return cfg
 	}
 	many := strings.Repeat("{\"a\":1}\n", 200_000)
+	late := many + "{\"a\":1,\"nested\":null}\n{\"a\":1,\"nested\":{}}\n"
 	for name, tt := range map[string]struct {
 		files []string
 		want  string
@@ -195,6 +207,13 @@ func TestJSON(t *testing.T) {
 		"a key at the end": {files: []string{many + "{\"a\":2,\"b\":[1]}\n"}, want: "a integer!, b jsonb"},
 		"an array":         {files: []string{"[{\"b\":\"x\\ty\"},\n{\"a\":null,\"b\":\"\"}]\n"}, want: "b text!, a text"},
 		"several files":    {files: []string{"{\"a\":1}\n", "{\"b\":\"007\",\"a\":1.5}\n"}, want: "a numeric!, b text"},
+		"other values":     {files: []string{"{\"a\":\"{\",\"b\":1}\n" + many + "{\"a\":{\"x\":1},\"b\":\"[1]\"}\n"}, want: "a jsonb!, b text"},
+		"in another file":  {files: []string{"{\"a\":1}\n", "{\"a\":[]}\n", "{\"a\":\"\\u0041\"}\n"}, want: "a jsonb!"},
+		"a key twice":      {files: []string{"{\"a\":{\"x\":1,\"x\":2}}\n{\"a\":1}\n"}, want: "a json!"},
+		"a zero character": {files: []string{"{\"a\":[]}\n{\"a\":\"\\u0000\"}\n"}, want: "a json!"},
+		"a large number":   {files: []string{"{\"a\":[1e400000]}\n"}, want: "a json!"},
+		"half a pair":      {files: []string{"{\"a\":[\"\\ud800\"]}\n{\"a\":null}\n"}, want: "a json"},
+		"a late key":       {files: []string{late}, want: "a integer!, nested jsonb"},
 		"a name":           {files: []string{"{\"\":1}\n"}, err: "x.1.csv:1: column 1 of 1 has no name"},
 		"a bad record":     {files: []string{many + "{\"a\":}\n" + many}, err: "x.1.csv:200001: "},
 		"no text":          {files: []string{"{\"a\":\"\\u0000\"}\n"}, err: "x.1.csv:1: column \"a\": "},

@@ -3,6 +3,7 @@ package outline_test
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -51,6 +52,46 @@ func TestParquet(t *testing.T) {
 	}
 	if o.Records != 2 {
 		t.Errorf("%d records", o.Records)
+	}
+}
+
+// A map may have a key twice, and one column takes no texts beside lists.
+func TestNestedParquet(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	write := func(name string, schema *parquet.Schema, values ...parquet.Row) string {
+		path := filepath.Join(dir, name)
+		f, err := os.Create(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		w := parquet.NewWriter(f, schema)
+		if _, err := w.WriteRows(values); err != nil {
+			t.Fatal(err)
+		}
+		if err := w.Close(); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	value := func(v any, repetition, definition, column int) parquet.Value {
+		return parquet.ValueOf(v).Level(repetition, definition, column)
+	}
+	twice := write("map.parquet", parquet.NewSchema("t", parquet.Group{"v": parquet.Map(parquet.String(), parquet.Int(32))}),
+		parquet.Row{value("k", 0, 1, 0), value("k", 1, 1, 0), value(int32(1), 0, 1, 1), value(int32(2), 1, 1, 1)})
+	text := write("text.parquet", parquet.NewSchema("t", parquet.Group{"v": parquet.String()}), parquet.Row{value("k", 0, 0, 0)})
+	cfg := config(t)
+	cfg.Files, cfg.Reading.Format, cfg.Reading.Dialect = []string{twice}, input.Parquet, pgcsv.Text.Dialect()
+	if o, err := outline.Read(t.Context(), cfg, &outline.Progress{}); err != nil || columns(o) != "v json!" {
+		t.Errorf("%+v, %v", o, err)
+	}
+	for _, files := range [][]string{{twice, text}, {text, twice}} {
+		cfg.Files = files
+		want := files[1] + `: column "v": is nested in ` + twice + " and is not in " + text
+		if o, err := outline.Read(t.Context(), cfg, &outline.Progress{}); err == nil || !strings.HasPrefix(err.Error(), want) {
+			t.Errorf("%+v, error %v, want %q", o, err, want)
+		}
 	}
 }
 

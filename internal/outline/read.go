@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"shardload/internal/fault"
 	"shardload/internal/infer"
 	"shardload/internal/input"
 	"shardload/internal/pgcsv"
@@ -22,11 +23,11 @@ type reader struct {
 	utf8     bool // the inputs are
 	progress *Progress
 
-	keys              []string           // of all records of JSON
-	names             []string           // of the columns, nil before the first record
-	namedBy           string             // the file that has them
-	fixed             map[int]infer.Type // by column: the type that its input says
-	binary            []string           // columns that are found to hold bytes
+	keys              []string        // of all records of JSON
+	nested            map[string]bool // keys, or columns of the first Parquet file, with values that are
+	names             []string        // of the columns, nil before the first record
+	namedBy           string          // the file that has them
+	binary            []string        // columns that are found to hold bytes
 	numbered, guessed bool
 	workers           []*worker
 
@@ -152,7 +153,7 @@ func (r *reader) checkValue(v []byte) error {
 		return errors.New("holds a zero byte, which no text in PostgreSQL can")
 	}
 	if r.utf8 && !utf8.Valid(v) {
-		return errors.New("is not valid UTF-8; if the input is in another encoding, name it in Config.Encoding")
+		return fault.Advise(errors.New("is not valid UTF-8"), "if the input is in another encoding, name it in Config.Encoding")
 	}
 	return nil
 }

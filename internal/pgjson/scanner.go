@@ -60,8 +60,10 @@ type keys struct {
 	fields  int            // how many there are
 	slots   map[string]int // of fields by their names, and of keys that are left out
 	unknown func(key string) error
-	after   []guess // by slot: what follows its value
-	learns  bool    // guesses are made
+	after   []guess  // by slot: what follows its value
+	learns  bool     // guesses are made
+	left    []string // of the slots from beginning()+2 on: their keys, if nested is not nil
+	nested  func(key string)
 	scratch []byte
 }
 
@@ -72,17 +74,29 @@ func (k *keys) beginning() int { return k.fields }
 // isField reports whether a slot is that of a field.
 func (k *keys) isField(slot int) bool { return slot < k.fields }
 
-// maxLeftOut is how many keys that are left out have a slot of their own.
-const maxLeftOut = 1000
+// maxLeftOut is how many keys that are left out have a slot of their own: as many as a table can
+// have columns.
+const maxLeftOut = 1600
 
 // leaveOut returns a slot of a key that is left out.
 func (k *keys) leaveOut(key []byte) int {
-	if slot := len(k.after); k.learns && slot < k.beginning()+maxLeftOut {
+	if slot := len(k.after); k.learns && slot < k.beginning()+2+maxLeftOut {
 		k.after = append(k.after, guess{})
 		k.slots[string(key)] = slot
+		if k.nested != nil {
+			k.left = append(k.left, string(key))
+		}
 		return slot
 	}
 	return k.beginning() + 1
+}
+
+// noteNested notes that the value of a key that is left out is an object or an array. The keys that
+// have no slot of their own are more than a table can have.
+func (k *keys) noteNested(slot int) {
+	if i := slot - k.beginning() - 2; i >= 0 {
+		k.nested(k.left[i])
+	}
 }
 
 // A guess is the key that comes next, if the record is like the one before.
@@ -137,6 +151,10 @@ func NewScanner(fields []Field, unknown func(key string) error) *Scanner {
 	}
 	return &Scanner{fields: fields, keys: k, values: make([]value, len(fields)), asIs: asIs(fields)}
 }
+
+// NoteNested calls note for each value of a key that is no field, if the value is an object or an
+// array; of more than 1,600 such keys, for the first ones. It is called before the first Reset.
+func (s *Scanner) NoteNested(note func(key string)) { s.keys.nested = note }
 
 // Reset goes to the beginning of a chunk of that form, which first says to be the input's
 // first one.
@@ -385,6 +403,9 @@ func (s *Scanner) value(p, slot int) (int, error) {
 	case err != nil:
 		return end, s.in(slot, err)
 	case !s.keys.isField(slot):
+		if s.keys.nested != nil && kind >= object {
+			s.keys.noteNested(slot)
+		}
 		return end, nil
 	case s.values[slot].kind != missing:
 		return end, &Error{Column: s.fields[slot].Name, Err: errTwice}
