@@ -112,7 +112,7 @@ func New(opt Options) (*Keeper, error) {
 // Reject counts a record as rejected. It returns an error if those are too many, or if
 // the record may be a header: whoever meant it as one wants no value stored.
 func (k *Keeper) Reject(err *failure.RowError) error {
-	if k.Guessed > 0 && err.Line == k.Guessed {
+	if k.Guessed > 0 && err.Line == k.Guessed && err.MayBeHeader() {
 		return err
 	}
 	if n := k.Found.Add(1); k.Limit.Exceeded(n, k.read.Load(), false) {
