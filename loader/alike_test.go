@@ -5,6 +5,7 @@ import (
 	"compress/gzip"
 	"errors"
 	"fmt"
+	"os"
 	"strings"
 	"testing"
 
@@ -109,5 +110,47 @@ func TestGrownCompressed(t *testing.T) {
 	changed, ok := errors.AsType[*loader.ChangedInputError](err)
 	if !ok || changed.When != loader.ChangedComplete {
 		t.Errorf("error %v", err)
+	}
+}
+
+// TestAppendedToNothing holds that where only what was appended is to be loaded, a file that does
+// not begin with what was loaded is refused, in each format and whatever it looks like.
+func TestAppendedToNothing(t *testing.T) {
+	t.Parallel()
+	dsn := pgtest.Plain(t)
+	conn := makeFlowing(t, dsn)
+	record := func(id int) string {
+		return fmt.Sprintf(`{"id":%d,"tenant":1,"name":"n","n":1,"at":"2020-01-01"}`, id)
+	}
+	array := func(ids ...int) string {
+		var list []string
+		for _, id := range ids {
+			list = append(list, record(id))
+		}
+		return "[" + strings.Join(list, ",") + "]"
+	}
+	for name, c := range map[string]struct {
+		format   loader.Format
+		was, now string
+	}{
+		"an array on one line":       {loader.FormatJSON, array(11, 12), array(11, 12, 13)},
+		"the same, with line breaks": {loader.FormatJSON, array(11, 12) + "\n", array(11, 12, 13) + "\n"},
+		"an array on two lines":      {loader.FormatJSON, "[" + record(11) + "\n," + record(12) + "]", array(11, 12, 13, 14)},
+		"lines become an array":      {loader.FormatJSON, record(11) + "\n" + record(12) + "\n", array(11, 12, 13)},
+		"CSV, all else":              {loader.FormatCSV, idRecords(0, 2), idRecords(100, 130)},
+		"CSV, compressed":            {loader.FormatCSV, string(gzipped(t, idRecords(0, 2))), string(gzipped(t, idRecords(100, 130)))},
+	} {
+		exec(t, conn, "TRUNCATE flowing")
+		cfg := loader.Config{Conn: parse(t, dsn), Table: "flowing", Job: name, Format: c.format, Appended: true}
+		path := writeInput(t, []byte(c.was))
+		if _, err := run(t, cfg, loader.File(path), 0); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(c.now), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		_, err := run(t, cfg, loader.File(path), 0)
+		isChanged(t, name, err, loader.ChangedOther)
+		sameCount(t, conn, 2)
 	}
 }

@@ -44,6 +44,7 @@ const (
 	ChangedBegun     = failure.ChangedBegun
 	ChangedComplete  = failure.ChangedComplete
 	ChangedGrown     = failure.ChangedGrown
+	ChangedOther     = failure.ChangedOther
 	ChangedMeanwhile = failure.ChangedMeanwhile
 	ChangedName      = failure.ChangedName
 )

@@ -25,7 +25,7 @@ func setFields(f input.Feed, first *input.Chunk, t *catalog.Table, h *Heading) (
 		if h.plan != nil {
 			err = feed.SetColumns(h.plan.FieldColumns())
 		} else {
-			err = feed.SetColumns(h.columns, nil)
+			err = feed.SetColumns(h.columns, nil, nil)
 		}
 	case input.Transcribed:
 		err = feed.SetFields(h.fields)

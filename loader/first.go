@@ -128,7 +128,7 @@ func countRows(f input.Feed, err error) error {
 // doubtHeader returns err, and if it refuses a first record that was only guessed to be
 // one, says so in it.
 func (ld *load) doubtHeader(err error) error {
-	if row, ok := errors.AsType[*failure.RowError](err); ok && ld.guessed > 0 && row.Line == ld.guessed {
+	if row, ok := errors.AsType[*failure.RowError](err); ok && ld.guessed > 0 && row.Line == ld.guessed && row.MayBeHeader() {
 		row.Guessed = true
 	}
 	return err

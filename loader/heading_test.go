@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/jackc/pgx/v5"
 
 	"shardload/internal/pgtest"
 	"shardload/loader"
@@ -164,6 +165,36 @@ func TestHeadersOfFiles(t *testing.T) {
 		want := []string{"1|one|NULL|2", "2|two|NULL|4", "3|three|2003-03-03 00:00:00|6", "4|four|2004-04-04 00:00:00|8", "5|five|NULL|10"}
 		if diff := cmp.Diff(want, query(t, conn, "SELECT id, name, born::timestamp, twice FROM people ORDER BY id")); diff != "" {
 			t.Errorf("rows (-want +got):\n%s", diff)
+		}
+	})
+}
+
+// A first record that was taken for one, whose values the table's types can hold and whose key is
+// there already, is a rejected record like any other, and no header.
+func TestGuessedRecordMayViolate(t *testing.T) {
+	t.Parallel()
+	eachRoute(t, func(t *testing.T, dsn string, conn *pgx.Conn, route loader.Route) {
+		exec(t, conn, "DROP TABLE IF EXISTS keyed; CREATE TABLE keyed (id int PRIMARY KEY, a text CHECK (a <> 'no'))")
+		distribute(t, conn, "keyed", "id")
+		for name, in := range map[string]struct {
+			format loader.Format
+			text   string
+		}{
+			"CSV, a key": {loader.FormatCSV, "1,x\n2,y\n"}, "CSV, a check": {loader.FormatCSV, "3,no\n2,y\n"},
+			"JSON, a key": {loader.FormatJSON, "{\"id\":1,\"a\":\"x\"}\n{\"id\":2,\"a\":\"y\"}\n"},
+			"an array":    {loader.FormatJSON, "[{\"id\":1,\"a\":\"x\"},\n{\"id\":2,\"a\":\"y\"}]"},
+		} {
+			exec(t, conn, "TRUNCATE keyed; INSERT INTO keyed VALUES (1, 'there')")
+			set := func(c *loader.Config) { c.Route, c.Format, c.RejectsDir = route, in.format, t.TempDir() }
+			res, err := load(t, dsn, "keyed", in.text, set, func(c *loader.Config) { c.MaxErrors = loader.ErrorLimit{Records: 5} })
+			if err != nil || res.Rows != 1 || res.Rejected != 1 {
+				t.Errorf("%s: %d rows, %d rejected, %v", name, res.Rows, res.Rejected, err)
+			}
+			exec(t, conn, "TRUNCATE keyed; INSERT INTO keyed VALUES (1, 'there')")
+			_, err = load(t, dsn, "keyed", in.text, set)
+			if row, ok := errors.AsType[*loader.RowError](err); !ok || row.Guessed || row.Line != 1 {
+				t.Errorf("%s: error %v, want one of a record", name, err)
+			}
 		}
 	})
 }

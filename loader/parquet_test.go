@@ -365,3 +365,39 @@ func TestParquetEmpty(t *testing.T) {
 		t.Errorf("%+v, %v", res, err)
 	}
 }
+
+// TestParquetLeavesOut holds that columns of a file that no list names are not looked at, whatever
+// they hold, and that what is said of others is true.
+func TestParquetLeavesOut(t *testing.T) {
+	t.Parallel()
+	dsn := pgtest.Plain(t)
+	conn := pgtest.Connect(t, dsn)
+	exec(t, conn, "CREATE TABLE sixty (id bigint, a text, l2 text[])")
+	for name, node := range map[string]parquet.Node{
+		"list": parquet.List(parquet.String()), "nested": parquet.List(parquet.Group{"x": parquet.String()}),
+		"group": parquet.Group{"x": parquet.String()}, "BSON": parquet.BSON(),
+	} {
+		columns := parquet.Group{"id": parquet.Leaf(parquet.Int64Type), "a": parquet.String(), "l": node}
+		leaf, _ := parquet.NewSchema("t", columns).Lookup(parquet.NewSchema("t", columns).Columns()[2]...)
+		row := parquet.Row{parquet.ValueOf("x").Level(0, 0, 0), parquet.ValueOf(int64(1)).Level(0, 0, 1), parquet.ValueOf("in it").Level(0, leaf.MaxDefinitionLevel, 2)}
+		path := parquetFile(t, "in.parquet", columns, []parquet.Row{row})
+		for list, want := range map[string]string{
+			"id, a": "1|x|NULL", "id, upper(a) AS a": "1|X|NULL", "id, a, l AS l2": "1|x|{\"in it\"}", "id, upper(l)::text[] AS l2": "1|NULL|{\"IN IT\"}",
+		} {
+			exec(t, conn, "TRUNCATE sixty")
+			cfg := loader.Config{Conn: parse(t, dsn), Table: "sixty", NoResume: true, Format: loader.FormatParquet, Select: list}
+			_, err := open(t, cfg).Load(context.Background(), loader.File(path))
+			reads := strings.Contains(list, " AS l2")
+			switch {
+			case reads && name == "list" || !reads:
+				if err != nil {
+					t.Errorf("%s, %s: %v", name, list, err)
+				} else if got := query(t, conn, "SELECT * FROM sixty"); len(got) != 1 || got[0] != want {
+					t.Errorf("%s, %s: stored %q, want %q", name, list, got, want)
+				}
+			case err == nil || strings.Contains(err.Error(), "and text in the table"):
+				t.Errorf("%s, %s: error %v, want one that is true", name, list, err)
+			}
+		}
+	}
+}

@@ -21,6 +21,9 @@ func changedAdvice(err error) string {
 	case loader.ChangedComplete:
 		return "where the table has a key, --on-conflict skip or update brings the rest in, each record once; " +
 			"or empty the table and load it anew with --replace; or load all of it once more under another --job"
+	case loader.ChangedOther:
+		return "load the records that are new from a file of their own; or, where the table has a key, --on-conflict skip or update brings the rest in, each record once; " +
+			"or empty the table and load it anew with --replace; or, if none of its records is stored, load all of it under another --job"
 	case loader.ChangedMeanwhile:
 		return "when nobody writes to it any more run the same command again: it goes on, or says what cannot be"
 	case loader.ChangedName:

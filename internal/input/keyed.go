@@ -35,8 +35,8 @@ func Keys(t *catalog.Table, keys []string) []string {
 }
 
 // ChosenFields returns how values of columns are written; those that text says are texts, whatever
-// becomes of them.
-func ChosenFields(columns []*catalog.Column, text []bool) []pgjson.Field {
+// becomes of them. A field that is unused is a text like others: a record is read as a whole.
+func ChosenFields(columns []*catalog.Column, text, _ []bool) []pgjson.Field {
 	fields := KeyFields(columns)
 	for i := range fields {
 		if text[i] {

@@ -141,12 +141,16 @@ func (f *parquetFeed) SetNew(names, binary []string) (nested []bool, err error) 
 func IsBinary(err error) bool { return errors.Is(err, parquettext.ErrBinary) }
 
 // SetColumns is SetFields for fields that go into these columns, as which they are named. What is
-// nested has a text for expressions, though no column of text takes it.
-func (f *parquetFeed) SetColumns(columns []*catalog.Column, text []bool) error {
+// nested has a text for expressions, though no column of text takes it. Columns of the file that
+// nobody uses are not read: none of them stops a load.
+func (f *parquetFeed) SetColumns(columns []*catalog.Column, text, unused []bool) error {
 	var fields []parquettext.Field
 	for i, c := range columns {
 		field := fieldOf(c)
-		if i < len(text) && text[i] {
+		switch {
+		case i < len(unused) && unused[i]:
+			field.As = parquettext.AsNothing
+		case i < len(text) && text[i]:
 			field.As = parquettext.AsAny
 		}
 		fields = append(fields, field)

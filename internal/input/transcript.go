@@ -71,8 +71,9 @@ type Transcribed interface {
 type Typed interface {
 	Transcribed
 	// SetColumns is SetFields for fields that go into columns of the same names. Of those that
-	// text says only an expression reads the value, or nobody; it may be nil.
-	SetColumns(columns []*catalog.Column, text []bool) error
+	// text says only an expression reads the value, or nobody; of those that unused says nobody
+	// does, and they may be NULL in each record. Both may be nil.
+	SetColumns(columns []*catalog.Column, text, unused []bool) error
 }
 
 // Binary is a feed of a format of which rows can be made as binary COPY has them, without a

@@ -16,13 +16,14 @@ type As byte
 
 // The kinds of columns. Those of which it makes no difference are AsValue.
 const (
-	AsValue As = iota
-	AsBytea    // bytea: bytes of which nothing is known are written in hexadecimal
-	AsZoned    // timestamptz, timetz: times in UTC say so
-	AsUUID     // uuid: sixteen bytes of which nothing is known are one
-	AsJSON     // json, jsonb
-	AsArray    // an array of any kind
-	AsAny      // nobody knows: lists of values are arrays, and what else is nested is JSON
+	AsValue   As = iota
+	AsBytea      // bytea: bytes of which nothing is known are written in hexadecimal
+	AsZoned      // timestamptz, timetz: times in UTC say so
+	AsUUID       // uuid: sixteen bytes of which nothing is known are one
+	AsJSON       // json, jsonb
+	AsArray      // an array of any kind
+	AsAny        // nobody knows: lists of values are arrays, and what else is nested is JSON
+	AsNothing    // nobody reads it: it is NULL in each row, whatever the column holds
 )
 
 // A Field is a column of a file as a field of the records.
@@ -54,6 +55,9 @@ type cell struct {
 // cellOf returns the cell of a field.
 func (f *File) cellOf(field Field) (cell, error) {
 	for _, n := range f.columns {
+		if n.name == field.Name && field.As == AsNothing {
+			return cell{node: n, as: AsNothing, name: n.name}, nil
+		}
 		if n.name == field.Name {
 			c := cell{node: n, as: field.As, name: n.name, elem: field.Element, leaves: len(n.leaves)}
 			return c, c.prepare(field)
@@ -205,8 +209,11 @@ var errRows = errors.New("its columns do not have the same rows and elements")
 // append appends the field of the row on which the cursors stand, and goes on to the next.
 // A fault is of the row alone.
 func (c *cell) append(dst []byte, at []cursor, scratch *[]byte) (out []byte, bad, err error) {
-	if c.nested {
+	switch {
+	case c.nested:
 		return c.appendNested(dst, at, scratch)
+	case c.as == AsNothing:
+		return append(dst, '\\', 'N'), nil, nil
 	}
 	cur := &at[0]
 	if cur.pg != nil && cur.i == cur.pg.n {

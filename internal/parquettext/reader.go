@@ -103,7 +103,7 @@ func (r *Reader) newGroup(in *group, first int64) (*groupReader, error) {
 	g := &groupReader{done: make([]bool, in.chunks()), low: first}
 	for i := range r.cells {
 		c := &r.cells[i]
-		for _, l := range c.node.leaves {
+		for _, l := range c.node.leaves[:c.leaves] {
 			pages, err := newPageReader(r.f.r, l, &in.meta.Columns[l.index].MetaData, r.f.opt.MaxPage, r.f.dataEnd)
 			if err != nil {
 				return nil, fmt.Errorf("column %q: %w", l.path, err)

@@ -110,17 +110,18 @@ func (p *Plan) Plain() bool {
 }
 
 // FieldColumns returns for each field a column of its name: of the type of that into which it goes
-// as it stands, and nothing else is made of it; or, where text says so, of text.
-func (p *Plan) FieldColumns() (columns []*catalog.Column, text []bool) {
+// as it stands, and nothing else is made of it; or, where text says so, of text. It
+// says which of them neither an item nor the condition refers to.
+func (p *Plan) FieldColumns() (columns []*catalog.Column, text, unused []bool) {
 	for i, name := range p.Fields {
 		c, target := catalog.Column{Type: "text", TypeOID: pgtype.TextOID, BaseOID: pgtype.TextOID, TypMod: -1}, p.Staging[i].Target
 		if target != nil {
 			c = *target
 		}
 		c.Name = name
-		columns, text = append(columns, &c), append(text, target == nil)
+		columns, text, unused = append(columns, &c), append(text, target == nil), append(unused, !p.Staging[i].Used)
 	}
-	return columns, text
+	return columns, text, unused
 }
 
 // UsesFile reports whether the input's name is in a value, or decides about one.

@@ -55,7 +55,7 @@ func (lay *layout) setFields(f input.Feed) error {
 		if lay.plan != nil {
 			return feed.SetColumns(lay.plan.FieldColumns())
 		}
-		return feed.SetColumns(lay.keys, nil)
+		return feed.SetColumns(lay.keys, nil, nil)
 	}
 	return nil
 }

@@ -20,6 +20,9 @@ const (
 	// ChangedGrown is that of an input which was loaded completely, and has all of that
 	// at its beginning. Config.Appended loads what follows.
 	ChangedGrown Change = "grown"
+	// ChangedOther is that of an input which was loaded completely, and does not begin with
+	// that, where only what was appended is to be loaded, by Config.Appended.
+	ChangedOther Change = "other"
 	// ChangedMeanwhile is that of a file which somebody has changed while it was read.
 	ChangedMeanwhile Change = "meanwhile"
 	// ChangedName is that of an input of which a load under another name, Other, was
@@ -50,6 +53,8 @@ func (e *ChangedInputError) Error() string {
 		return fmt.Sprintf("%s: was loaded completely, %s, and has grown since: %s", e.Job, term.Plural(e.Rows, "row"), how)
 	case ChangedComplete:
 		return fmt.Sprintf("%s: was loaded completely, %s, and was changed since, though much of it is what it was: %s", e.Job, term.Plural(e.Rows, "row"), how)
+	case ChangedOther:
+		return fmt.Sprintf("%s: was loaded completely, %s, and does not begin with what was loaded, so that nothing was appended to it: %s", e.Job, term.Plural(e.Rows, "row"), how)
 	case ChangedName:
 		return fmt.Sprintf("%s: has the content of %s, of which an earlier run has stored a part", e.Job, e.Other)
 	}

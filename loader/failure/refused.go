@@ -37,6 +37,22 @@ func Refused(err *pgconn.PgError) *RefusedError {
 	return e
 }
 
+// OfConstraint reports whether e refuses a row whose values the types of the table can hold: a
+// constraint, a policy, a view's condition or a trigger does, not a type.
+func (e *RefusedError) OfConstraint() bool {
+	switch e.SQLState {
+	case "40002", fault.InsufficientPrivilege:
+		return true
+	case fault.InternalError: // so says the coordinator of a shard's constraint
+		return strings.Contains(e.Message, " violates ")
+	}
+	switch e.SQLState[:min(len(e.SQLState), 2)] {
+	case "23", "44", "27", "09", "P0":
+		return true
+	}
+	return false
+}
+
 // MaxReason is the longest reason that is kept of a record, in bytes: it may quote
 // a value.
 const MaxReason = 1000

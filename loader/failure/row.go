@@ -1,6 +1,7 @@
 package failure
 
 import (
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -32,6 +33,14 @@ func (e *RowError) Error() string {
 		text += "; " + e.Advice()
 	}
 	return text
+}
+
+// MayBeHeader reports whether a first record that e refuses, and that was only guessed to be one,
+// may be a header: if the types of the table cannot hold its values. What they can hold, and a
+// constraint refuses, such as a key that is there already, is of a record like all others.
+func (e *RowError) MayBeHeader() bool {
+	refused, ok := errors.AsType[*RefusedError](e.Err)
+	return !ok || !refused.OfConstraint()
 }
 
 // Advice says what to do, where that is certain.

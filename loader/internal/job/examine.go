@@ -38,6 +38,7 @@ func (x *examination) examine(ctx context.Context, entry *ledger.Job, now ledger
 		if kin, how, err = x.compare(ctx, now); err != nil {
 			return false, err
 		}
+		kin = x.onlyAppended(kin, was)
 	}
 	if kin == otherInput {
 		if was.Rows > 0 && was.Other == nil {
@@ -63,6 +64,9 @@ func (x *examination) examine(ctx context.Context, entry *ledger.Job, now ledger
 	case was.Complete() && !was.Fingerprint.Reads.Same(now.Reads):
 		return false, &failure.JobError{Job: was.Name, Problem: "it was loaded completely, and " + changed, Do: failure.Beside + ", or " + failure.Anew}
 	case kin == editedInput:
+		return false, refused
+	case kin == anewInput:
+		refused.When = failure.ChangedOther
 		return false, refused
 	case kin == grownInput:
 		refused.When = failure.ChangedGrown

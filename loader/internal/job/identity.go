@@ -103,6 +103,8 @@ const (
 	otherInput
 	grownInput  // it begins with all that was loaded
 	editedInput // much of it is what that was
+	// anewInput is another one, where only what was appended is asked for.
+	anewInput
 )
 
 // compareEnds says what a file is to one that was loaded completely and is another, as
@@ -125,6 +127,17 @@ func (p *rereader) compareEnds(was, now ledger.Fingerprint) (kinship, error) {
 		return editedInput, nil
 	}
 	return otherInput, nil
+}
+
+// onlyAppended returns what kin is to the complete job was, where only what was appended is to be
+// loaded. That a file does not look like the old one proves nothing then: one that was written
+// anew, such as an array on one line, has the old records in it all the same.
+func (o *Opening) onlyAppended(kin kinship, was *ledger.Job) kinship {
+	stored := was.Rows+was.Rejected+was.Filtered > 0
+	if kin == otherInput && o.opt.Appended && !o.opt.Keyed && stored && was.Other == nil {
+		return anewInput
+	}
+	return kin
 }
 
 // appended makes j a job of what was appended to the input that j has loaded. The new

@@ -37,8 +37,8 @@ type Options struct {
 	Dir   string // of the files; "" for where an earlier run has begun them, or the current one
 	Table string // after which they are called
 	Input string // by which errors call it
-	// Extension ends the name of the file of original records. OneLine says that each must
-	// stand on one line there: line breaks in them are blanks.
+	// Extension ends the name of the file of original records. OneLine says that they
+	// are JSON, and that each must stand on one line there, as onOneLine writes it.
 	Extension string
 	OneLine   bool
 	// Rewritten says that rows which are sent as text are not their records, and do not tell them.
@@ -112,7 +112,7 @@ func New(opt Options) (*Keeper, error) {
 // Reject counts a record as rejected. It returns an error if those are too many, or if
 // the record may be a header: whoever meant it as one wants no value stored.
 func (k *Keeper) Reject(err *failure.RowError) error {
-	if k.Guessed > 0 && err.Line == k.Guessed {
+	if k.Guessed > 0 && err.Line == k.Guessed && err.MayBeHeader() {
 		return err
 	}
 	if n := k.Found.Add(1); k.Limit.Exceeded(n, k.read.Load(), false) {

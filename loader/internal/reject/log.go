@@ -43,11 +43,7 @@ func (e *rejectEntry) bytes(oneLine bool) []byte {
 		record = []byte(*e.Record)
 	}
 	if oneLine {
-		for i, c := range record {
-			if c == '\n' || c == '\r' {
-				record[i] = ' '
-			}
-		}
+		return onOneLine(record)
 	}
 	return record
 }
