@@ -187,6 +187,9 @@ func TestChangedFile(t *testing.T) {
 		sameCount(t, conn, rows+8002)
 
 		overwrite(t, path, append([]byte(modelHeader), lastRecord(data, rows+9001)...), time.Minute)
+		_, err = run(t, cfg, loader.File(path), 0)
+		isChanged(t, "other content where only what was appended is asked for", err, loader.ChangedOther)
+		cfg.Appended = false
 		if _, err = run(t, cfg, loader.File(path), 0); err != nil {
 			t.Errorf("other content under the name: %v", err)
 		}

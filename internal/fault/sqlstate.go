@@ -23,6 +23,7 @@ const (
 	NotAuthorized          = "28000"
 	NoDatabase             = "3D000"
 	NoSchema               = "3F000"
+	DeferredViolation      = "40002" // transaction_integrity_constraint_violation
 	InsufficientPrivilege  = "42501"
 	InvalidName            = "42602"
 	UndefinedColumn        = "42703"
@@ -99,7 +100,7 @@ var codes = map[string]Kind{
 	"25P04":               Passing, // transaction_timeout
 	"2200H":               Unclear, // a sequence is used up: not for this row alone
 	"39P03":               Refused, // an event trigger is wrong: of a statement that makes tables
-	"40002":               Row,     // an integrity constraint, of the standard's
+	DeferredViolation:     Row,     // an integrity constraint, of the standard's
 	InsufficientPrivilege: Unclear,
 	"53400":               Refused, // a limit that was set: temp_file_limit
 	LockNotAvailable:      Passing,

@@ -41,7 +41,7 @@ func Refused(err *pgconn.PgError) *RefusedError {
 // constraint, a policy, a view's condition or a trigger does, not a type.
 func (e *RefusedError) OfConstraint() bool {
 	switch e.SQLState {
-	case "40002", fault.InsufficientPrivilege:
+	case fault.DeferredViolation, fault.InsufficientPrivilege:
 		return true
 	case fault.InternalError: // so says the coordinator of a shard's constraint
 		return strings.Contains(e.Message, " violates ")
