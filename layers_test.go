@@ -32,7 +32,7 @@ var layers = []struct {
 	{"internal/pgcsv", nil},
 	{"internal/pgjson", nil},
 	{"internal/pgcopy", []string{"internal/pgarray"}},
-	{"internal/parquettext", []string{"internal/fault", "internal/pgcopy"}},
+	{"internal/parquettext", []string{"internal/fault", "internal/pgcopy", "internal/pgcsv"}},
 	{"internal/citus", []string{"internal/pghash", "internal/fault", "internal/server"}},
 	{"internal/catalog", []string{"internal/fault", "internal/server"}},
 	{"internal/charset", []string{"internal/fault", "internal/server"}},

@@ -9,6 +9,7 @@ import (
 
 	"shardload/internal/fault"
 	"shardload/internal/pgcopy"
+	"shardload/internal/pgcsv"
 )
 
 // As says for which kind of column a value is written.
@@ -249,7 +250,7 @@ func (c *cell) appendValue(dst, v []byte, scratch *[]byte) (out []byte, bad, err
 	if bad != nil {
 		*scratch = append((*scratch)[:0], v...)
 	}
-	return appendEscaped(dst, *scratch), bad, nil
+	return pgcsv.AppendText(dst, *scratch), bad, nil
 }
 
 // appendNested is append for a column that is nested.
@@ -258,7 +259,7 @@ func (c *cell) appendNested(dst []byte, at []cursor, scratch *[]byte) (out []byt
 	if null {
 		return append(dst, '\\', 'N'), nil, nil
 	}
-	return appendEscaped(dst, *scratch), bad, err
+	return pgcsv.AppendText(dst, *scratch), bad, err
 }
 
 // nestedText makes scratch the text of the row on which the cursors stand, unless it is NULL.

@@ -60,28 +60,6 @@ func isPlain(v []byte) bool {
 	return true
 }
 
-// appendEscaped appends text as a field of COPY's text format.
-func appendEscaped(dst, v []byte) []byte {
-	if isPlain(v) {
-		return append(dst, v...)
-	}
-	for _, c := range v {
-		switch c {
-		case '\\':
-			dst = append(dst, '\\', '\\')
-		case '\t':
-			dst = append(dst, '\\', 't')
-		case '\n':
-			dst = append(dst, '\\', 'n')
-		case '\r':
-			dst = append(dst, '\\', 'r')
-		default:
-			dst = append(dst, c)
-		}
-	}
-	return dst
-}
-
 // jsonString appends a text as a string of JSON.
 func jsonString(dst, v []byte) ([]byte, error) {
 	if err := checkText(v); err != nil {

@@ -7,6 +7,8 @@ import (
 	"slices"
 
 	"github.com/parquet-go/parquet-go/format"
+
+	"shardload/internal/pgcsv"
 )
 
 // Values are the values of a page or of a dictionary as they are stored.
@@ -265,7 +267,7 @@ func (d *dictionary) write(w writer, plain bool) {
 		if plain && err == nil {
 			d.joined = append(d.joined, scratch...)
 		} else {
-			d.joined = appendEscaped(d.joined, scratch)
+			d.joined = pgcsv.AppendText(d.joined, scratch)
 		}
 		d.texts[i] = text{start, uint32(len(d.joined)), err}
 	}
