@@ -175,6 +175,9 @@ func tryWithin(t *testing.T, dsn, sql string, limit time.Duration) error {
 	}
 	defer conn.Close(context.Background())
 	_, err = conn.Exec(ctx, sql, pgx.QueryExecModeSimpleProtocol)
+	if ctx.Err() != nil {
+		err = fmt.Errorf("%w; in the servers: %s", err, pgtest.Sessions(dsn))
+	}
 	return err
 }
 
@@ -212,7 +215,7 @@ func move(t *testing.T, conn *pgx.Conn, dsn, shard, mode string) {
 	from := strings.Split(at, "|")
 	ws := workers(t, conn)
 	to := ws[slices.IndexFunc(ws, func(w worker) bool { return w.port != from[1] })]
-	within(t, dsn, fmt.Sprintf("SELECT citus_move_shard_placement(%s, '%s', %s, '%s', %s, '%s')", shard, from[0], from[1], to.name, to.port, mode), 5*time.Minute) // it waits for the transactions of other tests, too
+	within(t, dsn, fmt.Sprintf("SELECT citus_move_shard_placement(%s, '%s', %s, '%s', %s, '%s')", shard, from[0], from[1], to.name, to.port, mode), 2*time.Minute)
 }
 
 func shards(t *testing.T, conn *pgx.Conn, table string) []string {

@@ -44,6 +44,7 @@ func citusSettings() map[string]string {
 		"max_prepared_transactions":          "300", // two-phase commits of every connection
 		"wal_level":                          "logical",
 		"max_worker_processes":               "64", // shard moves run on logical replication
+		"max_logical_replication_workers":    "32", // what a move that failed has left keeps one
 		"max_replication_slots":              "64",
 		"max_wal_senders":                    "64",
 		"citus.node_conninfo":                "sslmode=disable",

@@ -268,8 +268,32 @@ func execute(dsn string, statements ...string) error {
 	return nil
 }
 
-// sessions returns what the server's sessions do and wait for, to be read by a person.
+// Sessions returns what the sessions of a server, and of the nodes of its cluster, do and wait
+// for, what is prepared there, and which moves of shards are under way: to be read by a person.
+func Sessions(dsn string) string {
+	said := sessions(dsn)
+	u, err := url.Parse(dsn)
+	if err != nil {
+		return said
+	}
+	for _, port := range strings.Fields(ask(dsn, "SELECT nodeport::text FROM pg_dist_node WHERE groupid <> 0")) {
+		u.Host = u.Hostname() + ":" + port
+		said += "\nnode " + port + ":" + sessions(u.String())
+	}
+	return said
+}
+
+// sessions is Sessions of one server.
 func sessions(dsn string) string {
+	return ask(dsn, `SELECT format(E'%s %s (%s since %s, waits for %s %s, behind %s): %s', pid, application_name, state, state_change::time(0), wait_event_type, wait_event, pg_blocking_pids(pid), left(query, 200))
+		FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND backend_type IN ('client backend', 'logical replication worker', 'walsender')
+		UNION ALL SELECT format('%s is prepared since %s', gid, prepared::time(0)) FROM pg_prepared_xacts
+		UNION ALL SELECT format('subscription %s, of workers: %s', subname, (SELECT count(pid) FROM pg_stat_subscription s WHERE s.subid = b.oid)) FROM pg_subscription b
+		UNION ALL SELECT format('slot %s, active: %s', slot_name, active) FROM pg_replication_slots`)
+}
+
+// ask returns the texts that a query gives, each on a line of its own, or why it gives none.
+func ask(dsn, sql string) string {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	conn, err := pgx.Connect(ctx, dsn)
@@ -277,8 +301,7 @@ func sessions(dsn string) string {
 		return err.Error()
 	}
 	defer func() { _ = conn.Close(ctx) }()
-	rows, err := conn.Query(ctx, `SELECT format(E'\n%s %s (%s since %s, waits for %s %s, behind %s): %s', pid, application_name, state, state_change::time(0), wait_event_type, wait_event, pg_blocking_pids(pid), left(query, 200))
-		FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND backend_type = 'client backend' ORDER BY state_change`)
+	rows, err := conn.Query(ctx, sql)
 	if err != nil {
 		return err.Error()
 	}
@@ -286,7 +309,7 @@ func sessions(dsn string) string {
 	if err != nil {
 		return err.Error()
 	}
-	return strings.Join(lines, "")
+	return "\n" + strings.Join(lines, "\n")
 }
 
 func edit(t testing.TB, dsn string, change func(*url.URL)) string {
