@@ -233,8 +233,14 @@ func TestJSONErrors(t *testing.T) {
 	if diff := cmp.Diff([]string{"0"}, query(t, conn, "SELECT count(*) FROM things")); diff != "" {
 		t.Errorf("rows (-want +got):\n%s", diff)
 	}
-	for _, cfg := range []loader.Config{{Delimiter: ';'}, {Null: "NULL"}, {Header: loader.HeaderYes}, {Encoding: "LATIN1"}} {
-		cfg.Conn, cfg.Table, cfg.Format = parse(t, dsn), "things", loader.FormatJSON
+	refusesDialects(t, dsn, loader.FormatJSON, loader.Config{Delimiter: ';'}, loader.Config{Null: "NULL"}, loader.Config{Header: loader.HeaderYes}, loader.Config{Encoding: "LATIN1"})
+}
+
+// refusesDialects holds that what is of CSV cannot be asked for with another format.
+func refusesDialects(t *testing.T, dsn string, format loader.Format, of ...loader.Config) {
+	t.Helper()
+	for _, cfg := range of {
+		cfg.Conn, cfg.Table, cfg.Format = parse(t, dsn), "things", format
 		if _, err := loader.Open(context.Background(), cfg); err == nil {
 			t.Errorf("%+v is no error", cfg)
 		}

@@ -346,12 +346,7 @@ func TestParquetErrors(t *testing.T) {
 	if got := query(t, conn, "SELECT count(*) FROM things")[0]; got != "0" {
 		t.Errorf("%s rows are stored", got)
 	}
-	for _, cfg := range []loader.Config{{Delimiter: ';'}, {Null: "x"}, {Header: loader.HeaderNo}, {Encoding: "LATIN1"}} {
-		cfg.Conn, cfg.Table, cfg.Format = parse(t, dsn), "things", loader.FormatParquet
-		if _, err := loader.Open(context.Background(), cfg); err == nil {
-			t.Errorf("%+v is no error", cfg)
-		}
-	}
+	refusesDialects(t, dsn, loader.FormatParquet, loader.Config{Delimiter: ';'}, loader.Config{Null: "x"}, loader.Config{Header: loader.HeaderNo}, loader.Config{Encoding: "LATIN1"})
 }
 
 // TestParquetEmpty holds that a file without rows is loaded, with nothing.

@@ -8,6 +8,7 @@ import (
 
 	"shardload/internal/ledger"
 	"shardload/internal/pgcsv"
+	"shardload/internal/refill"
 	"shardload/loader/failure"
 )
 
@@ -144,7 +145,7 @@ func (f *csvFeed) explain(data []byte, err error) error {
 	if _, short := errors.AsType[*pgcsv.SkipError](err); short {
 		return fmt.Errorf("%s: %w", f.src.Name, err)
 	}
-	long, tooLong := errors.AsType[*pgcsv.TooLongError](err)
+	long, tooLong := errors.AsType[*refill.TooLongError](err)
 	s := (&Chunk{Line: f.place.Line, Data: data, EOL: f.chunker.EOL(), Skipped: f.chunker.Skipped()}).Scanner(f.Dialect)
 	for s.Next() {
 	}

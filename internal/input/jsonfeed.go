@@ -10,6 +10,7 @@ import (
 	"shardload/internal/ledger"
 	"shardload/internal/pgcsv"
 	"shardload/internal/pgjson"
+	"shardload/internal/refill"
 	"shardload/loader/failure"
 )
 
@@ -97,7 +98,7 @@ func (f *jsonFeed) explain(data []byte, err error) error {
 		row.Line += pgcsv.Lines(data[:frame.At], pgcsv.LF)
 		return row
 	}
-	if long, ok := errors.AsType[*pgjson.TooLongError](err); ok {
+	if long, ok := errors.AsType[*refill.TooLongError](err); ok {
 		row.Err = failure.TooLongError(long.Max)
 		return row
 	}

@@ -2,8 +2,9 @@ package pgcsv
 
 import (
 	"errors"
-	"fmt"
 	"io"
+
+	"shardload/internal/refill"
 )
 
 // ChunkSize is the usual length of a chunk in bytes. It is part of what a chunk
@@ -19,55 +20,40 @@ var ErrOpenQuote = errors.New("a quote is left open at the end of the input")
 // Unnamed reports whether err is a Chunker's own, which knows no name of the input; the
 // others are the reader's.
 func Unnamed(err error) bool {
-	_, long := errors.AsType[*TooLongError](err)
+	_, long := errors.AsType[*refill.TooLongError](err)
 	_, short := errors.AsType[*SkipError](err)
 	return long || short || errors.Is(err, ErrOpenQuote) || errors.Is(err, ErrAfterEnd)
-}
-
-// A TooLongError reports a record longer than the Chunker believes.
-type TooLongError struct{ Max int }
-
-func (e *TooLongError) Error() string {
-	return fmt.Sprintf("the record is longer than %d bytes", e.Max)
 }
 
 // A Chunker cuts a stream into chunks: runs of whole records, about ChunkSize
 // bytes each. Where it cuts depends on the stream's bytes alone, not on how they
 // arrive. It holds at most one chunk's worth of bytes between calls.
 type Chunker struct {
-	r         io.Reader
-	size      int
-	maxRecord int
-	format    Format
-	rules     rules
-	skip      int // lines before the first record, which were not seen yet
-	skipped   int // their bytes, in the chunk that Next returned last
-	eol       EOL
-	carry     []byte // read already, behind the last cut
-	err       error  // what r said, to be returned once carry is used up
+	in      refill.Stream
+	format  Format
+	rules   rules
+	skip    int // lines before the first record, which were not seen yet
+	skipped int // their bytes, in the chunk that Next returned last
+	eol     EOL
 }
 
 // NewChunker returns a Chunker of r that takes no record longer than maxRecord
 // bytes for one.
 func NewChunker(r io.Reader, maxRecord int) *Chunker {
-	return newChunker(r, ChunkSize, maxRecord)
+	return &Chunker{in: refill.New(r, ChunkSize, maxRecord), rules: CSV.Dialect().rules()}
 }
 
 // NewChunkerAt returns a Chunker of what follows a chunk that another one of the
 // same input has cut, where records end with eol.
 func NewChunkerAt(r io.Reader, maxRecord int, eol EOL) *Chunker {
-	c := newChunker(r, ChunkSize, maxRecord)
+	c := NewChunker(r, maxRecord)
 	c.eol = eol
 	return c
 }
 
-func newChunker(r io.Reader, size, maxRecord int) *Chunker {
-	return &Chunker{r: r, size: size, maxRecord: maxRecord, rules: CSV.Dialect().rules()}
-}
-
 // SetSize changes the usual length of chunks, for tests of what depends on where an
 // input is cut.
-func (c *Chunker) SetSize(size int) { c.size = size }
+func (c *Chunker) SetSize(size int) { c.in.Size = size }
 
 // SetDialect changes the dialect, which is CSV otherwise. It must be called before Next.
 func (c *Chunker) SetDialect(d Dialect) { c.format, c.rules = d.Format, d.rules() }
@@ -86,16 +72,14 @@ func (c *Chunker) EOL() EOL { return c.eol }
 // Next returns the next chunk, in buf if it is large enough. The chunk's last
 // record ends with its line break, except perhaps at the end of the input.
 //
-// After the last chunk Next returns io.EOF. With ErrOpenQuote, ErrAfterEnd or a *TooLongError
-// it also returns the bytes from the chunk's start, so that the caller can find
+// After the last chunk Next returns io.EOF. With ErrOpenQuote, ErrAfterEnd or a
+// *refill.TooLongError // it also returns the bytes from the chunk's start, so that the caller can find
 // the record at fault: the last one that starts in them. Other errors are the
 // reader's.
 func (c *Chunker) Next(buf []byte) ([]byte, error) {
-	buf = append(buf[:0], c.carry...)
-	c.carry = c.carry[:0]
-	buf = c.fill(buf, c.size)
-	if c.err != nil && !errors.Is(c.err, io.EOF) {
-		return buf[:0], c.err
+	buf = c.in.Begin(buf)
+	if err := c.in.Failed(); err != nil {
+		return buf[:0], err
 	}
 	buf, err := c.skipLines(buf)
 	if err != nil {
@@ -115,60 +99,38 @@ func (c *Chunker) takeEnd(data []byte) ([]byte, error) {
 	if !ended {
 		return data, nil
 	}
-	if c.err == nil {
-		c.carry = c.fill(c.carry, len(c.carry)+1)
-	}
 	switch {
-	case len(c.carry) > 0:
+	case c.in.Rest():
 		return data, ErrAfterEnd
-	case !errors.Is(c.err, io.EOF):
-		return data[:0], c.err
+	case c.in.Failed() != nil:
+		return data[:0], c.in.Failed()
 	case len(rest) == c.skipped:
 		return rest[:0], io.EOF
 	}
 	return rest, nil
 }
 
-// fill reads until buf has n bytes or the reader has no more.
-func (c *Chunker) fill(buf []byte, n int) []byte {
-	if cap(buf) < n {
-		// A long record is read in many steps, and copied in few.
-		grown := make([]byte, len(buf), max(n, min(2*cap(buf), c.maxRecord+1)))
-		copy(grown, buf)
-		buf = grown
-	}
-	for len(buf) < n && c.err == nil {
-		var k int
-		k, c.err = c.r.Read(buf[len(buf):n])
-		buf = buf[:len(buf)+k]
-	}
-	return buf
-}
-
 // cut ends the chunk at the last record end within size bytes, or, if there is
 // none, at the first one behind them. Records begin at base.
 func (c *Chunker) cut(buf []byte, base int) ([]byte, error) {
 	end := c.lastRecordEnd(buf[base:])
-	for from, s := 0, outside; end == 0 && c.err == nil; {
-		n := len(buf) - base
-		if n > c.maxRecord {
-			return buf, &TooLongError{Max: c.maxRecord}
+	for from, s := 0, outside; end == 0 && !c.in.Ended(); {
+		// A carriage return at the end may be half of a line break that is not known yet,
+		// so the search starts one byte early.
+		searched := max(len(buf)-base-1, 0)
+		longer, err := c.in.More(buf, base)
+		if err != nil {
+			return buf, err
 		}
-		// A carriage return in front of n may be half of a line break that is
-		// not known yet, so the search starts one byte early.
-		searched := max(n-1, 0)
 		s = c.rules.after(buf[base+from:base+searched], s)
-		from = searched
-		buf = c.fill(buf, base+min(n+c.size, max(c.maxRecord+1, n+1)))
+		from, buf = searched, longer
 		end = c.firstRecordEnd(buf[base:], from, s)
 	}
 	switch {
-	case c.err != nil && !errors.Is(c.err, io.EOF):
-		return buf[:0], c.err
-	case end > 0 && len(buf) >= c.size: // also at the end of the input: how the end arrives must not matter
-		end += base
-		c.carry = append(c.carry, buf[end:]...)
-		return buf[:end], nil
+	case c.in.Failed() != nil:
+		return buf[:0], c.in.Failed()
+	case end > 0 && len(buf) >= c.in.Size: // also at the end of the input: how the end arrives must not matter
+		return c.in.Cut(buf, base+end), nil
 	case len(buf) == base:
 		return buf, io.EOF
 	case c.rules.after(buf[base:], outside) != outside:
@@ -199,7 +161,7 @@ func (c *Chunker) firstRecordEnd(buf []byte, from int, s state) int {
 // where the state is s.
 func (c *Chunker) knowEOL(buf []byte, from int, s state) bool {
 	if c.eol == EOLUnknown {
-		c.eol = c.rules.eol(buf, from, s, c.err != nil)
+		c.eol = c.rules.eol(buf, from, s, c.in.Ended())
 	}
 	return c.eol != EOLUnknown
 }

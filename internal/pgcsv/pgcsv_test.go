@@ -10,7 +10,16 @@ import (
 	"testing/iotest"
 
 	"github.com/google/go-cmp/cmp"
+
+	"shardload/internal/refill"
 )
+
+// newChunker returns a Chunker that cuts chunks of that size.
+func newChunker(r io.Reader, size, maxRecord int) *Chunker {
+	c := NewChunker(r, maxRecord)
+	c.SetSize(size)
+	return c
+}
 
 // chunks cuts all of r and returns the chunks and the error that ended them, nil
 // for a clean end.
@@ -70,7 +79,7 @@ func TestChunkerErrors(t *testing.T) {
 	if got, err := chunks(strings.NewReader("a\n\"b\nc\n"), 64, 1<<20); !errors.Is(err, ErrOpenQuote) || len(got) != 0 {
 		t.Errorf("open quote: %q, %v", got, err)
 	}
-	var long *TooLongError
+	var long *refill.TooLongError
 	if _, err := chunks(strings.NewReader("a\n"+strings.Repeat("x", 100)+"\n"), 4, 50); !errors.As(err, &long) {
 		t.Errorf("long record: %v", err)
 	}

@@ -2,7 +2,6 @@ package pgcsv
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"io"
 )
@@ -24,20 +23,20 @@ func (c *Chunker) skipLines(buf []byte) ([]byte, error) {
 	c.skipped = 0
 	lines, at := 0, 0
 	for lines < c.skip {
-		n := lineEnd(buf[at:], c.err != nil)
+		n := lineEnd(buf[at:], c.in.Ended())
 		switch {
-		case at+n > c.maxRecord || n == 0 && len(buf) > c.maxRecord:
-			return buf, &SkipError{Lines: c.skip, Max: c.maxRecord}
+		case at+n > c.in.MaxRecord || n == 0 && len(buf) > c.in.MaxRecord:
+			return buf, &SkipError{Lines: c.skip, Max: c.in.MaxRecord}
 		case n > 0:
 			lines, at = lines+1, at+n
-		case c.err != nil && !errors.Is(c.err, io.EOF):
-			return buf[:0], c.err
-		case c.err != nil && len(buf) == 0:
+		case c.in.Failed() != nil:
+			return buf[:0], c.in.Failed()
+		case c.in.Ended() && len(buf) == 0:
 			return buf, io.EOF
-		case c.err != nil:
+		case c.in.Ended():
 			return buf, &SkipError{Lines: c.skip, Has: lines}
 		default:
-			buf = c.fill(buf, len(buf)+c.size)
+			buf = c.in.Fill(buf, len(buf)+c.in.Size)
 		}
 	}
 	c.skip, c.skipped = 0, at

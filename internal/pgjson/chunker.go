@@ -3,8 +3,9 @@ package pgjson
 import (
 	"bytes"
 	"errors"
-	"fmt"
 	"io"
+
+	"shardload/internal/refill"
 )
 
 const (
@@ -36,13 +37,6 @@ var (
 	errBracket = errors.New("} stands where the array goes on or ends")
 )
 
-// A TooLongError reports a record longer than the Chunker believes.
-type TooLongError struct{ Max int }
-
-func (e *TooLongError) Error() string {
-	return fmt.Sprintf("the record is longer than %d bytes", e.Max)
-}
-
 // A Chunker cuts a stream into chunks: runs of whole records, about ChunkSize bytes each.
 // Where it cuts depends on the stream's bytes alone, not on how they arrive. It holds at
 // most one chunk's worth of bytes between calls.
@@ -50,20 +44,16 @@ func (e *TooLongError) Error() string {
 // The first chunk of an array begins with its bracket, the others with an element; all but
 // the last end behind the comma that follows one. The last ends with the input.
 type Chunker struct {
-	r         io.Reader
-	size      int
-	maxRecord int
-	form      Form
-	begun     bool   // the array's first bracket was read
-	ended     bool   // and its last one
-	carry     []byte // read already, behind the last cut
-	err       error  // what r said, to be returned once carry is used up
+	in    refill.Stream
+	form  Form
+	begun bool // the array's first bracket was read
+	ended bool // and its last one
 }
 
 // NewChunker returns a Chunker of r that takes no record longer than maxRecord bytes for
 // one.
 func NewChunker(r io.Reader, maxRecord int) *Chunker {
-	return &Chunker{r: r, size: ChunkSize, maxRecord: maxRecord}
+	return &Chunker{in: refill.New(r, ChunkSize, maxRecord)}
 }
 
 // NewChunkerAt returns a Chunker of what follows a chunk that another one of the same input
@@ -77,83 +67,53 @@ func NewChunkerAt(r io.Reader, maxRecord int, form Form, last byte) *Chunker {
 
 // SetSize changes the usual length of chunks, for tests of what depends on where an input is
 // cut.
-func (c *Chunker) SetSize(size int) { c.size = size }
+func (c *Chunker) SetSize(size int) { c.in.Size = size }
 
 // Form returns the form of the input, Unknown before the first Next.
 func (c *Chunker) Form() Form { return c.form }
 
 // Next returns the next chunk, in buf if it is large enough.
 //
-// After the last chunk Next returns io.EOF. With a *FrameError or a *TooLongError it also
-// returns the bytes from the chunk's start. Other errors are the reader's.
+// After the last chunk Next returns io.EOF. With a *FrameError or a *refill.TooLongError it
+// also returns the bytes from the chunk's start. Other errors are the reader's.
 func (c *Chunker) Next(buf []byte) ([]byte, error) {
-	buf = append(buf[:0], c.carry...)
-	c.carry = c.carry[:0]
-	buf = c.fill(buf, c.size)
+	buf = c.in.Begin(buf)
 	if c.form == Unknown && len(buf) > 0 {
 		c.form = FormOf(buf)
 	}
 	var end int
 	var err error
 	switch {
-	case c.failed():
+	case c.in.Failed() != nil:
 	case c.form == Array:
 		buf, end, err = c.cutArray(buf)
 	default:
 		buf, end, err = c.cutLines(buf)
 	}
 	switch {
-	case c.failed():
-		return buf[:0], c.err
+	case c.in.Failed() != nil:
+		return buf[:0], c.in.Failed()
 	case err != nil:
 		return buf, err
 	case end == 0:
 		return buf, io.EOF
 	}
-	c.carry = append(c.carry, buf[end:]...)
-	return buf[:end], nil
-}
-
-// failed reports whether the reader has failed.
-func (c *Chunker) failed() bool { return c.err != nil && !errors.Is(c.err, io.EOF) }
-
-// fill reads until buf has n bytes or the reader has no more.
-func (c *Chunker) fill(buf []byte, n int) []byte {
-	if cap(buf) < n {
-		// A long record is read in many steps, and copied in few.
-		grown := make([]byte, len(buf), max(n, min(2*cap(buf), c.maxRecord+1)))
-		copy(grown, buf)
-		buf = grown
-	}
-	for len(buf) < n && c.err == nil {
-		var k int
-		k, c.err = c.r.Read(buf[len(buf):n])
-		buf = buf[:len(buf)+k]
-	}
-	return buf
-}
-
-// more is fill for a record that is longer than a chunk.
-func (c *Chunker) more(buf []byte) ([]byte, error) {
-	if len(buf) > c.maxRecord {
-		return buf, &TooLongError{Max: c.maxRecord}
-	}
-	return c.fill(buf, min(len(buf)+c.size, max(c.maxRecord+1, len(buf)+1))), nil
+	return c.in.Cut(buf, end), nil
 }
 
 // cutLines returns the end of the chunk at the beginning of buf: the last line break within
 // size bytes, or, if there is none, the first one behind them.
 func (c *Chunker) cutLines(buf []byte) (_ []byte, end int, err error) {
 	end = bytes.LastIndexByte(buf, '\n') + 1
-	for from := len(buf); end == 0 && c.err == nil; from = len(buf) {
-		if buf, err = c.more(buf); err != nil {
+	for from := len(buf); end == 0 && !c.in.Ended(); from = len(buf) {
+		if buf, err = c.in.More(buf, 0); err != nil {
 			return buf, 0, err
 		}
 		if i := bytes.IndexByte(buf[from:], '\n'); i >= 0 {
 			end = from + i + 1
 		}
 	}
-	if end == 0 || len(buf) < c.size { // also at the end of the input: how it arrives must not matter
+	if end == 0 || len(buf) < c.in.Size { // also at the end of the input: how it arrives must not matter
 		end = len(buf)
 	}
 	return buf, linesEnd(buf[:end], maxRecords), nil
@@ -187,16 +147,16 @@ func (c *Chunker) cutArray(buf []byte) (_ []byte, end int, err error) {
 	for records := 0; records < maxRecords; {
 		at := x.next(buf)
 		switch {
-		case at < 0 && end > 0 && len(buf) >= c.size:
+		case at < 0 && end > 0 && len(buf) >= c.in.Size:
 			return buf, end, nil
-		case at < 0 && c.err != nil:
+		case at < 0 && c.in.Ended():
 			return buf, 0, &FrameError{At: len(buf), Err: errOpen}
 		case at < 0:
-			if buf, err = c.more(buf); err != nil {
+			if buf, err = c.in.More(buf, 0); err != nil {
 				return buf, 0, err
 			}
 			continue
-		case at >= c.size && end > 0:
+		case at >= c.in.Size && end > 0:
 			return buf, end, nil
 		case buf[at] == '}':
 			return buf, 0, &FrameError{At: at, Err: errBracket}
@@ -216,8 +176,8 @@ func (c *Chunker) cutArray(buf []byte) (_ []byte, end int, err error) {
 // cutTail is cutArray for the end of the array, which buf has before from. So few blanks may
 // follow that they need no chunk of their own.
 func (c *Chunker) cutTail(buf []byte, from int) (_ []byte, end int, err error) {
-	most := from + c.size
-	buf = c.fill(buf, most+1)
+	most := from + c.in.Size
+	buf = c.in.Fill(buf, most+1)
 	if at := skipBlanks(buf, from); at < len(buf) || at > most {
 		return buf, 0, &FrameError{At: at, Err: errAfter}
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"shardload/internal/pgcsv"
+	"shardload/internal/refill"
 )
 
 // chunks cuts all of r and returns the chunks and the error that ended them, nil for a clean
@@ -105,7 +106,7 @@ func TestChunkerErrors(t *testing.T) {
 	for _, in := range []string{"{}\n" + long + "\n", "[{},\"" + long + "\"]"} {
 		if _, _, err := chunks(strings.NewReader(in), 4, 50); err == nil || errors.Is(err, io.EOF) {
 			t.Errorf("a long record: %v", err)
-		} else if _, ok := errors.AsType[*TooLongError](err); !ok {
+		} else if _, ok := errors.AsType[*refill.TooLongError](err); !ok {
 			t.Errorf("a long record: %v", err)
 		}
 	}
