@@ -129,8 +129,8 @@ func swallow(ctx context.Context, l *lane.Lanes, read bool) error {
 		if err != nil || batch == nil {
 			return err
 		}
-		for i := range batch.Parts {
-			if p := &batch.Parts[i]; read {
+		for i := range batch.Sections {
+			if p := &batch.Sections[i]; read {
 				if _, err := io.CopyBuffer(struct{ io.Writer }{io.Discard}, lane.NewReader(p, s.Sort(p)), buf); err != nil {
 					return err
 				}

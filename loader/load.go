@@ -304,6 +304,9 @@ func (ld *load) decode(ctx context.Context, ask, values *decode.Asker, chunks <-
 		if err := inTurn(ctx, c.Before, nil); err != nil {
 			return err
 		}
+		if err := decode.Turn(ld.Lanes.Front(), c); err != nil {
+			return ld.Job.Named(err)
+		}
 		if late {
 			bad = c.PlaceAt(ld.Lanes.Front().Place(), bad)
 		}

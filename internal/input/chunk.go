@@ -21,6 +21,7 @@ type Chunk struct {
 	Skipped int
 	Open    bool // the last record ends inside quotes
 
+	OfPart
 	block BlockSource // what makes data, nil if they are there
 	transcribed
 
@@ -30,6 +31,19 @@ type Chunk struct {
 
 	Before <-chan struct{} // closed when the chunk before it is in the lanes
 	After  chan struct{}   // closed when this one is
+}
+
+// OfPart says of which part of a set a chunk is. It is empty outside of sets.
+type OfPart struct {
+	Source string // by which errors call the part
+	Turn   *Turn  // not nil in the first chunk of it that is read
+}
+
+// A Turn says how a part of a set begins.
+type Turn struct {
+	Chunk  int64  // number of its first chunk among those of the set's run
+	Sum    uint64 // hash of the part's header, 0 for none
+	Within bool   // it is read from somewhere within: what comes before is stored
 }
 
 // Fill makes the records of c, where its feed has not: of a block, or in t the transcript of

@@ -12,6 +12,7 @@ type RowError struct {
 	File     string // as the caller gave it; "-" for standard input
 	Line     int64  // 1-based physical line on which the record starts
 	LastLine int64  // if not 0 the record is one of those from Line to LastLine
+	LastFile string // in which LastLine is, of a set of files; "" for File
 	Column   string // "" if the whole record is at fault
 	Err      error
 	Keepable bool // Config.MaxErrors would have kept the record aside
@@ -60,7 +61,10 @@ func (e *RowError) where() string {
 	case e.Counted:
 		at = fmt.Sprintf("%s: row %d", e.File, e.Line)
 	}
-	if e.LastLine > e.Line {
+	switch {
+	case e.LastFile != "" && e.LastFile != e.File:
+		at += fmt.Sprintf(" to %s:%d", e.LastFile, e.LastLine)
+	case e.LastLine > e.Line:
 		at += fmt.Sprintf("-%d", e.LastLine)
 	}
 	if e.Column != "" {

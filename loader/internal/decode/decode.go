@@ -1,6 +1,7 @@
 package decode
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -49,7 +50,7 @@ func (s decodedStarts) Start(i int) int {
 type decoder struct {
 	fieldValues
 	ask   *Asker
-	name  string // of the input
+	naming
 	scan  pgcsv.Scanner
 	chunk *input.Chunk // which is being decoded
 
@@ -70,6 +71,12 @@ type decoder struct {
 	aside  []*failure.RowError // what is wrong with records that are kept aside
 }
 
+// By what names errors call what is decoded.
+type naming struct {
+	input string
+	name  string // the input's, or that of its part which is being decoded
+}
+
 // What decides the lanes of a decoder's records.
 type hashing struct {
 	hashes []int32    // of the keys of the record that is being decoded
@@ -79,7 +86,7 @@ type hashing struct {
 func New(lay *Layout, ask *Asker, name string) *decoder {
 	d := &decoder{
 		fieldValues: fieldValues{lay: lay, ends: make([]int32, len(lay.Columns))},
-		ask:         ask, name: name,
+		ask:         ask, naming: naming{name, name},
 		csv:     make([]bool, lay.Router.Lanes),
 		hashing: hashing{hashes: make([]int32, len(lay.Router.Keys))},
 	}
@@ -98,7 +105,7 @@ func (d *decoder) Decode(ctx context.Context, c *input.Chunk) error {
 
 func (d *decoder) decode(ctx context.Context, c *input.Chunk) error {
 	d.records, d.rows, d.unsure, d.aside = d.records[:0], d.rows[:0], d.unsure[:0], d.aside[:0]
-	d.chunk = c
+	d.chunk, d.name = c, cmp.Or(c.Source, d.input)
 	clear(d.csv)
 	if d.Sums {
 		c.Sum = ledger.SumOf(c.Raw())
@@ -328,6 +335,14 @@ func (d *decoder) Deliver(ctx context.Context, c *input.Chunk, l *lane.Lanes) er
 	at := l.Front().Place()
 	l.Finish(ledger.Place{Offset: at.Offset + c.Size, Line: at.Line + c.Lines, Records: at.Records + int64(len(d.records)), Sum: ledger.Join(at.Sum, c.Sum)})
 	return nil
+}
+
+// Turn tells f where c begins, if it is the first chunk of a part of a set.
+func Turn(f *lane.Front, c *input.Chunk) error {
+	if c.Turn == nil {
+		return nil
+	}
+	return f.Turn(&lane.Turn{Source: c.Source, Chunk: c.Turn.Chunk, Sum: c.Turn.Sum, Within: c.Turn.Within})
 }
 
 // StartsOf returns where the records of c, which is not filled, begin in the input's bytes.

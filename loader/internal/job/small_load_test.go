@@ -288,8 +288,8 @@ func (p *smallLoad) send(b *lane.Batch) error {
 		return refuse("a trigger drops rows")
 	}
 	tx := &smallTx{lane: of.Number, step: ledger.Step{From: b.From, To: b.To, Place: b.Place, Within: b.Within, Rows: b.Rows}}
-	for i := range b.Parts {
-		for row := range bytes.Lines(b.Parts[i].Data.Bytes()) {
+	for i := range b.Sections {
+		for row := range bytes.Lines(b.Sections[i].Data.Bytes()) {
 			tx.rows = append(tx.rows, string(bytes.TrimSpace(row)))
 		}
 	}

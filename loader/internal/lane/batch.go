@@ -17,8 +17,8 @@ const (
 	NotationRejected
 )
 
-// A Part is a run of rows of a batch which one COPY carries.
-type Part struct {
+// A Section is a run of rows of a batch which one COPY carries.
+type Section struct {
 	Notation Notation
 	Rows     int64
 	Data     buffer
@@ -26,8 +26,9 @@ type Part struct {
 	// the row before it, as a uvarint. It is read only to say where an error is.
 	// Where records may be rejected other numbers follow: see note.
 	lines      buffer
-	LastLine   int64
-	origins    bool // whether they do
+	lastLine   int64
+	turns      []turn // where rows of another part begin, in their order
+	origins    bool   // whether they do
 	Dialect    pgcsv.Dialect
 	lastOffset int64
 	// keys has for each row its sort key and its length. It is empty if rows are
@@ -52,15 +53,15 @@ type Reach struct {
 // There are none in a batch that only moves its lane's mark.
 type Batch struct {
 	Reach
-	Tries   int  // how often its shard was not where it was sent
-	Sending bool // its transaction was begun when it was last tried
-	Losses  int  // how often the connection was lost then
-	direct  bool // as its lane was when it was sent
-	Lane    int
-	Parts   []Part
-	Aside   Part  // what the decoders have rejected, wherever it stood
-	Rows    int64 // those that are rejected included
-	Bytes   int64
+	Tries    int  // how often its shard was not where it was sent
+	Sending  bool // its transaction was begun when it was last tried
+	Losses   int  // how often the connection was lost then
+	direct   bool // as its lane was when it was sent
+	Lane     int
+	Sections []Section
+	Aside    Section // what the decoders have rejected, wherever it stood
+	Rows     int64   // those that are rejected included
+	Bytes    int64
 
 	Refused []Refusal // by the server, when it was last tried
 	Unclear int       // of them, for what may not have been theirs
@@ -76,14 +77,14 @@ type Again struct {
 	Bad      bool // it has rows that the server cannot evaluate, or does not take then
 }
 
-// part returns the part to which a row in that notation can be appended, or nil. Records
+// section returns the section to which a row in that notation can be appended, or nil. Records
 // that are rejected have one of their own: each would else end a run of rows.
-func (b *Batch) part(as Notation) *Part {
+func (b *Batch) section(as Notation) *Section {
 	if as == NotationRejected {
 		return &b.Aside
 	}
-	if n := len(b.Parts); n > 0 && b.Parts[n-1].Notation == as {
-		return &b.Parts[n-1]
+	if n := len(b.Sections); n > 0 && b.Sections[n-1].Notation == as {
+		return &b.Sections[n-1]
 	}
 	return nil
 }
@@ -94,16 +95,22 @@ func (b *Batch) Rejects() int64 { return b.Aside.Rows + int64(len(b.Refused)) }
 // Stored returns how many rows of b enter the table.
 func (b *Batch) Stored() int64 { return b.Rows - b.Rejects() - b.Merged.Filtered }
 
-// Lines returns the first and the last line on which records of b start.
-func (b *Batch) Lines() (first, last int64) {
-	for i := range b.Parts {
-		p := &b.Parts[i]
-		if line := p.FirstLine(); first == 0 || line < first {
-			first = line
+// Span returns between which records of the input those of b lie, as far as they are sent.
+func (b *Batch) Span() (span Span) {
+	for i := range b.Sections {
+		of := b.Sections[i].Span()
+		switch {
+		case i == 0:
+			span = of
+			continue
+		case of.First.Source == span.First.Source && of.First.Line < span.First.Line:
+			span.First = of.First
 		}
-		last = max(last, p.LastLine)
+		if of.Last.Source != span.Last.Source || of.Last.Line > span.Last.Line {
+			span.Last = of.Last
+		}
 	}
-	return first, last
+	return span
 }
 
 // Barren reports whether nothing of b was taken, for something unclear: it may be of

@@ -14,9 +14,10 @@ import (
 // at a time, and batches are stored in the order in which they were sealed.
 type lane struct {
 	// Only the decoder whose turn it is touches these.
-	open *Batch
-	full int64       // bytes at which it is sealed
-	mark ledger.Mark // up to which its rows are sealed, or were stored when the load began
+	open  *Batch
+	full  int64       // bytes at which it is sealed
+	mark  ledger.Mark // up to which its rows are sealed, or were stored when the load began
+	moved int64       // of Front.chunks, when the mark moved last
 
 	sealed   []*Batch // waiting, the oldest first
 	inFlight bool
@@ -124,7 +125,7 @@ func (l *Lanes) Add(ctx context.Context, i int, as Notation, row []byte, at *Ori
 		return err
 	}
 	b := l.lanes[i].open
-	p := b.part(as)
+	p := b.section(as)
 	sent := len(row)
 	p.Data.append(row)
 	if as == NotationRecord {
@@ -134,8 +135,9 @@ func (l *Lanes) Add(ctx context.Context, i int, as Notation, row []byte, at *Ori
 	if l.Sorted && as == NotationBinary {
 		p.keys.appendPair(key, uint64(len(row)))
 	}
-	p.lines.appendUvarint(uint64(at.Line - p.LastLine))
-	p.LastLine = at.Line
+	p.turnTo(l.front.source)
+	p.lines.appendUvarint(uint64(at.Line - p.lastLine))
+	p.lastLine = at.Line
 	if p.origins {
 		p.note(at, sent)
 	}
@@ -185,7 +187,7 @@ var Newline = []byte{'\n'}
 // the lane's open batch.
 func (l *Lanes) reserve(ctx context.Context, i int, as Notation, n, kept int) error {
 	n++ // the line break
-	if p := l.lanes[i].part(as); p != nil && p.Data.room >= n && p.lines.room >= l.lineRoom() && p.records.room >= kept && (!l.Sorted || as != NotationBinary || p.keys.room >= keySize) {
+	if p := l.lanes[i].section(as); p != nil && p.Data.room >= n && p.lines.room >= l.lineRoom() && p.records.room >= kept && (!l.Sorted || as != NotationBinary || p.keys.room >= keySize) {
 		return nil
 	}
 	l.mu.Lock()
@@ -197,7 +199,7 @@ func (l *Lanes) reserve(ctx context.Context, i int, as Notation, n, kept int) er
 		// Sealing may have taken the open batch away, so ask anew each time.
 		data, lines, keys, records := l.lanes[i].needed(as, n, kept, &l.Options, l.pool.size)
 		if data+lines+keys+records <= l.pool.left() {
-			p := l.lanes[i].openPart(i, as, &l.Options)
+			p := l.lanes[i].openSection(i, as, &l.Options)
 			l.pool.extend(&p.Data, data)
 			l.pool.extend(&p.lines, lines)
 			l.pool.extend(&p.keys, keys)
@@ -219,18 +221,18 @@ func (l *Lanes) reserve(ctx context.Context, i int, as Notation, n, kept int) er
 	}
 }
 
-// part returns the part to which a row in that notation can be appended, or nil.
-func (ln *lane) part(as Notation) *Part {
+// section returns the section to which a row in that notation can be appended, or nil.
+func (ln *lane) section(as Notation) *Section {
 	if ln.open == nil {
 		return nil
 	}
-	return ln.open.part(as)
+	return ln.open.section(as)
 }
 
 // needed returns how many pages a row of n bytes needs, of which a record of kept bytes is kept.
 func (ln *lane) needed(as Notation, n, kept int, opt *Options, size int) (data, lines, keys, records int) {
-	none := Part{}
-	p := ln.part(as)
+	none := Section{}
+	p := ln.section(as)
 	if p == nil {
 		p = &none
 	}
@@ -243,17 +245,17 @@ func (ln *lane) needed(as Notation, n, kept int, opt *Options, size int) (data, 
 	return max(n-p.Data.room+size-1, 0) / size, lines, keys, max(kept-p.records.room+size-1, 0) / size
 }
 
-// openPart returns the part for rows in that notation, a new one if need be.
-func (ln *lane) openPart(number int, as Notation, opt *Options) *Part {
+// openSection returns the section for rows in that notation, a new one if need be.
+func (ln *lane) openSection(number int, as Notation, opt *Options) *Section {
 	if ln.open == nil {
-		ln.open = &Batch{Lane: number, Aside: Part{Notation: NotationRejected, origins: opt.Origins}}
+		ln.open = &Batch{Lane: number, Aside: Section{Notation: NotationRejected, origins: opt.Origins}}
 	}
 	b := ln.open
-	if p := b.part(as); p != nil {
+	if p := b.section(as); p != nil {
 		return p
 	}
-	b.Parts = append(b.Parts, Part{Notation: as, origins: opt.Origins, Dialect: opt.Dialect})
-	return b.part(as)
+	b.Sections = append(b.Sections, Section{Notation: as, origins: opt.Origins, Dialect: opt.Dialect})
+	return b.section(as)
 }
 
 // sealFullest seals the largest open batch of a node that has not enough to do,
@@ -289,7 +291,7 @@ func (l *Lanes) seal(i int) {
 	}
 	b := ln.open
 	b.From, b.To, b.Place, b.Within = ln.mark, l.front.at, l.front.place, l.front.prefix.sum(l.front.at.Records)
-	ln.mark = b.To
+	ln.mark, ln.moved = b.To, l.front.chunks
 	ln.sealed = append(ln.sealed, b)
 	ln.open, ln.full = nil, int64(l.Batch)
 	l.waiting++

@@ -64,8 +64,8 @@ func TestLanesKeepOrder(t *testing.T) {
 				if twice {
 					t.Error("two batches of a lane are in flight")
 				}
-				for i := range b.Parts {
-					got[b.Lane].Write(b.Parts[i].Data.Bytes())
+				for i := range b.Sections {
+					got[b.Lane].Write(b.Sections[i].Data.Bytes())
 				}
 				mu.Lock()
 				flying[b.Lane] = false

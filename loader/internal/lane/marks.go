@@ -1,6 +1,8 @@
 package lane
 
 import (
+	"math"
+
 	"shardload/internal/ledger"
 )
 
@@ -10,6 +12,8 @@ type Front struct {
 	at     ledger.Mark
 	place  ledger.Place  // of its chunk
 	prefix Prefix        // of its chunk
+	source string        // the part of a set that it is of, "" for the load's input
+	chunks int64         // that have entered
 	proofs []ledger.Lane // marks of earlier runs that are still to be compared with it
 	added  int64         // rows that were not passed over
 	passed bool          // the last row was
@@ -48,6 +52,33 @@ func (f *Front) Added() int64 { return f.added }
 // Passed reports whether the last row was passed over: an earlier run has stored it.
 func (f *Front) Passed() bool { return f.passed }
 
+// A Turn is where a part of a set begins.
+type Turn struct {
+	Source string // by which errors call the part
+	Chunk  int64  // number of its first chunk, greater than that of any before it
+	Sum    uint64 // hash of the part's header, 0 for none
+	Within bool   // rows up to somewhere in the part are stored: Skip has said up to where
+}
+
+// Turn says that the next chunk is the first one of a part. What comes before it is over: a mark
+// that an earlier run has left there must be one of it.
+func (f *Front) Turn(to *Turn) error {
+	f.source = to.Source
+	if to.Within {
+		return nil
+	}
+	f.prefix = Prefix{}
+	if err := f.proveBefore(to.Chunk); err != nil {
+		return err
+	}
+	f.at = ledger.Mark{Chunk: to.Chunk}
+	f.place = ledger.Place{Line: 1, Records: f.place.Records, Sum: to.Sum}
+	return nil
+}
+
+// Source returns by which name errors call the part whose rows come, "" outside of sets.
+func (f *Front) Source() string { return f.source }
+
 // Enter says of which data and records the chunk is that enters the lanes. It returns an error if a mark that an earlier
 // run has left in it, or at its beginning, is one of another input.
 func (f *Front) Enter(data []byte, records Starts) error {
@@ -58,9 +89,17 @@ func (f *Front) Enter(data []byte, records Starts) error {
 // Prove compares the marks of earlier runs that stand where the lanes are with the
 // input. At its end all others are wrong: it is shorter than it was.
 func (f *Front) Prove(atEnd bool) error {
+	if atEnd {
+		return f.proveBefore(math.MaxInt64)
+	}
+	return f.proveBefore(f.at.Chunk + 1)
+}
+
+// proveBefore compares those that stand before a chunk.
+func (f *Front) proveBefore(chunk int64) error {
 	for len(f.proofs) > 0 {
 		lane := f.proofs[0]
-		if lane.Mark.Chunk > f.at.Chunk && !atEnd {
+		if lane.Mark.Chunk >= chunk {
 			return nil
 		}
 		if lane.Mark.Chunk != f.at.Chunk || !Proves(lane, f.place, &f.prefix) {
@@ -81,13 +120,13 @@ func (l *Lanes) Finish(place ledger.Place) {
 	f := &l.front
 	f.at = ledger.Mark{Chunk: f.at.Chunk + 1}
 	f.place, f.prefix = place, Prefix{}
-	if !l.marked || f.at.Chunk%markEvery != 0 {
+	if f.chunks++; !l.marked || f.chunks%markEvery != 0 {
 		return
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for i := range l.lanes {
-		if f.at.Chunk-l.lanes[i].mark.Chunk >= markEvery {
+		if ln := &l.lanes[i]; f.chunks-ln.moved >= markEvery && ln.mark.Before(f.at) {
 			l.sealMark(i)
 		}
 	}

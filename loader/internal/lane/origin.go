@@ -4,19 +4,23 @@ import "encoding/binary"
 
 // An Origin is where a record stands in the input.
 type Origin struct {
-	Line   int64 // on which it starts
-	Offset int64 // in bytes, decompressed
-	Size   int   // without its line break
+	Source string // the part of a set that has it, "" for the load's input
+	Line   int64  // on which it starts
+	Offset int64  // in bytes, decompressed
+	Size   int    // without its line break
 	// Record are its bytes, where rows keep theirs: those of an input that cannot be read
 	// again, and which is not sent as it is.
 	Record []byte
 }
 
-// A RowRef is a row of a part and the record that it was.
+// Spot returns where the record starts.
+func (o Origin) Spot() Spot { return Spot{o.Source, o.Line} }
+
+// A RowRef is a row of a section and the record that it was.
 type RowRef struct {
 	Origin
-	Start, Length int // in the part's data
-	kept          int // where its record starts in what the part keeps
+	Start, Length int // in the section's data
+	kept          int // where its record starts in what the section keeps
 }
 
 // originNumbers is how many numbers follow that of the lines where origins are
@@ -25,7 +29,7 @@ type RowRef struct {
 const originNumbers = 3
 
 // otherNumbers returns how many numbers follow that of the lines.
-func (p *Part) otherNumbers() int {
+func (p *Section) otherNumbers() int {
 	if p.origins {
 		return originNumbers
 	}
@@ -42,7 +46,7 @@ func (opt *Options) lineRoom() int {
 
 // note keeps the origin of the row that was appended last, the length of which is
 // sent.
-func (p *Part) note(at *Origin, sent int) {
+func (p *Section) note(at *Origin, sent int) {
 	p.lines.appendUvarint(uint64(at.Offset - p.lastOffset))
 	p.lines.appendUvarint(uint64(at.Size))
 	p.lines.appendUvarint(uint64(sent))
@@ -52,7 +56,7 @@ func (p *Part) note(at *Origin, sent int) {
 
 // Refs returns the rows of p, in the order of the input. Where it keeps no origins only their
 // lines are known.
-func (p *Part) Refs() []RowRef {
+func (p *Section) Refs() []RowRef {
 	refs := make([]RowRef, 0, p.Rows)
 	numbers := p.lines.Bytes()
 	next := func() int64 {
@@ -61,8 +65,12 @@ func (p *Part) Refs() []RowRef {
 		return int64(v)
 	}
 	var last RowRef
-	for range p.Rows {
-		var r RowRef
+	turns := p.turns
+	for row := range p.Rows {
+		r := RowRef{Origin: Origin{Source: last.Source}}
+		for ; len(turns) > 0 && turns[0].row == row; turns = turns[1:] {
+			r.Source = turns[0].source
+		}
 		r.Line = last.Line + next()
 		if p.origins {
 			r.Offset = last.Offset + next()
@@ -77,12 +85,12 @@ func (p *Part) Refs() []RowRef {
 }
 
 // AppendRow appends the bytes of a row of p.
-func (p *Part) AppendRow(dst []byte, r RowRef) []byte {
+func (p *Section) AppendRow(dst []byte, r RowRef) []byte {
 	return p.Data.appendRange(dst, r.Start, r.Length)
 }
 
 // AppendRecord appends the bytes of the record that a row of p was, if p keeps them.
-func (p *Part) AppendRecord(dst []byte, r RowRef) (record []byte, kept bool) {
+func (p *Section) AppendRecord(dst []byte, r RowRef) (record []byte, kept bool) {
 	if len(p.records.pages) == 0 {
 		return dst, false
 	}

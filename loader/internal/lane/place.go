@@ -1,14 +1,16 @@
 package lane
 
 import (
+	"cmp"
 	"encoding/binary"
+	"slices"
 
 	"shardload/internal/pgcsv"
 )
 
 // RecordAt returns the index of the record that COPY calls line n: the n-th in
 // binary and in text, and in CSV the one whose last physical line it is.
-func (p *Part) RecordAt(n int64) (index int64, ok bool) {
+func (p *Section) RecordAt(n int64) (index int64, ok bool) {
 	if p.Notation == NotationBinary || p.Dialect.ByRecord() {
 		return n - 1, n >= 1 && n <= p.Rows
 	}
@@ -29,9 +31,14 @@ func (p *Part) RecordAt(n int64) (index int64, ok bool) {
 	return 0, false
 }
 
-// LineOf returns the line of the input on which the part's record of that index
-// starts.
-func (p *Part) LineOf(index int64) int64 {
+// A Spot is where a record starts.
+type Spot struct {
+	Source string // the part of a set that has it, "" for the load's input
+	Line   int64
+}
+
+// Spot returns where the section's record of that index starts.
+func (p *Section) Spot(index int64) Spot {
 	deltas := p.lines.Bytes()
 	line := int64(0)
 	for i := int64(0); i <= index && len(deltas) > 0; i++ {
@@ -43,8 +50,36 @@ func (p *Part) LineOf(index int64) int64 {
 			deltas = deltas[max(n, 1):]
 		}
 	}
-	return line
+	return Spot{p.source(index), line}
 }
 
-// FirstLine returns the line on which the part's first record starts.
-func (p *Part) FirstLine() int64 { return p.LineOf(0) }
+// A Span is between which two records something lies.
+type Span struct{ First, Last Spot }
+
+// Span returns that of the section.
+func (p *Section) Span() Span {
+	return Span{p.Spot(0), Spot{p.source(p.Rows - 1), p.lastLine}}
+}
+
+// A turn is the row of a section with which those of a part of a set begin.
+type turn struct {
+	row    int64
+	source string
+}
+
+// turnTo says of which part the rows are that are appended from now on.
+func (p *Section) turnTo(source string) {
+	if n := len(p.turns); n == 0 && source == "" || n > 0 && p.turns[n-1].source == source {
+		return
+	}
+	p.turns = append(p.turns, turn{p.Rows, source})
+}
+
+// source returns of which part the row of that index is.
+func (p *Section) source(index int64) string {
+	after, _ := slices.BinarySearchFunc(p.turns, index+1, func(t turn, row int64) int { return cmp.Compare(t.row, row) })
+	if after == 0 {
+		return ""
+	}
+	return p.turns[after-1].source
+}

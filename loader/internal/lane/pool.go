@@ -47,8 +47,8 @@ func (p *pool) extend(b *buffer, n int) {
 	}
 }
 
-// takeBack takes the pages of a part back.
-func (p *pool) takeBack(of *Part) {
+// takeBack takes the pages of a section back.
+func (p *pool) takeBack(of *Section) {
 	for _, pages := range [][][]byte{of.Data.pages, of.lines.pages, of.keys.pages, of.records.pages} {
 		for _, page := range pages {
 			p.free = append(p.free, page[:0])

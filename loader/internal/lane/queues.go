@@ -69,8 +69,8 @@ func (l *Lanes) Next(ctx context.Context, node int) (*Batch, error) {
 func (l *Lanes) Done(b *Batch) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for i := range b.Parts {
-		l.pool.takeBack(&b.Parts[i])
+	for i := range b.Sections {
+		l.pool.takeBack(&b.Sections[i])
 	}
 	l.pool.takeBack(&b.Aside)
 	l.queues[l.lanes[b.Lane].node].load--

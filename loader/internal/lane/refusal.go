@@ -4,9 +4,9 @@ import "encoding/binary"
 
 // A Refusal is a row of a batch that the server does not take.
 type Refusal struct {
-	Part  int // of the batch
-	Row   RowRef
-	Cause Cause
+	Section int // of the batch
+	Row     RowRef
+	Cause   Cause
 }
 
 // A Cause says why a record is rejected.

@@ -14,9 +14,9 @@ import (
 	"shardload/internal/pgcopy"
 )
 
-// TestPartIsSorted holds that rows are sent in the order of their keys, those of
+// TestSectionIsSorted holds that rows are sent in the order of their keys, those of
 // equal keys in the order of the input, whole wherever they lie on the pages.
-func TestPartIsSorted(t *testing.T) {
+func TestSectionIsSorted(t *testing.T) {
 	t.Parallel()
 	r := rand.New(rand.NewPCG(3, 4))
 	for _, maxKey := range []uint64{1, 50, 1 << 63} {
@@ -48,9 +48,9 @@ func TestPartIsSorted(t *testing.T) {
 		}
 		want = pgcopy.AppendTrailer(want)
 		var s Sorter
-		order := s.Sort(&b.Parts[0])
+		order := s.Sort(&b.Sections[0])
 		for name, wrap := range map[string]func(io.Reader) io.Reader{"whole": func(r io.Reader) io.Reader { return r }, "halves": iotest.HalfReader} {
-			got, err := io.ReadAll(wrap(NewReader(&b.Parts[0], order)))
+			got, err := io.ReadAll(wrap(NewReader(&b.Sections[0], order)))
 			if err != nil || !bytes.Equal(got, want) {
 				t.Errorf("keys below %d, %s: %d bytes, %v; want %d others", maxKey, name, len(got), err, len(want))
 			}

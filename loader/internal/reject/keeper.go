@@ -184,7 +184,7 @@ func (k *Keeper) Summary() []failure.Reason {
 func (k *Keeper) Refuse(b *lane.Batch, r lane.Refusal) error {
 	b.Refused = append(b.Refused, r)
 	return k.Reject(&failure.RowError{
-		File: k.Input, Line: r.Row.Line, Column: r.Cause.Column,
+		File: cmp.Or(r.Row.Source, k.Input), Line: r.Row.Line, Column: r.Cause.Column,
 		Err: &failure.RefusedError{SQLState: r.Cause.SQLState, Message: r.Cause.Reason, Detail: r.Cause.Detail},
 	})
 }
@@ -206,7 +206,7 @@ func (k *Keeper) each(b *lane.Batch, fn func(c lane.Cause, at lane.Origin, recor
 		}
 	}
 	for _, r := range b.Refused {
-		record, err := k.original(&b.Parts[r.Part], r.Row, buf[:0])
+		record, err := k.original(&b.Sections[r.Section], r.Row, buf[:0])
 		if err != nil {
 			return err
 		}
@@ -229,7 +229,7 @@ func (k *Keeper) encoded(record []byte) []byte {
 // original returns the bytes of the record that became a row of p, in buf if it is
 // large enough. A row that is no binary one may have its record in it; of others it was kept,
 // or the input is read again.
-func (k *Keeper) original(p *lane.Part, row lane.RowRef, buf []byte) ([]byte, error) {
+func (k *Keeper) original(p *lane.Section, row lane.RowRef, buf []byte) ([]byte, error) {
 	if record, kept := p.AppendRecord(buf, row); kept {
 		return record, nil
 	}

@@ -146,7 +146,7 @@ func (g *rejectLog) write(b *lane.Batch, number int32, each func(func(lane.Cause
 	out.SetEscapeHTML(false)
 	err = each(func(c lane.Cause, at lane.Origin, record []byte) error {
 		e := rejectEntry{
-			Job: g.job, Lane: number, Mark: [2]int64{b.To.Chunk, b.To.Records}, Input: g.input, Line: at.Line, Offset: at.Offset,
+			Job: g.job, Lane: number, Mark: [2]int64{b.To.Chunk, b.To.Records}, Input: cmp.Or(at.Source, g.input), Line: at.Line, Offset: at.Offset,
 			Column: c.Column, SQLState: c.SQLState, Reason: c.Reason, Detail: c.Detail,
 		}
 		if text := string(record); utf8.ValidString(text) {

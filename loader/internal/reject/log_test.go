@@ -24,7 +24,7 @@ func newRejectLog(dir, job string, noted *string) *rejectLog {
 
 // keep writes a batch of one rejected record, which ends at that chunk.
 func keep(g *rejectLog, chunk int64, during func() error) (*lane.Batch, error) {
-	b := &lane.Batch{Reach: lane.Reach{To: ledger.Mark{Chunk: chunk}}, Rows: 1, Aside: lane.Part{Rows: 1}}
+	b := &lane.Batch{Reach: lane.Reach{To: ledger.Mark{Chunk: chunk}}, Rows: 1, Aside: lane.Section{Rows: 1}}
 	return b, g.write(b, 0, func(fn func(lane.Cause, lane.Origin, []byte) error) error {
 		if err := fn(lane.Cause{SQLState: fault.BadRecord, Reason: "test"}, lane.Origin{Line: chunk, Offset: chunk}, []byte("x")); err != nil {
 			return err

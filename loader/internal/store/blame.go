@@ -10,6 +10,7 @@ import (
 	"shardload/internal/fault"
 	"shardload/internal/server"
 	"shardload/loader/failure"
+	"shardload/loader/internal/lane"
 )
 
 // A proof is what a sifter knows of errors that a row may cause as well as the
@@ -161,11 +162,15 @@ func (s *sifter) statementError(ctx context.Context, err *pgconn.PgError) error 
 func (s *sifter) everyRowError(i int, err *pgconn.PgError) error {
 	_, one := s.of.ref(s.proof.first)
 	_, other := s.of.ref(i)
-	first, last := one.Line, other.Line
-	return &failure.RowError{
-		File: s.x.load.Input, Line: min(first, last), LastLine: max(first, last),
+	span := lane.Span{First: one.Spot(), Last: other.Spot()}
+	if span.First.Source == span.Last.Source && span.First.Line > span.Last.Line {
+		span.First, span.Last = span.Last, span.First
+	}
+	row := &failure.RowError{
 		Err: fmt.Errorf("every record that was tried is refused for the same reason: %w", s.x.load.Layout.Refused(err)),
 	}
+	placeAt(row, span, s.x.load.Input)
+	return row
 }
 
 // What store returns of a batch that is to be stored once more from its start.

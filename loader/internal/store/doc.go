@@ -2,7 +2,7 @@
 // says so.
 //
 // A stream takes the batches of a node (stream.go). From top to bottom a batch's way is tx.go:
-// begin locks the place and moves the mark, copyPart copies, commit commits. Where rows cannot
+// begin locks the place and moves the mark, copySection copies, commit commits. Where rows cannot
 // go straight into the table they pass through a staging table (staging.go, merge.go). Where
 // records may be rejected, sift.go and blame.go find the rows that the server refuses;
 // locate.go and keyrow.go say which record an error is about; droppers.go makes sure that no

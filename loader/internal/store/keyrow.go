@@ -50,7 +50,7 @@ func keyOf(lay *decode.Layout, detail string) (k keyDetail, ok bool) {
 // narrow makes row, which names a run of p's records, name those alone that have the
 // key which the detail of err is about, if they can be told by how their values are
 // written.
-func narrow(lay *decode.Layout, row *failure.RowError, p *lane.Part, err *pgconn.PgError) {
+func narrow(lay *decode.Layout, row *failure.RowError, p *lane.Section, err *pgconn.PgError) {
 	key, ok := keyOf(lay, err.Detail)
 	if !ok {
 		return
@@ -59,10 +59,11 @@ func narrow(lay *decode.Layout, row *failure.RowError, p *lane.Part, err *pgconn
 	if len(found) == 0 {
 		return
 	}
-	row.Line, row.LastLine = p.LineOf(found[0]), p.LineOf(found[len(found)-1])
-	if len(found) == 1 || isMissingParent(err) { // then each of them is at fault
-		row.LastLine = 0
+	span := lane.Span{First: p.Spot(found[0]), Last: p.Spot(found[len(found)-1])}
+	if isMissingParent(err) { // then each of them is at fault
+		span.Last = span.First
 	}
+	placeAt(row, span, row.File)
 }
 
 // isMissingParent reports whether err says that there is no row to which another one
@@ -72,7 +73,7 @@ func isMissingParent(err *pgconn.PgError) bool {
 }
 
 // rowsOf returns the indexes of p's rows that have the key, in the order of the input.
-func rowsOf(lay *decode.Layout, key keyDetail, p *lane.Part) (found []int64) {
+func rowsOf(lay *decode.Layout, key keyDetail, p *lane.Section) (found []int64) {
 	longest := -1
 	check := func(index int64, text string, ok bool) {
 		if !ok || !strings.HasPrefix(key.values, text+")") || len(text) < longest {
@@ -93,7 +94,7 @@ func rowsOf(lay *decode.Layout, key keyDetail, p *lane.Part) (found []int64) {
 
 // eachBinary calls fn with the values of the fields in each of p's rows, as the server
 // would write them.
-func eachBinary(lay *decode.Layout, p *lane.Part, fields []int, fn func(index int64, text string, ok bool)) {
+func eachBinary(lay *decode.Layout, p *lane.Section, fields []int, fn func(index int64, text string, ok bool)) {
 	types := pgtype.NewMap()
 	data := p.Data.Bytes()
 	for index := range p.Rows {
@@ -134,7 +135,7 @@ func serverText(types *pgtype.Map, oid uint32, value []byte) (text string, ok bo
 
 // eachText calls fn with the values of the fields in each of p's rows, as the input
 // writes them, but for whole numbers.
-func eachText(lay *decode.Layout, p *lane.Part, fields []int, fn func(index int64, text string, ok bool)) {
+func eachText(lay *decode.Layout, p *lane.Section, fields []int, fn func(index int64, text string, ok bool)) {
 	var s pgcsv.Scanner
 	s.SetDialect(p.Dialect)
 	nulls := lay.Nulls

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"regexp"
 	"strconv"
 	"strings"
@@ -17,13 +18,14 @@ import (
 // on the server's language, its form hardly.
 var copyContext = regexp.MustCompile(`(?m)^COPY ([^,\n]+), \S+ (\d+)(?:, \S+ ([^:\n]+))?`)
 
-// locate turns the server's refusal of a part into the record's place in the
+// locate turns the server's refusal of a section into the record's place in the
 // input called name, as exactly as the server lets it be known. It returns nil if it
 // is no record's, as far as one can see. relation is what COPY was told to fill,
 // without its schema; order is that of the rows, nil for the input's; columnOf
 // returns what people call a column of relation.
-func locate(err *pgconn.PgError, name, relation string, lay *decode.Layout, p *lane.Part, order *lane.Order, columnOf func(string) string) error {
-	row := &failure.RowError{File: name, Line: p.FirstLine(), LastLine: p.LastLine, Column: err.ColumnName, Err: lay.Refused(err), Keepable: true}
+func locate(err *pgconn.PgError, name, relation string, lay *decode.Layout, p *lane.Section, order *lane.Order, columnOf func(string) string) error {
+	row := &failure.RowError{Column: err.ColumnName, Err: lay.Refused(err), Keepable: true}
+	placeAt(row, p.Span(), name)
 	n, column, ok := namedRow(err, relation)
 	if !ok {
 		if !metRows(err) {
@@ -41,12 +43,22 @@ func locate(err *pgconn.PgError, name, relation string, lay *decode.Layout, p *l
 		if order != nil {
 			index = int64(order.Rows[index].Index)
 		}
-		row.Line, row.LastLine = p.LineOf(index), 0
+		at := p.Spot(index)
+		placeAt(row, lane.Span{First: at, Last: at}, name)
 	}
 	if row.Column == "" {
 		row.Column = columnOf(column)
 	}
 	return row
+}
+
+// placeAt says that row is one of those of a span of the input called name.
+func placeAt(row *failure.RowError, span lane.Span, name string) {
+	row.File, row.Line = cmp.Or(span.First.Source, name), span.First.Line
+	row.LastFile, row.LastLine = cmp.Or(span.Last.Source, name), span.Last.Line
+	if span.First == span.Last {
+		row.LastFile, row.LastLine = "", 0
+	}
 }
 
 // metRows reports whether err, which names no row, may be about rows that were in
@@ -93,10 +105,10 @@ func ofStatement(err *pgconn.PgError) bool {
 // batchError is an error of a whole batch: of a constraint that is checked when
 // it is committed.
 func batchError(err *pgconn.PgError, name string, lay *decode.Layout, b *lane.Batch) *failure.RowError {
-	row := &failure.RowError{File: name, Column: err.ColumnName, Err: lay.Refused(err)}
-	row.Line, row.LastLine = b.Lines()
-	if len(b.Parts) == 1 {
-		narrow(lay, row, &b.Parts[0], err)
+	row := &failure.RowError{Column: err.ColumnName, Err: lay.Refused(err)}
+	placeAt(row, b.Span(), name)
+	if len(b.Sections) == 1 {
+		narrow(lay, row, &b.Sections[0], err)
 	}
 	return row
 }

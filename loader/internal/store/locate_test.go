@@ -32,15 +32,15 @@ func TestLocate(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	csv := &b.Parts[0]
+	csv := &b.Sections[0]
 	binary := *csv
 	binary.Notation = lane.NotationBinary
 	const whole = "in.csv:10-40: "
 	for _, tt := range []struct {
-		name string
-		part *lane.Part
-		err  pgconn.PgError
-		want string
+		name    string
+		section *lane.Section
+		err     pgconn.PgError
+		want    string
 	}{
 		{"type error", csv, pgconn.PgError{Where: `COPY ads, line 6, column bid: "x"`}, `in.csv:30: column "bid": `},
 		{"first record, the line of its carriage return", csv, pgconn.PgError{Where: "COPY ads, line 2"}, "in.csv:10: "},
@@ -71,7 +71,7 @@ func TestLocate(t *testing.T) {
 		if tt.err.Detail != "" {
 			hint = "m: " + strings.TrimSuffix(tt.err.Detail, ".") + hint[1:]
 		}
-		if got := locate(&tt.err, "in.csv", "ads", lay, tt.part, nil, same).Error(); got != tt.want+hint {
+		if got := locate(&tt.err, "in.csv", "ads", lay, tt.section, nil, same).Error(); got != tt.want+hint {
 			t.Errorf("%s: %s, want %s", tt.name, got, tt.want+hint)
 		}
 	}

@@ -13,7 +13,7 @@ import (
 	"shardload/loader/internal/lane"
 )
 
-// Rows are what a sifter stores, in their order, the first of which is 0: those of a part,
+// Rows are what a sifter stores, in their order, the first of which is 0: those of a section,
 // which are sent, or those that are staged.
 type rows interface {
 	len() int
@@ -28,15 +28,15 @@ type rows interface {
 	spread(ctx context.Context, s *sifter) (fewer bool, err error)
 	// named returns the row of [lo, hi) that err names, -1 for none.
 	named(err *pgconn.PgError, lo, hi int) int
-	// ref returns row i, once the rows are spread, and its part of the batch.
-	ref(i int) (part int, row lane.RowRef)
+	// ref returns row i, once the rows are spread, and its section of the batch.
+	ref(i int) (section int, row lane.RowRef)
 }
 
-// partRows are the rows of a part, in the order in which they are sent.
-type partRows struct {
+// sectionRows are the rows of a section, in the order in which they are sent.
+type sectionRows struct {
 	x       *tx
-	index   int // of the part in the batch
-	p       *lane.Part
+	index   int // of the section in the batch
+	p       *lane.Section
 	ordered *lane.Order // nil for the order of the input
 
 	// Once they are spread:
@@ -45,11 +45,11 @@ type partRows struct {
 	ends []int
 }
 
-func (r *partRows) len() int { return int(r.p.Rows) }
+func (r *sectionRows) len() int { return int(r.p.Rows) }
 
-func (r *partRows) prepare(context.Context, *sifter) error { return nil }
+func (r *sectionRows) prepare(context.Context, *sifter) error { return nil }
 
-func (r *partRows) spread(context.Context, *sifter) (fewer bool, err error) {
+func (r *sectionRows) spread(context.Context, *sifter) (fewer bool, err error) {
 	r.refs = r.p.Refs()
 	r.ends = make([]int, len(r.refs))
 	for i, ref := range r.refs {
@@ -66,13 +66,15 @@ func (r *partRows) spread(context.Context, *sifter) (fewer bool, err error) {
 	return false, nil
 }
 
-func (r *partRows) ref(i int) (part int, row lane.RowRef) { return r.index, r.refs[r.rows[i].Index] }
+func (r *sectionRows) ref(i int) (section int, row lane.RowRef) {
+	return r.index, r.refs[r.rows[i].Index]
+}
 
 // merges reports whether rows pass through a staging table, of which they do not wait for
-// those of other parts there.
-func (r *partRows) merges() bool { return r.x.load.Merge != nil && r.x.load.Merge.stage == nil }
+// those of other sections there.
+func (r *sectionRows) merges() bool { return r.x.load.Merge != nil && r.x.load.Merge.stage == nil }
 
-func (r *partRows) clean() string {
+func (r *sectionRows) clean() string {
 	if r.merges() {
 		return "TRUNCATE " + stagingTable + "; "
 	}
@@ -80,7 +82,7 @@ func (r *partRows) clean() string {
 }
 
 // put copies rows to where they belong.
-func (r *partRows) put(ctx context.Context, lo, hi int) (merged ledger.Merged, err error) {
+func (r *sectionRows) put(ctx context.Context, lo, hi int) (merged ledger.Merged, err error) {
 	n := int64(hi - lo)
 	stored, err := r.x.copyRows(ctx, r.p.Notation, r.reader(lo, hi))
 	if err != nil {
@@ -98,7 +100,7 @@ func (r *partRows) put(ctx context.Context, lo, hi int) (merged ledger.Merged, e
 }
 
 // reader returns rows [lo, hi) as COPY reads them.
-func (r *partRows) reader(lo, hi int) io.Reader {
+func (r *sectionRows) reader(lo, hi int) io.Reader {
 	switch {
 	case lo == hi && r.p.Notation == lane.NotationBinary:
 		return io.MultiReader(bytes.NewReader(lane.BinaryHeader), bytes.NewReader(lane.BinaryTrailer))
@@ -110,7 +112,7 @@ func (r *partRows) reader(lo, hi int) io.Reader {
 	return lane.NewRowsReader(r.p, &lane.Order{Rows: r.rows[lo:hi], Ends: r.ends})
 }
 
-func (r *partRows) named(err *pgconn.PgError, lo, hi int) int {
+func (r *sectionRows) named(err *pgconn.PgError, lo, hi int) int {
 	_, relation := r.x.load.landing(r.x.t)
 	n, _, ok := namedRow(err, relation)
 	if !ok {
@@ -120,7 +122,7 @@ func (r *partRows) named(err *pgconn.PgError, lo, hi int) int {
 }
 
 // rowAt returns the row of [lo, hi) that COPY calls line n, -1 for none.
-func (r *partRows) rowAt(n int64, lo, hi int) int {
+func (r *sectionRows) rowAt(n int64, lo, hi int) int {
 	if r.p.Notation == lane.NotationBinary || r.p.Dialect.ByRecord() {
 		if n < 1 || n > int64(hi-lo) {
 			return -1

@@ -39,9 +39,9 @@ type stagedRows struct {
 
 // A stagedRow is a row in the staging table, and in the batch.
 type stagedRow struct {
-	ctid string
-	part int
-	row  lane.RowRef
+	ctid    string
+	section int
+	row     lane.RowRef
 }
 
 // newStagedRows returns those of x's batch that are staged: all but those that COPY was
@@ -56,7 +56,9 @@ func (r *stagedRows) clean() string { return "" }
 
 func (r *stagedRows) named(*pgconn.PgError, int, int) int { return -1 }
 
-func (r *stagedRows) ref(i int) (part int, row lane.RowRef) { return r.list[i].part, r.list[i].row }
+func (r *stagedRows) ref(i int) (section int, row lane.RowRef) {
+	return r.list[i].section, r.list[i].row
+}
 
 // put evaluates rows, and stores those that the condition does not leave out.
 func (r *stagedRows) put(ctx context.Context, lo, hi int) (merged ledger.Merged, err error) {
@@ -155,18 +157,18 @@ func (r *stagedRows) find(ctx context.Context, s *sifter) (fewer bool, err error
 
 // sent returns the rows of the batch as they were sent, without those that COPY was refused.
 func (r *stagedRows) sent() []stagedRow {
-	type at struct{ part, start int }
+	type at struct{ section, start int }
 	refused := map[at]bool{}
 	for _, f := range r.x.b.Refused {
-		refused[at{f.Part, f.Row.Start}] = true
+		refused[at{f.Section, f.Row.Start}] = true
 	}
 	list := make([]stagedRow, 0, r.n)
-	for i := range r.x.b.Parts {
-		p := &r.x.b.Parts[i]
+	for i := range r.x.b.Sections {
+		p := &r.x.b.Sections[i]
 		refs := p.Refs()
 		add := func(row lane.RowRef) {
 			if !refused[at{i, row.Start}] {
-				list = append(list, stagedRow{part: i, row: row})
+				list = append(list, stagedRow{section: i, row: row})
 			}
 		}
 		if order := r.x.sorter.Sort(p); order != nil {
@@ -235,7 +237,7 @@ func (r *stagedRows) drop(ctx context.Context, s *sifter, found []stage.Fault) e
 		}
 		f := found[i]
 		told := r.x.load.Layout.Refused(&pgconn.PgError{Code: f.SQLState, Message: f.Message, Detail: f.Detail})
-		if err := s.reject(row.part, row.row, f.Column, told); err != nil {
+		if err := s.reject(row.section, row.row, f.Column, told); err != nil {
 			return err
 		}
 		ctids = append(ctids, row.ctid)

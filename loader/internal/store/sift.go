@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -57,15 +58,15 @@ func joinError(err, other error) error {
 
 // sift stores the rows of b that the server takes.
 func (x *tx) sift(ctx context.Context) error {
-	if len(x.b.Parts) == 0 {
+	if len(x.b.Sections) == 0 {
 		return nil
 	}
 	if err := server.Exec(ctx, x.conn, "SAVEPOINT "+savepoint); err != nil {
 		return x.fail(ctx, err)
 	}
-	for i := range x.b.Parts {
-		p := &x.b.Parts[i]
-		s := &sifter{x: x, of: &partRows{x: x, index: i, p: p, ordered: x.sorter.Sort(p)}}
+	for i := range x.b.Sections {
+		p := &x.b.Sections[i]
+		s := &sifter{x: x, of: &sectionRows{x: x, index: i, p: p, ordered: x.sorter.Sort(p)}}
 		if err := s.store(ctx); err != nil {
 			return err
 		}
@@ -220,18 +221,18 @@ func (s *sifter) refuse(i int, v *verdict) error {
 	if m := copyContext.FindStringSubmatch(v.err.Where); column == "" && v.at >= 0 && m != nil {
 		column = s.x.load.column(m[3])
 	}
-	part, ref := s.of.ref(i)
-	return s.reject(part, ref, column, told)
+	section, ref := s.of.ref(i)
+	return s.reject(section, ref, column, told)
 }
 
 // reject keeps a row of the batch aside, or where none may be, returns the error that it is.
-func (s *sifter) reject(part int, row lane.RowRef, column string, told *failure.RefusedError) error {
+func (s *sifter) reject(section int, row lane.RowRef, column string, told *failure.RefusedError) error {
 	of := s.x.load
 	if of.Keeper == nil {
-		return &failure.RowError{File: of.Input, Line: row.Line, Column: column, Err: told, Keepable: true}
+		return &failure.RowError{File: cmp.Or(row.Source, of.Input), Line: row.Line, Column: column, Err: told, Keepable: true}
 	}
 	c := lane.Cause{Column: column, SQLState: told.SQLState, Reason: told.Message[:min(len(told.Message), failure.MaxReason)], Detail: told.Detail}
-	return of.Keeper.Refuse(s.x.b, lane.Refusal{Part: part, Row: row, Cause: c})
+	return of.Keeper.Refuse(s.x.b, lane.Refusal{Section: section, Row: row, Cause: c})
 }
 
 // try stores rows [lo, hi), or none of them and returns why.
@@ -288,9 +289,10 @@ func (s *sifter) verdict(err *pgconn.PgError, lo, hi int) *verdict {
 }
 
 // droppedError reports that of the rows of p not all were stored, without an error.
-func droppedError(name string, p *lane.Part, sent, stored int64, lay *decode.Layout) error {
-	return &failure.RowError{
-		File: name, Line: p.FirstLine(), LastLine: p.LastLine,
+func droppedError(name string, p *lane.Section, sent, stored int64, lay *decode.Layout) error {
+	row := &failure.RowError{
 		Err: fmt.Errorf("%s sent, %d stored, and so none is kept; does a trigger of %s drop rows? disable it for the load", term.Plural(sent, "row"), stored, lay.Table.SQL()),
 	}
+	placeAt(row, p.Span(), name)
+	return row
 }

@@ -46,8 +46,8 @@ func (x *tx) store(ctx context.Context) error {
 	if x.load.Keeper != nil {
 		return x.storeKeeping(ctx)
 	}
-	for i := range x.b.Parts {
-		if err := x.copyPart(ctx, &x.b.Parts[i]); err != nil {
+	for i := range x.b.Sections {
+		if err := x.copySection(ctx, &x.b.Sections[i]); err != nil {
 			return err
 		}
 	}
@@ -173,8 +173,8 @@ func (s *stream) rollback(ctx context.Context, because error) error {
 	return because
 }
 
-// copyPart stores p with one COPY statement.
-func (x *tx) copyPart(ctx context.Context, p *lane.Part) error {
+// copySection stores p with one COPY statement.
+func (x *tx) copySection(ctx context.Context, p *lane.Section) error {
 	lay := x.load.Layout
 	order := x.sorter.Sort(p)
 	stored, err := x.copyRows(ctx, p.Notation, lane.NewReader(p, order))

@@ -9,17 +9,17 @@ import (
 	"shardload/internal/pgcopy"
 )
 
-// A Placed is a row of a part that is being sorted.
+// A Placed is a row of a section that is being sorted.
 type Placed struct {
 	key   uint64
-	Index uint32 // of the row in the part
+	Index uint32 // of the row in the section
 }
 
-// An Order is the order in which the rows of a part are sent, if it is not that of
+// An Order is the order in which the rows of a section are sent, if it is not that of
 // the input.
 type Order struct {
 	Rows []Placed
-	Ends []int // in the part's data, of its rows in the input's order
+	Ends []int // in the section's data, of its rows in the input's order
 }
 
 // row returns where the row lies that is sent as number i.
@@ -31,7 +31,7 @@ func (o *Order) row(i int) (offset, length int) {
 	return offset, o.Ends[index] - offset
 }
 
-// A Sorter sorts the rows of parts by the table's primary key, so that they enter
+// A Sorter sorts the rows of sections by the table's primary key, so that they enter
 // its index leaf by leaf and not all over it: that saves the server about a
 // seventh of its work when input is in mixed order. Rows of equal keys stay in
 // the order of the input. It stays with one goroutine.
@@ -42,7 +42,7 @@ type Sorter struct {
 
 // Sort returns the order of p's rows by their keys, or nil if they are to be sent
 // as they are. The result is good until the next call.
-func (s *Sorter) Sort(p *Part) *Order {
+func (s *Sorter) Sort(p *Section) *Order {
 	if len(p.keys.pages) == 0 || p.Rows > math.MaxUint32 {
 		return nil
 	}
@@ -117,8 +117,8 @@ func (c *cursor) read(dst []byte) (n int) {
 	return n
 }
 
-// A partReader reads a part as COPY wants it. It never blocks.
-type partReader struct {
+// A sectionReader reads a section as COPY wants it. It never blocks.
+type sectionReader struct {
 	whole cursor // what is read as it is
 	order *Order
 	next  int    // row of order
@@ -136,26 +136,26 @@ var (
 
 // NewReader returns a reader of p, the rows of which come in that order, or as
 // they are if order is nil.
-func NewReader(p *Part, order *Order) io.Reader {
+func NewReader(p *Section, order *Order) io.Reader {
 	switch {
 	case p.Notation == NotationRecord:
-		return &partReader{whole: cursor{pages: p.Data.pages}}
+		return &sectionReader{whole: cursor{pages: p.Data.pages}}
 	case order == nil:
-		return &partReader{whole: cursor{pages: slices.Concat([][]byte{BinaryHeader}, p.Data.pages, [][]byte{BinaryTrailer})}}
+		return &sectionReader{whole: cursor{pages: slices.Concat([][]byte{BinaryHeader}, p.Data.pages, [][]byte{BinaryTrailer})}}
 	}
-	return &partReader{whole: cursor{pages: [][]byte{BinaryHeader}}, order: order, data: p.Data.pages, tail: cursor{pages: [][]byte{BinaryTrailer}}}
+	return &sectionReader{whole: cursor{pages: [][]byte{BinaryHeader}}, order: order, data: p.Data.pages, tail: cursor{pages: [][]byte{BinaryTrailer}}}
 }
 
 // NewRowsReader returns a reader of some rows of p, in that order.
-func NewRowsReader(p *Part, order *Order) io.Reader {
-	r := &partReader{order: order, data: p.Data.pages}
+func NewRowsReader(p *Section, order *Order) io.Reader {
+	r := &sectionReader{order: order, data: p.Data.pages}
 	if p.Notation == NotationBinary {
 		r.whole, r.tail = cursor{pages: [][]byte{BinaryHeader}}, cursor{pages: [][]byte{BinaryTrailer}}
 	}
 	return r
 }
 
-func (r *partReader) Read(dst []byte) (n int, err error) {
+func (r *sectionReader) Read(dst []byte) (n int, err error) {
 	n = r.whole.read(dst)
 	for n < len(dst) && r.nextPiece() {
 		k := copy(dst[n:], r.rest)
@@ -172,11 +172,11 @@ func (r *partReader) Read(dst []byte) (n int, err error) {
 }
 
 // sent reports whether all sorted rows have at least begun.
-func (r *partReader) sent() bool { return r.order == nil || r.next == len(r.order.Rows) }
+func (r *sectionReader) sent() bool { return r.order == nil || r.next == len(r.order.Rows) }
 
 // nextPiece makes rest the next bytes of the sorted rows, and reports whether
 // there are any.
-func (r *partReader) nextPiece() bool {
+func (r *sectionReader) nextPiece() bool {
 	for len(r.rest) == 0 {
 		at := 0
 		if r.left == 0 {
