@@ -193,20 +193,12 @@ func (l *Listing) distrust(e *Entry, owner string) {
 
 // findWorking sees which jobs are locked.
 func (l *Listing) findWorking(ctx context.Context, conn *pgx.Conn) error {
-	rows, err := conn.Query(ctx, `SELECT (classid::pg_catalog.int8 << 32) | objid::pg_catalog.int8 FROM pg_catalog.pg_locks
-		WHERE locktype = 'advisory' AND objsubid = 1 AND granted
-		AND database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())`)
-	if err != nil {
-		return err
-	}
-	locks, err := pgx.CollectRows(rows, pgx.RowTo[int64])
+	locks, err := advisoryLocks(ctx, conn)
 	if err != nil {
 		return err
 	}
 	for _, e := range l.Jobs {
-		e.Working = slices.ContainsFunc(locks, func(lock int64) bool {
-			return slices.Contains(e.lockKeys(), lock)
-		})
+		e.Working = slices.ContainsFunc(e.lockKeys(), func(lock int64) bool { return locks[lock] })
 	}
 	return nil
 }

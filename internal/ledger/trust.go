@@ -149,12 +149,17 @@ func CheckProgress(ctx context.Context, conn *pgx.Conn, t Target, j *Job) error 
 
 // guarded runs fn in a transaction in which guards has locked tables and found them to
 // be ours: in that which is open, or in one of its own, which ends with end.
-func guarded(ctx context.Context, conn *pgx.Conn, guards [guardStatements]string, end string, fn func() error) (err error) {
+func guarded(ctx context.Context, conn *pgx.Conn, guards [guardStatements]string, end string, fn func() error) error {
+	return guardedBy(ctx, conn, guards[:], end, fn)
+}
+
+// guardedBy is guarded, with guards of any number of tables.
+func guardedBy(ctx context.Context, conn *pgx.Conn, guards []string, end string, fn func() error) (err error) {
 	own := conn.PgConn().TxStatus() == 'I'
 	if own {
-		err = distrusted(server.Start(ctx, conn.PgConn(), server.Write, guards[:]...))
+		err = distrusted(server.Start(ctx, conn.PgConn(), server.Write, guards...))
 	} else {
-		err = guard(ctx, conn, strings.Join(guards[:], "; "))
+		err = guard(ctx, conn, strings.Join(guards, "; "))
 	}
 	if err == nil {
 		err = fn()
