@@ -85,7 +85,7 @@ func (r *Run) noteRows(ctx context.Context, conn *pgx.Conn, t Target, rows []Par
 	for _, p := range rows {
 		seqs, counts = append(seqs, p.Seq), append(counts, p.Rows)
 	}
-	_, err := conn.Exec(ctx, `UPDATE `+t.parts()+` AS p SET rows = u.rows FROM pg_catalog.unnest($3::pg_catalog.int4[], $4::pg_catalog.int8[]) AS u (seq, rows)
+	_, err := conn.Exec(ctx, `UPDATE `+t.parts()+` AS p SET rows = u.rows FROM unnest($3::pg_catalog.int4[], $4::pg_catalog.int8[]) AS u (seq, rows)
 		WHERE p.of = $1::pg_catalog.text AND p.run = $2::pg_catalog.text AND p.seq = u.seq`, r.Of, r.ID, seqs, counts)
 	return err
 }

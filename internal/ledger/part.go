@@ -120,7 +120,7 @@ func (s *Seen) compare(ctx context.Context, conn *pgx.Conn, t Target, page []Par
 	names, sizes, tags := columnsOf(page)
 	rows, err := conn.Query(ctx, fmt.Sprintf(`SELECT u.n, CASE WHEN r.closed IS NOT NULL THEN %d WHEN p.run IS NOT NULL THEN %d WHEN p.failed IS NOT NULL THEN %d ELSE %d END::pg_catalog.int2,
 		p.size IS NOT DISTINCT FROM nullif(u.size, -1) AND p.tag IS NOT DISTINCT FROM nullif(u.tag, ''), coalesce(p.size, -1), coalesce(p.tag, ''), coalesce(p.head, 0), coalesce(p.tail, 0)
-		FROM pg_catalog.unnest($2::pg_catalog.text[], $3::pg_catalog.int8[], $4::pg_catalog.text[]) WITH ORDINALITY AS u (name, size, tag, n)
+		FROM unnest($2::pg_catalog.text[], $3::pg_catalog.int8[], $4::pg_catalog.text[]) WITH ORDINALITY AS u (name, size, tag, n)
 		JOIN %s AS p ON p.of = $1::pg_catalog.text AND p.name = u.name LEFT JOIN %s AS r ON r.id = p.run`, partLoaded, partTaken, partFailed, partWaits, t.parts(), t.runs()), s.set, names, sizes, tags)
 	if err != nil {
 		return nil, nil, err
@@ -163,7 +163,7 @@ func columnsOf(parts []Part) (names []string, sizes []int64, tags []string) {
 func insertParts(ctx context.Context, conn *pgx.Conn, t Target, set string, parts []Part) (int, error) {
 	names, sizes, tags := columnsOf(parts)
 	tag, err := conn.Exec(ctx, `INSERT INTO `+t.parts()+` (of, name, size, tag)
-		SELECT $1::pg_catalog.text, u.name, nullif(u.size, -1), nullif(u.tag, '') FROM pg_catalog.unnest($2::pg_catalog.text[], $3::pg_catalog.int8[], $4::pg_catalog.text[]) AS u (name, size, tag)
+		SELECT $1::pg_catalog.text, u.name, nullif(u.size, -1), nullif(u.tag, '') FROM unnest($2::pg_catalog.text[], $3::pg_catalog.int8[], $4::pg_catalog.text[]) AS u (name, size, tag)
 		ON CONFLICT DO NOTHING`, set, names, sizes, tags)
 	return int(tag.RowsAffected()), err
 }
@@ -175,7 +175,7 @@ func renew(ctx context.Context, conn *pgx.Conn, t Target, set string, parts []Pa
 	}
 	names, sizes, tags := columnsOf(parts)
 	_, err := conn.Exec(ctx, `UPDATE `+t.parts()+` AS p SET size = nullif(u.size, -1), tag = nullif(u.tag, ''), head = NULL, tail = NULL
-		FROM pg_catalog.unnest($2::pg_catalog.text[], $3::pg_catalog.int8[], $4::pg_catalog.text[]) AS u (name, size, tag)
+		FROM unnest($2::pg_catalog.text[], $3::pg_catalog.int8[], $4::pg_catalog.text[]) AS u (name, size, tag)
 		WHERE p.of = $1::pg_catalog.text AND p.name = u.name AND p.run IS NULL`, set, names, sizes, tags)
 	return err
 }
@@ -190,7 +190,7 @@ func Retag(ctx context.Context, conn *pgx.Conn, t Target, set string, parts []Pa
 	}
 	err := guardedSets(ctx, conn, t, func() error {
 		_, err := conn.Exec(ctx, `UPDATE `+t.parts()+` AS p SET size = nullif(u.size, -1), tag = nullif(u.tag, ''), head = nullif(u.head, 0), tail = nullif(u.tail, 0)
-			FROM pg_catalog.unnest($2::pg_catalog.text[], $3::pg_catalog.int8[], $4::pg_catalog.text[], $5::pg_catalog.int8[], $6::pg_catalog.int8[]) AS u (name, size, tag, head, tail)
+			FROM unnest($2::pg_catalog.text[], $3::pg_catalog.int8[], $4::pg_catalog.text[], $5::pg_catalog.int8[], $6::pg_catalog.int8[]) AS u (name, size, tag, head, tail)
 			WHERE p.of = $1::pg_catalog.text AND p.name = u.name`, set, names, sizes, tags, heads, tails)
 		return err
 	})

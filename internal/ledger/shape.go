@@ -87,6 +87,15 @@ func (s shape) create(key string) string {
 	return " (" + strings.Join(parts, ", ") + ") USING heap"
 }
 
+// names returns the names of the columns, as a list in SQL.
+func (s shape) names() string {
+	var names []string
+	for _, c := range s.columns {
+		names = append(names, c.name)
+	}
+	return strings.Join(names, ", ")
+}
+
 // typeNames has the names that the server's own types have in their schema.
 var typeNames = map[string]string{"text": "text", "oid": "oid", "jsonb": "jsonb", "timestamptz": "timestamptz", "bigint": "int8", "integer": "int4", "boolean": "bool"}
 
