@@ -143,12 +143,14 @@ func (p *pieces) Number(lane int) int32 { return p.j.Lanes[lane].Number }
 
 func (p *pieces) Stored(ctx context.Context, b *lane.Batch) (yes bool, err error) {
 	number := p.Number(b.Lane)
+	was := p.j.Lanes[b.Lane]
 	var mark *ledger.Mark
+	same := false // the lane
 	err = p.j.t.OnControl(ctx, func(conn *pgx.Conn) error {
 		lanes, err := ledger.Lanes(ctx, conn, p.j.Target, p.j.Job)
 		for _, l := range lanes {
 			if l.Number == number {
-				mark = &l.Mark
+				mark, same = &l.Mark, l.Epoch == was.Epoch && l.Min == was.Min && l.Max == was.Max
 			}
 		}
 		return err
@@ -158,6 +160,8 @@ func (p *pieces) Stored(ctx context.Context, b *lane.Batch) (yes bool, err error
 		return false, err
 	case mark == nil:
 		return false, &StartOverError{"the progress of a lane is gone"}
+	case !same:
+		return false, &StartOverError{fmt.Sprintf("another process goes on with the job, or has divided lane %d", number)}
 	case *mark == b.To:
 		return true, nil
 	case *mark == b.From:
