@@ -36,6 +36,9 @@ type Entry struct {
 	Problem string
 	// Unread says why it is not known how far it is, "" if it is known.
 	Unread string
+	// Runs are the open runs of a set, which are not in the list themselves. Rows and other counts of the
+	// set are those of all of its runs; Stand says more.
+	Runs []*Entry
 }
 
 // Done returns about how much of the input is stored, from 0 to 1. ok is false if
@@ -77,6 +80,7 @@ func List(ctx context.Context, conn *pgx.Conn) (*Listing, error) {
 	if err != nil {
 		return nil, fmt.Errorf("list the jobs: %w", err)
 	}
+	l.foldRuns()
 	slices.SortStableFunc(l.Jobs, func(a, b *Entry) int {
 		return cmp.Or(a.Begun.Compare(b.Begun), cmp.Compare(a.ID, b.ID))
 	})

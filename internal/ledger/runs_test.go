@@ -361,7 +361,11 @@ func TestForgetSet(t *testing.T) {
 			t.Fatalf("%s is not in the list", id)
 			return nil
 		}
-		if err := ledger.Forget(ctx, conn, entry(r.ID)); err == nil {
+		listed := entry(set.ID)
+		if len(listed.Runs) != 1 || listed.Runs[0].ID != r.ID || listed.Rows != 0 || listed.Problem != "" || listed.Unread != "" {
+			t.Fatalf("listed as %+v", listed)
+		}
+		if err := ledger.Forget(ctx, conn, listed.Runs[0]); err == nil {
 			t.Error("a run was forgotten without its set")
 		}
 		pgtest.Exec(t, fence, "BEGIN")
