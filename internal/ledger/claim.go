@@ -19,10 +19,11 @@ type Claimed struct {
 	Seq int32
 }
 
-// A Limit says how much a claim takes at most: a part more than that of bytes, so one at least.
+// A Limit says how much a claim takes at most, 0 for any number: of bytes a part more than that, so one at
+// least.
 type Limit struct {
 	Parts int
-	Bytes int64 // 0 for any number
+	Bytes int64
 }
 
 // claimWindow is how many names are looked at in one transaction for some to claim.
@@ -72,7 +73,7 @@ func (r *Run) claim(ctx context.Context, conn *pgx.Conn, t Target, window []stri
 			ORDER BY u.n LIMIT $3::pg_catalog.int4 FOR UPDATE OF p SKIP LOCKED),
 		counted AS (SELECT name, n, pg_catalog.row_number() OVER (ORDER BY n) - 1 AS i, pg_catalog.sum(size) OVER (ORDER BY n) - size AS before FROM free)
 		UPDATE `+t.parts()+` AS p SET run = $4::pg_catalog.text, seq = $5::pg_catalog.int4 + c.i::pg_catalog.int4 FROM counted AS c
-		WHERE p.of = $1::pg_catalog.text AND p.name = c.name AND `+bytes+` RETURNING c.n, `+claimedColumns, r.Of, window, max(most.Parts, 1), r.ID, r.Next)
+		WHERE p.of = $1::pg_catalog.text AND p.name = c.name AND `+bytes+` RETURNING c.n, `+claimedColumns, r.Of, window, cmp.Or(most.Parts, len(window)), r.ID, r.Next)
 	if err != nil {
 		return nil, 0, err
 	}

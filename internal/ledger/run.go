@@ -44,7 +44,17 @@ func OfChunk(chunk int64) (seq int32, n int64) { return int32(chunk >> 32), chun
 
 // Application returns the application_name of all sessions that work on the run: its batches, its
 // fence, and those on which it claims and beats. Whoever takes it over ends them.
-func (r *Run) Application() string { return fmt.Sprintf("shardload %s.%d", r.ID, r.Epoch) }
+func (r *Run) Application() string { return application(r.ID, r.Epoch) }
+
+func application(run string, epoch int64) string { return fmt.Sprintf("shardload %s.%d", run, epoch) }
+
+// Application returns that of the run of which j is the job, if this process has it, and else "".
+func (j *Job) Application() string {
+	if j.Of == "" || j.Epoch == 0 {
+		return ""
+	}
+	return application(j.ID, j.Epoch)
+}
 
 // Open reports whether the parts of the run are not loaded yet.
 func (r *Run) Open() bool { return r.Closed.IsZero() }
@@ -67,6 +77,7 @@ func (e *BusyError) Error() string {
 func OpenRun(ctx context.Context, conn *pgx.Conn, t Target, set *Job, j *Job, lanes []Lane, samples []string, by Owner, alone bool) (*Run, error) {
 	j.Name, j.Of = RunName(set.Name, j.ID), set.ID
 	r := &Run{ID: j.ID, Of: set.ID, Name: j.Name, Epoch: 1, Owner: by}
+	j.Epoch = r.Epoch
 	for i := range lanes {
 		lanes[i].Epoch = r.Epoch
 	}

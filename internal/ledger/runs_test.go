@@ -213,6 +213,13 @@ func TestTakeOver(t *testing.T) {
 		// It is frozen between the mark and the COMMIT.
 		pgtest.Exec(t, batch, "BEGIN", "SET LOCAL application_name = '"+old.Application()+"'", markSQL(target, j.Progress, lanes[0], step))
 
+		// So is its fence, which has the marks locked.
+		fence := pgtest.Connect(t, dsn)
+		pgtest.Exec(t, fence, "BEGIN")
+		if err := ledger.CheckProgress(ctx, fence, target, j); err != nil {
+			t.Fatal(err)
+		}
+
 		runs, err := ledger.OpenRuns(ctx, conn, target, set.ID)
 		if err != nil || len(runs) != 1 || runs[0].Locked {
 			t.Fatalf("%+v, %v", runs, err)
@@ -226,6 +233,9 @@ func TestTakeOver(t *testing.T) {
 		}
 		if _, err := batch.Exec(ctx, "COMMIT"); err == nil {
 			t.Error("the frozen batch was committed")
+		}
+		if _, err := fence.Exec(ctx, "COMMIT"); err == nil {
+			t.Error("the session of the fence goes on")
 		}
 		after := readLanes(t, conn, target, j)
 		for i, l := range after {

@@ -26,6 +26,8 @@ type InSet struct {
 	Set *Set `json:"set,omitempty"`
 	// Of is the ID of the set of which the job is a run.
 	Of string `json:"of,omitempty"`
+	// Epoch is that in which this process has the run, 0 if it has not: OpenRun and TakeOver set it.
+	Epoch int64 `json:"-"`
 }
 
 // A Set says what a set's parts come from.

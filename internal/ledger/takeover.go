@@ -90,6 +90,7 @@ func TakeOver(ctx context.Context, conn *pgx.Conn, t Target, seen *Run, j *Job, 
 		err = fmt.Errorf("%w: %w", ErrLocked, err)
 	}
 	if err == nil {
+		j.Epoch = r.Epoch
 		err = errors.Join(endSessions(ctx, conn, t, r.ID, seen.Epoch), raise(ctx, conn, t, r, j))
 	}
 	if err != nil {

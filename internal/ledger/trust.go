@@ -106,9 +106,15 @@ func guardJobsSQL(t Target) string {
 }
 
 // guardProgress is guardSQL of the job's progress table. The type of its keys is the
-// target's, whose own code runs when rows are stored.
+// target's, whose own code runs when rows are stored. The transaction of a run's owner gets the name
+// by which it is ended if the process is frozen in it: whatever it has locked, nobody waits for it.
 func guardProgress(t Target, mode lockMode, j *Job) [guardStatements]string {
-	return guardSQL(t, mode, j.Progress, progressShape, keyOID(t, j.Kind))
+	guards := guardSQL(t, mode, j.Progress, progressShape, keyOID(t, j.Kind))
+	if name := j.Application(); name != "" {
+		last := &guards[guardStatements-1]
+		*last = "SELECT pg_catalog.set_config('application_name', " + server.Literal(name) + ", true), " + strings.TrimPrefix(*last, "SELECT ")
+	}
+	return guards
 }
 
 // keyOID returns the expression of the type that the keys of a job of that kind have.

@@ -7,6 +7,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"shardload/internal/ledger"
+	"shardload/internal/server"
 	"shardload/internal/term"
 	"shardload/loader/failure"
 	"shardload/loader/internal/lane"
@@ -129,6 +130,9 @@ func (p *pieces) Tell() bool { return true }
 func (p *pieces) SQL(table string, b *lane.Batch) (sql string, statements int, err error) {
 	step := ledger.Step{From: b.From, To: b.To, Place: b.Place, Within: b.Within, Rows: b.Rows - b.Aside.Rows, Rejected: b.Aside.Rows}
 	sql, statements = ledger.UpdateSQL(p.j.Target, table, p.j.Lanes[b.Lane], step)
+	if name := p.j.Application(); name != "" { // by which who takes the run over ends the session
+		sql, statements = "SET LOCAL application_name = "+server.Literal(name)+"; "+sql, statements+1
+	}
 	return "; " + sql, statements, nil
 }
 
