@@ -154,6 +154,9 @@ func ForgetElsewhere(ctx context.Context, conn *pgx.Conn, t Target) error {
 		return err
 	}
 	for _, e := range list {
+		if e.Of != "" { // it goes with its set
+			continue
+		}
 		if err := Forget(ctx, conn, e); err != nil && !fault.Denied(err) && Untrusted(err) == nil {
 			return err
 		}
