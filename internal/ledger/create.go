@@ -129,9 +129,7 @@ func prepare(ctx context.Context, tx pgx.Tx, t Target) error {
 
 // isThere reports whether something has the name of the target's table of jobs.
 func isThere(ctx context.Context, tx pgx.Tx, t Target) (there bool, err error) {
-	// IF NOT EXISTS alone would ask for the right to create it.
-	err = tx.QueryRow(ctx, `SELECT pg_catalog.to_regclass($1::pg_catalog.text) IS NOT NULL`, t.Jobs()).Scan(&there)
-	return there, err
+	return hasTable(ctx, tx, t.Jobs())
 }
 
 // createProgress makes the progress table. Where it is distributed its key must be
