@@ -26,9 +26,11 @@ import (
 // what they count.
 type load struct {
 	*store.Store
-	l       *Loader
-	in      Input
-	feed    input.Feed
+	l    *Loader
+	in   Input
+	feed input.Feed
+	ofSet
+	kind    input.Feed // what tells how records are read: the feed, or that of its first part
 	heading Heading
 	form    ledger.Form   // how the input is read
 	shares  ledger.Shares // what decides a row's lane
@@ -38,6 +40,12 @@ type load struct {
 	stage   Stage
 	buffers chan []byte
 	guessed int64 // the line of the first record if nobody has said that it is no header, else 0
+}
+
+// What a load of a set's run has.
+type ofSet struct {
+	series *series // the feed; nil for one input
+	ofRun  *running
 }
 
 // newLoad returns the load of in.
@@ -57,6 +65,9 @@ func (l *Loader) newLoad(in Input, c *store.Counts) *load {
 // *CompleteError says so. Loads of one Loader follow each other: Load must not be
 // called from two goroutines at once.
 func (l *Loader) Load(ctx context.Context, in Input) (res Result, err error) {
+	if in.set != nil {
+		return loadSet(ctx, l, in)
+	}
 	started := time.Now()
 	c := &store.Counts{}
 	defer func() {
@@ -111,6 +122,13 @@ func (l *Loader) attempt(ctx context.Context, in Input, c *store.Counts) (resuma
 	if err != nil || first == nil {
 		return false, err
 	}
+	return ld.pass(ctx, in, first)
+}
+
+// pass passes the input, of which first is the first chunk, through the pipeline that is laid out. Of a set
+// first is of whatever part, and nil if none has a chunk.
+func (ld *load) pass(ctx context.Context, in Input, first *input.Chunk) (resumable bool, err error) {
+	l := ld.l
 	ask := decode.NewAsker(l.target, l.nodes.First().Connect, l.cfg.sentEncoding())
 	defer ask.Close()
 	if err := ld.checkGuess(ctx, first, ask); err != nil {
@@ -126,6 +144,13 @@ func (l *Loader) attempt(ctx context.Context, in Input, c *store.Counts) (resuma
 	}
 	defer fence.Close()
 	ld.Fence = fence
+	if ld.ofRun != nil {
+		ended, err := ld.ofRun.enter(ctx, ld, ask)
+		if err != nil {
+			return true, err
+		}
+		defer ended()
+	}
 	err = fence.Meanwhile(ctx, func(ctx context.Context) error {
 		return ld.CountTruly(ctx, route.way(), l.plan.Route.way(), ld.whole)
 	})
@@ -173,8 +198,10 @@ func (ld *load) run(ctx context.Context, first *input.Chunk, ask *decode.Asker, 
 		if err != nil {
 			return err
 		}
-		if err := ld.opening.CheckInput(running, ld.Lanes, ld.Job); err != nil {
-			return err
+		if !ld.series.isCut() { // else what follows was not read
+			if err := ld.opening.CheckInput(running, ld.Lanes, ld.Job); err != nil {
+				return err
+			}
 		}
 		ld.Lanes.End()
 		close(decoded)
@@ -187,7 +214,7 @@ func (ld *load) run(ctx context.Context, first *input.Chunk, ask *decode.Asker, 
 		stored := make(chan struct{})
 		g.Go(func() error { return fence.Watch(running, ld.Lanes, stored) })
 		defer close(stored)
-		if err := ld.whenDecoded(running, decoded); err != nil {
+		if err := whenDecoded(running, ld.stage, decoded); err != nil {
 			return err
 		}
 		return ld.runStreams(running)
@@ -287,38 +314,51 @@ func (ld *load) decode(ctx context.Context, ask, values *decode.Asker, chunks <-
 			return err
 		}
 		binary, err := d.DecodeBinary(c)
-		if err != nil {
-			return inTurn(ctx, c.Before, err)
-		}
-		var late bool
-		var bad error
-		if !binary {
-			if late, err = c.Fill(&text); err != nil {
-				return inTurn(ctx, c.Before, err)
-			}
-			if late {
+		late := false
+		if err == nil && !binary {
+			if late, err = c.Fill(&text); late {
 				ld.Read.Add(c.Size)
 			}
-			bad = d.Decode(ctx, c)
+		}
+		unreadable := err != nil
+		if err == nil && !binary {
+			err = d.Decode(ctx, c)
 		}
 		if err := inTurn(ctx, c.Before, nil); err != nil {
 			return err
 		}
-		if err := decode.Turn(ld.Lanes.Front(), c); err != nil {
-			return ld.Job.Named(err)
-		}
-		if late {
-			bad = c.PlaceAt(ld.Lanes.Front().Place(), bad)
-		}
-		if bad != nil {
-			return bad
-		}
-		if err := d.Deliver(ctx, c, ld.Lanes); err != nil {
-			return ld.Job.Named(err)
+		if err := enter(ctx, ld, d, c, arrival{err, unreadable, late}); err != nil {
+			return err
 		}
 		close(c.After)
 		ld.buffers <- c.Buffer() // never blocks: it has room for all there are
 	}
+}
+
+// An arrival is how a chunk comes to the lanes.
+type arrival struct {
+	bad        error // what is wrong with it
+	unreadable bool  // that is the input's fault, and not a record's
+	late       bool  // only now it is known where it stands
+}
+
+// deliverer is a decoder that has a chunk's rows.
+type deliverer interface {
+	Deliver(ctx context.Context, c *input.Chunk, l *lane.Lanes) error
+}
+
+// enter lets a chunk, the turn of which it is, enter the lanes.
+func enter(ctx context.Context, ld *load, d deliverer, c *input.Chunk, a arrival) error {
+	if c.Part != nil {
+		return ld.ofRun.enterPart(ctx, ld, d, c, a)
+	}
+	if a.late {
+		a.bad = c.PlaceAt(ld.Lanes.Front().Place(), a.bad)
+	}
+	if a.bad != nil {
+		return a.bad
+	}
+	return ld.Job.Named(d.Deliver(ctx, c, ld.Lanes))
 }
 
 // send sends v, or returns why ctx ended.
@@ -378,8 +418,8 @@ func (ld *load) loadNothing(ctx context.Context, in Input) error {
 }
 
 // whenDecoded waits, for StageStore, until decoded is closed.
-func (ld *load) whenDecoded(ctx context.Context, decoded <-chan struct{}) error {
-	if ld.stage != StageStore {
+func whenDecoded(ctx context.Context, at Stage, decoded <-chan struct{}) error {
+	if at != StageStore {
 		return nil
 	}
 	_, err := receive(ctx, decoded)

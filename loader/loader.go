@@ -90,6 +90,9 @@ type Result struct {
 	// Filtered counts the records that Config.Where left out, by earlier runs of the same
 	// job, too. They are in no other count.
 	Filtered int64
+	// Parts counts the parts of a set, nil for one input. Bytes, Batches and Copying are then
+	// sums over what this process did.
+	Parts *PartCounts
 	// Resumable says, after an error, that another Load of the input goes on where
 	// this one has stopped.
 	Resumable bool
