@@ -26,6 +26,7 @@ type Input struct {
 	open    func(ctx context.Context, how input.Reading) (input.Feed, error)
 	set     *partSet // nil for one input
 	format  Format   // of a part, "" for Config.Format
+	alone   *Input   // the same as one input, nil if it is none
 }
 
 // reading says how the Loader reads inputs.

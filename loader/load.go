@@ -66,7 +66,10 @@ func (l *Loader) newLoad(in Input, c *store.Counts) *load {
 // *CompleteError says so. Loads of one Loader follow each other: Load must not be
 // called from two goroutines at once.
 func (l *Loader) Load(ctx context.Context, in Input) (res Result, err error) {
-	if in.set != nil {
+	switch {
+	case in.set != nil && l.cfg.NoResume:
+		return loadOneByOne(ctx, l, in)
+	case in.set != nil:
 		return loadSet(ctx, l, in)
 	}
 	started := time.Now()

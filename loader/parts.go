@@ -92,7 +92,11 @@ func loadSet(ctx context.Context, l *Loader, in Input) (res Result, err error) {
 	if of.parts, err = in.set.list(ctx); err != nil {
 		return res, err
 	}
-	if err := l.target.OnControl(ctx, func(conn *pgx.Conn) error { return of.open(ctx, conn) }); err != nil {
+	err = l.target.OnControl(ctx, func(conn *pgx.Conn) error { return of.open(ctx, conn) })
+	if errors.Is(err, errAlone) {
+		return l.Load(ctx, in.alone.WithJob(in.job))
+	}
+	if err != nil {
 		return res, err
 	}
 	res.Parts = &PartCounts{All: len(of.parts), Before: of.seen.Loaded}
@@ -107,6 +111,27 @@ func loadSet(ctx context.Context, l *Loader, in Input) (res Result, err error) {
 		return res, err
 	}
 	return res, of.end(ctx, &res)
+}
+
+// errAlone says that an earlier version has begun to load a set as one input.
+var errAlone = errors.New("the set is known as one input")
+
+// loadOneByOne loads a set of which no progress is kept: one part after the other, or as one input.
+func loadOneByOne(ctx context.Context, l *Loader, in Input) (res Result, err error) {
+	if in.alone != nil {
+		return l.Load(ctx, *in.alone)
+	}
+	started := time.Now()
+	parts, err := in.set.list(ctx)
+	for _, p := range parts {
+		done, err := l.Load(ctx, in.set.open(p.Name))
+		res.join(done)
+		if err != nil {
+			return res, err
+		}
+	}
+	res.Elapsed = time.Since(started)
+	return res, err
 }
 
 // open finds the set's job, or enters it, with the parts that are new, in conn.
@@ -160,6 +185,8 @@ func (of *roster) examine(ctx context.Context, conn *pgx.Conn, was *ledger.Job) 
 		return false, nil // dropped and made anew
 	case was.TableOID != t.Table.OID:
 		return false, &failure.JobError{Job: was.Name, Problem: "the table was rebuilt since this set was begun, and its rows may be there", Do: failure.Anew + ", or forget job " + was.ID}
+	case was.Set == nil && of.in.alone != nil:
+		return false, errAlone
 	case was.Set == nil:
 		return false, &failure.JobError{Job: was.Name, Problem: "an earlier run has loaded one input under this name", Do: failure.Beside}
 	case of.l.replacing != "":

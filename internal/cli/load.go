@@ -339,7 +339,7 @@ func areRegular(files []string) bool {
 // input returns what a file of t is: an argument of load, or rows that are made.
 func (v *loadVerb) input(t tableInput, file string) loader.Input {
 	if t.data != nil {
-		return loader.Blocks(file, t.data).WithJob(t.job)
+		return loader.BlockParts(file, t.data).WithJob(t.job)
 	}
 	if file == "-" {
 		return loader.Reader(file, v.Stdin)
