@@ -10,7 +10,6 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"shardload/internal/input"
-	"shardload/internal/ledger"
 	"shardload/internal/pgtest"
 	"shardload/loader/internal/decode"
 	"shardload/loader/internal/job"
@@ -37,7 +36,8 @@ func setUp(b *testing.B, l *Loader, path string, by Route, ahead int) (ld *load,
 	ld.Lanes = lane.New(lane.Options{
 		Lanes: ld.Layout.Router.Lanes, Memory: l.cfg.Memory, Batch: l.cfg.Batch, Nodes: l.nodes.Len(), Streams: ahead, Sorted: len(ld.Layout.SortBy) > 0,
 	})
-	if ld.Dispatch, err = route.NewDispatch(ctx, l.target, l.nodes, route.Options{Columns: ld.Layout.Columns, Lanes: ld.Lanes, Job: &job.Job{Job: &ledger.Job{}}, Way: by.way()}); err != nil {
+	ld.Job = job.None(nil)
+	if ld.Dispatch, err = route.NewDispatch(ctx, l.target, l.nodes, route.Options{Columns: ld.Layout.Columns, Lanes: ld.Lanes, Job: ld.Job, Way: by.way()}); err != nil {
 		b.Fatal(err)
 	}
 	ld.Lanes.Begin()
@@ -48,12 +48,13 @@ func setUp(b *testing.B, l *Loader, path string, by Route, ahead int) (ld *load,
 func decodeAll(ctx context.Context, ld *load, first *input.Chunk, deliver bool) error {
 	d := decode.New(ld.Layout, nil, ld.Input)
 	d.Sums = true
+	to := d.To(ld.Lanes)
 	for c := first; ; {
 		if err := d.Decode(ctx, c); err != nil {
 			return err
 		}
 		if deliver {
-			if err := d.Deliver(ctx, c, ld.Lanes); err != nil {
+			if err := errors.Join(to.Group(c), to.Deliver(ctx, c), to.Copy(c)); err != nil {
 				return err
 			}
 		}

@@ -311,6 +311,7 @@ func (ld *load) decode(ctx context.Context, ask, values *decode.Asker, chunks <-
 	d := decode.New(ld.Layout, ask, ld.Input)
 	d.Values = values
 	d.Keeper, d.Sums, d.Charset = ld.Keeper, ld.Job.Sums(), ld.l.charset
+	to := d.To(ld.Lanes)
 	var text input.Transcript
 	for {
 		c, err := receive(ctx, chunks)
@@ -328,13 +329,19 @@ func (ld *load) decode(ctx context.Context, ask, values *decode.Asker, chunks <-
 		if err == nil && !binary {
 			err = d.Decode(ctx, c)
 		}
+		if err == nil {
+			err = to.Group(c)
+		}
 		if err := inTurn(ctx, c.Before, nil); err != nil {
 			return err
 		}
-		if err := enter(ctx, ld, d, c, arrival{err, unreadable, late}); err != nil {
+		if err := enter(ctx, ld, to, c, arrival{err, unreadable, late}); err != nil {
 			return err
 		}
 		close(c.After)
+		if err := to.Copy(c); err != nil {
+			return err
+		}
 		ld.buffers <- c.Buffer() // never blocks: it has room for all there are
 	}
 }
@@ -348,7 +355,7 @@ type arrival struct {
 
 // deliverer is a decoder that has a chunk's rows.
 type deliverer interface {
-	Deliver(ctx context.Context, c *input.Chunk, l *lane.Lanes) error
+	Deliver(ctx context.Context, c *input.Chunk) error
 }
 
 // enter lets a chunk, the turn of which it is, enter the lanes.
@@ -362,7 +369,7 @@ func enter(ctx context.Context, ld *load, d deliverer, c *input.Chunk, a arrival
 	if a.bad != nil {
 		return a.bad
 	}
-	return ld.Job.Named(d.Deliver(ctx, c, ld.Lanes))
+	return ld.Job.Named(d.Deliver(ctx, c))
 }
 
 // send sends v, or returns why ctx ended.

@@ -259,7 +259,7 @@ func (r *running) enterPart(ctx context.Context, ld *load, d deliverer, c *input
 		bad = a.bad
 	}
 	if bad == nil {
-		bad = d.Deliver(ctx, c, ld.Lanes)
+		bad = d.Deliver(ctx, c)
 		if other, ok := errors.AsType[*lane.OtherInputError](bad); !ok && bad != nil {
 			return bad
 		} else if ok {

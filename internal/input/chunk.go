@@ -63,6 +63,9 @@ func (c *Chunk) Raw() []byte {
 // Buffer returns the memory of c for another one, when c is not needed any more.
 func (c *Chunk) Buffer() []byte { return c.Raw()[:0] }
 
+// Plain reports whether records stand on the lines of the input on which they do in c's data.
+func (c *Chunk) Plain() bool { return len(c.origins) == 0 }
+
 // Origin returns where record i of c, which stands between start and end in its data, and there
 // on line, stands in the bytes of the input; line and the result's count from the chunk's first.
 func (c *Chunk) Origin(i int, line int64, start, end int32) Origin {

@@ -100,6 +100,17 @@ func asciiPrefix(v []byte) int {
 			return i
 		}
 	}
+	if i == len(v) {
+		return i
+	}
+	if cap(v)-i >= 8 { // what lies behind v may be read
+		mine := uint64(1)<<(8*(len(v)-i)) - 1
+		w := binary.LittleEndian.Uint64(v[i:i+8])&mine | ones&^mine
+		if (w|(w-ones))&high != 0 {
+			return i
+		}
+		return len(v)
+	}
 	for ; i < len(v); i++ {
 		if v[i]-1 >= 0x7f {
 			return i

@@ -10,7 +10,6 @@ import (
 	"shardload/internal/input"
 	"shardload/internal/pgcsv"
 	"shardload/loader/failure"
-	"shardload/loader/internal/lane"
 	"shardload/loader/internal/reject"
 )
 
@@ -43,17 +42,6 @@ func (d *decoder) rejected(original []byte, r *record) []byte {
 	why.Reason, why.Detail = why.Reason[:min(len(why.Reason), failure.MaxReason)], why.Detail[:min(len(why.Detail), failure.MaxReason)]
 	d.scratch = why.Append(d.scratch[:0], original)
 	return d.scratch
-}
-
-// countRejected counts r as rejected, unless an earlier run did.
-func (d *decoder) countRejected(l *lane.Lanes, r *record, at lane.Origin) error {
-	d.Keeper.CountRead(l)
-	if l.Front().Passed() {
-		return nil
-	}
-	bad := *d.aside[r.key]
-	bad.Line = at.Line // that of a block was counted from its own first
-	return d.Keeper.Reject(&bad)
 }
 
 // askUnsureKeeping is askUnsure where values that the server refuses reject their

@@ -227,13 +227,15 @@ func (d *decoder) bad(err error) error {
 func (d *decoder) route(of *subject, r *record) (sure bool, err error) {
 	sure = true
 	d.scratch = d.scratch[:0]
-	switch a := d.answer(of); {
-	case a.err != nil:
-		return false, &failure.RowError{File: d.name, Line: d.line(), Column: d.lay.compute.Column, Err: a.err, Keepable: true}
-	case a.out: // it travels in any lane, and is left out again there
-		clear(d.hashes)
-		r.lane = d.lay.Router.lane(d.hashes, of.c.Number)
-		return true, nil
+	if d.lay.compute != nil {
+		switch a := d.answer(of); {
+		case a.err != nil:
+			return false, &failure.RowError{File: d.name, Line: d.line(), Column: d.lay.compute.Column, Err: a.err, Keepable: true}
+		case a.out: // it travels in any lane, and is left out again there
+			clear(d.hashes)
+			r.lane = d.lay.Router.lane(d.hashes, of.c.Number)
+			return true, nil
+		}
 	}
 	for i := range d.lay.Router.Keys {
 		k := &d.lay.Router.Keys[i]
@@ -300,48 +302,6 @@ func (d *decoder) encode(of *subject, r *record) {
 	}
 	d.rows = rows
 	r.binEnd = int32(len(rows))
-}
-
-// Deliver appends the decoded rows to the lanes. Rows of one lane go in one
-// notation: in binary if all of them can.
-func (d *decoder) Deliver(ctx context.Context, c *input.Chunk, l *lane.Lanes) error {
-	if d.Sums {
-		if err := l.Front().Enter(c.Raw(), decodedStarts{c, d.records}); err != nil {
-			return err
-		}
-	}
-	for i := range d.records {
-		r := &d.records[i]
-		as, row := lane.NotationBinary, d.rows[r.binStart:r.binEnd]
-		ln := int(r.lane)
-		from := c.Origin(i, int64(r.line), r.start, r.end)
-		switch {
-		case ln == laneAside:
-			ln, as, row = 0, lane.NotationRejected, d.rejected(c.Original(from), r)
-		case d.csv[ln] && d.lay.mapping != nil:
-			as = lane.NotationRecord // row is what rewrite has written
-		case d.csv[ln]:
-			as, row = lane.NotationRecord, d.sent(c.Data[r.start:r.end])
-		}
-		at := lane.Origin{Line: c.Line + from.Line, Offset: c.OffsetOf(from), Size: int(from.End - from.Start)}
-		if d.lay.Record == Kept && as != lane.NotationRejected {
-			at.Record = c.Original(from)
-		}
-		if err := l.Add(ctx, ln, as, row, &at, r.key); err != nil {
-			return err
-		}
-		if as == lane.NotationRejected {
-			if err := d.countRejected(l, r, at); err != nil {
-				return err
-			}
-		}
-	}
-	if d.Keeper != nil {
-		d.Keeper.CountRead(l)
-	}
-	at := l.Front().Place()
-	l.Finish(ledger.Place{Offset: at.Offset + c.Size, Line: at.Line + c.Lines, Records: at.Records + int64(len(d.records)), Sum: ledger.Join(at.Sum, c.Sum)})
-	return nil
 }
 
 // Turn tells f where c begins, if it is the first chunk of a part of a set.

@@ -31,6 +31,7 @@ type Layout struct {
 	// SortBy has the fields of the primary key's first columns that make up a sort
 	// key: integers of at most eight bytes together.
 	SortBy    []int
+	sortSizes []int         // of each of them, in bytes
 	Dialect   pgcsv.Dialect // in which records are read
 	Sent      pgcsv.Dialect // in which rows are sent if not in binary: as they are, if it is the same
 	Nulls     pgcsv.Nulls   // of records as they are read
@@ -138,7 +139,7 @@ func NewLayout(t *target.Target, columns []*catalog.Column, opt Options) (*Layou
 		lay.Sent, lay.Record = pgcsv.Text.Dialect(), Read
 	}
 	if t.Key == nil || t.Key.Primary { // rows of one key stay in their order
-		lay.SortBy = sortFields(t.Table, columns)
+		lay.SortBy, lay.sortSizes = sortFields(t.Table, columns)
 	}
 	from := " (" + strings.Join(quoted, ", ") + ") FROM STDIN "
 	lay.BinaryForm = from + "(FORMAT binary)"
@@ -223,8 +224,8 @@ func (lay *Layout) split(dst []pgcsv.Field, raw []byte) []pgcsv.Field {
 }
 
 // sortFields returns the fields of the first columns of the primary key, as far as
-// they are integers that fit into eight bytes together.
-func sortFields(t *catalog.Table, columns []*catalog.Column) (fields []int) {
+// they are integers that fit into eight bytes together, and how large each is.
+func sortFields(t *catalog.Table, columns []*catalog.Column) (fields, sizes []int) {
 	size := map[uint32]int{pgtype.Int2OID: 2, pgtype.Int4OID: 4, pgtype.Int8OID: 8}
 	left := 8
 	for _, name := range t.PrimaryKey {
@@ -233,23 +234,23 @@ func sortFields(t *catalog.Table, columns []*catalog.Column) (fields []int) {
 			break
 		}
 		left -= size[columns[i].BaseOID]
-		fields = append(fields, i)
+		fields, sizes = append(fields, i), append(sizes, size[columns[i].BaseOID])
 	}
-	return fields
+	return fields, sizes
 }
 
 // sortKey returns the key by which a row is sorted. rows ends with the row; ends
 // has the ends of its fields in rows, 0 for NULL, which the server will refuse.
 func (lay *Layout) sortKey(rows []byte, ends []int32) (key uint64) {
-	for _, i := range lay.SortBy {
+	for j, i := range lay.SortBy {
 		end := ends[i]
 		if end == 0 {
 			return 0
 		}
-		switch lay.Columns[i].BaseOID { // negative values before the others
-		case pgtype.Int2OID:
+		switch lay.sortSizes[j] { // negative values before the others
+		case 2:
 			key = key<<16 | uint64(binary.BigEndian.Uint16(rows[end-2:])^1<<15)
-		case pgtype.Int4OID:
+		case 4:
 			key = key<<32 | uint64(binary.BigEndian.Uint32(rows[end-4:])^1<<31)
 		default:
 			key = binary.BigEndian.Uint64(rows[end-8:]) ^ 1<<63

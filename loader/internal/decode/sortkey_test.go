@@ -26,7 +26,7 @@ func TestSortKeys(t *testing.T) {
 		{pgtype.TextOID, pgtype.Int4OID, nil, 0},
 	} {
 		lay := &Layout{RowForm: RowForm{Columns: []*catalog.Column{{Name: "b", BaseOID: tt.b}, {Name: "a", BaseOID: tt.a}}}}
-		if lay.SortBy = sortFields(table, lay.Columns); len(lay.SortBy) != tt.n {
+		if lay.SortBy, lay.sortSizes = sortFields(table, lay.Columns); len(lay.SortBy) != tt.n {
 			t.Errorf("%d columns in the key, want %d", len(lay.SortBy), tt.n)
 		}
 		before := uint64(0)
@@ -50,7 +50,7 @@ func TestSortKeys(t *testing.T) {
 func TestSortKeyOfNull(t *testing.T) {
 	t.Parallel()
 	columns := []*catalog.Column{{Name: "a", BaseOID: pgtype.Int8OID}}
-	lay := &Layout{RowForm: RowForm{Columns: columns}, SortBy: []int{0}, Encoders: []pgcopy.Encoder{nil}, maxRecord: 1}
+	lay := &Layout{RowForm: RowForm{Columns: columns}, SortBy: []int{0}, sortSizes: []int{8}, Encoders: []pgcopy.Encoder{nil}, maxRecord: 1}
 	d := &decoder{fieldValues: fieldValues{lay: lay, fields: []pgcsv.Field{{}}, ends: make([]int32, 1)}}
 	var r record
 	d.encode(&subject{}, &r)

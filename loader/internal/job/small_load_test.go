@@ -219,13 +219,8 @@ func (p *smallLoad) add(l *lane.Lanes, list []string) error {
 	if err := l.Front().Enter(data, records); err != nil {
 		return refuse(err.Error())
 	}
-	for i, record := range list {
-		hash := rowHash(record)
-		number := slices.IndexFunc(p.job.Lanes, func(l ledger.Lane) bool { return l.Min <= hash && hash <= l.Max })
-		err := l.Add(context.Background(), number, lane.NotationRecord, []byte(record), &lane.Origin{Line: at.Line + int64(i)}, 0)
-		if err != nil {
-			return err
-		}
+	if err := p.enter(l, list, at.Line); err != nil {
+		return err
 	}
 	l.Finish(ledger.Place{
 		Offset: at.Offset + int64(len(data)), Line: at.Line + int64(len(list)), Records: at.Records + int64(len(list)),
@@ -240,6 +235,36 @@ func (p *smallLoad) add(l *lane.Lanes, list []string) error {
 		}
 	}
 	return nil
+}
+
+// enter moves rows into the lanes, at once where they let it.
+func (p *smallLoad) enter(l *lane.Lanes, list []string, line int64) error {
+	g := lane.NewGroups(l)
+	each := func(row func(number int, data []byte, at *lane.Origin)) {
+		for i, record := range list {
+			hash := rowHash(record)
+			number := slices.IndexFunc(p.job.Lanes, func(l ledger.Lane) bool { return l.Min <= hash && hash <= l.Max })
+			row(number, []byte(record), &lane.Origin{Line: int64(i)})
+		}
+	}
+	each(func(number int, data []byte, at *lane.Origin) {
+		g.Count(number, lane.NotationRecord, len(data), at.Line, at)
+	})
+	if g.AtOnce() {
+		if err := g.Reserve(context.Background(), lane.Origin{Line: line}); err != nil {
+			return err
+		}
+		each(func(number int, data []byte, at *lane.Origin) {
+			g.Put(number, lane.NotationRecord, data, at.Line, at, 0)
+		})
+		return g.Copied()
+	}
+	var failed error
+	each(func(number int, data []byte, at *lane.Origin) {
+		at.Line += line
+		failed = errors.Join(failed, l.Add(context.Background(), number, lane.NotationRecord, data, at, 0))
+	})
+	return failed
 }
 
 // store stores the next batch.

@@ -29,6 +29,7 @@ type Section struct {
 	lastLine   int64
 	turns      []turn // where rows of another part begin, in their order
 	origins    bool   // whether they do
+	sorted     bool   // its rows have keys
 	Dialect    pgcsv.Dialect
 	lastOffset int64
 	// keys has for each row its sort key and its length. It is empty if rows are
@@ -57,6 +58,7 @@ type Batch struct {
 	Sending  bool // its transaction was begun when it was last tried
 	Losses   int  // how often the connection was lost then
 	direct   bool // as its lane was when it was sent
+	pending  int  // groups of rows that are not written yet
 	Lane     int
 	Sections []Section
 	Aside    Section // what the decoders have rejected, wherever it stood
@@ -87,6 +89,48 @@ func (b *Batch) section(as Notation) *Section {
 		return &b.Sections[n-1]
 	}
 	return nil
+}
+
+// append appends a row, of that part of a set, for which there is room.
+func (b *Batch) append(as Notation, row []byte, at *Origin, key uint64, source string) {
+	p := b.section(as)
+	sent := len(row)
+	if as == NotationRecord {
+		sent++
+	}
+	var w writer
+	p.Data.take(sent, &w)
+	w.write(row)
+	if as == NotationRecord {
+		w.write(Newline)
+	}
+	if p.sorted {
+		p.keys.take(keySize, &w)
+		w.writePair(key, uint64(len(row)))
+	}
+	p.turnTo(source)
+	p.lines.appendUvarint(uint64(at.Line - p.lastLine))
+	p.lastLine = at.Line
+	if p.origins {
+		p.note(at, sent)
+	}
+	p.Rows++
+	b.Rows++
+	b.Bytes += int64(len(row) + len(at.Record))
+}
+
+// trim ends the buffers of b: all of its rows are written.
+func (b *Batch) trim() {
+	for i := range b.Sections {
+		b.Sections[i].trim()
+	}
+	b.Aside.trim()
+}
+
+func (p *Section) trim() {
+	for _, of := range []*buffer{&p.Data, &p.lines, &p.keys, &p.records} {
+		of.trim()
+	}
 }
 
 // Rejects returns how many rows of b are kept aside.

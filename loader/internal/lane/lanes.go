@@ -30,7 +30,7 @@ func (ln *lane) idle() bool { return !ln.inFlight && len(ln.sealed) == 0 }
 
 // A queue is what waits for the streams of one node.
 type queue struct {
-	ready []int // lanes with a sealed batch and none in flight
+	ready []int // lanes with a sealed batch, the rows of which are written, and none in flight
 	load  int   // batches of its lanes that are sealed or in flight
 	lanes int   // how many belong to it
 }
@@ -77,7 +77,7 @@ func New(opt Options) *Lanes { return newLanes(opt, newPool(opt.Lanes, opt.Memor
 // NewOn is New for rows on pages that the caller has, all of one size and none in use, in
 // place of Options.Memory.
 func NewOn(opt Options, pages [][]byte) *Lanes {
-	return newLanes(opt, pool{size: cap(pages[0]), free: pages})
+	return newLanes(opt, pool{size: cap(pages[0]), total: len(pages), free: pages})
 }
 
 func newLanes(opt Options, pages pool) *Lanes {
@@ -124,29 +124,10 @@ func (l *Lanes) Add(ctx context.Context, i int, as Notation, row []byte, at *Ori
 	if err := l.reserve(ctx, i, as, len(row), len(at.Record)); err != nil {
 		return err
 	}
-	b := l.lanes[i].open
-	p := b.section(as)
-	sent := len(row)
-	p.Data.append(row)
-	if as == NotationRecord {
-		p.Data.append(Newline)
-		sent++
-	}
-	if l.Sorted && as == NotationBinary {
-		p.keys.appendPair(key, uint64(len(row)))
-	}
-	p.turnTo(l.front.source)
-	p.lines.appendUvarint(uint64(at.Line - p.lastLine))
-	p.lastLine = at.Line
-	if p.origins {
-		p.note(at, sent)
-	}
-	p.Rows++
-	b.Rows++
+	l.lanes[i].open.append(as, row, at, key, l.front.source)
 	l.front.added++
 	l.front.at.Records++ // not before: a batch that is sealed to make room for the row ends before it
-	b.Bytes += int64(len(row) + len(at.Record))
-	if b.Bytes < l.lanes[i].full {
+	if l.lanes[i].open.Bytes < l.lanes[i].full {
 		return nil
 	}
 	l.mu.Lock()
@@ -160,7 +141,7 @@ func (l *Lanes) Add(ctx context.Context, i int, as Notation, row []byte, at *Ori
 // more than its share does not count: its batches follow each other, and the
 // streams beside it need other lanes' rows.
 func (l *Lanes) keepPace(ctx context.Context) error {
-	for l.saturated() {
+	for l.begun && !l.Held && saturated(l.queues, l.Streams) {
 		if err := context.Cause(ctx); err != nil {
 			return err
 		}
@@ -169,12 +150,9 @@ func (l *Lanes) keepPace(ctx context.Context) error {
 	return nil
 }
 
-func (l *Lanes) saturated() bool {
-	if l.Held || !l.begun {
-		return false
-	}
-	for i := range l.queues {
-		if q := &l.queues[i]; q.lanes > 0 && len(q.ready) < l.Streams {
+func saturated(queues []queue, streams int) bool {
+	for i := range queues {
+		if q := &queues[i]; q.lanes > 0 && len(q.ready) < streams {
 			return false
 		}
 	}
@@ -193,32 +171,40 @@ func (l *Lanes) reserve(ctx context.Context, i int, as Notation, n, kept int) er
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for {
-		if err := context.Cause(ctx); err != nil {
-			return err
-		}
 		// Sealing may have taken the open batch away, so ask anew each time.
-		data, lines, keys, records := l.lanes[i].needed(as, n, kept, &l.Options, l.pool.size)
-		if data+lines+keys+records <= l.pool.left() {
-			p := l.lanes[i].openSection(i, as, &l.Options)
-			l.pool.extend(&p.Data, data)
-			l.pool.extend(&p.lines, lines)
-			l.pool.extend(&p.keys, keys)
-			l.pool.extend(&p.records, records)
+		p := l.lanes[i].section(as)
+		e := extent{data: n, lines: l.lineRoom(), records: kept}
+		if l.Sorted && as == NotationBinary {
+			e.keys = keySize
+		}
+		if e = e.beyond(p.room(), l.pool.size); e.total() <= l.pool.left() {
+			l.pool.extendAll(l.lanes[i].openSection(i, as, &l.Options), e)
 			return nil
 		}
-		if l.Held {
-			return errNotHeld
-		}
-		switch {
-		case l.Whole:
-			return ErrInPieces
-		case l.sealFullest():
-		case l.waiting+l.flying == 0:
-			return errNoPages
-		default:
-			l.changed.Wait()
+		if err := l.makeRoom(ctx); err != nil {
+			return err
 		}
 	}
+}
+
+// makeRoom seals a batch, or waits for a stream: no pages are free.
+func (l *Lanes) makeRoom(ctx context.Context) error {
+	if err := context.Cause(ctx); err != nil {
+		return err
+	}
+	if l.Held {
+		return errNotHeld
+	}
+	switch {
+	case l.Whole:
+		return ErrInPieces
+	case l.sealFullest():
+	case l.waiting+l.flying == 0:
+		return errNoPages
+	default:
+		l.changed.Wait()
+	}
+	return nil
 }
 
 // section returns the section to which a row in that notation can be appended, or nil.
@@ -227,22 +213,6 @@ func (ln *lane) section(as Notation) *Section {
 		return nil
 	}
 	return ln.open.section(as)
-}
-
-// needed returns how many pages a row of n bytes needs, of which a record of kept bytes is kept.
-func (ln *lane) needed(as Notation, n, kept int, opt *Options, size int) (data, lines, keys, records int) {
-	none := Section{}
-	p := ln.section(as)
-	if p == nil {
-		p = &none
-	}
-	if p.lines.room < opt.lineRoom() {
-		lines = 1
-	}
-	if opt.Sorted && as == NotationBinary && p.keys.room < keySize {
-		keys = 1
-	}
-	return max(n-p.Data.room+size-1, 0) / size, lines, keys, max(kept-p.records.room+size-1, 0) / size
 }
 
 // openSection returns the section for rows in that notation, a new one if need be.
@@ -254,7 +224,7 @@ func (ln *lane) openSection(number int, as Notation, opt *Options) *Section {
 	if p := b.section(as); p != nil {
 		return p
 	}
-	b.Sections = append(b.Sections, Section{Notation: as, origins: opt.Origins, Dialect: opt.Dialect})
+	b.Sections = append(b.Sections, Section{Notation: as, origins: opt.Origins, sorted: opt.Sorted && as == NotationBinary, Dialect: opt.Dialect})
 	return b.section(as)
 }
 
@@ -297,10 +267,21 @@ func (l *Lanes) seal(i int) {
 	l.waiting++
 	q := &l.queues[ln.node]
 	q.load++
-	if !ln.inFlight && len(ln.sealed) == 1 {
-		q.ready = append(q.ready, i)
+	if len(ln.sealed) == 1 {
+		ln.offer(i, l.queues)
 	}
 	l.changed.Broadcast()
+}
+
+// offer makes the lane, of that number, ready if its next batch can go: it is sealed, none is in
+// flight, and all of its rows are written.
+func (ln *lane) offer(number int, queues []queue) {
+	if ln.inFlight || len(ln.sealed) == 0 || ln.sealed[0].pending > 0 {
+		return
+	}
+	ln.sealed[0].trim()
+	q := &queues[ln.node]
+	q.ready = append(q.ready, number)
 }
 
 // End seals what is open: no more rows will come.

@@ -114,19 +114,21 @@ func (f *Front) proveBefore(chunk int64) error {
 // rows or not: a load that is resumed begins at the mark that is furthest behind.
 const markEvery = 256
 
-// Finish ends a chunk: the next one begins at place. It seals the lanes whose mark
-// has been standing for long.
+// Finish ends a chunk: the next one begins at place. It seals the lanes that have enough for a
+// batch, and those whose mark has been standing for long.
 func (l *Lanes) Finish(place ledger.Place) {
 	f := &l.front
 	f.at = ledger.Mark{Chunk: f.at.Chunk + 1}
 	f.place, f.prefix = place, Prefix{}
-	if f.chunks++; !l.marked || f.chunks%markEvery != 0 {
-		return
-	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	f.chunks++
+	move := l.marked && f.chunks%markEvery == 0
 	for i := range l.lanes {
-		if ln := &l.lanes[i]; f.chunks-ln.moved >= markEvery && ln.mark.Before(f.at) {
+		switch ln := &l.lanes[i]; {
+		case ln.open != nil && ln.open.Bytes >= ln.full:
+			l.seal(i)
+		case move && f.chunks-ln.moved >= markEvery && ln.mark.Before(f.at):
 			l.sealMark(i)
 		}
 	}

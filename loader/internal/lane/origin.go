@@ -51,7 +51,9 @@ func (p *Section) note(at *Origin, sent int) {
 	p.lines.appendUvarint(uint64(at.Size))
 	p.lines.appendUvarint(uint64(sent))
 	p.lastOffset = at.Offset
-	p.records.append(at.Record)
+	var w writer
+	p.records.take(len(at.Record), &w)
+	w.write(at.Record)
 }
 
 // Refs returns the rows of p, in the order of the input. Where it keeps no origins only their

@@ -13,6 +13,7 @@ const slabSize = 16 << 20
 // A pool has the pages that nobody uses.
 type pool struct {
 	size   int      // of a page
+	total  int      // pages, in use or not
 	free   [][]byte // last in, first out: the page used last is warm
 	unmade int      // pages that have never been needed
 	slab   []byte   // memory of the next of them
@@ -24,7 +25,8 @@ func newPool(lanes int, memory int64) pool {
 	for page > minPage && int64(page)*int64(lanes)*16 > memory {
 		page /= 2
 	}
-	return pool{size: page, unmade: int(memory / int64(page))}
+	pages := int(memory / int64(page))
+	return pool{size: page, total: pages, unmade: pages}
 }
 
 // left returns how many pages are free.
@@ -45,6 +47,14 @@ func (p *pool) extend(b *buffer, n int) {
 		b.extend(p.slab[:0:p.size])
 		p.slab = p.slab[p.size:]
 	}
+}
+
+// extendAll adds free pages to the buffers of p.
+func (p *pool) extendAll(of *Section, pages extent) {
+	p.extend(&of.Data, pages.data)
+	p.extend(&of.lines, pages.lines)
+	p.extend(&of.keys, pages.keys)
+	p.extend(&of.records, pages.records)
 }
 
 // takeBack takes the pages of a section back.

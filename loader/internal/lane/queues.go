@@ -95,10 +95,7 @@ func (l *Lanes) land(b *Batch) {
 	if b.direct {
 		l.direct--
 	}
-	if len(ln.sealed) > 0 {
-		q := &l.queues[ln.node]
-		q.ready = append(q.ready, b.Lane)
-	}
+	ln.offer(b.Lane, l.queues)
 	l.changed.Broadcast()
 }
 

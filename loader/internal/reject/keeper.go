@@ -282,8 +282,8 @@ func (k *Keeper) Undo(b *lane.Batch) error { return k.log.undo(b) }
 // Close ends the keeper.
 func (k *Keeper) Close() error { return k.log.close() }
 
-// CountRead counts the records that have entered the lanes.
-func (k *Keeper) CountRead(l *lane.Lanes) { k.read.Store(k.before + l.Front().Added()) }
+// CountRead says how many records have entered the lanes.
+func (k *Keeper) CountRead(n int64) { k.read.Store(k.before + n) }
 
 // Enough returns an error if n records of one chunk are too many to be rejected
 // already, whatever comes.
