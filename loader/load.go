@@ -38,6 +38,7 @@ type load struct {
 	stage   Stage
 	buffers chan []byte
 	guessed int64 // the line of the first record if nobody has said that it is no header, else 0
+	course  course
 }
 
 // newLoad returns the load of in.
@@ -58,14 +59,14 @@ func (l *Loader) newLoad(in Input, c *store.Counts) *load {
 // called from two goroutines at once.
 func (l *Loader) Load(ctx context.Context, in Input) (res Result, err error) {
 	started := time.Now()
-	c := &store.Counts{}
+	c, p := &store.Counts{}, &parts{since: started}
 	defer func() {
 		l.current.Store(nil)
 		l.past.add(res)
 	}()
 	for stuck := 0; ; {
 		rows, batch := c.Rows.Load(), c.Batch.Load()
-		resumable, err := l.attempt(ctx, in, c)
+		resumable, err := l.attempt(ctx, in, c, p)
 		if stuck++; c.Rows.Load() > rows || c.Batch.Load() != batch {
 			stuck = 0
 		}
@@ -73,8 +74,9 @@ func (l *Loader) Load(ctx context.Context, in Input) (res Result, err error) {
 			if stuck == fault.StartOvers && again(c, err) && in.repeats {
 				err = fmt.Errorf("began anew %d times, with nothing stored between; the last time because %w", fault.StartOvers, err)
 			}
-			res = resultOf(c, time.Since(started))
-			res.Resumable = resumable
+			p.begin(partEnding)
+			res = resultOf(c, p.since.Sub(started))
+			res.Parts, res.Resumable = Parts{Opening: p.took[partOpening], Copying: p.took[partCopying], Ending: p.took[partEnding]}, resumable
 			return res, err
 		}
 		l.cfg.Log.Info("going on from the marks in the database", "because", err)
@@ -96,8 +98,10 @@ func again(c *store.Counts, err error) bool {
 
 // attempt loads what of in is not stored yet. It reports whether a later run can go
 // on.
-func (l *Loader) attempt(ctx context.Context, in Input, c *store.Counts) (resumable bool, err error) {
+func (l *Loader) attempt(ctx context.Context, in Input, c *store.Counts, p *parts) (resumable bool, err error) {
+	p.begin(partOpening)
 	ld := l.newLoad(in, c)
+	ld.course.parts = p
 	if ld.feed, err = l.open(ctx, in); err != nil {
 		return false, err
 	}
@@ -316,6 +320,7 @@ func (ld *load) decode(ctx context.Context, ask, values *decode.Asker, chunks <-
 		if err := d.Deliver(ctx, c, ld.Lanes); err != nil {
 			return ld.Job.Named(err)
 		}
+		ld.course.front.set(ld.Lanes.Front().Place())
 		close(c.After)
 		ld.buffers <- c.Buffer() // never blocks: it has room for all there are
 	}

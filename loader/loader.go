@@ -70,6 +70,7 @@ type Result struct {
 	Batches int64         // batches stored
 	Bytes   int64         // input read, decompressed
 	Elapsed time.Duration // from opening the input to the last COMMIT
+	Parts   Parts         // of Elapsed
 	// Copying is how much of Elapsed, summed over the streams, the server had a
 	// batch to work on. Copying / (Elapsed * streams) near 1 means that the server
 	// sets the pace.
@@ -93,24 +94,6 @@ type Result struct {
 	// Resumable says, after an error, that another Load of the input goes on where
 	// this one has stopped.
 	Resumable bool
-}
-
-// A Progress is a snapshot of what a Loader has done.
-type Progress struct {
-	// BytesRead is how far the current input has been read as it is stored:
-	// compressed, if it is. Of an input in blocks it counts blocks.
-	BytesRead  int64
-	BytesTotal int64 // of the same; -1 where unknown
-	Rows       int64 // stored, of this and earlier inputs, by this and earlier runs
-	Bytes      int64 // input read, decompressed, of this and earlier inputs
-}
-
-// totals sums up the loads that are over.
-type totals struct{ rows, bytes atomic.Int64 }
-
-func (t *totals) add(r Result) {
-	t.rows.Add(r.Rows)
-	t.bytes.Add(r.Bytes)
 }
 
 // Open connects, reads what the table is, and checks what would stop a load. The
@@ -156,17 +139,6 @@ func (l *Loader) prepareWaiting(ctx context.Context) error {
 
 // Plan returns what Load will do.
 func (l *Loader) Plan() Plan { return l.plan }
-
-// Progress may be called from any goroutine while Load runs.
-func (l *Loader) Progress() Progress {
-	p := Progress{BytesTotal: -1, Rows: l.past.rows.Load(), Bytes: l.past.bytes.Load()}
-	if ld := l.current.Load(); ld != nil {
-		p.BytesRead, p.BytesTotal = ld.feed.Far()
-		p.Rows += ld.Before.Load() + ld.Rows.Load()
-		p.Bytes += ld.Read.Load()
-	}
-	return p
-}
 
 // Analyze refreshes the table's statistics.
 func (l *Loader) Analyze(ctx context.Context) error { return l.nodes.Analyze(ctx) }

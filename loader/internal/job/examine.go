@@ -19,6 +19,7 @@ import (
 	"shardload/loader/failure"
 	"shardload/loader/internal/decode"
 	"shardload/loader/internal/target"
+	"shardload/loader/waiting"
 )
 
 // An examination decides about a job of the input that was found in the ledger.
@@ -135,7 +136,9 @@ func (x *examination) settleMarks(ctx context.Context) error {
 			return err
 		}
 		x.t.Log.Info("a transaction of an earlier run, or a move of a shard, is not over yet; the load waits for it", "table", x.t.Table.SQL())
-		if err := x.t.Settle(ctx, x.conn, x.j.Name, ""); err != nil {
+		end := x.t.Watch.Waits.Begin(waiting.Wait{For: "a transaction of an earlier run, or a move of a shard"})
+		err = x.t.Settle(ctx, x.conn, x.j.Name, "")
+		if end(); err != nil {
 			return err
 		}
 	}

@@ -204,8 +204,7 @@ func (f *Fence) checkNodes(now []citus.Node) error {
 
 // changed is the error of a table that is not what it was.
 func (f *Fence) changed(how string) error {
-	f.t.Log.Warn("the table has changed", "table", f.t.Table.SQL(), "how", how)
-	return &failure.ChangedError{Table: f.t.Table.SQL()}
+	return &failure.ChangedError{Table: f.t.Table.SQL(), How: how}
 }
 
 // Close opens the fence for good.
