@@ -34,6 +34,10 @@ type SetObserver struct {
 	// Begin is told of the table that is loaded next. What it returns is called when all
 	// inputs of the table are through, before its statistics are refreshed.
 	Begin func(*SetTable) (stored func())
+	// Emptying and Analyzing are told of what takes its time: TRUNCATE of all tables, and a
+	// table's statistics. What they return is called when that is done.
+	Emptying  func() (done func())
+	Analyzing func(*SetTable) (done func())
 	// Loaded is told of each input of a table after its Load. If the error is a
 	// *CompleteError there was nothing to do.
 	Loaded func(*SetTable, Input, Result, error)
@@ -170,9 +174,9 @@ func (s *Set) Load(ctx context.Context, opt SetOptions) ([]SetResult, error) {
 	for _, t := range s.tables {
 		names = append(names, t.loader.target.Table.SQL())
 	}
-	first := s.tables[0].loader
+	first, done := s.tables[0].loader, opt.emptying()
 	err = first.target.Persist(ctx, func() error { return Truncate(ctx, first.cfg.Conn, names...) })
-	if err != nil {
+	if done(); err != nil {
 		return nil, err
 	}
 	opt.emptied()
@@ -239,6 +243,7 @@ func (t *SetTable) load(ctx context.Context, opt SetOptions) (r SetResult, err e
 		return r, nil
 	}
 	begun := time.Now()
+	defer opt.analyzing(t)()
 	if err := t.loader.Analyze(ctx); err != nil {
 		return r, fmt.Errorf("all rows of %s are stored: %w", t.Config.Table, err)
 	}
@@ -256,6 +261,20 @@ func (o SetObserver) begin(t *SetTable) (stored func()) {
 		return func() {}
 	}
 	return o.Begin(t)
+}
+
+func (o SetObserver) emptying() (done func()) {
+	if o.Emptying == nil {
+		return func() {}
+	}
+	return o.Emptying()
+}
+
+func (o SetObserver) analyzing(t *SetTable) (done func()) {
+	if o.Analyzing == nil {
+		return func() {}
+	}
+	return o.Analyzing(t)
 }
 
 func (o SetObserver) loaded(t *SetTable, in Input, res Result, err error) {

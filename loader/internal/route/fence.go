@@ -77,12 +77,28 @@ func (f *Fence) lock(ctx context.Context) (err error) {
 	}
 	err = server.Start(ctx, f.conn.PgConn(), server.Write, append(f.t.TableLockSQL(f.columns), f.others...)...)
 	if fault.Is(err, fault.UndefinedTable) {
-		return f.changed("it is gone")
+		return gone(ctx, f)
 	}
 	if err != nil {
 		return fmt.Errorf("lock %s: %w", f.t.Table.SQL(), err)
 	}
 	return f.lockJob(ctx)
+}
+
+// gone says which table is gone that lock could not lock: the target, or one that another process
+// drops which empties the target, or forgets the job.
+func gone(ctx context.Context, f *Fence) error {
+	err := server.Exec(ctx, f.conn.PgConn(), "ROLLBACK")
+	if err == nil {
+		err = server.Start(ctx, f.conn.PgConn(), server.Write, f.t.TableLockSQL(f.columns)...)
+	}
+	if err == nil {
+		return f.changed("the table of this load's progress is gone: another process has emptied the table, or forgotten the load")
+	}
+	if fault.Is(err, fault.UndefinedTable) {
+		return f.changed("it is gone")
+	}
+	return fmt.Errorf("lock %s: %w", f.t.Table.SQL(), err)
 }
 
 // lockJob makes sure that no other process works on the job.
