@@ -32,6 +32,8 @@ func (v view) bar(wait *waitView, width int) string {
 	head := v.name
 	if v.counts && v.Total > 0 {
 		head += " " + v.percent()
+	} else if !v.counts {
+		head += ":"
 	}
 	if wait != nil {
 		return fit(room, head+" "+wait.long(v.now), head+" "+wait.short(v.now))

@@ -304,7 +304,7 @@ func (v *loadVerb) load(ctx context.Context, tables openedTables, opt loader.Set
 			}
 		},
 		Emptied:   func() { report.Emptied = true },
-		Analyzing: func(t *loader.SetTable) func() { return v.progress(ctx, t.Config.Table+": statistics", nil) },
+		Analyzing: func(t *loader.SetTable) func() { return v.progress(ctx, "statistics of "+t.Config.Table, nil) },
 	}
 	results, err := tables.Load(ctx, opt)
 	for _, r := range results {

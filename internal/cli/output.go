@@ -94,10 +94,19 @@ func (c *console) say(w io.Writer, text string) {
 // clearBelow removes what stands from the terminal's current line on.
 const clearBelow = "\r\x1b[J"
 
+// dontWrap and wrap say that the terminal goes on in the next line after its last column, or not:
+// it may have become narrower since it was asked for its width.
+const (
+	dontWrap = "\x1b[?7l"
+	wrap     = "\x1b[?7h"
+)
+
 // drawBar draws a bar, which has no control characters and fits into the terminal's line. The
 // cursor stays before it: what is written next is written over it, and a terminal that becomes
 // narrower, and breaks the line, leaves the cursor before all of it.
-func (c *console) drawBar(bar string) { _, _ = io.WriteString(raw(c.Stderr), clearBelow+bar+"\r") }
+func (c *console) drawBar(bar string) {
+	_, _ = io.WriteString(raw(c.Stderr), dontWrap+clearBelow+bar+"\r"+wrap)
+}
 
 // clearBar removes it.
 func (c *console) clearBar() { _, _ = io.WriteString(raw(c.Stderr), clearBelow) }

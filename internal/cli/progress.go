@@ -79,7 +79,9 @@ func (c *console) hasBar() bool {
 }
 
 // draw draws the bar of an activity, in the width that the terminal has now: windows change.
-func (c *console) draw(a *activity) { c.drawBar(a.look().bar(waitNow(&c.waits), terminalWidth(c.Stderr))) }
+func (c *console) draw(a *activity) {
+	c.drawBar(a.look().bar(waitNow(&c.waits), terminalWidth(c.Stderr)))
+}
 
 // tellProgress writes a line about an activity.
 func (c *console) tellProgress(a *activity) { c.tell("%s\n", a.look().line(waitNow(&c.waits))) }
