@@ -100,31 +100,18 @@ func again(c *store.Counts, err error) bool {
 // on.
 func (l *Loader) attempt(ctx context.Context, in Input, c *store.Counts, p *parts) (resumable bool, err error) {
 	p.begin(partOpening)
-	ld := l.newLoad(in, c)
-	ld.course.parts = p
-	if ld.feed, err = l.open(ctx, in); err != nil {
-		return false, err
-	}
-	defer func() { err = errors.Join(countRows(ld.feed, err), ld.feed.Close()) }()
-	l.current.Store(ld)
-
-	first, err := ld.first(ctx, in)
-	if err == nil && first == nil {
-		err = ld.loadNothing(ctx, in)
-	}
-	if err != nil || first == nil {
-		return false, err
-	}
-	ask := decode.NewAsker(l.target, l.nodes.First().Connect, l.cfg.sentEncoding())
-	defer ask.Close()
-	if err := ld.checkGuess(ctx, first, ask); err != nil {
-		return false, err
-	}
-	route, err := ld.chooseFor(ctx, first, ask)
+	b, err := begin(ctx, l, in, c, l.cfg.Log)
 	if err != nil {
 		return false, err
 	}
-	fence, err := ld.openJobBehindFence(ctx, in, route, first)
+	ld, route := b.ld, b.route
+	defer func() { err = errors.Join(countRows(ld.feed, err), b.close()) }()
+	ld.course.parts = p
+	l.current.Store(ld)
+	if b.first == nil {
+		return false, ld.loadNothing(ctx, in)
+	}
+	fence, err := ld.openJobBehindFence(ctx, in, route, b.first)
 	if err != nil {
 		return false, err
 	}
@@ -136,7 +123,7 @@ func (l *Loader) attempt(ctx context.Context, in Input, c *store.Counts, p *part
 	if err != nil {
 		return false, err
 	}
-	if err := ld.doubtHeader(ld.fill(ctx, route, first, ask, fence)); err != nil {
+	if err := ld.doubtHeader(ld.fill(ctx, route, b.first, b.ask, fence)); err != nil {
 		_, stuck := errors.AsType[*failure.JobError](err)
 		stuck = stuck || errors.Is(err, ledger.ErrMarksGone)
 		return ld.Job.InPieces() && !ld.Job.Fresh && !stuck, err

@@ -39,6 +39,7 @@ type Loader struct {
 	replacing string             // the load that has emptied the table for its inputs, "" for none
 	thrifty   bool               // no connection is kept for a load: others are opened before it
 	charset   *charset.Converter // of inputs, nil if they are sent as they are encoded
+	begun     begun
 
 	current atomic.Pointer[load]
 	past    totals
@@ -153,7 +154,8 @@ func (l *Loader) closeIdle() {
 
 // Close ends the Loader's connections.
 func (l *Loader) Close() error {
+	err := l.begun.close()
 	l.closeIdle()
 	l.target.Control.Close()
-	return nil
+	return err
 }

@@ -2,11 +2,9 @@ package loader
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -149,66 +147,13 @@ func parentsFirst[T any](list []T, id func(T) uint32, refers map[uint32][]uint32
 // Load loads all inputs of all tables. It stops at the first error; the results say what
 // was stored by then. Loads of one Set follow each other.
 func (s *Set) Load(ctx context.Context, opt SetOptions) ([]SetResult, error) {
+	if opt.Replace {
+		return s.loadReplacing(ctx, opt)
+	}
 	if err := s.checkSelections(ctx); err != nil {
 		return nil, err
 	}
-	if !opt.Replace {
-		return s.load(ctx, opt)
-	}
-	id, err := s.replaced(ctx)
-	if err != nil {
-		return nil, err
-	}
-	if id != "" {
-		opt.replacing(true, nil)
-		opt.emptied()
-		s.replace(id)
-		results, err := s.load(ctx, opt)
-		stuck, ok := errors.AsType[*JobError](err)
-		if !ok {
-			return results, err
-		}
-		opt.replacing(false, stuck)
-	}
-	var names []string
-	for _, t := range s.tables {
-		names = append(names, t.loader.target.Table.SQL())
-	}
-	first, done := s.tables[0].loader, opt.emptying()
-	err = first.target.Persist(ctx, func() error { return Truncate(ctx, first.cfg.Conn, names...) })
-	if done(); err != nil {
-		return nil, err
-	}
-	opt.emptied()
-	s.replace(strings.ToLower(rand.Text()[:16]))
 	return s.load(ctx, opt)
-}
-
-// replaced returns the ID of an earlier run that has emptied the tables and can be gone on
-// with, "" for none.
-func (s *Set) replaced(ctx context.Context) (id string, err error) {
-	complete := true
-	for _, t := range s.tables {
-		r, ok, err := t.loader.Replaced(ctx, t.Inputs...)
-		if err != nil || !ok || id != "" && r.ID != "" && r.ID != id {
-			return "", err
-		}
-		if r.ID != "" {
-			id = r.ID
-		}
-		complete = complete && r.Complete
-	}
-	if complete {
-		return "", nil // and so it is to be loaded once more
-	}
-	return id, nil
-}
-
-// replace tells the Loaders for which load the tables were emptied.
-func (s *Set) replace(id string) {
-	for _, t := range s.tables {
-		t.loader.Replacing(id)
-	}
 }
 
 // load loads the tables as they are.

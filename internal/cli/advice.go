@@ -47,6 +47,7 @@ var inFlagsPairs = []string{
 	"empty the table and load the input anew", "load the input again with --replace",
 	"load them anew into the empty table", "load them with --replace",
 	"or forget job ", "or drop the job with shardload forget ",
+	"if it is to be loaded anew forget job ", "if it is to be loaded anew drop the job with shardload forget ",
 	"wait for it, or end it", "wait for it (shardload status shows it), or end it",
 	"name its list", "name its list with --rejects",
 	"for a table of your own name it", "for a table of your own use --table",

@@ -110,12 +110,17 @@ func (f *Fence) lockJob(ctx context.Context) error {
 		f.t.Log.Info("another process is loading this input: "+server.DescribeHolders(holders)+" its lock", "table", f.t.Table.SQL())
 	})
 	if locked, ok := errors.AsType[*server.LockedError](err); ok {
-		return &failure.PreflightError{
-			Problem: "another process is loading this input into " + f.t.Table.SQL() + ": " + server.DescribeHolders(locked.Holders) + " its lock",
-			Do:      "wait for it, or end it",
-		}
+		return Busy(f.t, locked)
 	}
 	return err
+}
+
+// Busy returns the error of an input that another process is loading into t.
+func Busy(t *target.Target, locked *server.LockedError) error {
+	return &failure.PreflightError{
+		Problem: "another process is loading this input into " + t.Table.SQL() + ": " + server.DescribeHolders(locked.Holders) + " its lock",
+		Do:      "wait for it, or end it",
+	}
 }
 
 // AddProgress locks the progress table of j, as long as the fence stands, and makes sure
