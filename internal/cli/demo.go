@@ -103,6 +103,14 @@ func (d *demo) run(cmd *cobra.Command) (err error) {
 	if err != nil {
 		return err
 	}
+	if d.dsn == "" && !d.opt.keep {
+		defer func() {
+			if err != nil { // nothing that it advises could be typed
+				err = &goneError{err}
+				d.account = append(d.account, "the demo's cluster and its files are removed")
+			}
+		}()
+	}
 	defer func() { err = errors.Join(err, stop()) }()
 	if d.conn, err = d.connect(ctx, at); err != nil {
 		return err

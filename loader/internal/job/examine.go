@@ -59,7 +59,7 @@ func (x *examination) examine(ctx context.Context, entry *ledger.Job, now ledger
 	case was.Other != nil:
 		return false, &failure.JobError{Job: was.Name, Problem: fmt.Sprintf("an earlier run loaded it into the table that is %s now and had the name of %s then, and rows are here that no job has stored: it is not known which of the two has its rows", was.Other, x.t.Table.SQL()), Do: "if the other one has them " + failure.Beside}
 	case was.TableOID != x.t.Table.OID:
-		return false, &failure.JobError{Job: was.Name, Problem: "the table was rebuilt since this input was begun, and its rows may be there", Do: failure.Anew + ", or forget job " + was.ID}
+		return false, &failure.JobError{Job: was.Name, Problem: "the table was rebuilt since this input was begun, and its rows may be there", Do: failure.Anew + ", or, if a deep verification shows none of them there, forget job " + was.ID + " and load it"}
 	case was.Complete() && has < was.Added():
 		return false, &failure.JobError{Job: was.Name, Problem: fmt.Sprintf("it was loaded completely, %s, but the table has %d now", term.Plural(was.Added(), "row"), has), Do: failure.Anew + ", or " + failure.Beside}
 	case was.Complete() && !was.Fingerprint.Reads.Same(now.Reads):
