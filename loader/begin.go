@@ -21,7 +21,7 @@ import (
 // a new one is to be.
 func (ld *load) openJobBehindFence(ctx context.Context, in Input, by Route, first *input.Chunk) (f *route.Fence, err error) {
 	l := ld.l
-	name, err := l.jobName(in)
+	name, err := nameOf(ld, in)
 	if err != nil {
 		return nil, err
 	}
@@ -38,6 +38,10 @@ func (ld *load) openJobBehindFence(ctx context.Context, in Input, by Route, firs
 		return f, nil
 	}
 	err = f.Meanwhile(ctx, func(ctx context.Context) (err error) {
+		if ld.ofRun != nil {
+			ld.Job, err = ld.opening.OpenRun(ctx, &ld.ofRun.Run, first)
+			return err
+		}
 		ld.Job, err = ld.opening.Open(ctx, name, first)
 		return err
 	})
@@ -46,6 +50,14 @@ func (ld *load) openJobBehindFence(ctx context.Context, in Input, by Route, firs
 		return nil, err
 	}
 	return f, nil
+}
+
+// nameOf returns the name of the job that is to be opened.
+func nameOf(ld *load, in Input) (string, error) {
+	if ld.ofRun != nil {
+		return ld.ofRun.name(), nil
+	}
+	return ld.l.jobName(in)
 }
 
 // fill makes the lanes, goes to where the job stands, runs the pipeline, and ends
@@ -81,7 +93,10 @@ func (ld *load) fill(ctx context.Context, by Route, first *input.Chunk, ask *dec
 	if err := ld.run(ctx, first, ask, fence, prepare); err != nil {
 		return job.Overtaken(err)
 	}
-	ld.course.parts.begin(partEnding)
+	if ld.series.isCut() {
+		return ld.series.cut.Load()
+	}
+	ld.course.times.begin(partEnding)
 	ld.course.ending.Store(true)
 	if ld.Keeper != nil && !ld.whole {
 		if err := ld.Keeper.Finish(ld.Header, ld.EOL); err != nil {
@@ -112,7 +127,7 @@ func (ld *load) prepareStreams(ctx context.Context, by Route, fence *route.Fence
 	if err != nil {
 		return err
 	}
-	ld.course.parts.begin(partCopying)
+	ld.course.times.begin(partCopying)
 	ld.Lanes.Begin()
 	return nil
 }
@@ -138,6 +153,9 @@ func (ld *load) recount(j *job.Job) {
 func (ld *load) goOn(ctx context.Context, first *input.Chunk) (*input.Chunk, error) {
 	if ld.Job.Sums() {
 		ld.Lanes.Front().SetSum(ledger.SumOf(ld.Header))
+	}
+	if ld.series != nil {
+		return goOnWithin(ctx, ld)
 	}
 	if !ld.Job.InPieces() {
 		return first, nil

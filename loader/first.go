@@ -25,29 +25,29 @@ func (ld *load) first(ctx context.Context, in Input) (*input.Chunk, error) {
 	case err != nil:
 		return nil, err
 	}
-	h, err := l.heading(ctx, in, ld.feed, c)
-	if err != nil {
-		return nil, err
-	}
-	ld.heading, ld.Header, ld.EOL = h, h.before, c.EOL
-	if len(h.before) > 0 && ld.feed.Header() == nil {
-		c.Behind(len(h.before))
-	}
-	read, err := setFields(ld.feed, c, l.target.Table, &h)
+	h, read, err := l.head(ctx, in, ld.feed, c)
 	if err != nil {
 		return nil, err
 	}
 	ld.Read.Add(read)
+	ld.kind, ld.EOL = ld.feed, c.EOL
+	return c, layOut(ld, in, h)
+}
+
+// layOut lays the pipeline out for records of that heading.
+func layOut(ld *load, in Input, h Heading) error {
+	l := ld.l
+	ld.heading, ld.Header = h, h.before
 	if err := l.target.MayInsert(h.columns); err != nil {
-		return nil, err
+		return err
 	}
 	if h.Guessed && !h.Header {
 		ld.guessed = h.Line
 	}
 	_, size := ld.feed.Far()
-	ld.whole = in.path != "" && !ld.Pieces && input.IsPlain(ld.feed) && l.cfg.fitsWhole(size)
+	ld.whole = in.path != "" && ld.series == nil && !ld.Pieces && input.IsPlain(ld.feed) && l.cfg.fitsWhole(size)
 	if err := h.layOut(ld); err != nil {
-		return nil, &failure.RowError{File: ld.Input, Line: h.Line, Err: err}
+		return &failure.RowError{File: ld.Input, Line: h.Line, Err: err}
 	}
 	ld.form = l.cfg.form(h.Header, ld.Layout)
 	ld.form.Columns, ld.form.Settings = ledgerColumns(h.columns), l.target.Meaning(h.columns)
@@ -59,17 +59,30 @@ func (ld *load) first(ctx context.Context, in Input) (*input.Chunk, error) {
 	if ld.whole {
 		ld.Layout.Router.One()
 	}
-	return c, nil
+	return nil
+}
+
+// head finds out what the fields of in are, of which c is the first chunk, and takes the header off
+// it. read is how many bytes were read beside it.
+func (l *Loader) head(ctx context.Context, in Input, feed input.Feed, c *input.Chunk) (h Heading, read int64, err error) {
+	if h, err = l.heading(ctx, in, feed, c); err != nil {
+		return h, 0, err
+	}
+	if len(h.before) > 0 && feed.Header() == nil {
+		c.Behind(len(h.before))
+	}
+	read, err = setFields(feed, c, l.target.Table, &h)
+	return h, read, err
 }
 
 // chooseOriginal says in lay where the bytes of records of f are found that are rejected, if any
-// may be.
-func chooseOriginal(lay *decode.Layout, f input.Feed, rejects bool) {
+// may be. One of a series of parts is not read again.
+func chooseOriginal(lay *decode.Layout, f input.Feed, inSeries, rejects bool) {
 	if transcribedBytes(f) {
 		lay.Record = decode.Read
 	}
 	switch {
-	case !rejects || input.IsPlain(f):
+	case !rejects || input.IsPlain(f) && !inSeries:
 	case lay.Record != decode.SentOrRead:
 		lay.Record = decode.Kept
 	default:
@@ -95,12 +108,17 @@ func (h *Heading) layOut(ld *load) (err error) {
 		ld.Merge, err = store.NewMerge(l.target, h.columns, l.cfg.OnConflict == ConflictSkip, nil)
 	}
 	if err == nil {
-		chooseOriginal(ld.Layout, ld.feed, !l.cfg.MaxErrors.None())
-		if f, ok := ld.feed.(input.Binary); ok && ld.Layout.Encoders != nil && (h.plan == nil || h.plan.Plain()) {
-			f.SetEncoding(decode.BinaryOptions(l.target, l.cfg.Encoding))
-		}
+		chooseOriginal(ld.Layout, ld.kind, ld.series != nil, !l.cfg.MaxErrors.None())
+		setEncoding(ld, ld.kind, h)
 	}
 	return err
+}
+
+// setEncoding tells a feed that can make binary rows to do so.
+func setEncoding(ld *load, of input.Feed, h *Heading) {
+	if f, ok := of.(input.Binary); ok && ld.Layout.Encoders != nil && (h.plan == nil || h.plan.Plain()) {
+		f.SetEncoding(decode.BinaryOptions(ld.l.target, ld.l.cfg.Encoding))
+	}
 }
 
 // checkGuess refuses a first record which nobody has called one if the table cannot hold its

@@ -24,6 +24,7 @@ type Input struct {
 	// repeats says that it can be opened again.
 	repeats bool
 	open    func(ctx context.Context, how input.Reading) (input.Feed, error)
+	set     *partSet // nil for one input
 }
 
 // reading says how the Loader reads inputs.

@@ -26,19 +26,32 @@ import (
 // what they count.
 type load struct {
 	*store.Store
-	l       *Loader
-	in      Input
-	feed    input.Feed
+	l    *Loader
+	in   Input
+	feed input.Feed
+	ofSet
+	kind    input.Feed // what tells how records are read: the feed, or that of its first part
 	heading Heading
-	form    ledger.Form   // how the input is read
-	shares  ledger.Shares // what decides a row's lane
-	whole   bool          // everything is stored in one transaction
+	manner
+	whole   bool // everything is stored in one transaction
 	opening *job.Opening
 	log     *slog.Logger
 	stage   Stage
 	buffers chan []byte
 	guessed int64 // the line of the first record if nobody has said that it is no header, else 0
 	course  course
+}
+
+// A manner is how an input is loaded, as its job keeps it.
+type manner struct {
+	form   ledger.Form   // how it is read
+	shares ledger.Shares // what decides a row's lane
+}
+
+// What a load of a set's run has.
+type ofSet struct {
+	series *series // the feed; nil for one input
+	ofRun  *running
 }
 
 // newLoad returns the load of in.
@@ -58,8 +71,11 @@ func (l *Loader) newLoad(in Input, c *store.Counts) *load {
 // *CompleteError says so. Loads of one Loader follow each other: Load must not be
 // called from two goroutines at once.
 func (l *Loader) Load(ctx context.Context, in Input) (res Result, err error) {
+	if in.set != nil {
+		return loadSet(ctx, l, in)
+	}
 	started := time.Now()
-	c, p := &store.Counts{}, &parts{since: started}
+	c, p := &store.Counts{}, &times{since: started}
 	defer func() {
 		l.current.Store(nil)
 		l.past.add(res)
@@ -76,7 +92,7 @@ func (l *Loader) Load(ctx context.Context, in Input) (res Result, err error) {
 			}
 			p.begin(partEnding)
 			res = resultOf(c, p.since.Sub(started))
-			res.Parts, res.Resumable = Parts{Opening: p.took[partOpening], Copying: p.took[partCopying], Ending: p.took[partEnding]}, resumable
+			res.Times, res.Resumable = Times{Opening: p.took[partOpening], Copying: p.took[partCopying], Ending: p.took[partEnding]}, resumable
 			return res, err
 		}
 		l.cfg.Log.Info("going on from the marks in the database", "because", err)
@@ -98,32 +114,46 @@ func again(c *store.Counts, err error) bool {
 
 // attempt loads what of in is not stored yet. It reports whether a later run can go
 // on.
-func (l *Loader) attempt(ctx context.Context, in Input, c *store.Counts, p *parts) (resumable bool, err error) {
+func (l *Loader) attempt(ctx context.Context, in Input, c *store.Counts, p *times) (resumable bool, err error) {
 	p.begin(partOpening)
 	b, err := begin(ctx, l, in, c, l.cfg.Log)
 	if err != nil {
 		return false, err
 	}
-	ld, route := b.ld, b.route
+	ld := b.ld
 	defer func() { err = errors.Join(countRows(ld.feed, err), b.close()) }()
-	ld.course.parts = p
+	ld.course.times = p
 	l.current.Store(ld)
 	if b.first == nil {
 		return false, ld.loadNothing(ctx, in)
 	}
-	fence, err := ld.openJobBehindFence(ctx, in, route, b.first)
+	return ld.pass(ctx, in, b)
+}
+
+// pass passes the input through the pipeline that is laid out. Of a set the first chunk is of whatever part,
+// and nil if none has a chunk.
+func (ld *load) pass(ctx context.Context, in Input, b *beginning) (resumable bool, err error) {
+	l := ld.l
+	fence, err := ld.openJobBehindFence(ctx, in, b.route, b.first)
 	if err != nil {
 		return false, err
 	}
 	defer fence.Close()
 	ld.Fence = fence
+	if ld.ofRun != nil {
+		ended, err := ld.ofRun.enter(ctx, ld, b.ask)
+		if err != nil {
+			return true, err
+		}
+		defer ended()
+	}
 	err = fence.Meanwhile(ctx, func(ctx context.Context) error {
-		return ld.CountTruly(ctx, route.way(), l.plan.Route.way(), ld.whole)
+		return ld.CountTruly(ctx, b.route.way(), l.plan.Route.way(), ld.whole)
 	})
 	if err != nil {
 		return false, err
 	}
-	if err := ld.doubtHeader(ld.fill(ctx, route, b.first, b.ask, fence)); err != nil {
+	if err := ld.doubtHeader(ld.fill(ctx, b.route, b.first, b.ask, fence)); err != nil {
 		_, stuck := errors.AsType[*failure.JobError](err)
 		stuck = stuck || errors.Is(err, ledger.ErrMarksGone)
 		return ld.Job.InPieces() && !ld.Job.Fresh && !stuck, err
@@ -164,8 +194,10 @@ func (ld *load) run(ctx context.Context, first *input.Chunk, ask *decode.Asker, 
 		if err != nil {
 			return err
 		}
-		if err := ld.opening.CheckInput(running, ld.Lanes, ld.Job); err != nil {
-			return err
+		if !ld.series.isCut() { // else what follows was not read
+			if err := ld.opening.CheckInput(running, ld.Lanes, ld.Job); err != nil {
+				return err
+			}
 		}
 		ld.Lanes.End()
 		close(decoded)
@@ -178,7 +210,7 @@ func (ld *load) run(ctx context.Context, first *input.Chunk, ask *decode.Asker, 
 		stored := make(chan struct{})
 		g.Go(func() error { return fence.Watch(running, ld.Lanes, stored) })
 		defer close(stored)
-		if err := ld.whenDecoded(running, decoded); err != nil {
+		if err := whenDecoded(running, ld.stage, decoded); err != nil {
 			return err
 		}
 		return ld.runStreams(running)
@@ -278,39 +310,52 @@ func (ld *load) decode(ctx context.Context, ask, values *decode.Asker, chunks <-
 			return err
 		}
 		binary, err := d.DecodeBinary(c)
-		if err != nil {
-			return inTurn(ctx, c.Before, err)
-		}
-		var late bool
-		var bad error
-		if !binary {
-			if late, err = c.Fill(&text); err != nil {
-				return inTurn(ctx, c.Before, err)
-			}
-			if late {
+		late := false
+		if err == nil && !binary {
+			if late, err = c.Fill(&text); late {
 				ld.Read.Add(c.Size)
 			}
-			bad = d.Decode(ctx, c)
+		}
+		unreadable := err != nil
+		if err == nil && !binary {
+			err = d.Decode(ctx, c)
 		}
 		if err := inTurn(ctx, c.Before, nil); err != nil {
 			return err
 		}
-		if err := decode.Turn(ld.Lanes.Front(), c); err != nil {
-			return ld.Job.Named(err)
+		if err := enter(ctx, ld, d, c, arrival{err, unreadable, late}); err != nil {
+			return err
 		}
-		if late {
-			bad = c.PlaceAt(ld.Lanes.Front().Place(), bad)
-		}
-		if bad != nil {
-			return bad
-		}
-		if err := d.Deliver(ctx, c, ld.Lanes); err != nil {
-			return ld.Job.Named(err)
-		}
-		ld.course.front.set(ld.Lanes.Front().Place())
+		ld.course.reach(ld)
 		close(c.After)
 		ld.buffers <- c.Buffer() // never blocks: it has room for all there are
 	}
+}
+
+// An arrival is how a chunk comes to the lanes.
+type arrival struct {
+	bad        error // what is wrong with it
+	unreadable bool  // that is the input's fault, and not a record's
+	late       bool  // only now it is known where it stands
+}
+
+// deliverer is a decoder that has a chunk's rows.
+type deliverer interface {
+	Deliver(ctx context.Context, c *input.Chunk, l *lane.Lanes) error
+}
+
+// enter lets a chunk, the turn of which it is, enter the lanes.
+func enter(ctx context.Context, ld *load, d deliverer, c *input.Chunk, a arrival) error {
+	if c.Part != nil {
+		return ld.ofRun.enterPart(ctx, ld, d, c, a)
+	}
+	if a.late {
+		a.bad = c.PlaceAt(ld.Lanes.Front().Place(), a.bad)
+	}
+	if a.bad != nil {
+		return a.bad
+	}
+	return ld.Job.Named(d.Deliver(ctx, c, ld.Lanes))
 }
 
 // send sends v, or returns why ctx ended.
@@ -340,8 +385,7 @@ func resultOf(c *store.Counts, elapsed time.Duration) Result {
 		Rows:    c.Rows.Load(),
 		Batches: c.Batches.Load(),
 		Bytes:   c.Read.Load(),
-		Elapsed: elapsed,
-		Copying: time.Duration(c.Copying.Load()),
+		Spent:   Spent{Elapsed: elapsed, Copying: time.Duration(c.Copying.Load())},
 		InDoubt: c.InDoubt.Load(),
 
 		Updated:  c.Updated.Load(),
@@ -370,8 +414,8 @@ func (ld *load) loadNothing(ctx context.Context, in Input) error {
 }
 
 // whenDecoded waits, for StageStore, until decoded is closed.
-func (ld *load) whenDecoded(ctx context.Context, decoded <-chan struct{}) error {
-	if ld.stage != StageStore {
+func whenDecoded(ctx context.Context, at Stage, decoded <-chan struct{}) error {
+	if at != StageStore {
 		return nil
 	}
 	_, err := receive(ctx, decoded)

@@ -16,7 +16,6 @@ import (
 	"context"
 	"errors"
 	"sync/atomic"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -66,16 +65,11 @@ type Plan struct {
 
 // A Result says what a Load did. It is valid after an error, too.
 type Result struct {
-	Before  int64         // rows that earlier runs of the same job have stored
-	Rows    int64         // rows that the server says are stored
-	Batches int64         // batches stored
-	Bytes   int64         // input read, decompressed
-	Elapsed time.Duration // from opening the input to the last COMMIT
-	Parts   Parts         // of Elapsed
-	// Copying is how much of Elapsed, summed over the streams, the server had a
-	// batch to work on. Copying / (Elapsed * streams) near 1 means that the server
-	// sets the pace.
-	Copying time.Duration
+	Before  int64 // rows that earlier runs of the same job have stored
+	Rows    int64 // rows that the server says are stored
+	Batches int64 // batches stored
+	Bytes   int64 // input read, decompressed
+	Spent
 	// InDoubt counts rows of batches whose COMMIT was sent and never answered.
 	// They are stored, all rows of a batch or none, or they are not.
 	InDoubt int64
@@ -92,6 +86,9 @@ type Result struct {
 	// Filtered counts the records that Config.Where left out, by earlier runs of the same
 	// job, too. They are in no other count.
 	Filtered int64
+	// Parts counts the parts of a set, nil for one input. Bytes, Batches and Copying are then
+	// sums over what this process did.
+	Parts *PartCounts
 	// Resumable says, after an error, that another Load of the input goes on where
 	// this one has stopped.
 	Resumable bool

@@ -1,6 +1,7 @@
 package loader
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -42,12 +43,18 @@ func begin(ctx context.Context, l *Loader, in Input, c *store.Counts, log *slog.
 	if b.first, err = b.ld.first(ctx, in); err != nil || b.first == nil {
 		return b, err
 	}
+	return b, b.settle(ctx)
+}
+
+// settle finds out whether the first record is one, and which way rows go.
+func (b *beginning) settle(ctx context.Context) (err error) {
+	l := b.ld.l
 	b.ask = decode.NewAsker(l.target, l.nodes.First().Connect, l.cfg.sentEncoding())
-	if err = b.ld.checkGuess(ctx, b.first, b.ask); err != nil {
-		return b, err
+	if err := b.ld.checkGuess(ctx, b.first, b.ask); err != nil {
+		return err
 	}
 	b.route, err = b.ld.chooseFor(ctx, b.first, b.ask)
-	return b, err
+	return err
 }
 
 // close closes the input.
@@ -61,6 +68,9 @@ func (b *beginning) close() error {
 // probe reports what would stop the load of in before its first row. An input that can be read
 // only once stays open for Load, or until the Loader is closed.
 func probe(ctx context.Context, l *Loader, in Input) error {
+	if in.set != nil {
+		return probeSet(ctx, l, in)
+	}
 	log := slog.New(slog.DiscardHandler) // Load says it
 	if !in.repeats {
 		log = l.cfg.Log
@@ -77,6 +87,24 @@ func probe(ctx context.Context, l *Loader, in Input) error {
 	}
 	l.begun[in.name] = b
 	return nil
+}
+
+// probeSet is probe for a set: one of its first parts must be such as can be loaded. What is wrong
+// with others does not stop those that are right.
+func probeSet(ctx context.Context, l *Loader, in Input) error {
+	parts, err := in.set.list(ctx)
+	if err != nil {
+		return err
+	}
+	var failed error
+	for _, p := range parts[:min(len(parts), samples)] {
+		err := probe(ctx, l, in.set.open(p.Name))
+		if err == nil {
+			return nil
+		}
+		failed = cmp.Or(failed, err)
+	}
+	return failed
 }
 
 // begun has inputs that can be read only once and were probed, by name.

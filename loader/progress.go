@@ -23,11 +23,21 @@ type Progress struct {
 	Ending bool
 }
 
-// Parts are the parts of Result.Elapsed. Of several attempts they are sums.
-type Parts struct {
+// Times are the parts of Result.Elapsed. Of several attempts they are sums.
+type Times struct {
 	Opening time.Duration // until rows could be stored: the input, the locks, the job, the marks
 	Copying time.Duration // of rows
 	Ending  time.Duration // from the last row that was stored
+}
+
+// A Spent is the time that a Load took.
+type Spent struct {
+	Elapsed time.Duration // from opening the input to the last COMMIT
+	Times   Times         // of Elapsed; of a set they are not known
+	// Copying is how much of Elapsed, summed over the streams, the server had a
+	// batch to work on. Copying / (Elapsed * streams) near 1 means that the server
+	// sets the pace.
+	Copying time.Duration
 }
 
 // totals sums up the loads that are over.
@@ -57,7 +67,7 @@ func (l *Loader) Progress() Progress {
 // A course is how far a load has come.
 type course struct {
 	front
-	parts  *parts
+	times  *times
 	ending atomic.Bool // all rows are stored
 }
 
@@ -71,6 +81,16 @@ type front struct {
 func (f *front) set(at ledger.Place) {
 	f.offset.Store(at.Offset)
 	f.records.Store(at.Records)
+}
+
+// reach notes how far the rows of ld have come. Of a set the front's place is within a part, and
+// only how many records come before it counts.
+func (c *course) reach(ld *load) {
+	at := ld.Lanes.Front().Place()
+	if ld.series != nil {
+		at.Offset = ld.Read.Load()
+	}
+	c.front.set(at)
 }
 
 // passed returns how far an input that is read up to the byte far, as it is stored, or up to the
@@ -93,15 +113,15 @@ const (
 	numParts
 )
 
-// parts are how long the parts of a load took so far, over all its attempts.
-type parts struct {
+// times are how long the parts of a load took so far, over all its attempts.
+type times struct {
 	took  [numParts]time.Duration
 	now   int
 	since time.Time // when that one began
 }
 
 // begin ends the part that is under way, and begins another one. Nobody asks nil.
-func (p *parts) begin(part int) {
+func (p *times) begin(part int) {
 	if p == nil {
 		return
 	}

@@ -198,7 +198,7 @@ func (t *SetTable) load(ctx context.Context, opt SetOptions) (r SetResult, err e
 
 // completed returns the result of an input that was loaded completely before.
 func completed(e *CompleteError, elapsed time.Duration) Result {
-	return Result{Before: e.Rows, Rejected: e.Rejected, Rejects: e.Rejects, Updated: e.Updated, Skipped: e.Skipped, Filtered: e.Filtered, Elapsed: elapsed}
+	return Result{Before: e.Rows, Rejected: e.Rejected, Rejects: e.Rejects, Updated: e.Updated, Skipped: e.Skipped, Filtered: e.Filtered, Spent: Spent{Elapsed: elapsed}}
 }
 
 func (o SetObserver) begin(t *SetTable) (stored func()) {

@@ -56,7 +56,7 @@ func (ld *load) newKeeper(ctx context.Context) (*reject.Keeper, error) {
 func (ld *load) jobInput() *job.Input {
 	in, l := ld.in, ld.l
 	of := &job.Input{
-		Name: in.name, Repeats: in.repeats, Feed: ld.feed, Next: ld.next, Header: ld.Header, Form: ld.form, Shares: ld.shares, Whole: ld.whole, Lay: ld.Layout,
+		Name: in.name, Repeats: in.repeats, Feed: ld.feed, Kind: ld.kind, Next: ld.next, Header: ld.Header, Form: ld.form, Shares: ld.shares, Whole: ld.whole, Lay: ld.Layout,
 		Open: func(ctx context.Context) (input.Feed, error) { return l.open(ctx, in) },
 	}
 	if l.cfg.Job == "" && in.job == "" {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -110,11 +111,6 @@ func newLoadCommand(a *app) *cobra.Command {
 		tables, err := generated.inputsOf(&a.console, cmd, opt.table, args)
 		if err != nil {
 			return err
-		}
-		for _, t := range tables {
-			if opt.cfg.Job != "" && len(t.Files) > 1 {
-				return usagef(cmd, "--job names one input, but %s has %d files: load them one by one, or without --job, as each file is then a job of its own", t.Table, len(t.Files))
-			}
 		}
 		return (&loadVerb{a}).run(cmd.Context(), opt, tables)
 	}
@@ -238,17 +234,17 @@ func (v *loadVerb) open(ctx context.Context, cfg loader.Config, inputs []tableIn
 	cfg.Waits = &v.waits
 	opened := openedTables{inputs: map[*loader.SetTable]tableInput{}}
 	var tables []*loader.SetTable
+	var err error
 	for _, in := range inputs {
 		cfg.Format = in.as
 		cfg.Table, cfg.Observe, cfg.Retried = in.Table, watch.observer(in.Table), watch.retried(in.Table)
 		t := &loader.SetTable{Config: cfg}
-		for _, file := range in.Files {
-			t.Inputs = append(t.Inputs, v.input(in, file))
+		if t.Inputs, err = v.inputsOf(in, t.Config); err != nil {
+			return opened, err
 		}
 		tables = append(tables, t)
 		opened.inputs[t] = in
 	}
-	var err error
 	if opened.Set, err = loader.OpenSet(ctx, tables...); err != nil {
 		return opened, err
 	}
@@ -311,8 +307,7 @@ func (v *loadVerb) load(ctx context.Context, tables openedTables, opt loader.Set
 		done := tableLoad{Table: r.Table.Config.Table}
 		for _, result := range r.Inputs {
 			done.add(result)
-			clock.opening += result.Parts.Opening
-			clock.copying += result.Parts.Copying
+			clock.add(result)
 		}
 		done.analyzed(r.Analyze)
 		clock.statistics += r.Analyze
@@ -330,6 +325,30 @@ func loadProgress(p loader.Progress, earlier, total, rows int64) snapshot {
 		s.Done, s.Total = p.Rows, rows
 	}
 	return s
+}
+
+// inputsOf returns the inputs that the files of t are. Several files are one set, of which each is
+// loaded once; where no progress is kept, or one can be read once only, each is an input of its own.
+func (v *loadVerb) inputsOf(t tableInput, cfg loader.Config) (list []loader.Input, err error) {
+	if t.data == nil && len(t.Files) > 1 && !cfg.NoResume && !cfg.Appended && areRegular(t.Files) {
+		in, err := loader.Files(t.Files...)
+		return []loader.Input{in}, err
+	}
+	for _, file := range t.Files {
+		list = append(list, v.input(t, file))
+	}
+	return list, nil
+}
+
+// areRegular reports whether all files are such as can be read again.
+func areRegular(files []string) bool {
+	for _, file := range files {
+		info, err := os.Stat(file)
+		if file == "-" || err != nil || !info.Mode().IsRegular() {
+			return false
+		}
+	}
+	return true
 }
 
 // input returns what a file of t is: an argument of load, or rows that are made.

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"shardload/loader"
 )
 
 // A loadClock measures a load as its user waits for it: from the start of the command to its end.
@@ -26,6 +28,15 @@ type loadParts struct {
 
 // connected says that the servers are connected, and what is loaded is known.
 func (c *loadClock) connected() { c.connecting = time.Since(c.begun) }
+
+// add adds the times of an input.
+func (c *loadClock) add(r loader.Result) {
+	c.opening += r.Times.Opening
+	c.copying += r.Times.Copying
+	if r.Times == (loader.Times{}) { // of a set
+		c.copying += r.Elapsed
+	}
+}
 
 // end says how long the load of r took, now that it is over.
 func (c *loadClock) end(r *loadReport) {

@@ -33,19 +33,6 @@ type Chunk struct {
 	After  chan struct{}   // closed when this one is
 }
 
-// OfPart says of which part of a set a chunk is. It is empty outside of sets.
-type OfPart struct {
-	Source string // by which errors call the part
-	Turn   *Turn  // not nil in the first chunk of it that is read
-}
-
-// A Turn says how a part of a set begins.
-type Turn struct {
-	Chunk  int64  // number of its first chunk among those of the set's run
-	Sum    uint64 // hash of the part's header, 0 for none
-	Within bool   // it is read from somewhere within: what comes before is stored
-}
-
 // Fill makes the records of c, where its feed has not: of a block, or in t the transcript of
 // another format. late reports that only now the chunk's length is known, and that only the
 // chunks before it say where it stands. The records are gone once t is used again.

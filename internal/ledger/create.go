@@ -64,6 +64,11 @@ const idLength = 16
 // another one of its name the error IsTaken. samples are values of the distribution
 // column, as text, which the input holds. It fills in what of j and lanes is up to it.
 func Create(ctx context.Context, conn *pgx.Conn, t Target, j *Job, lanes []Lane, samples []string) error {
+	return create(ctx, conn, t, j, lanes, samples, func(pgx.Tx) error { return nil })
+}
+
+// create is Create, and calls first in the same transaction, when the table of jobs is there.
+func create(ctx context.Context, conn *pgx.Conn, t Target, j *Job, lanes []Lane, samples []string, first func(pgx.Tx) error) error {
 	progress, err := progressTable(t.Table.Schema, j.ID)
 	if err != nil {
 		return err
@@ -72,6 +77,9 @@ func Create(ctx context.Context, conn *pgx.Conn, t Target, j *Job, lanes []Lane,
 	j.TableOID, j.FileNode, j.Kind = t.Table.OID, t.Table.RelFileNode, t.Distribution.Kind
 	err = server.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
 		if err := prepare(ctx, tx, t); err != nil {
+			return err
+		}
+		if err := first(tx); err != nil {
 			return err
 		}
 		if err := forget(ctx, tx, t, j.Replaces); err != nil {
@@ -121,9 +129,7 @@ func prepare(ctx context.Context, tx pgx.Tx, t Target) error {
 
 // isThere reports whether something has the name of the target's table of jobs.
 func isThere(ctx context.Context, tx pgx.Tx, t Target) (there bool, err error) {
-	// IF NOT EXISTS alone would ask for the right to create it.
-	err = tx.QueryRow(ctx, `SELECT pg_catalog.to_regclass($1::pg_catalog.text) IS NOT NULL`, t.Jobs()).Scan(&there)
-	return there, err
+	return hasTable(ctx, tx, t.Jobs())
 }
 
 // createProgress makes the progress table. Where it is distributed its key must be
@@ -164,11 +170,11 @@ func insertLanes(ctx context.Context, tx pgx.Tx, t Target, progress string, lane
 	for i := range lanes {
 		l := &lanes[i]
 		l.KeyType, l.KeyEqual = keyType, equal
-		values[i] = fmt.Sprintf("(%s, %d, %d, %d, %d, %d, %d, %d, %d, %d, %d, %d)", l.key(), l.Number, l.Min, l.Max,
+		values[i] = fmt.Sprintf("(%s, %d, %d, %d, %d, %d, %d, %d, %d, %d, %d, %d, %d)", l.key(), l.Number, l.Min, l.Max, l.Epoch,
 			l.Mark.Chunk, l.Mark.Records, l.Place.Offset, l.Place.Line, l.Place.Records, int64(l.Place.Sum), int64(l.Within), l.Rows)
 	}
 	return t.asRole(ctx, tx, func() error {
-		_, err := tx.Exec(ctx, `INSERT INTO `+progress+` (key, lane, min, max, chunk, in_chunk, place, line, records, sum, in_sum, rows)
+		_, err := tx.Exec(ctx, `INSERT INTO `+progress+` (key, lane, min, max, epoch, chunk, in_chunk, place, line, records, sum, in_sum, rows)
 			VALUES `+strings.Join(values, ", "))
 		return err
 	})
@@ -190,9 +196,13 @@ func insertJob(ctx context.Context, tx pgx.Tx, t Target, j *Job) error {
 	if err != nil {
 		return err
 	}
+	var progress *string
+	if j.Progress != "" {
+		progress = &j.Progress
+	}
 	_, err = tx.Exec(ctx, `INSERT INTO `+t.Jobs()+` (id, target, target_oid, file_node, kind, name, fingerprint, progress)
 		VALUES ($1::pg_catalog.text, $2::pg_catalog.text, $3::pg_catalog.oid, $4::pg_catalog.oid, $5::pg_catalog.text, $6::pg_catalog.text, $7::pg_catalog.text::pg_catalog.jsonb, $8::pg_catalog.text)`,
-		j.ID, t.Table.Name, j.TableOID, j.FileNode, string(j.Kind), j.Name, record, j.Progress)
+		j.ID, t.Table.Name, j.TableOID, j.FileNode, string(j.Kind), j.Name, record, progress)
 	return err
 }
 

@@ -154,6 +154,9 @@ func ForgetElsewhere(ctx context.Context, conn *pgx.Conn, t Target) error {
 		return err
 	}
 	for _, e := range list {
+		if e.Of != "" { // it goes with its set
+			continue
+		}
 		if err := Forget(ctx, conn, e); err != nil && !fault.Denied(err) && Untrusted(err) == nil {
 			return err
 		}
@@ -196,6 +199,9 @@ const movedColumns = "id, target_oid, file_node, kind, name, fingerprint, reject
 // follow moves the rows of a job, in a transaction that has found both tables of jobs to be
 // ours. If it is gone there is nothing to do.
 func follow(ctx context.Context, tx pgx.Tx, t Target, e *Entry) error {
+	if err := followSet(ctx, tx, t, e); err != nil {
+		return err
+	}
 	var values [14]*string
 	var fields []any
 	for i := range values {

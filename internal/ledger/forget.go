@@ -16,6 +16,9 @@ var ErrWorking = errors.New("a process is loading it")
 // Forget removes a job and its progress. What it stored stays. If a process is
 // working on the job the error is ErrWorking, and none begins to meanwhile.
 func Forget(ctx context.Context, conn *pgx.Conn, e *Entry) error {
+	if e.Of != "" {
+		return fmt.Errorf("forget job %s: it is a run of job %s, and goes with that one", e.ID, e.Of)
+	}
 	err := server.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
 		for _, key := range e.lockKeys() {
 			err := takeJob(ctx, conn, key, nil, nil)
@@ -32,6 +35,9 @@ func Forget(ctx context.Context, conn *pgx.Conn, e *Entry) error {
 		if err := guard(ctx, conn, guardJobsSQL(e.Target)); err != nil {
 			return err
 		}
+		if err := lockRuns(ctx, tx, e); err != nil {
+			return err
+		}
 		return forgetShards(ctx, tx, e)
 	})
 	if err != nil {
@@ -43,11 +49,14 @@ func Forget(ctx context.Context, conn *pgx.Conn, e *Entry) error {
 // forgetShards removes the job, in a transaction that has found the table of jobs to be
 // ours, on the coordinator: see asOwner.
 func forgetShards(ctx context.Context, tx pgx.Tx, e *Entry) (err error) {
-	var ids []string
-	err = asOwner(ctx, tx, e.Target.Jobs(), func() (err error) {
-		ids, err = deleteJobs(ctx, tx, e.Target, []string{e.ID})
-		return err
-	})
+	del := func(of []string) (ids, sets []string, err error) {
+		err = asOwner(ctx, tx, e.Target.Jobs(), func() (err error) {
+			ids, sets, err = deleteJobs(ctx, tx, e.Target, of)
+			return err
+		})
+		return ids, sets, err
+	}
+	ids, err := deleteAll(ctx, tx, e.Target, []string{e.ID}, del)
 	for _, id := range ids {
 		if err != nil {
 			break
@@ -107,7 +116,7 @@ func ForgetTable(ctx context.Context, tx pgx.Tx, t Target) error {
 // forget removes the jobs of these ids, in a transaction that has found the table of
 // jobs to be ours. Their progress tables are those that their ids name.
 func forget(ctx context.Context, tx pgx.Tx, t Target, ids []string) error {
-	ids, err := deleteJobs(ctx, tx, t, ids)
+	ids, err := deleteAll(ctx, tx, t, ids, func(of []string) (ids, sets []string, err error) { return deleteJobs(ctx, tx, t, of) })
 	if err != nil {
 		return err
 	}
@@ -120,21 +129,24 @@ func forget(ctx context.Context, tx pgx.Tx, t Target, ids []string) error {
 }
 
 // deleteJobs deletes jobs as forget does, and returns the ids of those that have a
-// progress table.
-func deleteJobs(ctx context.Context, tx pgx.Tx, t Target, of []string) (ids []string, err error) {
-	rows, err := tx.Query(ctx, `DELETE FROM `+t.Jobs()+` WHERE id = ANY ($1::pg_catalog.text[]) RETURNING id, progress IS NOT NULL`, of)
+// progress table, and of those that are sets.
+func deleteJobs(ctx context.Context, tx pgx.Tx, t Target, of []string) (ids, sets []string, err error) {
+	rows, err := tx.Query(ctx, `DELETE FROM `+t.Jobs()+` WHERE id = ANY ($1::pg_catalog.text[]) RETURNING id, progress IS NOT NULL, (fingerprint->'set') IS NOT NULL`, of)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	var id string
-	var progress bool
-	_, err = pgx.ForEachRow(rows, []any{&id, &progress}, func() error {
+	var progress, set bool
+	_, err = pgx.ForEachRow(rows, []any{&id, &progress, &set}, func() error {
 		if progress && validID.MatchString(id) {
 			ids = append(ids, id)
 		}
+		if set {
+			sets = append(sets, id)
+		}
 		return nil
 	})
-	return ids, err
+	return ids, sets, err
 }
 
 // dropProgress drops the progress table of that job, if it is there and ours.

@@ -47,8 +47,10 @@ type Lane struct {
 	KeyEqual string // the operator of equal keys, likewise; "" for the server's
 	KeyHash  int32  // of Key, where lanes are ranges of hashes
 	Min, Max int32
-	Mark     Mark
-	Place    Place // of the mark's chunk
+	// Epoch is that of the run whose lane it is, 0 of a job that is none: see Run.
+	Epoch int64
+	Mark  Mark
+	Place Place // of the mark's chunk
 	// Within is a hash of the mark's records of its chunk, 0 if there are none or that is
 	// not known.
 	Within   uint64
@@ -87,11 +89,12 @@ func Lanes(ctx context.Context, conn *pgx.Conn, t Target, j *Job) (lanes []Lane,
 }
 
 // AddColumns adds what marks of an earlier version lack: the hashes of what comes before
-// them, which are not known, and a count that is zero there.
+// them, which are not known, and a count and an epoch that are zero there.
 func AddColumns(ctx context.Context, conn *pgx.Conn, t Target, j *Job) error {
 	err := guarded(ctx, conn, guardProgress(t, writing, j), "COMMIT", func() error {
 		_, err := conn.Exec(ctx, `ALTER TABLE `+j.Progress+` ADD COLUMN IF NOT EXISTS sum pg_catalog.int8 NOT NULL DEFAULT 0,
-			ADD COLUMN IF NOT EXISTS in_sum pg_catalog.int8 NOT NULL DEFAULT 0, ADD COLUMN IF NOT EXISTS filtered pg_catalog.int8 NOT NULL DEFAULT 0`)
+			ADD COLUMN IF NOT EXISTS in_sum pg_catalog.int8 NOT NULL DEFAULT 0, ADD COLUMN IF NOT EXISTS filtered pg_catalog.int8 NOT NULL DEFAULT 0,
+			ADD COLUMN IF NOT EXISTS epoch pg_catalog.int8 NOT NULL DEFAULT 0`)
 		return err
 	})
 	if err != nil {
@@ -110,7 +113,7 @@ func readLanes(ctx context.Context, conn *pgx.Conn, j *Job) ([]Lane, error) {
 		hash = "pg_catalog.worker_hash(key)"
 	}
 	// Citus drops a cast to text of a domain with a collation on its way to the nodes.
-	rows, err := conn.Query(ctx, `SELECT lane, pg_catalog.format('%s', key), `+hash+`, min, max, chunk, in_chunk, place, line, records, sum, in_sum, rows, rejected, updated, skipped, filtered FROM `+j.Progress+` ORDER BY lane`)
+	rows, err := conn.Query(ctx, `SELECT lane, pg_catalog.format('%s', key), `+hash+`, min, max, chunk, in_chunk, place, line, records, sum, in_sum, rows, rejected, updated, skipped, filtered, epoch FROM `+j.Progress+` ORDER BY lane`)
 	if err != nil {
 		return nil, err
 	}
@@ -118,7 +121,7 @@ func readLanes(ctx context.Context, conn *pgx.Conn, j *Job) ([]Lane, error) {
 		l.KeyType, l.KeyEqual = keyType, equal
 		var sum, within int64
 		err = row.Scan(&l.Number, &l.Key, &l.KeyHash, &l.Min, &l.Max, &l.Mark.Chunk, &l.Mark.Records, &l.Place.Offset, &l.Place.Line, &l.Place.Records,
-			&sum, &within, &l.Rows, &l.Rejected, &l.Updated, &l.Skipped, &l.Filtered)
+			&sum, &within, &l.Rows, &l.Rejected, &l.Updated, &l.Skipped, &l.Filtered, &l.Epoch)
 		l.Place.Sum, l.Within = uint64(sum), uint64(within)
 		return l, err
 	})
@@ -166,14 +169,17 @@ func (t Target) withKeys(sql string) (all string, statements int) {
 	return sql, 1
 }
 
-// at returns the condition that the lane's row is the one whose mark is m.
+// at returns the condition that the lane's row is the one whose mark is m, of the lane's epoch
+// and range: whoever has slept while another process took the run over, or divided the lane,
+// finds no row. Else a row would be stored by a mark that is no longer the only one of its hash.
 func (l Lane) at(t Target, m Mark) string {
 	same := l.equal()
 	if t.checked() {
 		same = "OPERATOR(pg_catalog.=)"
 	}
-	return fmt.Sprintf("key %[1]s %s AND lane OPERATOR(pg_catalog.=) %d AND chunk OPERATOR(pg_catalog.=) %d AND in_chunk OPERATOR(pg_catalog.=) %d",
-		same, l.key(), l.Number, m.Chunk, m.Records)
+	return fmt.Sprintf("key %[1]s %s AND lane OPERATOR(pg_catalog.=) %d AND chunk OPERATOR(pg_catalog.=) %d AND in_chunk OPERATOR(pg_catalog.=) %d"+
+		" AND epoch OPERATOR(pg_catalog.=) %d AND min OPERATOR(pg_catalog.=) %d AND max OPERATOR(pg_catalog.=) %d",
+		same, l.key(), l.Number, m.Chunk, m.Records, l.Epoch, l.Min, l.Max)
 }
 
 // key returns the lane's key in SQL. Without its type it would not be understood

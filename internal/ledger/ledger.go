@@ -68,6 +68,7 @@ type Job struct {
 	Begun    time.Time
 	Finished time.Time // zero if it is unfinished
 	Totals             // of a finished job; an unfinished one's are the sums of its lanes'
+	InSet
 	// Replaces has the IDs of the jobs that go when this one is made. Those that were
 	// not seen before stay, and keep it from being made: they may have stored the input.
 	Replaces []string
@@ -105,7 +106,7 @@ func (j *Job) Complete() bool { return !j.Finished.IsZero() }
 
 // Storing reports whether all of the job was stored in one transaction of a cluster,
 // and nobody has seen since that all nodes have committed it.
-func (j *Job) Storing() bool { return !j.Complete() && j.Progress == "" }
+func (j *Job) Storing() bool { return !j.Complete() && j.Progress == "" && j.Set == nil }
 
 // A Fingerprint tells an input from another one, and one way to cut it into
 // chunks from another.
@@ -156,7 +157,7 @@ func (f Fingerprint) String() string {
 // Version is the form in which jobs are kept. Jobs that older versions began have none,
 // or a smaller one, and go on; whoever changes what a mark or a fingerprint means counts
 // it up.
-const Version = 3
+const Version = 4
 
 // A VersionError says that a later version of the program keeps the job, in a form that
 // this one does not know.
@@ -316,7 +317,7 @@ func (j *Job) understand(schema, fingerprint string, hasProgress bool) (err erro
 		}
 	}
 	record, err := readRecord(j.ID, fingerprint)
-	j.Fingerprint, j.Files, j.Filtered = record.Fingerprint, record.Files, record.Filtered
+	j.Fingerprint, j.Files, j.Filtered, j.InSet = record.Fingerprint, record.Files, record.Filtered, record.InSet
 	return err
 }
 

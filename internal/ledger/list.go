@@ -36,6 +36,9 @@ type Entry struct {
 	Problem string
 	// Unread says why it is not known how far it is, "" if it is known.
 	Unread string
+	// Runs are the open runs of a set, which are not in the list themselves. Rows and other counts of the
+	// set are those of all of its runs; Stand says more.
+	Runs []*Entry
 }
 
 // Done returns about how much of the input is stored, from 0 to 1. ok is false if
@@ -77,6 +80,7 @@ func List(ctx context.Context, conn *pgx.Conn) (*Listing, error) {
 	if err != nil {
 		return nil, fmt.Errorf("list the jobs: %w", err)
 	}
+	l.foldRuns()
 	slices.SortStableFunc(l.Jobs, func(a, b *Entry) int {
 		return cmp.Or(a.Begun.Compare(b.Begun), cmp.Compare(a.ID, b.ID))
 	})
@@ -193,20 +197,12 @@ func (l *Listing) distrust(e *Entry, owner string) {
 
 // findWorking sees which jobs are locked.
 func (l *Listing) findWorking(ctx context.Context, conn *pgx.Conn) error {
-	rows, err := conn.Query(ctx, `SELECT (classid::pg_catalog.int8 << 32) | objid::pg_catalog.int8 FROM pg_catalog.pg_locks
-		WHERE locktype = 'advisory' AND objsubid = 1 AND granted
-		AND database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())`)
-	if err != nil {
-		return err
-	}
-	locks, err := pgx.CollectRows(rows, pgx.RowTo[int64])
+	locks, err := advisoryLocks(ctx, conn)
 	if err != nil {
 		return err
 	}
 	for _, e := range l.Jobs {
-		e.Working = slices.ContainsFunc(locks, func(lock int64) bool {
-			return slices.Contains(e.lockKeys(), lock)
-		})
+		e.Working = slices.ContainsFunc(e.lockKeys(), func(lock int64) bool { return locks[lock] })
 	}
 	return nil
 }

@@ -18,7 +18,7 @@ func AddedByOthers(ctx context.Context, conn *pgx.Conn, t Target, id string) (su
 		}
 		jobs, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (*Job, error) { return scanJob(row, t.Table.Schema) })
 		for _, j := range jobs {
-			if j.Complete() {
+			if j.Complete() || j.Set != nil { // of a set: what its closed runs have added
 				sum += j.Added()
 			} else if j.Progress != "" {
 				unfinished = append(unfinished, j)

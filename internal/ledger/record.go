@@ -13,6 +13,7 @@ type jobRecord struct {
 	// Filtered is what Merged has of a job that is complete: older versions have made tables
 	// of jobs without a column for it.
 	Filtered int64 `json:"filtered,omitempty"`
+	InSet
 
 	// What versions before 2 have in place of Reads and Shares, in words. It is written
 	// still, for them to say that they do not know the version.
@@ -22,11 +23,11 @@ type jobRecord struct {
 
 // record returns what the column fingerprint is to have.
 func (j *Job) record() (string, error) {
-	return jobRecord{Fingerprint: j.Fingerprint, Files: j.Files, Filtered: j.Filtered}.text()
+	return jobRecord{Fingerprint: j.Fingerprint, Files: j.Files, Filtered: j.Filtered, InSet: j.InSet}.text()
 }
 
 func (r jobRecord) text() (string, error) {
-	r.Version, r.Form, r.Lanes = r.Reads.version(), r.Reads.String(), r.Shares.String()
+	r.Version, r.Form, r.Lanes = max(r.Reads.version(), r.InSet.version()), r.Reads.String(), r.Shares.String()
 	text, err := json.Marshal(r)
 	if err != nil {
 		return "", fmt.Errorf("the input's fingerprint: %w", err)
@@ -59,6 +60,8 @@ const (
 	// unusualVersion is the first that knows what Form.unusual says. Others would read on as if
 	// it was not said.
 	unusualVersion = 3
+	// setVersion is the first that knows sets and their runs.
+	setVersion = 4
 )
 
 // version returns the first version that can go on with a job of this form.

@@ -64,6 +64,7 @@ var progressShape = shape{
 		{name: "updated", kind: "bigint", rest: "NOT NULL DEFAULT 0"},
 		{name: "skipped", kind: "bigint", rest: "NOT NULL DEFAULT 0"},
 		{name: "filtered", kind: "bigint", rest: "NOT NULL DEFAULT 0", added: true},
+		{name: "epoch", kind: "bigint", rest: "NOT NULL DEFAULT 0", added: true},
 		{name: "advanced", kind: "timestamptz", rest: "NOT NULL DEFAULT pg_catalog.now()"},
 	},
 	keys: [][]string{{"key", "lane"}},
@@ -86,8 +87,17 @@ func (s shape) create(key string) string {
 	return " (" + strings.Join(parts, ", ") + ") USING heap"
 }
 
+// names returns the names of the columns, as a list in SQL.
+func (s shape) names() string {
+	var names []string
+	for _, c := range s.columns {
+		names = append(names, c.name)
+	}
+	return strings.Join(names, ", ")
+}
+
 // typeNames has the names that the server's own types have in their schema.
-var typeNames = map[string]string{"text": "text", "oid": "oid", "jsonb": "jsonb", "timestamptz": "timestamptz", "bigint": "int8", "integer": "int4"}
+var typeNames = map[string]string{"text": "text", "oid": "oid", "jsonb": "jsonb", "timestamptz": "timestamptz", "bigint": "int8", "integer": "int4", "boolean": "bool"}
 
 // A key type of a progress table that may be anything: it is not looked at then.
 const anyType = "NULL::pg_catalog.oid"

@@ -33,7 +33,7 @@ func Split(ctx context.Context, conn *pgx.Conn, t Target, j *Job, lanes []Lane, 
 				parts[1+i].Number = next
 				next++
 			}
-			if err := split(ctx, tx, t, j, parts); err != nil {
+			if err := split(ctx, tx, t, j, l, parts); err != nil {
 				return err
 			}
 			changed = true
@@ -62,7 +62,7 @@ func partsOf(l Lane, shards []citus.Shard) []Lane {
 		if keeps := s.Min <= l.KeyHash && l.KeyHash <= s.Max; keeps {
 			parts[0].Min, parts[0].Max = s.Min, s.Max
 		} else {
-			parts = append(parts, Lane{Min: s.Min, Max: s.Max, Mark: l.Mark, Place: l.Place, Within: l.Within})
+			parts = append(parts, Lane{Min: s.Min, Max: s.Max, Epoch: l.Epoch, Mark: l.Mark, Place: l.Place, Within: l.Within})
 		}
 	}
 	if next != int64(l.Max)+1 || parts[0].Min == l.Min && parts[0].Max == l.Max {
@@ -71,9 +71,9 @@ func partsOf(l Lane, shards []citus.Shard) []Lane {
 	return parts
 }
 
-// split stores what became of a lane. The rows of the new parts come first: in
+// split stores what became of the lane was. The rows of the new parts come first: in
 // between there would be hashes without a mark.
-func split(ctx context.Context, tx pgx.Tx, t Target, j *Job, parts []Lane) error {
+func split(ctx context.Context, tx pgx.Tx, t Target, j *Job, was Lane, parts []Lane) error {
 	if err := giveKeys(ctx, tx, t, parts, nil); err != nil {
 		return err
 	}
@@ -82,7 +82,7 @@ func split(ctx context.Context, tx pgx.Tx, t Target, j *Job, parts []Lane) error
 	}
 	kept := parts[0]
 	return t.asRole(ctx, tx, func() error {
-		tag, err := tx.Exec(ctx, fmt.Sprintf("UPDATE %s SET min = %d, max = %d WHERE ", j.Progress, kept.Min, kept.Max)+kept.at(t, kept.Mark))
+		tag, err := tx.Exec(ctx, fmt.Sprintf("UPDATE %s SET min = %d, max = %d WHERE ", j.Progress, kept.Min, kept.Max)+was.at(t, was.Mark))
 		if err == nil && tag.RowsAffected() != 1 {
 			err = fmt.Errorf("the mark of lane %d is not where it was", kept.Number)
 		}

@@ -106,9 +106,15 @@ func guardJobsSQL(t Target) string {
 }
 
 // guardProgress is guardSQL of the job's progress table. The type of its keys is the
-// target's, whose own code runs when rows are stored.
+// target's, whose own code runs when rows are stored. The transaction of a run's owner gets the name
+// by which it is ended if the process is frozen in it: whatever it has locked, nobody waits for it.
 func guardProgress(t Target, mode lockMode, j *Job) [guardStatements]string {
-	return guardSQL(t, mode, j.Progress, progressShape, keyOID(t, j.Kind))
+	guards := guardSQL(t, mode, j.Progress, progressShape, keyOID(t, j.Kind))
+	if name := j.Application(); name != "" {
+		last := &guards[guardStatements-1]
+		*last = "SELECT pg_catalog.set_config('application_name', " + server.Literal(name) + ", true), " + strings.TrimPrefix(*last, "SELECT ")
+	}
+	return guards
 }
 
 // keyOID returns the expression of the type that the keys of a job of that kind have.
@@ -149,12 +155,17 @@ func CheckProgress(ctx context.Context, conn *pgx.Conn, t Target, j *Job) error 
 
 // guarded runs fn in a transaction in which guards has locked tables and found them to
 // be ours: in that which is open, or in one of its own, which ends with end.
-func guarded(ctx context.Context, conn *pgx.Conn, guards [guardStatements]string, end string, fn func() error) (err error) {
+func guarded(ctx context.Context, conn *pgx.Conn, guards [guardStatements]string, end string, fn func() error) error {
+	return guardedBy(ctx, conn, guards[:], end, fn)
+}
+
+// guardedBy is guarded, with guards of any number of tables.
+func guardedBy(ctx context.Context, conn *pgx.Conn, guards []string, end string, fn func() error) (err error) {
 	own := conn.PgConn().TxStatus() == 'I'
 	if own {
-		err = distrusted(server.Start(ctx, conn.PgConn(), server.Write, guards[:]...))
+		err = distrusted(server.Start(ctx, conn.PgConn(), server.Write, guards...))
 	} else {
-		err = guard(ctx, conn, strings.Join(guards[:], "; "))
+		err = guard(ctx, conn, strings.Join(guards, "; "))
 	}
 	if err == nil {
 		err = fn()

@@ -16,6 +16,7 @@ type CompleteError struct {
 	// Rows that met one of the same key, as in Result.
 	Updated, Skipped int64
 	Filtered         int64 // records that the load's condition left out
+	Parts            int   // files of a set, 0 for one input
 	// Keyed says that each record has the key of a row that it has become: to load the
 	// input once more, into the table as it is, could store none of them.
 	Keyed bool
@@ -34,6 +35,9 @@ func (e *CompleteError) Error() string {
 	}
 	if e.Rejected > 0 {
 		rows += fmt.Sprintf(" and %s in %s", term.Plural(e.Rejected, "rejected record"), e.Rejects)
+	}
+	if e.Parts > 0 {
+		rows += " of " + term.Plural(int64(e.Parts), "file")
 	}
 	text := fmt.Sprintf("%s was loaded completely on %s, %s", e.Job, e.When, rows)
 	if e.Keyed {

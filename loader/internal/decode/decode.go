@@ -1,7 +1,6 @@
 package decode
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -49,7 +48,7 @@ func (s decodedStarts) Start(i int) int {
 // stays with one goroutine.
 type decoder struct {
 	fieldValues
-	ask   *Asker
+	ask *Asker
 	naming
 	scan  pgcsv.Scanner
 	chunk *input.Chunk // which is being decoded
@@ -75,6 +74,14 @@ type decoder struct {
 type naming struct {
 	input string
 	name  string // the input's, or that of its part which is being decoded
+}
+
+// nameOf returns by which one they call c.
+func (n *naming) nameOf(c *input.Chunk) string {
+	if c.Part != nil {
+		return c.Part.Source
+	}
+	return n.input
 }
 
 // What decides the lanes of a decoder's records.
@@ -105,7 +112,7 @@ func (d *decoder) Decode(ctx context.Context, c *input.Chunk) error {
 
 func (d *decoder) decode(ctx context.Context, c *input.Chunk) error {
 	d.records, d.rows, d.unsure, d.aside = d.records[:0], d.rows[:0], d.unsure[:0], d.aside[:0]
-	d.chunk, d.name = c, cmp.Or(c.Source, d.input)
+	d.chunk, d.name = c, d.nameOf(c)
 	clear(d.csv)
 	if d.Sums {
 		c.Sum = ledger.SumOf(c.Raw())
@@ -339,10 +346,10 @@ func (d *decoder) Deliver(ctx context.Context, c *input.Chunk, l *lane.Lanes) er
 
 // Turn tells f where c begins, if it is the first chunk of a part of a set.
 func Turn(f *lane.Front, c *input.Chunk) error {
-	if c.Turn == nil {
+	if !c.Turns {
 		return nil
 	}
-	return f.Turn(&lane.Turn{Source: c.Source, Chunk: c.Turn.Chunk, Sum: c.Turn.Sum, Within: c.Turn.Within})
+	return f.Turn(&lane.Turn{Source: c.Part.Source, Chunk: c.Part.First, Sum: c.Part.Sum, Within: c.Within})
 }
 
 // StartsOf returns where the records of c, which is not filled, begin in the input's bytes.

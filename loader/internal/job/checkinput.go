@@ -16,7 +16,7 @@ func (p *rereader) CheckInput(ctx context.Context, lanes *lane.Lanes, j *Job) er
 		return j.Named(err)
 	}
 	feed, ok := p.In.Feed.(input.Bytes)
-	if !ok {
+	if !ok { // of a set each part is looked at when it ends
 		return nil
 	}
 	touched, timeTells, err := feed.Touched()

@@ -33,6 +33,7 @@ type Job struct {
 	Fresh   bool
 	samples []string
 	waited  atomic.Bool  // for nodes that had it only prepared
+	run     *Run         // of which it is the job, nil for none
 	Found   ledger.Files // that have the table's rows, as they were behind the fence
 }
 
@@ -223,6 +224,11 @@ func (j *Job) Enter(ctx context.Context) error {
 				return err
 			}
 			return errors.Join(ledger.Prepare(ctx, conn, j.Target), add()) // while the nodes answer
+		}
+		if j.run != nil {
+			again := tried
+			tried = true
+			return j.enterRun(ctx, conn, again)
 		}
 		if tried { // the answer to the COMMIT may be all that was lost
 			entered, err := j.entered(ctx, conn)

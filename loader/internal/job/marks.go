@@ -7,6 +7,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"shardload/internal/ledger"
+	"shardload/internal/server"
 	"shardload/internal/term"
 	"shardload/loader/failure"
 	"shardload/loader/internal/lane"
@@ -129,6 +130,9 @@ func (p *pieces) Tell() bool { return true }
 func (p *pieces) SQL(table string, b *lane.Batch) (sql string, statements int, err error) {
 	step := ledger.Step{From: b.From, To: b.To, Place: b.Place, Within: b.Within, Rows: b.Rows - b.Aside.Rows, Rejected: b.Aside.Rows}
 	sql, statements = ledger.UpdateSQL(p.j.Target, table, p.j.Lanes[b.Lane], step)
+	if name := p.j.Application(); name != "" { // by which who takes the run over ends the session
+		sql, statements = "SET LOCAL application_name = "+server.Literal(name)+"; "+sql, statements+1
+	}
 	return "; " + sql, statements, nil
 }
 
@@ -143,12 +147,14 @@ func (p *pieces) Number(lane int) int32 { return p.j.Lanes[lane].Number }
 
 func (p *pieces) Stored(ctx context.Context, b *lane.Batch) (yes bool, err error) {
 	number := p.Number(b.Lane)
+	was := p.j.Lanes[b.Lane]
 	var mark *ledger.Mark
+	same := false // the lane
 	err = p.j.t.OnControl(ctx, func(conn *pgx.Conn) error {
 		lanes, err := ledger.Lanes(ctx, conn, p.j.Target, p.j.Job)
 		for _, l := range lanes {
 			if l.Number == number {
-				mark = &l.Mark
+				mark, same = &l.Mark, l.Epoch == was.Epoch && l.Min == was.Min && l.Max == was.Max
 			}
 		}
 		return err
@@ -158,6 +164,8 @@ func (p *pieces) Stored(ctx context.Context, b *lane.Batch) (yes bool, err error
 		return false, err
 	case mark == nil:
 		return false, &StartOverError{"the progress of a lane is gone"}
+	case !same:
+		return false, &StartOverError{fmt.Sprintf("another process goes on with the job, or has divided lane %d", number)}
 	case *mark == b.To:
 		return true, nil
 	case *mark == b.From:

@@ -21,6 +21,7 @@ type Input struct {
 	Repeats bool   // it can be opened again
 	Open    func(context.Context) (input.Feed, error)
 	Feed    input.Feed                                                  // of the load
+	Kind    input.Feed                                                  // it, or of a set that of a part
 	Next    func(ctx context.Context, buf []byte) (*input.Chunk, error) // of feed
 	Header  []byte                                                      // with its line break, nil if there is none
 	Form    ledger.Form                                                 // how it is read
@@ -71,7 +72,7 @@ func (o *Opening) addShards(ctx context.Context, conn *pgx.Conn, files ledger.Fi
 
 // Sums reports whether the input's sum is wanted, and can be had.
 func (j *Job) Sums() bool {
-	_, bytes := j.In.Feed.(input.Bytes)
+	_, bytes := j.In.Kind.(input.Bytes)
 	return bytes && j.Tell()
 }
 

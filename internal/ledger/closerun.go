@@ -1,0 +1,91 @@
+package ledger
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+
+	"shardload/internal/citus"
+)
+
+// A PartRows is how many rows of a run's part are stored, where that is known.
+type PartRows struct {
+	Seq  int32
+	Rows int64
+}
+
+// CloseRun ends a run, in the caller's transaction, as Complete ends a job: its progress table and its job
+// go, its row keeps the totals, which are added to the set's, and from then on its parts count as loaded.
+// check says whether the marks, as the coordinator reads them, are those of the end of its last part.
+// The error is ErrEpoch if the run is not, or no longer, its owner's.
+func CloseRun(ctx context.Context, conn *pgx.Conn, t Target, r *Run, j *Job, bytes int64, rows []PartRows, check func([]Lane) error) error {
+	if _, err := conn.Exec(ctx, citus.FewConnectionsSQL); err != nil {
+		return fmt.Errorf("close the run: %w", err)
+	}
+	lanes, err := finalLanes(ctx, conn, t, j, func(lanes []Lane) error {
+		for _, l := range lanes {
+			if l.Epoch != r.Epoch {
+				return ErrEpoch
+			}
+		}
+		return check(lanes)
+	})
+	if err != nil {
+		return err
+	}
+	sum := Totals{Bytes: bytes}
+	for _, l := range lanes {
+		sum.Rows += l.Rows
+		sum.Rejected += l.Rejected
+		sum.Merged.Add(l.Merged)
+	}
+	if err := lock(ctx, conn, t); err != nil {
+		return fmt.Errorf("close the run: %w", err)
+	}
+	err = r.asOwnerOf(ctx, conn, t, func(int32) error { return r.close(ctx, conn, t, j, sum, rows) })
+	if err != nil {
+		return explain(err, t, "close the run")
+	}
+	return nil
+}
+
+// close does what CloseRun does, once it is known that the run is the owner's and complete.
+func (r *Run) close(ctx context.Context, conn *pgx.Conn, t Target, j *Job, sum Totals, rows []PartRows) error {
+	if err := guard(ctx, conn, joined(guardProgress(t, writing, j))+"; DROP TABLE "+j.Progress); err != nil {
+		return err
+	}
+	if _, err := conn.Exec(ctx, `DELETE FROM `+t.Jobs()+` WHERE id = $1::pg_catalog.text`, r.ID); err != nil {
+		return err
+	}
+	_, err := conn.Exec(ctx, `UPDATE `+t.runs()+` SET closed = pg_catalog.now(), released = true, rows = $2::pg_catalog.int8, rejected = $3::pg_catalog.int8, updated = $4::pg_catalog.int8,
+		skipped = $5::pg_catalog.int8, filtered = $6::pg_catalog.int8, bytes = $7::pg_catalog.int8 WHERE id = $1::pg_catalog.text`,
+		r.ID, sum.Rows, sum.Rejected, sum.Updated, sum.Skipped, sum.Filtered, sum.Bytes)
+	if err != nil {
+		return err
+	}
+	if err := r.noteRows(ctx, conn, t, rows); err != nil {
+		return err
+	}
+	tag, err := conn.Exec(ctx, `UPDATE `+t.Jobs()+` SET rows = rows + $2::pg_catalog.int8, rejected = rejected + $3::pg_catalog.int8, updated = updated + $4::pg_catalog.int8,
+		skipped = skipped + $5::pg_catalog.int8, bytes = bytes + $6::pg_catalog.int8 WHERE id = $1::pg_catalog.text`, r.Of, sum.Rows, sum.Rejected, sum.Updated, sum.Skipped, sum.Bytes)
+	if err == nil && tag.RowsAffected() != 1 {
+		err = ErrSetGone
+	}
+	return err
+}
+
+// noteRows notes how many rows of its parts are stored.
+func (r *Run) noteRows(ctx context.Context, conn *pgx.Conn, t Target, rows []PartRows) error {
+	if len(rows) == 0 {
+		return nil
+	}
+	var seqs []int32
+	var counts []int64
+	for _, p := range rows {
+		seqs, counts = append(seqs, p.Seq), append(counts, p.Rows)
+	}
+	_, err := conn.Exec(ctx, `UPDATE `+t.parts()+` AS p SET rows = u.rows FROM unnest($3::pg_catalog.int4[], $4::pg_catalog.int8[]) AS u (seq, rows)
+		WHERE p.of = $1::pg_catalog.text AND p.run = $2::pg_catalog.text AND p.seq = u.seq`, r.Of, r.ID, seqs, counts)
+	return err
+}

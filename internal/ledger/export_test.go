@@ -1,0 +1,4 @@
+package ledger
+
+// SplitLane divides a lane, as Split does.
+var SplitLane = split

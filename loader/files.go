@@ -1,0 +1,117 @@
+package loader
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/cespare/xxhash/v2"
+
+	"shardload/internal/ledger"
+)
+
+// Files returns the set of the files at paths: each is loaded once, by whichever process of however
+// many that load the same set. Its job is known by the directory that they have in common, and a file
+// by its path from there: so all files of a directory are of one set, however they are named.
+func Files(paths ...string) (Input, error) {
+	resolved := make([]string, len(paths))
+	for i, path := range paths {
+		real, err := resolve(path)
+		if err != nil {
+			return Input{}, err
+		}
+		resolved[i] = real
+	}
+	base := commonDir(resolved)
+	given := map[string]string{} // the paths as they were given, by their names
+	for i, path := range resolved {
+		name := strings.TrimPrefix(path, base)
+		if other, twice := given[name]; twice {
+			return Input{}, fmt.Errorf("%s and %s are one file", other, paths[i])
+		}
+		given[name] = paths[i]
+	}
+	names := slices.Sorted(func(yield func(string) bool) {
+		for name := range given {
+			if !yield(name) {
+				return
+			}
+		}
+	})
+	return Input{name: filepath.Clean(base), repeats: true, set: &partSet{
+		named: []string{base},
+		list: func(context.Context) ([]ledger.Part, error) {
+			parts := make([]ledger.Part, len(names))
+			for i, name := range names {
+				info, err := os.Stat(base + name)
+				if err != nil {
+					return nil, err
+				}
+				parts[i] = ledger.Part{Name: name, Size: info.Size(), Tag: strconv.FormatInt(info.ModTime().UnixNano(), 36)}
+			}
+			return parts, nil
+		},
+		open: func(name string) Input {
+			in := File(cmp.Or(given[name], base+name))
+			return in
+		},
+	}}, nil
+}
+
+// resolve returns a path with all links resolved.
+func resolve(path string) (string, error) {
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return "", err
+	}
+	return filepath.EvalSymlinks(path)
+}
+
+// commonDir returns the directory that paths have in common, with a slash at its end.
+func commonDir(paths []string) string {
+	if len(paths) == 0 {
+		return "/"
+	}
+	base := filepath.Dir(paths[0])
+	for _, path := range paths[1:] {
+		for base != "/" && !strings.HasPrefix(path, base+"/") {
+			base = filepath.Dir(base)
+		}
+	}
+	return strings.TrimSuffix(base, "/") + "/"
+}
+
+// endSize is how many bytes at the beginning and the end of a part tell whether it is what it was.
+const endSize = 4 << 10
+
+// endsOf returns hashes of the first and the last bytes of a file.
+func endsOf(in Input) (head, tail uint64, err error) {
+	if in.path == "" {
+		return 0, 0, errors.New("it is no file")
+	}
+	f, err := os.Open(in.path)
+	if err != nil {
+		return 0, 0, err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	info, err := f.Stat()
+	if err != nil {
+		return 0, 0, err
+	}
+	sum := func(offset int64) uint64 {
+		buf := make([]byte, min(endSize, info.Size()-offset))
+		n, readErr := f.ReadAt(buf, offset)
+		if readErr != nil && !errors.Is(readErr, io.EOF) {
+			err = readErr
+		}
+		return max(xxhash.Sum64(buf[:n]), 1)
+	}
+	return sum(0), sum(max(info.Size()-endSize, 0)), err
+}

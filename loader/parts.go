@@ -1,0 +1,488 @@
+package loader
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"shardload/internal/fault"
+	"shardload/internal/ledger"
+	"shardload/internal/term"
+	"shardload/loader/failure"
+	"shardload/loader/internal/store"
+)
+
+type counts = store.Counts
+
+// A partSet is what an Input is that has parts.
+type partSet struct {
+	// list returns them, in the order in which they are loaded. Each name is another one.
+	list func(ctx context.Context) ([]ledger.Part, error)
+	// open returns the input that a part is, by its name.
+	open func(name string) Input
+	// named is what the set was named by.
+	named []string
+}
+
+// PartCounts say what a Load of a set found, and did, of its parts.
+type PartCounts struct {
+	All    int // that the set has now
+	Before int // that were loaded before this Load began
+	Loaded int // by this process
+	Others int // by other processes, meanwhile
+	Failed int // that are not loaded
+}
+
+// A SetError says that parts of a set are not loaded. All others are.
+type SetError struct {
+	Set    string
+	Failed []*PartError // some of them
+	More   int          // how many others there are
+}
+
+func (e *SetError) Error() string {
+	text := fmt.Sprintf("%s: %s not loaded: %v", e.Set, term.Plural(len(e.Failed)+e.More, "file"), e.Failed[0])
+	if n := len(e.Failed) + e.More - 1; n > 0 {
+		text += fmt.Sprintf("; and %d others", n)
+	}
+	return text
+}
+
+// Unwrap returns what is wrong with the parts.
+func (e *SetError) Unwrap() []error {
+	var list []error
+	for _, f := range e.Failed {
+		list = append(list, f)
+	}
+	return list
+}
+
+// A roster is a set, as this process works on it.
+type roster struct {
+	l      *Loader
+	in     Input
+	by     ledger.Owner
+	target ledger.Target
+	set    *ledger.Job
+	parts  []ledger.Part
+	seen   *ledger.Seen
+	watch  ledger.Watch
+
+	mu       sync.Mutex
+	failures []*PartError
+}
+
+// loadSet is Load of a set. It returns when all of its parts are stored, by this process or others,
+// or cannot be.
+func loadSet(ctx context.Context, l *Loader, in Input) (res Result, err error) {
+	started := time.Now()
+	defer func() {
+		l.current.Store(nil)
+		res.Elapsed = time.Since(started)
+	}()
+	of := &roster{l: l, in: in, by: thisProcess(), target: l.ledgerTarget()}
+	if of.parts, err = in.set.list(ctx); err != nil {
+		return res, err
+	}
+	if err := l.target.OnControl(ctx, func(conn *pgx.Conn) error { return of.open(ctx, conn) }); err != nil {
+		return res, err
+	}
+	res.Parts = &PartCounts{All: len(of.parts), Before: of.seen.Loaded}
+	if of.seen.Loaded == len(of.parts) && len(of.parts) > 0 && of.set.Complete() {
+		return res, of.complete()
+	}
+	if res.Parts.Before > 0 {
+		l.cfg.Log.Info(fmt.Sprintf("%s: %s: %d loaded before, %d new", in.name, term.Plural(len(of.parts), "file"), res.Parts.Before, len(of.parts)-res.Parts.Before))
+	}
+	if err := of.work(ctx, &res); err != nil {
+		res.Resumable = true
+		return res, err
+	}
+	return res, of.end(ctx, &res)
+}
+
+// open finds the set's job, or enters it, with the parts that are new, in conn.
+func (of *roster) open(ctx context.Context, conn *pgx.Conn) error {
+	l := of.l
+	j := &ledger.Job{
+		ID: ledger.NewID(), Name: cmp.Or(l.cfg.Job, of.in.job, of.in.name),
+		Fingerprint: ledger.Fingerprint{Size: -1, Replace: l.replacing}, InSet: ledger.InSet{Set: &ledger.Set{Named: of.in.set.named}},
+	}
+	found, err := ledger.Find(ctx, conn, of.target, j.Name)
+	if err != nil {
+		return err
+	}
+	for _, was := range found {
+		goOn, err := of.examine(ctx, conn, was)
+		if err != nil {
+			return err
+		}
+		if !goOn {
+			j.Replaces = append(j.Replaces, was.ID)
+		}
+	}
+	was, err := ledger.EnterSet(ctx, conn, of.target, j, nil)
+	if err != nil {
+		return err
+	}
+	if of.set = j; was != nil {
+		of.set = was
+	}
+	if err := ledger.RetryFailed(ctx, conn, of.target, of.set.ID); err != nil {
+		return err
+	}
+	of.seen, err = ledger.AddParts(ctx, conn, of.target, of.set.ID, of.parts)
+	if err != nil {
+		return err
+	}
+	return of.judgeChanged(ctx, conn)
+}
+
+// examine reports whether the job of the set's name is to be gone on with; else it is replaced. An
+// error says why neither may be.
+func (of *roster) examine(ctx context.Context, conn *pgx.Conn, was *ledger.Job) (goOn bool, err error) {
+	t := of.l.target
+	has, err := t.CountRows(ctx, conn, max(was.Added(), 1))
+	switch {
+	case err != nil:
+		return false, err
+	case was.Other != nil:
+		return false, &failure.JobError{Job: was.Name, Problem: fmt.Sprintf("an earlier run loaded it into the table that is %s now", was.Other), Do: failure.Beside}
+	case was.TableOID != t.Table.OID && has == 0:
+		return false, nil // dropped and made anew
+	case was.TableOID != t.Table.OID:
+		return false, &failure.JobError{Job: was.Name, Problem: "the table was rebuilt since this set was begun, and its rows may be there", Do: failure.Anew + ", or, if a deep verification shows none of them there, forget job " + was.ID + " and load it"}
+	case was.Set == nil:
+		return false, &failure.JobError{Job: was.Name, Problem: "an earlier run has loaded one input under this name", Do: failure.Beside}
+	case of.l.replacing != "":
+		return was.Fingerprint.Replace == of.l.replacing, nil
+	case has < was.Added():
+		return false, &failure.JobError{Job: was.Name, Problem: fmt.Sprintf("%s of it were stored, but the table has %d now", term.Plural(was.Added(), "row"), has), Do: failure.Anew + ", or " + failure.Beside}
+	}
+	return true, nil
+}
+
+// judgeChanged looks at parts that are not what they were when they were loaded, or begun. One with
+// the same first and last bytes has another time alone.
+func (of *roster) judgeChanged(ctx context.Context, conn *pgx.Conn) error {
+	var same []ledger.Part
+	for _, p := range of.seen.Changed {
+		now := of.in.set.open(p.Name)
+		if p.Was.Size == p.Size && p.Was.Head != 0 {
+			head, tail, err := endsOf(now)
+			if err == nil && head == p.Was.Head && tail == p.Was.Tail {
+				same = append(same, ledger.Part{Name: p.Name, Size: p.Size, Tag: p.Tag, Head: head, Tail: tail})
+				continue
+			}
+		}
+		if !p.Loaded {
+			continue // what comes before its marks is compared when it is gone on with
+		}
+		how := "it has another content now"
+		if p.Was.Size != p.Size {
+			how = fmt.Sprintf("it had %d bytes, and has %d now", p.Was.Size, p.Size)
+		}
+		of.failures = append(of.failures, &PartError{now.name, &failure.ChangedInputError{Job: now.name, ID: of.set.ID, When: failure.ChangedComplete, How: how}})
+	}
+	if len(same) == 0 {
+		return nil
+	}
+	return ledger.Retag(ctx, conn, of.target, of.set.ID, same)
+}
+
+// complete returns the error of a set of which nothing is to be loaded.
+func (of *roster) complete() error {
+	if len(of.failures) > 0 {
+		return of.failed(nil)
+	}
+	was := of.set
+	return &failure.CompleteError{
+		Job: was.Name, Rows: was.Rows, When: was.Finished.Local().Format("2006-01-02 15:04"), Rejected: was.Rejected, Rejects: was.Rejects,
+		Updated: was.Updated, Skipped: was.Skipped, Filtered: was.Filtered, Parts: len(of.parts),
+	}
+}
+
+// input returns the input that a part is.
+func (of *roster) input(name string) Input { return of.in.set.open(name) }
+
+// waiting returns the names of some parts that nobody has.
+func (of *roster) waiting(ctx context.Context, most int) (names []string, err error) {
+	err = of.l.target.OnControl(ctx, func(conn *pgx.Conn) (err error) {
+		names, err = ledger.Waiting(ctx, conn, of.target, of.seen, most)
+		return err
+	})
+	return names, err
+}
+
+// work loads parts as long as there are some that nobody has, goes on with what others leave, and
+// waits for those who go on.
+func (of *roster) work(ctx context.Context, res *Result) error {
+	for told := false; ; {
+		r, open, err := of.next(ctx)
+		if err != nil {
+			return err
+		}
+		if r == nil && open == 0 {
+			return nil
+		}
+		if r != nil {
+			if err := of.run(ctx, r, res); err != nil {
+				return err
+			}
+			told = false
+			continue
+		}
+		if !told {
+			of.l.cfg.Log.Info(fmt.Sprintf("%s: nothing is left to begin; waiting for %s that other processes have begun", of.in.name, term.Plural(open, "run")))
+			told = true
+		}
+		select {
+		case <-time.After(fault.LockGone):
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// next returns what this process does next: a run that has lost its owner, or a new one for parts that
+// nobody has. If it is nil, so many runs of others are open.
+func (of *roster) next(ctx context.Context) (r *running, open int, err error) {
+	err = of.l.target.OnControl(ctx, func(conn *pgx.Conn) error {
+		runs, err := ledger.OpenRuns(ctx, conn, of.target, of.set.ID)
+		if err != nil {
+			return err
+		}
+		open = 0
+		for i := range runs {
+			if runs[i].Failed != "" {
+				continue
+			}
+			open++
+			if !of.watch.Lost(&runs[i].Run, runs[i].Locked, time.Now()) {
+				continue
+			}
+			if r, err = of.takeOver(ctx, conn, &runs[i].Run); err != nil || r != nil {
+				return err
+			}
+		}
+		if open > 0 && of.l.cfg.OnConflict == ConflictUpdate {
+			return nil // one at a time
+		}
+		of.seen.Rewind()
+		names, err := ledger.Waiting(ctx, conn, of.target, of.seen, 1)
+		if err == nil && len(names) > 0 {
+			r = of.newRunning(nil, nil)
+		}
+		return err
+	})
+	return r, open, err
+}
+
+// takeOver takes a run over that has lost its owner. It returns nil if another process was first.
+func (of *roster) takeOver(ctx context.Context, conn *pgx.Conn, seen *ledger.Run) (*running, error) {
+	found, err := ledger.Find(ctx, conn, of.target, seen.Name)
+	if err != nil {
+		return nil, err
+	}
+	j := slices.IndexFunc(found, func(j *ledger.Job) bool { return j.ID == seen.ID })
+	if j < 0 {
+		return nil, nil // it was closed just now
+	}
+	is, parts, err := ledger.TakeOver(ctx, conn, of.target, seen, found[j], of.by)
+	if errors.Is(err, ledger.ErrNotLost) || errors.Is(err, ledger.ErrEpoch) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	of.l.cfg.Log.Info(fmt.Sprintf("%s: going on with what process %d on %s has left: %s", of.in.name, seen.PID, seen.Host, term.Plural(len(parts), "file")))
+	return of.newRunning(is, parts), nil
+}
+
+// run loads a run. What is wrong with its parts alone is no error.
+func (of *roster) run(ctx context.Context, r *running, res *Result) error {
+	c := &counts{}
+	begun := time.Now()
+	err := of.persist(ctx, r, c)
+	done := resultOf(c, time.Since(begun))
+	of.l.current.Store(nil)
+	of.l.past.add(done)
+	res.join(done)
+	if err == nil {
+		res.Parts.Loaded += r.loaded()
+	}
+	if _, busy := errors.AsType[*ledger.BusyError](err); busy {
+		return nil // it is waited for
+	}
+	switch {
+	case errors.Is(err, ledger.ErrEpoch):
+		of.l.cfg.Log.Warn(of.in.name + ": another process has taken over what this one was loading; going on with the rest")
+		return nil
+	case err == nil || r.Is == nil:
+		return err
+	}
+	if _, ok := errors.AsType[*PartError](err); ok {
+		return of.leave(ctx, r, err)
+	}
+	if row, ok := errors.AsType[*failure.RowError](err); ok {
+		return of.leave(ctx, r, &PartError{row.File, err})
+	}
+	return errors.Join(err, of.release(ctx, r))
+}
+
+// persist loads a run, from its marks as often as what the load remembers turns out to be wrong.
+func (of *roster) persist(ctx context.Context, r *running, c *counts) error {
+	for stuck := 0; ; {
+		rows, batch := c.Rows.Load(), c.Batch.Load()
+		err := r.once(ctx, of.in, c)
+		if stuck++; c.Rows.Load() > rows || c.Batch.Load() != batch {
+			stuck = 0
+		}
+		left, leaveErr := of.leaveOut(ctx, r, err)
+		if leaveErr != nil {
+			return errors.Join(err, leaveErr)
+		}
+		if !left && !again(c, err) || r.Is == nil {
+			return err
+		}
+		if stuck == fault.StartOvers {
+			return fmt.Errorf("began anew %d times, with nothing stored between; the last time because %w", fault.StartOvers, err)
+		}
+		of.l.cfg.Log.Info("going on from the marks in the database", "because", err)
+		err = of.l.target.OnControl(ctx, func(conn *pgx.Conn) (err error) {
+			r.given, err = ledger.RunParts(ctx, conn, of.target, r.Is)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// once is an attempt, which ends when another process has the run.
+func (r *running) once(ctx context.Context, in Input, c *counts) error {
+	ctx, r.lost = context.WithCancelCause(ctx)
+	defer r.lost(nil)
+	return r.attempt(ctx, in, c)
+}
+
+// leaveOut leaves out of the run the part that err is about, if nothing of it is stored, and reports
+// whether the run can go on without it.
+func (of *roster) leaveOut(ctx context.Context, r *running, err error) (left bool, failed error) {
+	row, ok := errors.AsType[*failure.RowError](err)
+	if !ok || r.Is == nil || ctx.Err() != nil {
+		return false, nil
+	}
+	failed = of.l.target.OnControl(ctx, func(conn *pgx.Conn) error {
+		parts, err := ledger.RunParts(ctx, conn, of.target, r.Is)
+		at := slices.IndexFunc(parts, func(p ledger.Claimed) bool { return of.input(p.Name).name == row.File })
+		if err != nil || at < 0 {
+			return err
+		}
+		err = ledger.Fail(ctx, conn, of.target, r.Is, r.job, parts[at].Seq, row.Error())
+		if errors.Is(err, ledger.ErrReached) {
+			return nil
+		}
+		left = err == nil
+		return err
+	})
+	if left {
+		of.note(row.File, row)
+	}
+	return left, failed
+}
+
+// note notes that a part is not loaded.
+func (of *roster) note(name string, why error) {
+	of.l.cfg.Log.Error((&PartError{name, why}).Error())
+	of.mu.Lock()
+	defer of.mu.Unlock()
+	of.failures = append(of.failures, &PartError{name, why})
+}
+
+// leave leaves a run that cannot go on for one of its parts: what it has not reached others may load.
+func (of *roster) leave(ctx context.Context, r *running, why error) error {
+	err := of.l.target.OnControl(ctx, func(conn *pgx.Conn) error {
+		lanes, err := ledger.Lanes(ctx, conn, of.target, r.job)
+		if err != nil {
+			return err
+		}
+		reached := int32(-1)
+		for _, l := range lanes {
+			reached = max(reached, reachedBy(l.Mark))
+		}
+		if err := ledger.Release(ctx, conn, of.target, r.Is, r.job, reached+1); err != nil {
+			return err
+		}
+		return ledger.Leave(ctx, conn, of.target, r.Is, why.Error())
+	})
+	if errors.Is(err, ledger.ErrEpoch) {
+		return nil
+	}
+	of.note(partName(why), why)
+	return err
+}
+
+// partName returns the part of a *PartError.
+func partName(err error) string {
+	if p, ok := errors.AsType[*PartError](err); ok {
+		return p.Part
+	}
+	return ""
+}
+
+// release leaves a run to whoever comes first: this process ends.
+func (of *roster) release(ctx context.Context, r *running) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), fault.CommitGrace)
+	defer cancel()
+	err := of.l.target.OnControl(ctx, func(conn *pgx.Conn) error { return ledger.Leave(ctx, conn, of.target, r.Is, "") })
+	if errors.Is(err, ledger.ErrEpoch) || errors.Is(err, context.DeadlineExceeded) {
+		return nil // it is found out by others
+	}
+	return err
+}
+
+// end ends the set, if all of it is stored, and says what of it is not.
+func (of *roster) end(ctx context.Context, res *Result) error {
+	var failed []ledger.FailedPart
+	err := of.l.target.OnControl(ctx, func(conn *pgx.Conn) (err error) {
+		if _, err = ledger.EndSet(ctx, conn, of.target, of.set.ID); err != nil {
+			return err
+		}
+		now, err := ledger.AddParts(ctx, conn, of.target, of.set.ID, of.parts)
+		if err != nil {
+			return err
+		}
+		res.Parts.Failed = len(of.parts) - now.Loaded
+		if res.Parts.Failed > 0 {
+			failed, err = ledger.FailedParts(ctx, conn, of.target, of.set.ID, 20)
+		}
+		return err
+	})
+	res.Parts.Others = res.Parts.All - res.Parts.Before - res.Parts.Loaded - res.Parts.Failed
+	if err != nil || res.Parts.Failed == 0 && len(of.failures) == 0 {
+		return err
+	}
+	return of.failed(failed)
+}
+
+// failed returns the error that parts are not loaded: those that this process has found, and others.
+func (of *roster) failed(others []ledger.FailedPart) error {
+	e := &SetError{Set: of.in.name, Failed: of.failures}
+	for _, p := range others {
+		name := of.input(p.Name).name
+		if !slices.ContainsFunc(e.Failed, func(f *PartError) bool { return f.Part == name }) {
+			e.Failed = append(e.Failed, &PartError{name, errors.New(p.Why)})
+		}
+	}
+	if len(e.Failed) == 0 {
+		return fmt.Errorf("%s: not all of it is loaded, and it is not known why; run the same command again", of.in.name)
+	}
+	return e
+}

@@ -1,0 +1,412 @@
+package loader
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"shardload/internal/fault"
+	"shardload/internal/input"
+	"shardload/internal/ledger"
+	"shardload/loader/failure"
+	"shardload/loader/internal/decode"
+	"shardload/loader/internal/job"
+	"shardload/loader/internal/lane"
+)
+
+// A running is a run of a set while this process has it.
+type running struct {
+	job.Run
+	of    *roster
+	given []ledger.Claimed // parts that it has already, if it was taken over
+	job   *ledger.Job      // once it is in the ledger
+	lost  context.CancelCauseFunc
+	begun time.Time
+
+	mu   sync.Mutex
+	ends map[int32]*ledger.PartRows // of parts that were read to their end
+	last int32                      // the part that is entering the lanes
+	from int64                      // records before it; -1 if that is not known
+	took int64                      // bytes of the parts that were claimed
+	has  int                        // parts that are read here, and are not left out
+}
+
+// newRunning returns a run of the set: the one that was taken over with these parts, or a new one.
+func (of *roster) newRunning(is *ledger.Run, given []ledger.Claimed) *running {
+	r := &running{Run: job.Run{Set: of.set, By: of.by, Alone: of.l.cfg.OnConflict == ConflictUpdate, ID: ledger.NewID(), Is: is}, of: of, given: given, begun: time.Now()}
+	if is != nil {
+		r.ID = is.ID
+	}
+	r.Ends = r.listEnds
+	return r
+}
+
+// name returns that of the run's job.
+func (r *running) name() string { return ledger.RunName(r.Set.Name, r.ID) }
+
+// attempt loads what the run has, and what it claims, until there are no more parts. After a *PartError
+// all before that part is stored.
+func (r *running) attempt(ctx context.Context, in Input, c *counts) (err error) {
+	l := r.of.l
+	ld := l.newLoad(in, c)
+	s := newSeries(l, r.claim, partTeller{failed: r.failed, aside: r.aside, empty: r.empty})
+	ld.feed, ld.series, ld.ofRun = s, s, r
+	defer func() { err = errors.Join(err, s.Close()) }()
+	l.current.Store(ld)
+	first, err := r.layOut(ctx, ld, in)
+	if err != nil {
+		return err
+	}
+	b := &beginning{ld: ld, first: first}
+	if err = b.settle(ctx); err == nil {
+		_, err = ld.pass(ctx, in, b)
+	}
+	b.ask.Close()
+	return err
+}
+
+// layOut lays the pipeline out for the first part of the run, or the first that nobody has, which can
+// be read, and returns its first chunk. If there is none, it is for records of all columns.
+func (r *running) layOut(ctx context.Context, ld *load, in Input) (first *input.Chunk, err error) {
+	samples, err := r.samples(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, of := range samples {
+		first, err := layOutFor(ctx, ld, of)
+		if first != nil || ctx.Err() != nil {
+			return first, err
+		}
+	}
+	ld.kind, err = input.NewFeed(empty(in.name), input.Reading{Dialect: ld.l.cfg.dialect(), MaxRecord: ld.l.cfg.MaxRecord})
+	if err != nil {
+		return nil, err
+	}
+	h := Heading{columns: ld.l.target.Table.CopyColumns()}
+	h.nameFields()
+	return nil, layOut(ld, in, h)
+}
+
+// empty returns a source of nothing.
+func empty(name string) *input.Source {
+	src, _ := input.New(name, eof{}, input.None)
+	return src
+}
+
+type eof struct{}
+
+func (eof) Read([]byte) (int, error) { return 0, io.EOF }
+
+// samples returns parts by which a pipeline may be laid out.
+func (r *running) samples(ctx context.Context) (list []Input, err error) {
+	for _, p := range r.given[:min(len(r.given), samples)] {
+		list = append(list, r.of.input(p.Name))
+	}
+	if len(list) > 0 {
+		return list, nil
+	}
+	names, err := r.of.waiting(ctx, samples)
+	for _, name := range names {
+		list = append(list, r.of.input(name))
+	}
+	return list, err
+}
+
+// samples is how many parts are looked at for one that has records.
+const samples = 16
+
+// layOutFor lays the pipeline out for a part, and returns its first chunk, nil if it has none.
+func layOutFor(ctx context.Context, ld *load, of Input) (first *input.Chunk, err error) {
+	feed, err := ld.l.open(ctx, of)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, feed.Close()) }()
+	c, err := feed.Next(ctx, nil)
+	if err != nil {
+		return nil, err
+	}
+	h, _, err := ld.l.head(ctx, of, feed, c)
+	if err != nil {
+		return nil, err
+	}
+	ld.kind, ld.EOL = feed, c.EOL
+	if err := layOut(ld, of, h); err != nil {
+		return nil, err
+	}
+	ld.form.Header = false // each part has its own, or none
+	return c, nil
+}
+
+// enter enters the run in the ledger, if it is new, and opens its parts. ended is to be called when
+// nothing more is stored of it.
+func (r *running) enter(ctx context.Context, ld *load, ask *decode.Asker) (ended func(), err error) {
+	err = ld.Fence.Meanwhile(ctx, ld.Job.Enter)
+	if err != nil {
+		return nil, err
+	}
+	r.job = ld.Job.Job
+	start, reached := resumption{}, int32(-1)
+	if from := ld.Job.Behind(); from.Mark != (ledger.Mark{}) {
+		start = resumptionAt(from.Mark, from.Place)
+	}
+	for _, l := range ld.Job.Lanes {
+		reached = max(reached, reachedBy(l.Mark))
+	}
+	r.mu.Lock()
+	r.has = 0
+	r.ends, r.last, r.from = map[int32]*ledger.PartRows{}, -1, start.place.Records
+	r.mu.Unlock()
+	for len(r.given) > 0 && r.given[0].Seq < start.seq {
+		r.given = r.given[1:]
+	}
+	ld.series.fits = func(ctx context.Context, p *openedPart, c *input.Chunk) error { return fits(ctx, ld, p, c, ask) }
+	ld.series.openFrom(ctx, start, reached)
+	beating, stop := context.WithCancel(ctx)
+	beaten := make(chan struct{})
+	go func() {
+		defer close(beaten)
+		r.beat(beating, ld.Counts)
+	}()
+	return func() { stop(); <-beaten }, nil
+}
+
+// reachedBy returns the last part of which something comes before a mark, -1 for none.
+func reachedBy(m ledger.Mark) int32 {
+	seq, n := ledger.OfChunk(m.Chunk)
+	if n == 0 && m.Records == 0 {
+		return seq - 1
+	}
+	return seq
+}
+
+// goOnWithin returns the chunk of a set's run with which the load begins.
+func goOnWithin(ctx context.Context, ld *load) (*input.Chunk, error) {
+	if at := ld.series.start; at != (resumption{}) {
+		ld.Lanes.Front().Skip(ledger.Mark{Chunk: ledger.Chunk(at.seq, at.chunk)}, at.place)
+	}
+	c, err := ld.next(ctx, nil)
+	if errors.Is(err, io.EOF) {
+		return nil, nil
+	}
+	return c, err
+}
+
+// fits makes sure that a part can pass through the pipeline, and tells its feed how.
+func fits(ctx context.Context, ld *load, p *openedPart, c *input.Chunk, ask *decode.Asker) error {
+	if !ld.heading.alike(&p.heading) {
+		return errOtherLayout
+	}
+	setEncoding(ld, p.feed, &p.heading)
+	if p.heading.Guessed && !p.heading.Header {
+		return ld.Layout.Misfit(ctx, p.in.name, c, ask)
+	}
+	return nil
+}
+
+// enterPart lets a chunk of a part enter the lanes. What is wrong with the part does not end the load.
+func (r *running) enterPart(ctx context.Context, ld *load, d deliverer, c *input.Chunk, a arrival) error {
+	front := ld.Lanes.Front()
+	if ld.series.unwanted(c.Part) {
+		return nil
+	}
+	if c.Turns {
+		r.turn(partOf(c.Part.First), front.Place().Records, c.Within)
+	}
+	bad := decode.Turn(front, c)
+	if bad == nil && a.late {
+		a.bad = c.PlaceAt(front.Place(), a.bad)
+	}
+	if bad == nil && a.bad != nil {
+		if _, ofRecord := errors.AsType[*failure.RowError](a.bad); !ofRecord && !a.unreadable {
+			return a.bad
+		}
+		bad = a.bad
+	}
+	if bad == nil {
+		bad = d.Deliver(ctx, c, ld.Lanes)
+		if other, ok := errors.AsType[*lane.OtherInputError](bad); !ok && bad != nil {
+			return bad
+		} else if ok {
+			bad = &failure.ChangedInputError{Job: c.Part.Source, When: failure.ChangedBegun, Stored: other.Stored}
+		}
+	}
+	if bad != nil {
+		return ld.series.leave(ctx, c.Part, front.Mark(), bad)
+	}
+	return nil
+}
+
+// turn notes that the records of a part begin to enter the lanes, before which there are so many.
+func (r *running) turn(seq int32, before int64, within bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.endLast(before)
+	r.last, r.from = seq, before
+	if within {
+		r.from = -1
+	}
+}
+
+// endLast notes how many records the last part has had.
+func (r *running) endLast(before int64) {
+	if r.last < 0 {
+		return
+	}
+	rows := int64(-1)
+	if r.from >= 0 {
+		rows = before - r.from
+	}
+	r.ends[r.last] = &ledger.PartRows{Seq: r.last, Rows: rows}
+}
+
+// listEnds lists how many records parts have had, of those that are known, when all are read: so many.
+func (r *running) listEnds(records int64) (list []ledger.PartRows) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.endLast(records)
+	for _, end := range r.ends {
+		if end.Rows >= 0 {
+			list = append(list, *end)
+		}
+	}
+	return list
+}
+
+// claim returns the next parts: those that a run which was taken over has, and then such as nobody
+// has, of about as much as this process loads in a second.
+func (r *running) claim(ctx context.Context) (list []claimed, err error) {
+	parts := r.given
+	if r.given = nil; len(parts) == 0 {
+		err = r.of.l.target.OnControl(ctx, func(conn *pgx.Conn) (err error) {
+			parts, err = ledger.Claim(ctx, conn, r.of.target, r.Is, r.of.seen, r.share())
+			return err
+		})
+	}
+	for _, p := range parts {
+		r.took += max(p.Size, 0)
+		r.count(1)
+		list = append(list, claimed{seq: p.Seq, in: r.of.input(p.Name)})
+	}
+	return list, err
+}
+
+// share says how much is claimed at once.
+func (r *running) share() ledger.Limit {
+	rate := float64(r.took) / max(time.Since(r.begun).Seconds(), 0.5)
+	return ledger.Limit{Parts: 500, Bytes: min(max(int64(rate), 8<<20), 1<<30)}
+}
+
+// failed notes that a part cannot be loaded, of which nothing is stored.
+func (r *running) failed(ctx context.Context, p *input.Part, why error) error {
+	r.count(-1)
+	r.of.note(p.Source, why)
+	return r.of.l.target.OnControl(ctx, func(conn *pgx.Conn) error {
+		return ledger.Fail(ctx, conn, r.of.target, r.Is, r.job, partOf(p.First), why.Error())
+	})
+}
+
+// aside gives back a part that needs another run.
+func (r *running) aside(ctx context.Context, p *input.Part) error {
+	r.count(-1)
+	return r.of.l.target.OnControl(ctx, func(conn *pgx.Conn) error {
+		return ledger.PutBack(ctx, conn, r.of.target, r.Is, r.job, partOf(p.First))
+	})
+}
+
+// beat says now and then that the run goes on, until ctx ends. It ends the run when another process
+// has it.
+func (r *running) beat(ctx context.Context, c *counts) {
+	steady := context.WithoutCancel(ctx) // a statement that is cut takes the connection with it
+	tick := time.NewTicker(fault.BeatEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		err := r.of.l.target.OnControl(steady, func(conn *pgx.Conn) error {
+			_, err := ledger.Beat(steady, conn, r.of.target, r.Is, ledger.Totals{Rows: c.Before.Load() + c.Rows.Load(), Rejected: c.Rejected.Load(), Bytes: c.Read.Load()})
+			return err
+		})
+		if errors.Is(err, ledger.ErrEpoch) {
+			r.lost(err)
+			return
+		}
+	}
+}
+
+// thisProcess returns what others are to know of it.
+func thisProcess() ledger.Owner {
+	host, err := os.Hostname()
+	if err != nil {
+		host = fmt.Sprintf("(%v)", err)
+	}
+	return ledger.Owner{Host: host, PID: os.Getpid()}
+}
+
+// count counts parts that are read here.
+func (r *running) count(n int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.has += n
+}
+
+// loaded returns how many parts the run has stored, of those that this process has read.
+func (r *running) loaded() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.has
+}
+
+// empty notes that a part has no records.
+func (r *running) empty(p *input.Part) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.ends[partOf(p.First)] = &ledger.PartRows{Seq: partOf(p.First)}
+}
+
+// join adds what a run has done.
+func (r *Result) join(done Result) {
+	r.Before += done.Before
+	r.Rows += done.Rows
+	r.Batches += done.Batches
+	r.Bytes += done.Bytes
+	r.Copying += done.Copying
+	r.InDoubt += done.InDoubt
+	r.Rejected += done.Rejected
+	r.Updated += done.Updated
+	r.Skipped += done.Skipped
+	r.Filtered += done.Filtered
+	if r.Rejects = cmp.Or(done.Rejects, r.Rejects); len(done.Reasons) > 0 {
+		r.Reasons = joinReasons(r.Reasons, done.Reasons)
+	}
+}
+
+// joinReasons adds more reasons to a list of them, the most frequent first.
+func joinReasons(list, more []Reason) []Reason {
+	for _, m := range more {
+		at := slices.IndexFunc(list, func(r Reason) bool { return r.SQLState == m.SQLState && r.Column == m.Column && r.Example == m.Example })
+		if at < 0 {
+			list = append(list, m)
+			continue
+		}
+		list[at].Records += m.Records
+	}
+	slices.SortStableFunc(list, func(a, b Reason) int { return cmp.Compare(b.Records, a.Records) })
+	return list
+}
+
+// alike reports whether records of other pass through the same pipeline as those of h.
+func (h *Heading) alike(other *Heading) bool {
+	return h.plan == other.plan && slices.Equal(h.columns, other.columns) && slices.Equal(h.fields, other.fields)
+}
