@@ -1,7 +1,6 @@
 package loader
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -89,22 +88,19 @@ func probe(ctx context.Context, l *Loader, in Input) error {
 	return nil
 }
 
-// probeSet is probe for a set: one of its first parts must be such as can be loaded. What is wrong
-// with others does not stop those that are right.
+// probeSet is probe for a set, of which its first parts are looked at. What is wrong with others does
+// not stop those that are right.
 func probeSet(ctx context.Context, l *Loader, in Input) error {
 	parts, err := in.set.list(ctx)
 	if err != nil {
 		return err
 	}
-	var failed error
 	for _, p := range parts[:min(len(parts), samples)] {
-		err := probe(ctx, l, in.set.open(p.Name))
-		if err == nil {
-			return nil
+		if err := probe(ctx, l, in.set.open(p.Name)); err != nil {
+			return err
 		}
-		failed = cmp.Or(failed, err)
 	}
-	return failed
+	return nil
 }
 
 // begun has inputs that can be read only once and were probed, by name.

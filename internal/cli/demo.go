@@ -303,10 +303,12 @@ func (d *demo) loadFiles(ctx context.Context, server *pgx.ConnConfig, dir string
 
 func (d *demo) check(ctx context.Context) (string, error) {
 	v := &verifyVerb{app: d.app}
+	begun := time.Now()
 	report, err := v.check(ctx, d.conn, true, d.inputs)
 	if err != nil {
 		return "", err
 	}
+	report.Seconds = time.Since(begun).Seconds()
 	d.report.Verify = report
 	if !report.Passed {
 		err = v.print(report)
