@@ -65,6 +65,45 @@ func Files(paths ...string) (Input, error) {
 	}}, nil
 }
 
+// WithFormats returns the set with parts that are written as of says of each by its name. One that of says
+// nothing of is as Config.Format says.
+func (in Input) WithFormats(of func(name string) Format) Input {
+	if in.set != nil {
+		set := *in.set
+		set.format = of // nil for Config.Format
+		in.set = &set
+	}
+	return in
+}
+
+// reads returns errOtherLayout if a part is written otherwise than l reads.
+func reads(l *Loader, in Input) error {
+	if in.format != "" && in.format != l.cfg.Format {
+		return errOtherLayout
+	}
+	return nil
+}
+
+// loaderAs returns a Loader into the same table, by the same connections, for inputs of another format.
+func loaderAs(l *Loader, f Format) (*Loader, error) {
+	if f == "" || f == l.cfg.Format {
+		return l, nil
+	}
+	other := &Loader{target: l.target, cfg: l.cfg, plan: l.plan, nodes: l.nodes, replacing: l.replacing, charset: l.charset}
+	other.cfg.Format = f
+	_, has := transcribed[f]
+	_, had := transcribed[l.cfg.Format]
+	if has || had { // which have none of these
+		other.cfg.Delimiter, other.cfg.Quote, other.cfg.Escape, other.cfg.Null = 0, 0, 0, ""
+	}
+	if has {
+		other.cfg.NoQuotes, other.cfg.ForceNull, other.cfg.ForceNotNull = false, nil, nil
+		other.cfg.Header, other.cfg.Skip = HeaderAuto, 0
+	}
+	other.cfg = other.cfg.withDefaults()
+	return other, other.cfg.validateFormat()
+}
+
 // resolve returns a path with all links resolved.
 func resolve(path string) (string, error) {
 	path, err := filepath.Abs(path)

@@ -1,6 +1,7 @@
 package loader
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -124,13 +125,13 @@ func setEncoding(ld *load, of input.Feed, h *Heading) {
 // checkGuess refuses a first record which nobody has called one if the table cannot hold its
 // values, before anything is stored, and says else what the guess was.
 func (ld *load) checkGuess(ctx context.Context, first *input.Chunk, ask *decode.Asker) error {
-	if ld.guessed > 0 {
+	if ld.guessed > 0 && ld.series == nil { // else each part is looked at
 		if err := ld.Layout.Misfit(ctx, ld.Input, first, ask); err != nil {
 			return err
 		}
 	}
 	if ld.Attempts == 0 {
-		ld.heading.tell(ctx, ld.log, ld.Input, ld.l.cfg.Format)
+		ld.heading.tell(ctx, ld.log, cmp.Or(ld.sample, ld.Input), ld.l.cfg.Format)
 	}
 	return nil
 }

@@ -25,6 +25,7 @@ type Input struct {
 	repeats bool
 	open    func(ctx context.Context, how input.Reading) (input.Feed, error)
 	set     *partSet // nil for one input
+	format  Format   // of a part, "" for Config.Format
 }
 
 // reading says how the Loader reads inputs.

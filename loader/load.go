@@ -52,6 +52,7 @@ type manner struct {
 type ofSet struct {
 	series *series // the feed; nil for one input
 	ofRun  *running
+	sample string // the part by which the pipeline is laid out
 }
 
 // newLoad returns the load of in.

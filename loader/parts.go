@@ -26,6 +26,8 @@ type partSet struct {
 	list func(ctx context.Context) ([]ledger.Part, error)
 	// open returns the input that a part is, by its name.
 	open func(name string) Input
+	// format returns how a part is written, nil for Config.Format.
+	format func(name string) Format
 	// named is what the set was named by.
 	named []string
 }
@@ -209,7 +211,13 @@ func (of *roster) complete() error {
 }
 
 // input returns the input that a part is.
-func (of *roster) input(name string) Input { return of.in.set.open(name) }
+func (of *roster) input(name string) Input {
+	in := of.in.set.open(name)
+	if of.in.set.format != nil {
+		in.format = of.in.set.format(in.name)
+	}
+	return in
+}
 
 // waiting returns the names of some parts that nobody has.
 func (of *roster) waiting(ctx context.Context, most int) (names []string, err error) {
@@ -400,7 +408,7 @@ func (of *roster) leaveOut(ctx context.Context, r *running, err error) (left boo
 
 // note notes that a part is not loaded.
 func (of *roster) note(name string, why error) {
-	of.l.cfg.Log.Error((&PartError{name, why}).Error())
+	of.l.cfg.Log.Error("not loaded", "error", &PartError{name, why})
 	of.mu.Lock()
 	defer of.mu.Unlock()
 	of.failures = append(of.failures, &PartError{name, why})

@@ -95,13 +95,24 @@ func probeSet(ctx context.Context, l *Loader, in Input) error {
 	if err != nil {
 		return err
 	}
-	for _, p := range parts[:min(len(parts), samples)] {
-		if err := probe(ctx, l, in.set.open(p.Name)); err != nil {
+	for _, p := range parts[:min(len(parts), probed)] {
+		part := in.set.open(p.Name)
+		if in.set.format != nil {
+			part.format = in.set.format(part.name)
+		}
+		as, err := loaderAs(l, part.format)
+		if err == nil {
+			err = probe(ctx, as, part)
+		}
+		if err != nil {
 			return err
 		}
 	}
 	return nil
 }
+
+// probed is how many parts of a set are looked at before a table is emptied.
+const probed = 16
 
 // begun has inputs that can be read only once and were probed, by name.
 type begun map[string]*beginning

@@ -55,44 +55,75 @@ func (r *running) name() string { return ledger.RunName(r.Set.Name, r.ID) }
 // attempt loads what the run has, and what it claims, until there are no more parts. After a *PartError
 // all before that part is stored.
 func (r *running) attempt(ctx context.Context, in Input, c *counts) (err error) {
-	l := r.of.l
+	samples, err := r.samples(ctx)
+	if err != nil || len(samples) == 0 {
+		return err
+	}
+	tried := map[Format]bool{}
+	for _, of := range samples {
+		if tried[of.format] {
+			continue
+		}
+		tried[of.format] = true
+		done, err := r.attemptAs(ctx, in, c, of.format, samples)
+		if done || err != nil {
+			return err
+		}
+	}
+	_, err = r.attemptAs(ctx, in, c, samples[0].format, nil)
+	return err
+}
+
+// attemptAs is attempt, for parts of that format: for the pipeline is laid out for the first sample that is
+// so written and can be read. It reports false if there is none; without samples it is for all columns.
+func (r *running) attemptAs(ctx context.Context, in Input, c *counts, as Format, samples []Input) (done bool, err error) {
+	l, err := loaderAs(r.of.l, as)
+	if err != nil {
+		return false, err
+	}
 	ld := l.newLoad(in, c)
 	s := newSeries(l, r.claim, partTeller{failed: r.failed, aside: r.aside, empty: r.empty})
 	ld.feed, ld.series, ld.ofRun = s, s, r
 	defer func() { err = errors.Join(err, s.Close()) }()
-	l.current.Store(ld)
-	first, err := r.layOut(ctx, ld, in)
+	r.of.l.current.Store(ld)
+	var first *input.Chunk
+	for _, of := range samples {
+		if of.format != as {
+			continue
+		}
+		if first, err = layOutFor(ctx, ld, of); first != nil || ctx.Err() != nil {
+			break
+		}
+	}
+	switch {
+	case ctx.Err() != nil:
+		return false, context.Cause(ctx)
+	case first == nil && samples != nil:
+		return false, nil
+	case first == nil:
+		err = layOutForNone(ld, in)
+	}
 	if err != nil {
-		return err
+		return false, err
 	}
 	b := &beginning{ld: ld, first: first}
 	if err = b.settle(ctx); err == nil {
 		_, err = ld.pass(ctx, in, b)
 	}
 	b.ask.Close()
-	return err
+	return true, err
 }
 
-// layOut lays the pipeline out for the first part of the run, or the first that nobody has, which can
-// be read, and returns its first chunk. If there is none, it is for records of all columns.
-func (r *running) layOut(ctx context.Context, ld *load, in Input) (first *input.Chunk, err error) {
-	samples, err := r.samples(ctx)
-	if err != nil {
-		return nil, err
-	}
-	for _, of := range samples {
-		first, err := layOutFor(ctx, ld, of)
-		if first != nil || ctx.Err() != nil {
-			return first, err
-		}
-	}
-	ld.kind, err = input.NewFeed(empty(in.name), input.Reading{Dialect: ld.l.cfg.dialect(), MaxRecord: ld.l.cfg.MaxRecord})
-	if err != nil {
-		return nil, err
+// layOutForNone lays the pipeline out where no part can be read, or none has records: for records of all
+// columns.
+func layOutForNone(ld *load, in Input) (err error) {
+	how := input.Reading{Dialect: ld.l.cfg.dialect(), MaxRecord: ld.l.cfg.MaxRecord}
+	if ld.kind, err = input.NewFeed(empty(in.name), how); err != nil {
+		return err
 	}
 	h := Heading{columns: ld.l.target.Table.CopyColumns()}
 	h.nameFields()
-	return nil, layOut(ld, in, h)
+	return layOut(ld, in, h)
 }
 
 // empty returns a source of nothing.
@@ -107,21 +138,21 @@ func (eof) Read([]byte) (int, error) { return 0, io.EOF }
 
 // samples returns parts by which a pipeline may be laid out.
 func (r *running) samples(ctx context.Context) (list []Input, err error) {
-	for _, p := range r.given[:min(len(r.given), samples)] {
+	for _, p := range r.given[:min(len(r.given), sampleParts)] {
 		list = append(list, r.of.input(p.Name))
 	}
 	if len(list) > 0 {
 		return list, nil
 	}
-	names, err := r.of.waiting(ctx, samples)
+	names, err := r.of.waiting(ctx, sampleParts)
 	for _, name := range names {
 		list = append(list, r.of.input(name))
 	}
 	return list, err
 }
 
-// samples is how many parts are looked at for one that has records.
-const samples = 16
+// sampleParts is how many parts are looked at for one that has records.
+const sampleParts = 16
 
 // layOutFor lays the pipeline out for a part, and returns its first chunk, nil if it has none.
 func layOutFor(ctx context.Context, ld *load, of Input) (first *input.Chunk, err error) {
@@ -138,7 +169,7 @@ func layOutFor(ctx context.Context, ld *load, of Input) (first *input.Chunk, err
 	if err != nil {
 		return nil, err
 	}
-	ld.kind, ld.EOL = feed, c.EOL
+	ld.kind, ld.EOL, ld.sample = feed, c.EOL, of.name
 	if err := layOut(ld, of, h); err != nil {
 		return nil, err
 	}
@@ -286,8 +317,10 @@ func (r *running) listEnds(records int64) (list []ledger.PartRows) {
 func (r *running) claim(ctx context.Context) (list []claimed, err error) {
 	parts := r.given
 	if r.given = nil; len(parts) == 0 {
-		err = r.of.l.target.OnControl(ctx, func(conn *pgx.Conn) (err error) {
-			parts, err = ledger.Claim(ctx, conn, r.of.target, r.Is, r.of.seen, r.share())
+		steady, cancel := graceful(ctx)
+		defer cancel()
+		err = r.of.l.target.OnControl(steady, func(conn *pgx.Conn) (err error) {
+			parts, err = ledger.Claim(steady, conn, r.of.target, r.Is, r.of.seen, r.share())
 			return err
 		})
 	}
@@ -297,6 +330,14 @@ func (r *running) claim(ctx context.Context) (list []claimed, err error) {
 		list = append(list, claimed{seq: p.Seq, in: r.of.input(p.Name)})
 	}
 	return list, err
+}
+
+// graceful returns a context that ends a moment after ctx: a statement that is cut takes its connection
+// with it.
+func graceful(ctx context.Context) (context.Context, context.CancelFunc) {
+	later, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, func() { time.AfterFunc(fault.CommitGrace, cancel) })
+	return later, func() { stop(); cancel() }
 }
 
 // share says how much is claimed at once.
@@ -325,7 +366,8 @@ func (r *running) aside(ctx context.Context, p *input.Part) error {
 // beat says now and then that the run goes on, until ctx ends. It ends the run when another process
 // has it.
 func (r *running) beat(ctx context.Context, c *counts) {
-	steady := context.WithoutCancel(ctx) // a statement that is cut takes the connection with it
+	steady, cancel := graceful(ctx)
+	defer cancel()
 	tick := time.NewTicker(fault.BeatEvery)
 	defer tick.Stop()
 	for {

@@ -180,6 +180,9 @@ func (e *claimError) Unwrap() error { return e.error }
 // read reads a part to its end, or until nobody wants it any more.
 func (s *series) read(ctx context.Context, p *openedPart) {
 	defer close(p.chunks)
+	if p.err = reads(s.l, p.in); p.err != nil {
+		return
+	}
 	if p.feed, p.err = s.l.open(ctx, p.in); p.err != nil {
 		return
 	}

@@ -52,7 +52,18 @@ func (t tableInput) formatOf(flags loader.Config) (detected, error) {
 	case t.format == generate.Parquet:
 		return detected{Format: loader.FormatParquet}, nil
 	}
+	if len(t.Files) > 1 && t.mixes {
+		return detectOne(t.Files[0], flags.Compression), nil // the others may be of others
+	}
 	return detect(t.Files, flags.Compression)
+}
+
+// formats returns how each of several files is written, by its path, nil if all are written alike.
+func (t tableInput) formats(flags loader.Config) func(path string) loader.Format {
+	if asked := flags.Format; asked != formatAuto && asked != "" || t.data != nil || t.format != generate.CSV {
+		return nil
+	}
+	return func(path string) loader.Format { return detectOne(path, flags.Compression).Format }
 }
 
 // detect returns the format of the files, which must all have the same.

@@ -34,6 +34,7 @@ type tableInput struct {
 	counted bool            // the files were counted: Rows is not the manifest's
 	sums    *checksum.Table // of the rows to be stored, as the manifest has them, or nil
 	as      loader.Format   // in which it is read, once resolveFormats knows
+	mixes   bool            // files may be of different formats
 
 	data *generate.Table // what is loaded as it is made, nil for files
 	job  string          // by which a later run finds the load of data

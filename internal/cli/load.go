@@ -173,6 +173,9 @@ func (opt *loadOptions) checkFlags(cmd *cobra.Command) error {
 }
 
 func (v *loadVerb) run(ctx context.Context, opt loadOptions, inputs []tableInput) (err error) {
+	for i := range inputs {
+		inputs[i].mixes = !opt.cfg.NoResume && !opt.cfg.Appended && areRegular(inputs[i].Files)
+	}
 	if err := v.resolveFormats(inputs, opt.cfg); err != nil {
 		return err
 	}
@@ -235,11 +238,12 @@ func (v *loadVerb) open(ctx context.Context, cfg loader.Config, inputs []tableIn
 	opened := openedTables{inputs: map[*loader.SetTable]tableInput{}}
 	var tables []*loader.SetTable
 	var err error
+	asked := cfg
 	for _, in := range inputs {
 		cfg.Format = in.as
 		cfg.Table, cfg.Observe, cfg.Retried = in.Table, watch.observer(in.Table), watch.retried(in.Table)
 		t := &loader.SetTable{Config: cfg}
-		if t.Inputs, err = v.inputsOf(in, t.Config); err != nil {
+		if t.Inputs, err = v.inputsOf(in, t.Config, in.formats(asked)); err != nil {
 			return opened, err
 		}
 		tables = append(tables, t)
@@ -329,10 +333,10 @@ func loadProgress(p loader.Progress, earlier, total, rows int64) snapshot {
 
 // inputsOf returns the inputs that the files of t are. Several files are one set, of which each is
 // loaded once; where no progress is kept, or one can be read once only, each is an input of its own.
-func (v *loadVerb) inputsOf(t tableInput, cfg loader.Config) (list []loader.Input, err error) {
+func (v *loadVerb) inputsOf(t tableInput, cfg loader.Config, formats func(string) loader.Format) (list []loader.Input, err error) {
 	if t.data == nil && len(t.Files) > 1 && !cfg.NoResume && !cfg.Appended && areRegular(t.Files) {
 		in, err := loader.Files(t.Files...)
-		return []loader.Input{in}, err
+		return []loader.Input{in.WithFormats(formats)}, err
 	}
 	for _, file := range t.Files {
 		list = append(list, v.input(t, file))
