@@ -96,6 +96,8 @@ func (ld *load) fill(ctx context.Context, by Route, first *input.Chunk, ask *dec
 	if ld.series.isCut() {
 		return ld.series.cut.Load()
 	}
+	ld.course.times.begin(partEnding)
+	ld.course.ending.Store(true)
 	if ld.Keeper != nil && !ld.whole {
 		if err := ld.Keeper.Finish(ld.Header, ld.EOL); err != nil {
 			return err
@@ -125,6 +127,7 @@ func (ld *load) prepareStreams(ctx context.Context, by Route, fence *route.Fence
 	if err != nil {
 		return err
 	}
+	ld.course.times.begin(partCopying)
 	ld.Lanes.Begin()
 	return nil
 }
@@ -172,6 +175,7 @@ func (ld *load) goOn(ctx context.Context, first *input.Chunk) (*input.Chunk, err
 		return nil, ld.Job.Named(&lane.OtherInputError{Stored: from.Place.Offset})
 	}
 	ld.Lanes.Front().Skip(ledger.Mark{Chunk: from.Mark.Chunk}, from.Place)
+	ld.course.front.set(from.Place)
 	ld.Read.Store(from.Place.Offset)
 	c, err := ld.next(ctx, nil)
 	if errors.Is(err, io.EOF) {

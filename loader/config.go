@@ -17,6 +17,7 @@ import (
 	"shardload/internal/pgcsv"
 	"shardload/internal/server"
 	"shardload/loader/failure"
+	"shardload/loader/waiting"
 )
 
 // MaxStreams is the largest number of streams that a Config may ask for.
@@ -143,6 +144,10 @@ type Config struct {
 	// server, host:port, that failed or no longer has the shard. It is called as
 	// Observe is.
 	Retried func(node string)
+
+	// Waits, if not nil, gets what the load waits for: a server that is away, a lock, a
+	// COMMIT that is not complete on all nodes.
+	Waits *waiting.Waits
 
 	// Job is the name by which a later run finds this load, to go on with it or to
 	// see that it is complete. "" means the input's: a file's path.
@@ -440,7 +445,7 @@ func (c Config) validateTranscribed() error {
 // load. A batch whose connection is given up is sent again, and the marks decide
 // whether it was stored.
 func (c *Config) watch() server.Watch {
-	return server.Watch{Log: c.Log, Limit: c.RetryFor, Delay: c.paces.answer}
+	return server.Watch{Log: c.Log, Waits: c.Waits, Limit: c.RetryFor, Delay: c.paces.answer}
 }
 
 // A Stage is a part of the pipeline that can be run by itself, to measure it.

@@ -32,14 +32,20 @@ type load struct {
 	ofSet
 	kind    input.Feed // what tells how records are read: the feed, or that of its first part
 	heading Heading
-	form    ledger.Form   // how the input is read
-	shares  ledger.Shares // what decides a row's lane
-	whole   bool          // everything is stored in one transaction
+	manner
+	whole   bool // everything is stored in one transaction
 	opening *job.Opening
 	log     *slog.Logger
 	stage   Stage
 	buffers chan []byte
 	guessed int64 // the line of the first record if nobody has said that it is no header, else 0
+	course  course
+}
+
+// A manner is how an input is loaded, as its job keeps it.
+type manner struct {
+	form   ledger.Form   // how it is read
+	shares ledger.Shares // what decides a row's lane
 }
 
 // What a load of a set's run has.
@@ -73,14 +79,14 @@ func (l *Loader) Load(ctx context.Context, in Input) (res Result, err error) {
 		return loadSet(ctx, l, in)
 	}
 	started := time.Now()
-	c := &store.Counts{}
+	c, p := &store.Counts{}, &times{since: started}
 	defer func() {
 		l.current.Store(nil)
 		l.past.add(res)
 	}()
 	for stuck := 0; ; {
 		rows, batch := c.Rows.Load(), c.Batch.Load()
-		resumable, err := l.attempt(ctx, in, c)
+		resumable, err := l.attempt(ctx, in, c, p)
 		if stuck++; c.Rows.Load() > rows || c.Batch.Load() != batch {
 			stuck = 0
 		}
@@ -88,8 +94,9 @@ func (l *Loader) Load(ctx context.Context, in Input) (res Result, err error) {
 			if stuck == fault.StartOvers && again(c, err) && in.repeats {
 				err = fmt.Errorf("began anew %d times, with nothing stored between; the last time because %w", fault.StartOvers, err)
 			}
-			res = resultOf(c, time.Since(started))
-			res.Resumable = resumable
+			p.begin(partEnding)
+			res = resultOf(c, p.since.Sub(started))
+			res.Times, res.Resumable = Times{Opening: p.took[partOpening], Copying: p.took[partCopying], Ending: p.took[partEnding]}, resumable
 			return res, err
 		}
 		l.cfg.Log.Info("going on from the marks in the database", "because", err)
@@ -111,57 +118,46 @@ func again(c *store.Counts, err error) bool {
 
 // attempt loads what of in is not stored yet. It reports whether a later run can go
 // on.
-func (l *Loader) attempt(ctx context.Context, in Input, c *store.Counts) (resumable bool, err error) {
-	ld := l.newLoad(in, c)
-	if ld.feed, err = l.open(ctx, in); err != nil {
-		return false, err
-	}
-	defer func() { err = errors.Join(countRows(ld.feed, err), ld.feed.Close()) }()
-	l.current.Store(ld)
-
-	first, err := ld.first(ctx, in)
-	if err == nil && first == nil {
-		err = ld.loadNothing(ctx, in)
-	}
-	if err != nil || first == nil {
-		return false, err
-	}
-	return ld.pass(ctx, in, first)
-}
-
-// pass passes the input, of which first is the first chunk, through the pipeline that is laid out. Of a set
-// first is of whatever part, and nil if none has a chunk.
-func (ld *load) pass(ctx context.Context, in Input, first *input.Chunk) (resumable bool, err error) {
-	l := ld.l
-	ask := decode.NewAsker(l.target, l.nodes.First().Connect, l.cfg.sentEncoding())
-	defer ask.Close()
-	if err := ld.checkGuess(ctx, first, ask); err != nil {
-		return false, err
-	}
-	route, err := ld.chooseFor(ctx, first, ask)
+func (l *Loader) attempt(ctx context.Context, in Input, c *store.Counts, p *times) (resumable bool, err error) {
+	p.begin(partOpening)
+	b, err := begin(ctx, l, in, c, l.cfg.Log)
 	if err != nil {
 		return false, err
 	}
-	fence, err := ld.openJobBehindFence(ctx, in, route, first)
+	ld := b.ld
+	defer func() { err = errors.Join(countRows(ld.feed, err), b.close()) }()
+	ld.course.times = p
+	l.current.Store(ld)
+	if b.first == nil {
+		return false, ld.loadNothing(ctx, in)
+	}
+	return ld.pass(ctx, in, b)
+}
+
+// pass passes the input through the pipeline that is laid out. Of a set the first chunk is of whatever part,
+// and nil if none has a chunk.
+func (ld *load) pass(ctx context.Context, in Input, b *beginning) (resumable bool, err error) {
+	l := ld.l
+	fence, err := ld.openJobBehindFence(ctx, in, b.route, b.first)
 	if err != nil {
 		return false, err
 	}
 	defer fence.Close()
 	ld.Fence = fence
 	if ld.ofRun != nil {
-		ended, err := ld.ofRun.enter(ctx, ld, ask)
+		ended, err := ld.ofRun.enter(ctx, ld, b.ask)
 		if err != nil {
 			return true, err
 		}
 		defer ended()
 	}
 	err = fence.Meanwhile(ctx, func(ctx context.Context) error {
-		return ld.CountTruly(ctx, route.way(), l.plan.Route.way(), ld.whole)
+		return ld.CountTruly(ctx, b.route.way(), l.plan.Route.way(), ld.whole)
 	})
 	if err != nil {
 		return false, err
 	}
-	if err := ld.doubtHeader(ld.fill(ctx, route, first, ask, fence)); err != nil {
+	if err := ld.doubtHeader(ld.fill(ctx, b.route, b.first, b.ask, fence)); err != nil {
 		_, stuck := errors.AsType[*failure.JobError](err)
 		stuck = stuck || errors.Is(err, ledger.ErrMarksGone)
 		return ld.Job.InPieces() && !ld.Job.Fresh && !stuck, err
@@ -338,6 +334,7 @@ func (ld *load) decode(ctx context.Context, ask, values *decode.Asker, chunks <-
 		if err := enter(ctx, ld, to, c, arrival{err, unreadable, late}); err != nil {
 			return err
 		}
+		ld.course.reach(ld)
 		close(c.After)
 		if err := to.Copy(c); err != nil {
 			return err
@@ -399,8 +396,7 @@ func resultOf(c *store.Counts, elapsed time.Duration) Result {
 		Rows:    c.Rows.Load(),
 		Batches: c.Batches.Load(),
 		Bytes:   c.Read.Load(),
-		Elapsed: elapsed,
-		Copying: time.Duration(c.Copying.Load()),
+		Spent:   Spent{Elapsed: elapsed, Copying: time.Duration(c.Copying.Load())},
 		InDoubt: c.InDoubt.Load(),
 
 		Updated:  c.Updated.Load(),

@@ -16,7 +16,6 @@ import (
 	"context"
 	"errors"
 	"sync/atomic"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -39,6 +38,7 @@ type Loader struct {
 	replacing string             // the load that has emptied the table for its inputs, "" for none
 	thrifty   bool               // no connection is kept for a load: others are opened before it
 	charset   *charset.Converter // of inputs, nil if they are sent as they are encoded
+	begun     begun
 
 	current atomic.Pointer[load]
 	past    totals
@@ -65,15 +65,11 @@ type Plan struct {
 
 // A Result says what a Load did. It is valid after an error, too.
 type Result struct {
-	Before  int64         // rows that earlier runs of the same job have stored
-	Rows    int64         // rows that the server says are stored
-	Batches int64         // batches stored
-	Bytes   int64         // input read, decompressed
-	Elapsed time.Duration // from opening the input to the last COMMIT
-	// Copying is how much of Elapsed, summed over the streams, the server had a
-	// batch to work on. Copying / (Elapsed * streams) near 1 means that the server
-	// sets the pace.
-	Copying time.Duration
+	Before  int64 // rows that earlier runs of the same job have stored
+	Rows    int64 // rows that the server says are stored
+	Batches int64 // batches stored
+	Bytes   int64 // input read, decompressed
+	Spent
 	// InDoubt counts rows of batches whose COMMIT was sent and never answered.
 	// They are stored, all rows of a batch or none, or they are not.
 	InDoubt int64
@@ -96,24 +92,6 @@ type Result struct {
 	// Resumable says, after an error, that another Load of the input goes on where
 	// this one has stopped.
 	Resumable bool
-}
-
-// A Progress is a snapshot of what a Loader has done.
-type Progress struct {
-	// BytesRead is how far the current input has been read as it is stored:
-	// compressed, if it is. Of an input in blocks it counts blocks.
-	BytesRead  int64
-	BytesTotal int64 // of the same; -1 where unknown
-	Rows       int64 // stored, of this and earlier inputs, by this and earlier runs
-	Bytes      int64 // input read, decompressed, of this and earlier inputs
-}
-
-// totals sums up the loads that are over.
-type totals struct{ rows, bytes atomic.Int64 }
-
-func (t *totals) add(r Result) {
-	t.rows.Add(r.Rows)
-	t.bytes.Add(r.Bytes)
 }
 
 // Open connects, reads what the table is, and checks what would stop a load. The
@@ -160,17 +138,6 @@ func (l *Loader) prepareWaiting(ctx context.Context) error {
 // Plan returns what Load will do.
 func (l *Loader) Plan() Plan { return l.plan }
 
-// Progress may be called from any goroutine while Load runs.
-func (l *Loader) Progress() Progress {
-	p := Progress{BytesTotal: -1, Rows: l.past.rows.Load(), Bytes: l.past.bytes.Load()}
-	if ld := l.current.Load(); ld != nil {
-		p.BytesRead, p.BytesTotal = ld.feed.Far()
-		p.Rows += ld.Before.Load() + ld.Rows.Load()
-		p.Bytes += ld.Read.Load()
-	}
-	return p
-}
-
 // Analyze refreshes the table's statistics.
 func (l *Loader) Analyze(ctx context.Context) error { return l.nodes.Analyze(ctx) }
 
@@ -184,7 +151,8 @@ func (l *Loader) closeIdle() {
 
 // Close ends the Loader's connections.
 func (l *Loader) Close() error {
+	err := l.begun.close()
 	l.closeIdle()
 	l.target.Control.Close()
-	return nil
+	return err
 }

@@ -184,7 +184,7 @@ func (of *roster) examine(ctx context.Context, conn *pgx.Conn, was *ledger.Job) 
 	case was.TableOID != t.Table.OID && has == 0:
 		return false, nil // dropped and made anew
 	case was.TableOID != t.Table.OID:
-		return false, &failure.JobError{Job: was.Name, Problem: "the table was rebuilt since this set was begun, and its rows may be there", Do: failure.Anew + ", or forget job " + was.ID}
+		return false, &failure.JobError{Job: was.Name, Problem: "the table was rebuilt since this set was begun, and its rows may be there", Do: failure.Anew + ", or, if a deep verification shows none of them there, forget job " + was.ID + " and load it"}
 	case was.Set == nil && of.in.alone != nil:
 		return false, errAlone
 	case was.Set == nil:

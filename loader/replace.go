@@ -11,6 +11,7 @@ import (
 	"shardload/internal/ledger"
 	"shardload/internal/server"
 	"shardload/loader/internal/job"
+	"shardload/loader/internal/route"
 )
 
 // A Replacement is what is known of a load that emptied a table and was to fill it
@@ -19,8 +20,10 @@ type Replacement struct {
 	// ID is that which Replacing was told, "" if nothing was loaded since the table was
 	// emptied.
 	ID string
-	// Complete says that all of the inputs are stored.
-	Complete bool
+	// Complete says that all of the inputs are stored. Unfinished is the ID of the job of one
+	// that is begun and is not, "" for none.
+	Complete   bool
+	Unfinished string
 }
 
 // Replacing says that the table was emptied for the inputs that Load is given from now
@@ -31,12 +34,13 @@ func (l *Loader) Replacing(id string) { l.replacing = id }
 // Replaced says whether the table was emptied for these inputs, and still has nothing
 // but what was loaded from them since: then a load that was to empty it goes on. ok is
 // false if it must be emptied once more: others have stored or removed rows, or begun to
-// load other inputs; an input can be read only once; the role may not look.
+// load other inputs; the role may not look. Another process that is loading one of the inputs
+// is an error.
 func (l *Loader) Replaced(ctx context.Context, inputs ...Input) (r Replacement, ok bool, err error) {
 	names := map[string]bool{}
 	for _, in := range inputs {
 		name, err := l.jobName(in)
-		if err != nil || !in.repeats || l.cfg.NoResume {
+		if err != nil || l.cfg.NoResume {
 			return r, false, err
 		}
 		names[name] = true
@@ -74,6 +78,10 @@ func (l *Loader) replaced(ctx context.Context, conn *pgx.Conn, names map[string]
 			added += was.Added()
 			continue
 		}
+		r.Unfinished = was.ID
+		if err := checkFree(ctx, conn, l, was.Name); err != nil {
+			return r, false, err
+		}
 		if j.Lanes, err = ledger.Lanes(ctx, conn, l.ledgerTarget(), was); errors.Is(err, ledger.ErrMarksGone) {
 			return r, false, nil
 		}
@@ -89,4 +97,14 @@ func (l *Loader) replaced(ctx context.Context, conn *pgx.Conn, names map[string]
 		return r, false, err
 	}
 	return r, has == added, nil
+}
+
+// checkFree makes sure that no other process works on the job of that name. One that was killed
+// is waited for a moment.
+func checkFree(ctx context.Context, conn *pgx.Conn, l *Loader, name string) error {
+	err := server.Tx(ctx, conn, server.Write, func() error { return ledger.LockJob(ctx, conn, l.ledgerTarget(), name, nil) })
+	if locked, ok := errors.AsType[*server.LockedError](err); ok {
+		return route.Busy(l.target, locked)
+	}
+	return err
 }

@@ -94,7 +94,7 @@ func (ld *load) chooseFor(ctx context.Context, first *input.Chunk, ask *decode.A
 	if l.cfg.Route != RouteAuto {
 		return "", l.blocked(ob)
 	}
-	l.cfg.Log.Warn("rows go through the coordinator", "because", string(ob))
+	ld.log.Warn("rows go through the coordinator", "because", string(ob))
 	return RouteCoordinator, nil
 }
 

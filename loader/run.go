@@ -106,7 +106,11 @@ func (r *running) attemptAs(ctx context.Context, in Input, c *counts, as Format,
 	if err != nil {
 		return false, err
 	}
-	_, err = ld.pass(ctx, in, first)
+	b := &beginning{ld: ld, first: first}
+	if err = b.settle(ctx); err == nil {
+		_, err = ld.pass(ctx, in, b)
+	}
+	b.ask.Close()
 	return true, err
 }
 

@@ -2,11 +2,9 @@ package loader
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -34,6 +32,10 @@ type SetObserver struct {
 	// Begin is told of the table that is loaded next. What it returns is called when all
 	// inputs of the table are through, before its statistics are refreshed.
 	Begin func(*SetTable) (stored func())
+	// Emptying and Analyzing are told of what takes its time: TRUNCATE of all tables, and a
+	// table's statistics. What they return is called when that is done.
+	Emptying  func() (done func())
+	Analyzing func(*SetTable) (done func())
 	// Loaded is told of each input of a table after its Load. If the error is a
 	// *CompleteError there was nothing to do.
 	Loaded func(*SetTable, Input, Result, error)
@@ -145,66 +147,13 @@ func parentsFirst[T any](list []T, id func(T) uint32, refers map[uint32][]uint32
 // Load loads all inputs of all tables. It stops at the first error; the results say what
 // was stored by then. Loads of one Set follow each other.
 func (s *Set) Load(ctx context.Context, opt SetOptions) ([]SetResult, error) {
+	if opt.Replace {
+		return s.loadReplacing(ctx, opt)
+	}
 	if err := s.checkSelections(ctx); err != nil {
 		return nil, err
 	}
-	if !opt.Replace {
-		return s.load(ctx, opt)
-	}
-	id, err := s.replaced(ctx)
-	if err != nil {
-		return nil, err
-	}
-	if id != "" {
-		opt.replacing(true, nil)
-		opt.emptied()
-		s.replace(id)
-		results, err := s.load(ctx, opt)
-		stuck, ok := errors.AsType[*JobError](err)
-		if !ok {
-			return results, err
-		}
-		opt.replacing(false, stuck)
-	}
-	var names []string
-	for _, t := range s.tables {
-		names = append(names, t.loader.target.Table.SQL())
-	}
-	first := s.tables[0].loader
-	err = first.target.Persist(ctx, func() error { return Truncate(ctx, first.cfg.Conn, names...) })
-	if err != nil {
-		return nil, err
-	}
-	opt.emptied()
-	s.replace(strings.ToLower(rand.Text()[:16]))
 	return s.load(ctx, opt)
-}
-
-// replaced returns the ID of an earlier run that has emptied the tables and can be gone on
-// with, "" for none.
-func (s *Set) replaced(ctx context.Context) (id string, err error) {
-	complete := true
-	for _, t := range s.tables {
-		r, ok, err := t.loader.Replaced(ctx, t.Inputs...)
-		if err != nil || !ok || id != "" && r.ID != "" && r.ID != id {
-			return "", err
-		}
-		if r.ID != "" {
-			id = r.ID
-		}
-		complete = complete && r.Complete
-	}
-	if complete {
-		return "", nil // and so it is to be loaded once more
-	}
-	return id, nil
-}
-
-// replace tells the Loaders for which load the tables were emptied.
-func (s *Set) replace(id string) {
-	for _, t := range s.tables {
-		t.loader.Replacing(id)
-	}
 }
 
 // load loads the tables as they are.
@@ -239,6 +188,7 @@ func (t *SetTable) load(ctx context.Context, opt SetOptions) (r SetResult, err e
 		return r, nil
 	}
 	begun := time.Now()
+	defer opt.analyzing(t)()
 	if err := t.loader.Analyze(ctx); err != nil {
 		return r, fmt.Errorf("all rows of %s are stored: %w", t.Config.Table, err)
 	}
@@ -248,7 +198,7 @@ func (t *SetTable) load(ctx context.Context, opt SetOptions) (r SetResult, err e
 
 // completed returns the result of an input that was loaded completely before.
 func completed(e *CompleteError, elapsed time.Duration) Result {
-	return Result{Before: e.Rows, Rejected: e.Rejected, Rejects: e.Rejects, Updated: e.Updated, Skipped: e.Skipped, Filtered: e.Filtered, Elapsed: elapsed}
+	return Result{Before: e.Rows, Rejected: e.Rejected, Rejects: e.Rejects, Updated: e.Updated, Skipped: e.Skipped, Filtered: e.Filtered, Spent: Spent{Elapsed: elapsed}}
 }
 
 func (o SetObserver) begin(t *SetTable) (stored func()) {
@@ -256,6 +206,20 @@ func (o SetObserver) begin(t *SetTable) (stored func()) {
 		return func() {}
 	}
 	return o.Begin(t)
+}
+
+func (o SetObserver) emptying() (done func()) {
+	if o.Emptying == nil {
+		return func() {}
+	}
+	return o.Emptying()
+}
+
+func (o SetObserver) analyzing(t *SetTable) (done func()) {
+	if o.Analyzing == nil {
+		return func() {}
+	}
+	return o.Analyzing(t)
 }
 
 func (o SetObserver) loaded(t *SetTable, in Input, res Result, err error) {

@@ -38,15 +38,16 @@ var inFlagsPairs = []string{
 	"Config.Select", "--select",
 	"Config.Streams", "--streams",
 	"Config.Where", "--where",
-	"as another job, beside", "under another --job, beside",
+	"as another job, which", "under another --job, which",
 	"name another job", "name another --job",
 	"a deep verification tells", "shardload verify --deep tells",
 	"check what it holds", "check what it holds with shardload verify",
 	"load it anew into the empty table", "load it anew with --replace",
-	"empty the table and load it anew", "empty the table and load it anew with --replace",
-	"empty the table and load the input anew", "load the input again with --replace",
-	"load them anew into the empty table", "load them with --replace",
-	"or forget job ", "or drop the job with shardload forget ",
+	"empty the table and load it anew", "empty the table of all its rows and load it anew with --replace",
+	"empty the table and load the input anew", "load the input again with --replace, which empties the table of all its rows",
+	"load them anew into the empty table", "load them with --replace, which empties the table of all its rows",
+	"if a deep verification shows none of them there", "if shardload verify --deep shows none of them there",
+	"forget job ", "drop the job with shardload forget ",
 	"wait for it, or end it", "wait for it (shardload status shows it), or end it",
 	"name its list", "name its list with --rejects",
 	"for a table of your own name it", "for a table of your own use --table",
@@ -130,7 +131,7 @@ func (r loadReport) next(failure error, resumable bool) string {
 	case r.passing || job || changed || input || errors.Is(failure, ledger.ErrMarksGone):
 		return ""
 	case r.forgets:
-		return "; they stay there, and --replace empties the tables before the next load"
+		return "; they stay there, and the same command would store them once more: --replace empties the tables first, of all their rows"
 	case many:
 		return "; the same command with a higher --max-errors goes on from there"
 	case bad && row.Guessed:

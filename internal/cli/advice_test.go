@@ -84,6 +84,40 @@ func TestTyped(t *testing.T) {
 	}
 }
 
+// TestGone holds that nothing is advised about a server that is gone.
+func TestGone(t *testing.T) {
+	t.Parallel()
+	err := fmt.Errorf("load: %w", &loader.ChangedError{Table: "ads", How: "it is gone"})
+	if got, want := describe(t.Context(), &goneError{err}), "load: ads is no longer what it was when the load began: it is gone"; got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+	if got := describe(t.Context(), err); !strings.Contains(got, "--replace") {
+		t.Errorf("of a server that is there nothing is advised: %s", got)
+	}
+}
+
+// TestAdviceSaysWhatIsLost holds that whoever is told to empty a table is told of all its rows, and
+// whoever is told to store something once more of that.
+func TestAdviceSaysWhatIsLost(t *testing.T) {
+	t.Parallel()
+	var all []string
+	for _, change := range []loader.Change{loader.ChangedBegun, loader.ChangedComplete, loader.ChangedGrown, loader.ChangedOther, loader.ChangedMeanwhile, loader.ChangedName} {
+		all = append(all, changedAdvice(&loader.ChangedInputError{When: change, ID: "id", Other: "other"}))
+	}
+	for i := 1; i < len(inFlagsPairs); i += 2 {
+		all = append(all, inFlagsPairs[i])
+	}
+	all = append(all, loadReport{forgets: true}.next(errors.New("any"), false))
+	for _, text := range all {
+		if strings.Contains(text, "--replace") && !strings.Contains(text, "of all") && text != "load it anew with --replace" { // of an empty table
+			t.Errorf("not all that goes: %q", text)
+		}
+		if strings.Contains(text, "shardload forget") && strings.Contains(text, "or drop") {
+			t.Errorf("what is forgotten is stored once more: %q", text)
+		}
+	}
+}
+
 // TestOneAdvice holds that what is said of the rows that a load has stored does not advise
 // against what its error does.
 func TestOneAdvice(t *testing.T) {

@@ -8,6 +8,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -29,14 +30,16 @@ type Env struct {
 // An app is what all verbs share: the console, and the server that the user names.
 type app struct {
 	console
-	dsn string
+	dsn     string
+	begun   time.Time // the command
+	account []string  // what is said after an error: what was stored, and what to type
 }
 
 // Main runs the command and returns its exit status. It returns soon after ctx
 // is cancelled, and then says what was stored by then.
 func Main(ctx context.Context, env Env) int {
 	env.Stdout, env.Stderr = term.NewWriter(env.Stdout), term.NewWriter(&sharedWriter{w: env.Stderr})
-	a := &app{console: console{Env: env}}
+	a := &app{console: console{Env: env}, begun: time.Now()}
 	root := newRootCommand(a)
 	// Whatever goes wrong before a verb runs is the way it was called.
 	running := false
@@ -51,6 +54,9 @@ func Main(ctx context.Context, env Env) int {
 	}
 	if text := describe(ctx, err); text != "" {
 		a.tellError(text)
+	}
+	for _, line := range a.account {
+		a.tell("%s\n", line)
 	}
 	return exitStatus(ctx, err)
 }

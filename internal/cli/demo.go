@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/spf13/cobra"
@@ -101,6 +103,14 @@ func (d *demo) run(cmd *cobra.Command) (err error) {
 	if err != nil {
 		return err
 	}
+	if d.dsn == "" && !d.opt.keep {
+		defer func() {
+			if err != nil { // nothing that it advises could be typed
+				err = &goneError{err}
+				d.account = append(d.account, "the demo's cluster and its files are removed")
+			}
+		}()
+	}
 	defer func() { err = errors.Join(err, stop()) }()
 	if d.conn, err = d.connect(ctx, at); err != nil {
 		return err
@@ -140,7 +150,7 @@ func (d *demo) startServer(ctx context.Context) (server *pgx.ConnConfig, stop fu
 		return nil, nil, err
 	}
 	var c *localpg.Cluster
-	err = d.phases.run(&d.console, "cluster", func() (string, error) {
+	err = d.phases.run(ctx, &d.console, "cluster", func() (string, error) {
 		c, err = d.startCluster(ctx)
 		if err != nil {
 			return "", err
@@ -226,11 +236,8 @@ func (d *demo) steps(ctx context.Context, server *pgx.ConnConfig, dir string) er
 		{"verify", func() (string, error) { return d.check(ctx) }},
 		{"tutorial", func() (string, error) { return d.query(ctx) }},
 	} {
-		if err := d.phases.run(&d.console, step.name, step.do); err != nil {
+		if err := d.phases.run(ctx, &d.console, step.name, step.do); err != nil {
 			return err
-		}
-		if step.name == "load" {
-			d.phases.carve("analyze", d.report.Load.analyzing())
 		}
 	}
 	return nil
@@ -265,35 +272,43 @@ func (d *demo) loadFiles(ctx context.Context, server *pgx.ConnConfig, dir string
 	if d.inputs, err = directory(dir); err != nil {
 		return "", err
 	}
-	v := &loadVerb{d.app}
-	tables, err := v.open(ctx, loader.Config{Conn: server, Header: loader.HeaderYes}, d.inputs, nil)
+	v, clock := &loadVerb{d.app}, &loadClock{begun: time.Now()}
+	tables, err := v.open(ctx, loader.Config{Conn: server, Header: loader.HeaderYes}, d.inputs, nil, clock)
 	if err != nil {
 		return "", err
 	}
-	defer func() { err = errors.Join(err, tables.Close()) }()
+	closing := sync.OnceValue(tables.Close)
+	defer func() { err = errors.Join(err, closing()) }()
 	plan := tables.Tables()[0].Loader().Plan()
 	d.report.Server, d.report.Citus = plan.Server, plan.Shards
 	if d.dsn != "" { // what is there may go, and only there can something be
+		begun := time.Now()
 		if err := loader.Truncate(ctx, server, tableNames(d.inputs)...); err != nil {
 			return "", err
 		}
+		clock.empty = time.Since(begun)
 	}
-	d.report.Load, err = v.load(ctx, tables, loader.SetOptions{})
+	d.report.Load, err = v.load(ctx, tables, loader.SetOptions{}, clock)
+	err = errors.Join(err, closing())
+	clock.end(&d.report.Load)
 	d.report.Load.passing = true // and demo, run again, begins anew
 	if err != nil {
-		d.tell("stored before that: %s\n", d.report.Load.stored(err))
+		if d.dsn != "" || d.opt.keep {
+			d.account = append(d.account, "stored before that: "+d.report.Load.stored(err))
+		}
 		return "", err
 	}
-	rows, elapsed := d.report.Load.total()
-	return fmt.Sprintf("%s, %s rows/s", plural(rows, "row"), count(rate(rows, elapsed))), nil
+	return fmt.Sprintf("%s, %s rows/s: %s", plural(d.report.Load.total(), "row"), count(d.report.Load.RowsPerSecond), d.report.Load.Parts), nil
 }
 
 func (d *demo) check(ctx context.Context) (string, error) {
 	v := &verifyVerb{app: d.app}
+	begun := time.Now()
 	report, err := v.check(ctx, d.conn, true, d.inputs)
 	if err != nil {
 		return "", err
 	}
+	report.Seconds = time.Since(begun).Seconds()
 	d.report.Verify = report
 	if !report.Passed {
 		err = v.print(report)

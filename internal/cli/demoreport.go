@@ -14,10 +14,10 @@ func (d *demo) print() error {
 	if !d.report.Citus {
 		where += "; the tables are not distributed"
 	}
-	rows, elapsed := d.report.Load.total()
+	load := d.report.Load
 	d.note("") // between the conversation and the answer
-	err := d.printf("%s loaded in %s (%s rows/s) into %s\n\n",
-		plural(rows, "row"), seconds(elapsed), count(rate(rows, elapsed)), where)
+	err := d.printf("%s loaded in %s (%s rows/s; %s) into %s\n\n",
+		plural(load.total(), "row"), seconds(load.elapsed), count(load.RowsPerSecond), load.Parts, where)
 	if err != nil {
 		return err
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"shardload/internal/fault"
 	"shardload/internal/term"
 	"shardload/loader"
 )
@@ -74,6 +75,19 @@ type rejectedError struct{ what string }
 
 func (e *rejectedError) Error() string { return e.what }
 
+// A goneError is of a server that is gone: what its error advises is left out.
+type goneError struct{ err error }
+
+func (e *goneError) Error() string {
+	text := e.err.Error()
+	for _, said := range fault.Advices(e.err) {
+		text = strings.ReplaceAll(text, "; "+said, "")
+	}
+	return text
+}
+
+func (e *goneError) Unwrap() error { return e.err }
+
 // exitStatus maps the error of a verb to the statuses that the help documents.
 func exitStatus(ctx context.Context, err error) int {
 	if err == nil {
@@ -111,6 +125,9 @@ func describe(ctx context.Context, err error) string {
 	}
 	if interrupted(ctx, err) {
 		return "interrupted"
+	}
+	if gone, ok := errors.AsType[*goneError](err); ok {
+		return term.Line(gone.Error())
 	}
 	if text, ok := describeServerFailure(err); ok {
 		return term.Line(text)

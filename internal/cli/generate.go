@@ -146,7 +146,7 @@ func (v *generateVerb) toStdout(ctx context.Context, out generate.Output) error 
 	var written generate.Progress
 	written.Total.Store(table.Rows())
 	out.Progress, out.NoChecksums = &written, true // nobody would see them
-	stop := v.show(&written)
+	stop := v.show(ctx, &written)
 	defer stop()
 	f, err := table.Stream(ctx, v.data(), out)
 	stop()
@@ -197,15 +197,15 @@ func (v *generateVerb) write(ctx context.Context, dir string, out generate.Outpu
 	if out.Progress == nil {
 		out.Progress = new(generate.Progress)
 	}
-	stop := v.show(out.Progress)
+	stop := v.show(ctx, out.Progress)
 	defer stop()
 	return v.dataset.Write(ctx, dir, out)
 }
 
 // show shows p until stop is called. What was there already is no part
 // of the work.
-func (v *generateVerb) show(p *generate.Progress) (stop func()) {
-	return v.progress("generate", func() snapshot {
+func (v *generateVerb) show(ctx context.Context, p *generate.Progress) (stop func()) {
+	return v.progress(ctx, "generate", func() snapshot {
 		rows := p.Rows.Load()
 		return snapshot{Rows: rows, Bytes: p.Bytes.Load(), Done: rows, Total: p.Total.Load() - p.Kept.Load()}
 	})

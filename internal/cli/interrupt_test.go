@@ -106,7 +106,7 @@ func TestInterruptedDemoCleansUp(t *testing.T) {
 			Stderr: stderr,
 			Getenv: os.Getenv,
 		})
-		if status != 130 || !strings.HasSuffix(stderr.String(), "shardload: interrupted\n") {
+		if status != 130 || !strings.HasSuffix(stderr.String(), "shardload: interrupted\nthe demo's cluster and its files are removed\n") {
 			t.Errorf("interrupted after %q: status %d; stderr:\n%s", phase, status, stderr.String())
 		}
 		left, err := os.ReadDir(room)

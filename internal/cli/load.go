@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -191,17 +192,22 @@ func (v *loadVerb) run(ctx context.Context, opt loadOptions, inputs []tableInput
 	if err != nil {
 		return err
 	}
-	tables, err := v.open(ctx, cfg, inputs, watch)
+	clock := &loadClock{begun: v.begun}
+	tables, err := v.open(ctx, cfg, inputs, watch, clock)
 	if err != nil {
 		return errors.Join(err, watch.close())
 	}
-	defer func() { err = errors.Join(err, watch.close(), tables.Close()) }()
+	defer func() { err = errors.Join(err, watch.close()) }()
+	closing := sync.OnceValue(tables.Close)
+	defer func() { err = errors.Join(err, closing()) }()
 	if opt.explain {
 		return v.printPlans(ctx, tables)
 	}
 	v.notePlans(tables, opt.replace)
-	report, err := v.load(ctx, tables, loader.SetOptions{Replace: opt.replace, NoAnalyze: opt.noAnalyze})
+	report, err := v.load(ctx, tables, loader.SetOptions{Replace: opt.replace, NoAnalyze: opt.noAnalyze}, clock)
 	report.Merging, report.forgets = cfg.OnConflict != loader.ConflictError, cfg.NoResume
+	err = errors.Join(err, closing())
+	clock.end(&report)
 	if printErr := v.print(report, err); err != nil || printErr != nil {
 		return errors.Join(err, printErr)
 	}
@@ -225,7 +231,10 @@ type openedTables struct {
 // open finds out what would stop the load of any of the tables, before the
 // first of them is touched. watch, which may be nil, shows what they do. The caller
 // closes them.
-func (v *loadVerb) open(ctx context.Context, cfg loader.Config, inputs []tableInput, watch *watcher) (openedTables, error) {
+func (v *loadVerb) open(ctx context.Context, cfg loader.Config, inputs []tableInput, watch *watcher, clock *loadClock) (openedTables, error) {
+	defer v.progress(ctx, "connecting", nil)()
+	defer clock.connected()
+	cfg.Waits = &v.waits
 	opened := openedTables{inputs: map[*loader.SetTable]tableInput{}}
 	var tables []*loader.SetTable
 	var err error
@@ -265,15 +274,14 @@ func (v *loadVerb) notePlans(tables openedTables, replace bool) {
 }
 
 // load loads the tables. The report is true after an error as well.
-func (v *loadVerb) load(ctx context.Context, tables openedTables, opt loader.SetOptions) (report loadReport, err error) {
-	begun := time.Now()
+func (v *loadVerb) load(ctx context.Context, tables openedTables, opt loader.SetOptions, clock *loadClock) (report loadReport, err error) {
 	var stored atomic.Int64 // size of the files of the table that are done
 	opt.SetObserver = loader.SetObserver{
 		Begin: func(t *loader.SetTable) func() {
 			in := tables.inputs[t]
 			total := storedSize(in.Files)
 			stored.Store(0)
-			return v.progress(in.Table, func() snapshot { return loadProgress(t.Loader().Progress(), stored.Load(), total, in.Rows) })
+			return v.progress(ctx, in.Table, func() snapshot { return loadProgress(t.Loader().Progress(), stored.Load(), total, in.Rows) })
 		},
 		Loaded: func(t *loader.SetTable, in loader.Input, _ loader.Result, err error) {
 			if complete, ok := errors.AsType[*loader.CompleteError](err); ok {
@@ -288,25 +296,36 @@ func (v *loadVerb) load(ctx context.Context, tables openedTables, opt loader.Set
 			}
 			v.note("emptying the tables and beginning anew: %s: %s", because.Job, because.Problem)
 		},
-		Emptied: func() { report.Emptied = true },
+		Emptying: func() func() {
+			stop, begun := v.progress(ctx, "emptying the tables", nil), time.Now()
+			return func() {
+				stop()
+				clock.empty += time.Since(begun)
+			}
+		},
+		Emptied:   func() { report.Emptied = true },
+		Analyzing: func(t *loader.SetTable) func() { return v.progress(ctx, "statistics of "+t.Config.Table, nil) },
 	}
 	results, err := tables.Load(ctx, opt)
 	for _, r := range results {
-		done := tableLoad{Table: r.Table.Config.Table, pace: pace{AnalyzeSeconds: r.Analyze.Seconds()}}
+		done := tableLoad{Table: r.Table.Config.Table}
 		for _, result := range r.Inputs {
 			done.add(result)
+			clock.add(result)
 		}
+		done.analyzed(r.Analyze)
+		clock.statistics += r.Analyze
 		report.Tables = append(report.Tables, done)
 	}
-	report.Seconds, report.Complete = time.Since(begun).Seconds(), err == nil
+	report.Complete = err == nil
 	return report, err
 }
 
 // loadProgress says how far a table is, the earlier files of which have that size
 // of the total, and which will have that many rows, if known.
 func loadProgress(p loader.Progress, earlier, total, rows int64) snapshot {
-	s := snapshot{Rows: p.Rows, Bytes: p.Bytes, Done: earlier + p.BytesRead, Total: total}
-	if rows > 0 { // what is read may be far from stored yet
+	s := snapshot{Rows: p.Rows, Before: p.Before, Done: earlier + p.BytesPassed, Total: total, Ending: p.Ending}
+	if total == 0 && rows > 0 { // they are made, and have no bytes yet
 		s.Done, s.Total = p.Rows, rows
 	}
 	return s

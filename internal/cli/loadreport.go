@@ -18,8 +18,13 @@ type loadReport struct {
 	forgets  bool        // no progress is kept
 	passing  bool        // the tables go with the cluster that has them
 	Error    string      `json:"error,omitempty"`
-	Seconds  float64     `json:"seconds"`
 	Tables   []tableLoad `json:"tables"`
+
+	// From the start of the command to its end:
+	Seconds       float64   `json:"seconds"`
+	RowsPerSecond int64     `json:"rows_per_second"`
+	Parts         loadParts `json:"parts"`
+	elapsed       time.Duration
 }
 
 // A tableLoad is the part of a load that went into one table.
@@ -42,14 +47,15 @@ type tableLoad struct {
 	Reasons  []loader.Reason `json:"reasons,omitempty"` // of each file in turn
 }
 
-// A pace is how long it took to load a table, and how fast that was.
+// A pace is how long it took to load a table, from its first input to its statistics, and how
+// fast that was.
 type pace struct {
 	Seconds        float64 `json:"seconds"`
 	RowsPerSecond  int64   `json:"rows_per_second"`
-	CopyingSeconds float64 `json:"copying_seconds"`
+	CopyingSeconds float64 `json:"copying_seconds"` // summed over the streams
 	AnalyzeSeconds float64 `json:"analyze_seconds"`
 
-	elapsed time.Duration // without ANALYZE
+	elapsed time.Duration
 }
 
 // add counts the result of one more input.
@@ -68,17 +74,26 @@ func (t *tableLoad) add(r loader.Result) {
 		t.Rejects = append(t.Rejects, r.Rejects)
 	}
 	t.Reasons = append(t.Reasons, r.Reasons...)
-	t.elapsed += r.Elapsed
-	t.Seconds = t.elapsed.Seconds()
 	t.CopyingSeconds += r.Copying.Seconds()
-	t.RowsPerSecond = rate(t.Rows, t.elapsed)
+	t.took(r.Elapsed)
+}
+
+// analyzed counts the time that the statistics took.
+func (t *tableLoad) analyzed(d time.Duration) {
+	t.AnalyzeSeconds = d.Seconds()
+	t.took(d)
+}
+
+func (t *tableLoad) took(d time.Duration) {
+	t.elapsed += d
+	t.Seconds, t.RowsPerSecond = t.elapsed.Seconds(), rate(t.Rows, t.elapsed)
 }
 
 // print prints the report as the answer. After an error the account of what
 // was stored is part of the conversation instead, unless a machine asks.
 func (v *loadVerb) print(report loadReport, failure error) error {
 	if failure != nil {
-		v.tell("stored before that: %s\n", report.stored(failure))
+		v.account = append(v.account, "stored before that: "+report.stored(failure))
 		report.Error = describeFailure(failure)
 	}
 	if v.json {
@@ -100,6 +115,9 @@ func (v *loadVerb) print(report loadReport, failure error) error {
 	if err := printTable(v.Stdout, head, report.rows()); err != nil {
 		return err
 	}
+	if err := v.printf("%s: %s\n", seconds(report.elapsed), report.Parts); err != nil {
+		return err
+	}
 	return v.printReasons(report)
 }
 
@@ -113,26 +131,16 @@ func (r loadReport) filtered() bool {
 	return slices.ContainsFunc(r.Tables, func(t tableLoad) bool { return t.Filtered > 0 })
 }
 
-// total returns how many rows the tables got, and how long that took without
-// ANALYZE.
-func (r loadReport) total() (rows int64, elapsed time.Duration) {
+// total returns how many rows the tables got.
+func (r loadReport) total() (rows int64) {
 	for _, t := range r.Tables {
 		rows += t.Rows
-		elapsed += t.elapsed
 	}
-	return rows, elapsed
+	return rows
 }
 
-// analyzing returns how long ANALYZE took.
-func (r loadReport) analyzing() time.Duration {
-	var sum float64
-	for _, t := range r.Tables {
-		sum += t.AnalyzeSeconds
-	}
-	return time.Duration(sum * float64(time.Second))
-}
-
-// rows returns a line for each table, and their sum.
+// rows returns a line for each table, and their sum, which has the time of the whole command; so
+// has a single table.
 func (r loadReport) rows() [][]string {
 	var sum tableLoad
 	var rows [][]string
@@ -150,6 +158,9 @@ func (r loadReport) rows() [][]string {
 		return cells
 	}
 	for _, t := range r.Tables {
+		if len(r.Tables) == 1 {
+			t.elapsed = r.elapsed
+		}
 		rows = append(rows, line(t))
 		sum.Rows += t.Rows
 		sum.Before += t.Before
@@ -157,8 +168,8 @@ func (r loadReport) rows() [][]string {
 		sum.Skipped += t.Skipped
 		sum.Filtered += t.Filtered
 		sum.Bytes += t.Bytes
-		sum.elapsed += t.elapsed
 	}
+	sum.elapsed = r.elapsed
 	if len(r.Tables) > 1 {
 		sum.Table = "together"
 		rows = append(rows, nil, line(sum))

@@ -15,6 +15,7 @@ import (
 	xterm "golang.org/x/term"
 
 	"shardload/internal/term"
+	"shardload/loader/waiting"
 )
 
 // All that the command writes passes through this file. What people read is escaped by
@@ -26,6 +27,8 @@ type console struct {
 	Env
 	json  bool
 	quiet bool
+	live  liveLine
+	waits waiting.Waits // what the command waits for
 }
 
 // printJSON prints v as the answer, in one document.
@@ -64,11 +67,11 @@ func (c *console) tell(format string, args ...any) {
 	if false {
 		_ = fmt.Sprintf(format, args...)
 	}
-	_, _ = io.WriteString(c.Stderr, term.Sprintf(format, args...)) // nobody is there to be told of the error
+	c.say(raw(c.Stderr), term.Sprintf(format, args...))
 }
 
 // tellError prints what describe says of an error, which has line breaks of its own.
-func (c *console) tellError(text string) { _, _ = io.WriteString(c.Stderr, "shardload: "+text+"\n") }
+func (c *console) tellError(text string) { c.say(c.Stderr, "shardload: "+text+"\n") }
 
 // note tells the user something that is no answer and no error.
 func (c *console) note(format string, args ...any) {
@@ -78,12 +81,35 @@ func (c *console) note(format string, args ...any) {
 	if c.quiet {
 		return
 	}
-	line := term.Sprintf(format, args...) + "\n"
-	if isTerminal(c.Stderr) {
-		line = clearLine + line // there may be a progress bar on the line
-	}
-	_, _ = io.WriteString(raw(c.Stderr), line)
+	c.say(raw(c.Stderr), term.Sprintf(format, args...)+"\n")
 }
+
+// say writes text to w, which is standard error, in place of a bar that is there.
+func (c *console) say(w io.Writer, text string) {
+	c.live.instead(c.clearBar, func() {
+		_, _ = io.WriteString(w, text) // nobody is there to be told of the error
+	})
+}
+
+// clearBelow removes what stands from the terminal's current line on.
+const clearBelow = "\r\x1b[J"
+
+// dontWrap and wrap say that the terminal goes on in the next line after its last column, or not:
+// it may have become narrower since it was asked for its width.
+const (
+	dontWrap = "\x1b[?7l"
+	wrap     = "\x1b[?7h"
+)
+
+// drawBar draws a bar, which has no control characters and fits into the terminal's line. The
+// cursor stays before it: what is written next is written over it, and a terminal that becomes
+// narrower, and breaks the line, leaves the cursor before all of it.
+func (c *console) drawBar(bar string) {
+	_, _ = io.WriteString(raw(c.Stderr), dontWrap+clearBelow+bar+"\r"+wrap)
+}
+
+// clearBar removes it.
+func (c *console) clearBar() { _, _ = io.WriteString(raw(c.Stderr), clearBelow) }
 
 // raw returns what is behind the writer that escapes.
 func raw(w io.Writer) io.Writer {
@@ -123,12 +149,6 @@ func descriptor(f any) (fd int, ok bool) {
 	}
 	return 0, false
 }
-
-// clearLine makes the terminal's current line empty.
-const clearLine = "\r\x1b[2K"
-
-// redraw makes line, which has no control characters, the terminal's current line.
-func redraw(w io.Writer, line string) { _, _ = io.WriteString(w, clearLine+line) }
 
 // terminalWidth returns how many columns f has, which is a terminal.
 func terminalWidth(f any) int {

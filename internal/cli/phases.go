@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"time"
@@ -17,11 +18,12 @@ type phase struct {
 // phases are the parts of a run, in their order.
 type phases struct{ list []phase }
 
-// run does the work of a phase, and tells the user what came of it in the words
-// that do returns.
-func (p *phases) run(c *console, name string, do func() (string, error)) error {
-	begun := time.Now()
+// run does the work of a phase, which is shown while it goes on, and tells the user what came of
+// it in the words that do returns.
+func (p *phases) run(ctx context.Context, c *console, name string, do func() (string, error)) error {
+	begun, stop := time.Now(), c.progress(ctx, name, nil)
 	text, err := do()
+	stop()
 	elapsed := time.Since(begun)
 	p.list = append(p.list, phase{name, elapsed.Seconds(), elapsed})
 	if err != nil {
@@ -29,14 +31,6 @@ func (p *phases) run(c *console, name string, do func() (string, error)) error {
 	}
 	c.note("%-8s  %8s  %s", name, seconds(elapsed), text)
 	return nil
-}
-
-// carve makes the last d of the phase that ended last a phase of its own.
-func (p *phases) carve(name string, d time.Duration) {
-	last := &p.list[len(p.list)-1]
-	last.elapsed -= d
-	last.Seconds = last.elapsed.Seconds()
-	p.list = append(p.list, phase{name, d.Seconds(), d})
 }
 
 func (p *phases) total() time.Duration {

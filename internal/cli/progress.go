@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"fmt"
 	"sync"
 	"time"
 
@@ -17,35 +16,75 @@ const (
 
 // A snapshot is how far a piece of work has come.
 type snapshot struct {
-	Rows  int64
-	Bytes int64
+	Rows   int64 // that are stored, or made
+	Before int64 // of them, by earlier runs: no part of this one's rate
+	Bytes  int64 // of the rows, 0 where nobody asks
 	// Done of Total is how much of the work that is, in any unit. Total is 0 where
 	// nobody knows.
 	Done, Total int64
+	Ending      bool // all is done but the end
 }
 
-// progress shows how the work called name goes on, until stop is called. snap is
-// polled from another goroutine, which stop waits for. Where standard error is a
-// terminal there is a bar, which stop removes; elsewhere a line now and then.
-func (c *console) progress(name string, snap func() snapshot) (stop func()) {
+// An activity is a piece of work that is shown while it goes on.
+type activity struct {
+	name  string
+	begun time.Time
+	snap  func() snapshot // nil where nothing is known but that it goes on
+	speed speed
+}
+
+// look returns how far the activity is now.
+func (a *activity) look() view {
+	v := view{name: a.name, now: time.Now()}
+	v.elapsed = v.now.Sub(a.begun)
+	if a.snap == nil {
+		return v
+	}
+	v.counts, v.snapshot = true, a.snap()
+	a.speed.add(v.now, v.Rows-v.Before, v.Bytes)
+	v.rows, v.bytes = a.speed.rates(a.begun)
+	return v
+}
+
+// progress shows how the work called name goes on, until stop is called or ctx ends. snap, which
+// may be nil, is polled from another goroutine, which stop waits for. Where standard error is a
+// terminal there is a bar, which stop removes; elsewhere a line now and then. Of several pieces
+// of work the one that began last is shown.
+func (c *console) progress(ctx context.Context, name string, snap func() snapshot) (stop func()) {
 	if c.quiet {
 		return func() {}
 	}
-	name = term.Line(name)
-	ctx, cancel := context.WithCancel(context.Background())
+	a := &activity{name: term.Line(name), begun: time.Now(), snap: snap}
+	c.live.push(a)
+	ctx, cancel := context.WithCancel(ctx)
 	var wg sync.WaitGroup
 	wg.Go(func() {
-		if isTerminal(c.Stderr) {
-			drawBar(ctx, raw(c.Stderr), func() int { return terminalWidth(c.Stderr) }, name, snap)
+		if c.hasBar() {
+			poll(ctx, barEvery, func() { c.live.draw(a, c.draw) })
 		} else {
-			printLines(ctx, c.tell, name, snap)
+			poll(ctx, lineEvery, func() { c.live.unless(a, c.tellProgress) })
 		}
+		c.live.instead(c.clearBar, func() {})
 	})
 	return sync.OnceFunc(func() {
 		cancel()
 		wg.Wait()
+		c.live.pop(a)
 	})
 }
+
+// hasBar reports whether progress is a bar: on a terminal that can clear a line.
+func (c *console) hasBar() bool {
+	return isTerminal(c.Stderr) && (c.Getenv == nil || c.Getenv("TERM") != "dumb")
+}
+
+// draw draws the bar of an activity, in the width that the terminal has now: windows change.
+func (c *console) draw(a *activity) {
+	c.drawBar(a.look().bar(waitNow(&c.waits), terminalWidth(c.Stderr)))
+}
+
+// tellProgress writes a line about an activity.
+func (c *console) tellProgress(a *activity) { c.tell("%s\n", a.look().line(waitNow(&c.waits))) }
 
 // poll calls show until ctx ends.
 func poll(ctx context.Context, every time.Duration, show func()) {
@@ -59,36 +98,4 @@ func poll(ctx context.Context, every time.Duration, show func()) {
 			return
 		}
 	}
-}
-
-// printLines writes a line every few seconds. Work that is done sooner has none.
-func printLines(ctx context.Context, tell func(format string, args ...any), name string, snap func() snapshot) {
-	begun := time.Now()
-	poll(ctx, lineEvery, func() {
-		tell("%s\n", progressLine(name, snap(), time.Since(begun)))
-	})
-}
-
-// progressLine returns a line such as
-// "ads: 1,200,000 rows, 216 MB, 240,000 rows/s, 43 MB/s, 60 %, 4 s left".
-func progressLine(name string, s snapshot, elapsed time.Duration) string {
-	line := fmt.Sprintf("%s: %s, %s, %s", name, plural(s.Rows, "row"), size(s.Bytes), rates(s, elapsed))
-	if done, left := s.far(elapsed); done > 0 {
-		line += fmt.Sprintf(", %.0f %%, %.0f s left", done*100, left.Seconds())
-	}
-	return line
-}
-
-// far returns which part of the work is done, 0 where nobody knows, and how long the rest
-// takes.
-func (s snapshot) far(elapsed time.Duration) (done float64, left time.Duration) {
-	if s.Total <= 0 || s.Done <= 0 {
-		return 0, 0
-	}
-	done = min(float64(s.Done)/float64(s.Total), 1)
-	return done, time.Duration(float64(elapsed) * (1 - done) / done)
-}
-
-func rates(s snapshot, elapsed time.Duration) string {
-	return count(rate(s.Rows, elapsed)) + " rows/s, " + size(rate(s.Bytes, elapsed)) + "/s"
 }

@@ -2,14 +2,12 @@ package cli
 
 import (
 	"bytes"
-	"context"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/jedib0t/go-pretty/v6/text"
 
 	"shardload/internal/pgtest"
 	"shardload/loader"
@@ -21,15 +19,15 @@ func TestProgressLines(t *testing.T) {
 		var stderr bytes.Buffer
 		a := &console{Env: Env{Stderr: &stderr}}
 		begun := time.Now()
-		stop := a.progress("ads", func() snapshot {
+		stop := a.progress(t.Context(), "ads", func() snapshot {
 			n := int64(time.Since(begun) / time.Second)
 			return snapshot{Rows: 1000 * n, Bytes: 2_000_000 * n, Done: n, Total: 20}
 		})
 		time.Sleep(12 * time.Second)
 		stop()
 		time.Sleep(time.Minute)
-		want := `ads: 5,000 rows, 10 MB, 1,000 rows/s, 2.0 MB/s, 25 %, 15 s left
-ads: 10,000 rows, 20 MB, 1,000 rows/s, 2.0 MB/s, 50 %, 10 s left
+		want := `ads: 25 %, 5,000 rows, 10 MB, 2.0 MB/s, 1,000 rows/s, 15 s left
+ads: 50 %, 10,000 rows, 20 MB, 2.0 MB/s, 1,000 rows/s, 10 s left
 `
 		if diff := cmp.Diff(want, stderr.String()); diff != "" {
 			t.Errorf("stderr (-want +got):\n%s", diff)
@@ -41,7 +39,7 @@ ads: 10,000 rows, 20 MB, 1,000 rows/s, 2.0 MB/s, 50 %, 10 s left
 func TestProgressQuiet(t *testing.T) {
 	var stderr bytes.Buffer
 	a := &console{Env: Env{Stderr: &stderr}, quiet: true}
-	stop := a.progress("ads", func() snapshot {
+	stop := a.progress(t.Context(), "ads", func() snapshot {
 		t.Error("work is polled that nobody asks about")
 		return snapshot{}
 	})
@@ -52,141 +50,25 @@ func TestProgressQuiet(t *testing.T) {
 	}
 }
 
-func TestProgressLineOfUnknownEnd(t *testing.T) {
-	got := progressLine("-", snapshot{Rows: 1, Bytes: 500}, time.Second)
-	if want := "-: 1 row, 500 B, 1 rows/s, 500 B/s"; got != want {
+// Of work of which nobody knows the end it is said how long it has been going on.
+func TestLineOfUnknownEnd(t *testing.T) {
+	v := view{name: "-", counts: true, snapshot: snapshot{Rows: 1}, elapsed: time.Second, rows: 1}
+	if got, want := v.line(nil), "-: 1 row, 1 rows/s, 1 s"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
-}
-
-// A screen is what a terminal of some columns shows.
-type screen struct {
-	width    int
-	rows     [][]rune
-	row, col int
-	escape   []byte
-}
-
-func (s *screen) Write(p []byte) (int, error) {
-	for _, r := range string(p) {
-		switch {
-		case s.escape != nil:
-			if s.escape = append(s.escape, string(r)...); r >= '@' && r != '[' {
-				s.control(string(s.escape))
-				s.escape = nil
-			}
-		case r == '\x1b':
-			s.escape = []byte{}
-		case r == '\r':
-			s.col = 0
-		case r == '\n':
-			s.row++
-		default:
-			s.put(r)
-		}
-	}
-	return len(p), nil
-}
-
-func (s *screen) put(r rune) {
-	if s.col+text.StringWidth(string(r)) > s.width {
-		s.row, s.col = s.row+1, 0
-	}
-	for len(s.rows) <= s.row {
-		s.rows = append(s.rows, []rune(strings.Repeat(" ", s.width)))
-	}
-	s.rows[s.row][s.col] = r
-	s.col += text.StringWidth(string(r))
-}
-
-func (s *screen) control(sequence string) {
-	from := map[string]int{"[2K": 0, "[K": s.col}[sequence]
-	for i := range s.rows {
-		for j := from; i == s.row && j < s.width; j++ {
-			s.rows[i][j] = ' '
-		}
-	}
-}
-
-func (s *screen) text() string {
-	var lines []string
-	for _, r := range s.rows {
-		lines = append(lines, strings.TrimRight(string(r), " "))
-	}
-	return strings.Join(lines, "\n")
-}
-
-// The bar stays one line in terminals of any width, also beside notes and where the window
-// becomes narrower, and leaves nothing behind.
-func TestBarStaysOneLine(t *testing.T) {
-	for _, width := range []int{20, 21, 30, 40, 60, 80, 200} {
-		for _, name := range []string{"ads", "a.much.longer.name.of.a.table.than.there.is.room", "名前名前名前名前名前名前"} {
-			for _, total := range []int64{0, 100, 1 << 50} {
-				synctest.Test(t, func(t *testing.T) {
-					s := &screen{width: width}
-					ctx, cancel := context.WithCancel(t.Context())
-					begun := time.Now()
-					go drawBar(ctx, s, func() int { return width }, name, func() snapshot {
-						n := int64(time.Since(begun) / time.Second)
-						return snapshot{Rows: 1_234_567 * n, Bytes: 2_000_000_000 * n, Done: min(10*n, 100), Total: total}
-					})
-					time.Sleep(4500 * time.Millisecond)
-					synctest.Wait()
-					shown := s.text()
-					if len(s.rows) != 1 || !strings.HasPrefix(shown, name[:3]) || total == 100 && !strings.Contains(shown, "40%") {
-						t.Errorf("width %d, total %d: shows %q", width, total, shown)
-					}
-					time.Sleep(20 * time.Second)
-					cancel()
-					synctest.Wait()
-					if left := s.text(); left != "" || len(s.rows) != 1 {
-						t.Errorf("width %d, total %d: leaves %q", width, total, left)
-					}
-				})
-			}
-		}
-	}
-}
-
-// The bar goes on as the work does, knows its end or not, and is gone at the end.
-func TestBar(t *testing.T) {
-	for _, total := range []int64{0, 100} {
-		synctest.Test(t, func(t *testing.T) {
-			var stderr bytes.Buffer
-			ctx, cancel := context.WithCancel(t.Context())
-			begun := time.Now()
-			go drawBar(ctx, &stderr, func() int { return 80 }, "ads", func() snapshot {
-				n := int64(time.Since(begun) / time.Second)
-				return snapshot{Rows: 1000 * n, Bytes: 2_000_000 * n, Done: min(10*n, 100), Total: total}
-			})
-			time.Sleep(20 * time.Second) // longer than the work: a full bar stays one line
-			cancel()
-			synctest.Wait()
-			out := stderr.String()
-			if !strings.Contains(out, "ads 1,000 rows/s, 2.0 MB/s") {
-				t.Errorf("total %d: no rate in %q", total, out)
-			}
-			if strings.Contains(out, "\n") {
-				t.Errorf("total %d: a line break in %q", total, out)
-			}
-			if has := strings.Contains(out, "50%"); has != (total > 0) {
-				t.Errorf("total %d: half of the work shown: %v", total, has)
-			}
-			if end := out[strings.LastIndex(out, "ads"):]; !strings.Contains(end, "\033[2K") {
-				t.Errorf("total %d: not cleared: %q", total, end)
-			}
-		})
+	if got, want := (view{name: "statistics", elapsed: 3 * time.Minute}).line(nil), "statistics: 3 min 0 s"; got != want {
+		t.Errorf("got %q, want %q", got, want)
 	}
 }
 
 // The loader's rows and bytes are those of all files of a table so far, what it has
 // read of its input is that of the last one.
 func TestLoadProgress(t *testing.T) {
-	p := loader.Progress{BytesRead: 10, BytesTotal: 50, Rows: 7, Bytes: 90}
-	if got, want := loadProgress(p, 100, 150, -1), (snapshot{Rows: 7, Bytes: 90, Done: 110, Total: 150}); got != want {
+	p := loader.Progress{BytesRead: 40, BytesPassed: 10, BytesTotal: 50, Rows: 7, Before: 3, Bytes: 90}
+	if got, want := loadProgress(p, 100, 150, 8), (snapshot{Rows: 7, Before: 3, Done: 110, Total: 150}); got != want {
 		t.Errorf("by size: %+v, want %+v", got, want)
 	}
-	if got, want := loadProgress(p, 100, 150, 8), (snapshot{Rows: 7, Bytes: 90, Done: 7, Total: 8}); got != want {
+	if got, want := loadProgress(p, 0, 0, 8), (snapshot{Rows: 7, Before: 3, Done: 7, Total: 8}); got != want {
 		t.Errorf("by rows: %+v, want %+v", got, want)
 	}
 }
@@ -212,7 +94,7 @@ func TestLoadProgressOfSeveralFiles(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if got := loadProgress(l.Progress(), 0, 0, -1); got.Rows != 6 || got.Bytes != 12 {
-		t.Errorf("%+v, want 6 rows and 12 bytes", got)
+	if got := loadProgress(l.Progress(), 0, 0, -1); got.Rows != 6 || got.Before != 0 {
+		t.Errorf("%+v, want 6 rows of this run", got)
 	}
 }

@@ -151,7 +151,7 @@ func (opt *outlineOptions) print(ctx context.Context, a *app, name []string, cfg
 	a.note("reading all of %s: types must hold for every record", strings.Join(cfg.Files, ", "))
 	var far outline.Progress
 	total := storedSize(cfg.Files)
-	stop := a.progress(name[len(name)-1], func() snapshot {
+	stop := a.progress(ctx, name[len(name)-1], func() snapshot {
 		n, bytes := far.Records()
 		return snapshot{Rows: n, Bytes: bytes, Done: far.Stored(), Total: total}
 	})

@@ -6,6 +6,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/spf13/cobra"
@@ -108,6 +109,7 @@ func newVerifyCommand(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
+			report.Seconds = time.Since(a.begun).Seconds()
 			return errors.Join(report.problem(), v.print(report))
 		})
 	}
@@ -118,6 +120,9 @@ func newVerifyCommand(a *app) *cobra.Command {
 type verifyReport struct {
 	Passed bool `json:"ok"`
 	verify.Report
+	// From the start of the command to its end, and the parts of that but for connecting.
+	Seconds float64 `json:"seconds"`
+	Parts   []phase `json:"parts"`
 }
 
 // check checks tables against their files. The dataset's tables are checked for
@@ -130,36 +135,50 @@ func (v *verifyVerb) check(ctx context.Context, conn *pgx.Conn, dataset bool, ta
 	if len(tables) == 0 {
 		names = datasetTables()
 	}
-	err = v.persist(ctx, conn, func() (err error) {
+	part := func(name string, do func() error) error {
+		begun, stop := time.Now(), v.progress(ctx, "verify: "+name, nil)
+		defer stop()
+		err := do()
+		report.Parts = append(report.Parts, phase{Name: name, Seconds: time.Since(begun).Seconds()})
+		return err
+	}
+	asking := func(do func() error) func() error { return func() error { return v.persist(ctx, conn, do) } }
+	err = part("recover", asking(func() (err error) {
 		_, report.Recovery, err = citus.Recover(ctx, conn)
 		return err
-	})
-	if err != nil {
-		return report, err
-	}
-	if v.opt.deep {
-		if report.Deep, err = v.compare(ctx, conn, tables); err != nil {
-			return report, err
-		}
-	}
-	expected, err := v.expect(ctx, conn, tables)
-	if err != nil {
-		return report, err
-	}
-	err = v.persist(ctx, conn, func() (err error) {
-		if report.Counts, err = verify.Counts(ctx, conn, expected); err != nil {
+	}))
+	if err == nil && v.opt.deep {
+		err = part("contents", func() (err error) {
+			report.Deep, err = v.compare(ctx, conn, tables)
 			return err
-		}
-		if report.Placement, err = verify.Placement(ctx, conn, names); err == nil && dataset {
-			report.Integrity, err = verify.Integrity(ctx, conn, references(names))
-		}
-		return err
-	})
-	if err != nil {
-		return report, err
+		})
 	}
-	report.Passed = report.OK()
-	return report, nil
+	if err == nil {
+		err = part("counts", func() error {
+			expected, err := v.expect(ctx, conn, tables)
+			if err != nil {
+				return err
+			}
+			return v.persist(ctx, conn, func() (err error) {
+				report.Counts, err = verify.Counts(ctx, conn, expected)
+				return err
+			})
+		})
+	}
+	if err == nil {
+		err = part("placement", asking(func() (err error) {
+			report.Placement, err = verify.Placement(ctx, conn, names)
+			return err
+		}))
+	}
+	if err == nil && dataset {
+		err = part("integrity", asking(func() (err error) {
+			report.Integrity, err = verify.Integrity(ctx, conn, references(names))
+			return err
+		}))
+	}
+	report.Passed = err == nil && report.OK()
+	return report, err
 }
 
 // compare compares the contents of tables with their files. A table of which no

@@ -3,6 +3,7 @@ package cli
 import (
 	"fmt"
 	"strings"
+	"time"
 
 	"shardload/internal/verify"
 )
@@ -35,6 +36,19 @@ func (r verifyReport) sentence() string {
 		parts = append(parts, "contents as in the files")
 	}
 	return strings.Join(parts, ", ")
+}
+
+// took says how long the verification took, and its parts.
+func (r verifyReport) took() string {
+	text := seconds(time.Duration(r.Seconds * float64(time.Second)))
+	for i, p := range r.Parts {
+		sep := ", "
+		if i == 0 {
+			sep = ": "
+		}
+		text += sep + p.Name + " " + seconds(time.Duration(p.Seconds*float64(time.Second)))
+	}
+	return text
 }
 
 // print prints each check, and then what is wrong.
@@ -72,6 +86,9 @@ func (v *verifyVerb) print(r verifyReport) error {
 		rows = append(rows, []string{"contents", d.Table, verdict(d.Problem == ""), contents(d)})
 	}
 	if err := printTable(v.Stdout, []string{"check", "table", "", "found"}, rows); err != nil {
+		return err
+	}
+	if err := v.printf("%s\n", r.took()); err != nil {
 		return err
 	}
 	for _, lines := range r.Lines() {

@@ -21,7 +21,7 @@ func Forget(ctx context.Context, conn *pgx.Conn, e *Entry) error {
 	}
 	err := server.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
 		for _, key := range e.lockKeys() {
-			err := takeJob(ctx, conn, key, nil)
+			err := takeJob(ctx, conn, key, nil, nil)
 			if _, locked := errors.AsType[*server.LockedError](err); locked {
 				return ErrWorking
 			}

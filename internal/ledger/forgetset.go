@@ -31,7 +31,7 @@ func lockRuns(ctx context.Context, tx pgx.Tx, e *Entry) error {
 		run := *e
 		run.Name = name
 		for _, key := range run.lockKeys() {
-			err := takeJob(ctx, tx.Conn(), key, nil)
+			err := takeJob(ctx, tx.Conn(), key, nil, nil)
 			if _, locked := errors.AsType[*server.LockedError](err); locked {
 				return ErrWorking
 			}

@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"shardload/internal/fault"
+	"shardload/loader/waiting"
 )
 
 // Advisory locks are anybody's: whoever knows a number may take it, and holds up those
@@ -44,6 +45,8 @@ type Waiting struct {
 	// Tell, if it is not nil, is called once the wait is a long one, with those who have
 	// the lock.
 	Tell func([]Holder)
+	// Waits gets such a long wait; nil for none.
+	Waits *waiting.Waits
 }
 
 // A LockedError reports that a lock was not to be had in time.
@@ -96,7 +99,7 @@ func TakeLock(ctx context.Context, conn *pgx.Conn, key int64, what string, wait 
 			return err
 		}
 		waited := time.Since(began)
-		if tell := !told && wait.Tell != nil && waited > fault.LockTold; tell || waited > limit {
+		if tell := !told && waited > fault.LockTold; tell || waited > limit {
 			list, err := Holders(ctx, conn, key)
 			if err != nil {
 				return err
@@ -104,8 +107,11 @@ func TakeLock(ctx context.Context, conn *pgx.Conn, key int64, what string, wait 
 			if waited > limit {
 				return &LockedError{What: what, After: waited, Holders: list}
 			}
-			wait.Tell(list)
-			told = true
+			if wait.Tell != nil {
+				wait.Tell(list)
+			}
+			defer wait.Waits.Begin(waiting.Wait{For: "a lock that " + DescribeHolders(list), Since: began, Until: began.Add(limit)})()
+			told = true // so that this is once
 		}
 		select {
 		case <-time.After(poll):

@@ -16,6 +16,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"shardload/internal/fault"
+	"shardload/loader/waiting"
 )
 
 // ErrNoAnswer says that a server's answer will not come: it was lost on the way, and the
@@ -33,9 +34,10 @@ var ErrNoAnswer = errors.New("the server does not answer, and the connection sta
 //
 // The statement then fails with ErrNoAnswer, as an error that passes.
 type Watch struct {
-	Log   *slog.Logger  // nil for none
-	Limit time.Duration // at least twice Delay
-	Delay time.Duration // how long nothing must be heard before the server is asked; 0 for fault.Silence
+	Log   *slog.Logger   // nil for none
+	Waits *waiting.Waits // gets the locks that are waited for; nil for none
+	Limit time.Duration  // at least twice Delay
+	Delay time.Duration  // how long nothing must be heard before the server is asked; 0 for fault.Silence
 }
 
 // Set makes w the watch of a connection. Each has one from the beginning, which lasts
@@ -82,6 +84,7 @@ type watcher struct {
 	unheard  time.Time     // since when nothing is heard of the statement, zero if something was
 	told     time.Time     // when the log was last told
 	pause    time.Duration // before the server is asked again
+	waits    func()        // ends what is shown of the wait for a lock
 }
 
 // watchBy makes w the watcher.
@@ -131,6 +134,7 @@ func (w *watcher) look() {
 		w.again(w.Delay)
 		return
 	}
+	w.show(s, moved)
 	if w.judge(s) {
 		w.say(slog.LevelWarn, "the answer of a server was lost; closing the connection")
 		w.g.giveUp()
@@ -164,17 +168,35 @@ func (w *watcher) judge(s status) bool {
 	return w.answered >= fault.AnswerLosses || time.Since(w.unheard) >= w.Limit
 }
 
+// show shows the lock that the statement waits for, if it does, as long as nothing else is
+// heard of it.
+func (w *watcher) show(s status, moved int64) {
+	if w.waits != nil {
+		w.waits()
+	}
+	w.waits = nil
+	if s.works && s.locked {
+		still := func() bool { return w.g.busy.Load() > 0 && w.g.moved.Load() == moved }
+		w.waits = w.Waits.BeginWhile(waiting.Wait{For: s.lock(), Since: time.Unix(0, moved)}, still)
+	}
+}
+
+// lock says for which lock the statement waits.
+func (s *status) lock() string {
+	on := ""
+	if s.relation != "" {
+		on = " on " + s.relation
+	}
+	return "a lock" + on + " that " + DescribeHolders(s.holders)
+}
+
 // tellWork tells what a server does that is at work.
 func (w *watcher) tellWork(s status) {
 	if !s.locked {
 		w.say(slog.LevelInfo, "a server is still at work on a statement", "waits for", s.waits)
 		return
 	}
-	on := ""
-	if s.relation != "" {
-		on = " on " + s.relation
-	}
-	w.say(slog.LevelWarn, "waiting for a lock"+on+" that "+DescribeHolders(s.holders))
+	w.say(slog.LevelWarn, "waiting for "+s.lock())
 }
 
 func (w *watcher) say(level slog.Level, what string, more ...any) {

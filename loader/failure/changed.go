@@ -61,12 +61,19 @@ func (e *ChangedInputError) Error() string {
 	return fmt.Sprintf("%s: an earlier run began to load it, and since then %s, before byte %d, up to which some of it is stored", e.Job, how, e.Stored)
 }
 
-// A ChangedError reports that somebody changed what the table is while it was
-// being loaded. Rows that were on their way meanwhile may be missing.
-type ChangedError struct{ Table string }
+// A ChangedError reports that the table, or the cluster that has it, is no longer what it was
+// when the load began. Rows that were on their way meanwhile may be missing.
+type ChangedError struct {
+	Table string
+	How   string // what is another, "" if it is not known
+}
 
 func (e *ChangedError) Error() string {
-	return e.Table + " was changed or rebuilt while it was being loaded; " + e.Advice()
+	how := ""
+	if e.How != "" {
+		how = ": " + e.How
+	}
+	return e.Table + " is no longer what it was when the load began" + how + "; " + e.Advice()
 }
 
 // Advice says what to do.

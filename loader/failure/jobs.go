@@ -71,5 +71,5 @@ const (
 	// Fresh is anew for a table without rows.
 	Fresh = "load it anew into the empty table"
 	// Beside says what another job does with records of which some may be stored.
-	Beside = "load all of it as another job, beside the rows that are there"
+	Beside = "load all of it as another job, which stores once more what of it is there"
 )

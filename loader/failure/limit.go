@@ -77,7 +77,7 @@ func (e *TooManyError) Error() string {
 	if e.File != "" {
 		text += "; others are in " + e.File
 	}
-	return text + "; mend the input, or allow more of them and go on"
+	return text + "; allow more of them and go on: what is kept aside can be mended and loaded"
 }
 
 // Unwrap returns the last record, if there is one that was too much.

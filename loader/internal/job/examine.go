@@ -19,6 +19,7 @@ import (
 	"shardload/loader/failure"
 	"shardload/loader/internal/decode"
 	"shardload/loader/internal/target"
+	"shardload/loader/waiting"
 )
 
 // An examination decides about a job of the input that was found in the ledger.
@@ -58,7 +59,7 @@ func (x *examination) examine(ctx context.Context, entry *ledger.Job, now ledger
 	case was.Other != nil:
 		return false, &failure.JobError{Job: was.Name, Problem: fmt.Sprintf("an earlier run loaded it into the table that is %s now and had the name of %s then, and rows are here that no job has stored: it is not known which of the two has its rows", was.Other, x.t.Table.SQL()), Do: "if the other one has them " + failure.Beside}
 	case was.TableOID != x.t.Table.OID:
-		return false, &failure.JobError{Job: was.Name, Problem: "the table was rebuilt since this input was begun, and its rows may be there", Do: failure.Anew + ", or forget job " + was.ID}
+		return false, &failure.JobError{Job: was.Name, Problem: "the table was rebuilt since this input was begun, and its rows may be there", Do: failure.Anew + ", or, if a deep verification shows none of them there, forget job " + was.ID + " and load it"}
 	case was.Complete() && has < was.Added():
 		return false, &failure.JobError{Job: was.Name, Problem: fmt.Sprintf("it was loaded completely, %s, but the table has %d now", term.Plural(was.Added(), "row"), has), Do: failure.Anew + ", or " + failure.Beside}
 	case was.Complete() && !was.Fingerprint.Reads.Same(now.Reads):
@@ -135,7 +136,9 @@ func (x *examination) settleMarks(ctx context.Context) error {
 			return err
 		}
 		x.t.Log.Info("a transaction of an earlier run, or a move of a shard, is not over yet; the load waits for it", "table", x.t.Table.SQL())
-		if err := x.t.Settle(ctx, x.conn, x.j.Name, ""); err != nil {
+		end := x.t.Watch.Waits.Begin(waiting.Wait{For: "a transaction of an earlier run, or a move of a shard"})
+		err = x.t.Settle(ctx, x.conn, x.j.Name, "")
+		if end(); err != nil {
 			return err
 		}
 	}

@@ -272,7 +272,7 @@ func (d *Dispatch) Remap(ctx context.Context, b *lane.Batch) error {
 		return err
 	}
 	if was := d.t.Distribution; now.Kind != was.Kind || now.Column != was.Column || now.Colocation != was.Colocation {
-		return &failure.ChangedError{Table: d.t.Table.SQL()}
+		return &failure.ChangedError{Table: d.t.Table.SQL(), How: "it is distributed in another way"}
 	}
 	return d.locate(ctx)
 }

@@ -77,12 +77,28 @@ func (f *Fence) lock(ctx context.Context) (err error) {
 	}
 	err = server.Start(ctx, f.conn.PgConn(), server.Write, append(f.t.TableLockSQL(f.columns), f.others...)...)
 	if fault.Is(err, fault.UndefinedTable) {
-		return f.changed("it is gone")
+		return gone(ctx, f)
 	}
 	if err != nil {
 		return fmt.Errorf("lock %s: %w", f.t.Table.SQL(), err)
 	}
 	return f.lockJob(ctx)
+}
+
+// gone says which table is gone that lock could not lock: the target, or one that another process
+// drops which empties the target, or forgets the job.
+func gone(ctx context.Context, f *Fence) error {
+	err := server.Exec(ctx, f.conn.PgConn(), "ROLLBACK")
+	if err == nil {
+		err = server.Start(ctx, f.conn.PgConn(), server.Write, f.t.TableLockSQL(f.columns)...)
+	}
+	if err == nil {
+		return f.changed("the table of this load's progress is gone: another process has emptied the table, or forgotten the load")
+	}
+	if fault.Is(err, fault.UndefinedTable) {
+		return f.changed("it is gone")
+	}
+	return fmt.Errorf("lock %s: %w", f.t.Table.SQL(), err)
 }
 
 // lockJob makes sure that no other process works on the job.
@@ -94,12 +110,17 @@ func (f *Fence) lockJob(ctx context.Context) error {
 		f.t.Log.Info("another process is loading this input: "+server.DescribeHolders(holders)+" its lock", "table", f.t.Table.SQL())
 	})
 	if locked, ok := errors.AsType[*server.LockedError](err); ok {
-		return &failure.PreflightError{
-			Problem: "another process is loading this input into " + f.t.Table.SQL() + ": " + server.DescribeHolders(locked.Holders) + " its lock",
-			Do:      "wait for it, or end it",
-		}
+		return Busy(f.t, locked)
 	}
 	return err
+}
+
+// Busy returns the error of an input that another process is loading into t.
+func Busy(t *target.Target, locked *server.LockedError) error {
+	return &failure.PreflightError{
+		Problem: "another process is loading this input into " + t.Table.SQL() + ": " + server.DescribeHolders(locked.Holders) + " its lock",
+		Do:      "wait for it, or end it",
+	}
 }
 
 // AddProgress locks the progress table of j, as long as the fence stands, and makes sure
@@ -204,8 +225,7 @@ func (f *Fence) checkNodes(now []citus.Node) error {
 
 // changed is the error of a table that is not what it was.
 func (f *Fence) changed(how string) error {
-	f.t.Log.Warn("the table has changed", "table", f.t.Table.SQL(), "how", how)
-	return &failure.ChangedError{Table: f.t.Table.SQL()}
+	return &failure.ChangedError{Table: f.t.Table.SQL(), How: how}
 }
 
 // Close opens the fence for good.

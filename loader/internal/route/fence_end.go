@@ -81,7 +81,7 @@ type End struct {
 // stored, as the marks say, and ends the job. The fence is open afterwards.
 func (f *Fence) Finish(ctx context.Context, end End) error {
 	defer time.AfterFunc(fault.SlowEnd, func() {
-		f.t.Log.Info("all rows are stored; the end of the job waits for a lock, as a shard of its colocation group that is moved or split holds it", "table", f.t.Table.SQL())
+		f.t.Log.Info("all rows are stored, and the end of the job takes long: a shard of its colocation group that is being moved or split would hold it up", "table", f.t.Table.SQL())
 	}).Stop()
 	return f.t.Persist(ctx, func() error {
 		if f.conn.IsClosed() || f.conn.PgConn().TxStatus() != 'T' {

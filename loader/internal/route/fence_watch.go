@@ -9,6 +9,7 @@ import (
 
 	"shardload/internal/fault"
 	"shardload/loader/internal/lane"
+	"shardload/loader/waiting"
 )
 
 // Meanwhile runs fn, which stores no rows, and opens the fence for those who wait at it: what
@@ -58,16 +59,25 @@ func (w *watch) run(ctx context.Context, done <-chan struct{}) error {
 			return err
 		}
 		if err != nil || waiting && !w.Holds() {
-			if waiting {
-				w.t.Log.Info("somebody changes the table; the load waits for it", "table", w.t.Table.SQL())
-			} else {
-				w.t.Log.Info("the connection that locks the table was lost; the load goes on when it is locked again", "table", w.t.Table.SQL(), "error", err)
-			}
-			if err := w.open(ctx); err != nil {
+			if err := w.openFor(ctx, waiting, err); err != nil {
 				return err
 			}
 		}
 	}
+}
+
+// openFor opens the fence: for those who wait at it, or because asking who does has failed with
+// lost. It says why.
+func (w *watch) openFor(ctx context.Context, others bool, lost error) error {
+	why := "the lock on " + w.t.Table.SQL() + ", the connection of which was lost"
+	if others {
+		w.t.Log.Info("another session waits to lock the table; the load lets it go first", "table", w.t.Table.SQL())
+		why = "another session that wants to lock " + w.t.Table.SQL()
+	} else {
+		w.t.Log.Info("the connection that locks the table was lost; the load goes on when it is locked again", "table", w.t.Table.SQL(), "error", lost)
+	}
+	defer w.t.Watch.Waits.Begin(waiting.Wait{For: why})()
+	return w.open(ctx)
 }
 
 // open lets those through who wait, with no row on its way that they would not

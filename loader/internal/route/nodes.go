@@ -35,7 +35,7 @@ func NewNodes(t *target.Target, translate map[string]string) (*Nodes, error) {
 	if err != nil {
 		return nil, err
 	}
-	first := &Node{Patience: target.Patience{Limit: t.Limit}, watch: t.Watch}
+	first := &Node{Patience: target.Patience{Limit: t.Limit, Waits: t.Watch.Waits}, watch: t.Watch}
 	first.at.Store(&where{name: "the server", target: target.KeepWarnings(to)})
 	if t.Server.Citus != "" {
 		first.at.Load().name = "the coordinator"

@@ -55,7 +55,7 @@ func (ns *Nodes) usable(nodes []citus.Node) (list []*Node, ob Obstacle) {
 		if err != nil { // there is no way to it that the user's words allow
 			return nil, Obstacle(fmt.Sprintf("node %s cannot be used from here: %v", name, err))
 		}
-		to := &Node{Index: len(ns.list) + len(list), group: n.Group, whoIs: ns.whoIs, Patience: target.Patience{Limit: ns.t.Limit}, watch: ns.t.Watch}
+		to := &Node{Index: len(ns.list) + len(list), group: n.Group, whoIs: ns.whoIs, Patience: target.Patience{Limit: ns.t.Limit, Waits: ns.t.Watch.Waits}, watch: ns.t.Watch}
 		to.at.Store(at)
 		list = append(list, to)
 	}

@@ -30,6 +30,7 @@ func NewStream(of *Store, n *route.Node) *stream { return &stream{load: of, node
 
 // Run stores batches until there are no more.
 func (s *stream) Run(ctx context.Context) error {
+	defer s.node.Patience.End() // after the last batch nothing is waited for
 	defer s.release()
 	for {
 		b, err := s.load.Lanes.Next(ctx, s.node.Index)

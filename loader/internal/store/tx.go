@@ -222,8 +222,7 @@ func (x *tx) noRows(ctx context.Context, err *pgconn.PgError) error {
 	case fault.Passing:
 		return x.fail(ctx, err)
 	case fault.Changed:
-		x.load.Target.Log.Warn("rows are no longer what the table wants", "error", x.load.Layout.Refused(err))
-		return x.rollback(ctx, &failure.ChangedError{Table: x.load.Layout.Table.SQL()})
+		return x.rollback(ctx, &failure.ChangedError{Table: x.load.Layout.Table.SQL(), How: x.load.Layout.Refused(err).Error()})
 	case fault.Row, fault.Unclear:
 		return nil
 	}

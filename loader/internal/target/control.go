@@ -31,7 +31,8 @@ type Control struct {
 // NewControl makes the first connection. It waits for a server that starts.
 func NewControl(ctx context.Context, cfg *pgx.ConnConfig, watch server.Watch, log *slog.Logger, limit time.Duration) (*Control, error) {
 	c := &Control{Cfg: cfg, Watch: watch, Log: log, Limit: limit, Spare: func() {}}
-	p := Patience{Limit: limit}
+	p := Patience{Limit: limit, Waits: watch.Waits}
+	defer p.End()
 	for {
 		var err error
 		if c.Conn, err = openControl(ctx, cfg, watch); err == nil {
@@ -129,7 +130,8 @@ func (c *Control) OnControl(ctx context.Context, fn func(*pgx.Conn) error) error
 
 // Persist calls fn until it succeeds, fails for good, or has failed for too long.
 func (c *Control) Persist(ctx context.Context, fn func() error) error {
-	p := Patience{Limit: c.Limit}
+	p := Patience{Limit: c.Limit, Waits: c.Watch.Waits}
+	defer p.End()
 	for {
 		err := fn()
 		if err == nil {

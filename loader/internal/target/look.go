@@ -48,7 +48,7 @@ func (t *Target) Look(ctx context.Context, conn *pgx.Conn) (files ledger.Files, 
 		return nil, fmt.Errorf("look at %s: %w", t.Table.SQL(), err)
 	}
 	if !there { // the fence has fallen
-		return nil, &failure.ChangedError{Table: t.Table.SQL()}
+		return nil, &failure.ChangedError{Table: t.Table.SQL(), How: "it is gone"}
 	}
 	return files, nil
 }

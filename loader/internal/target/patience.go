@@ -10,17 +10,20 @@ import (
 
 	"shardload/internal/fault"
 	"shardload/loader/failure"
+	"shardload/loader/waiting"
 )
 
 // A Patience is how long servers may fail. Its zero limit allows no second try. It may be
 // used by several goroutines.
 type Patience struct {
 	Limit time.Duration
+	Waits *waiting.Waits // gets what is waited for; nil for none
 
 	mu       sync.Mutex
 	since    time.Time // of the first failure behind the last success
 	told     time.Time // when it was last told of
 	failures int
+	waits    func() // ends what is shown; nil if nothing is
 }
 
 // Wait waits before the next try of what failed with err. It returns an error
@@ -33,17 +36,44 @@ func (p *Patience) Wait(ctx context.Context, log *slog.Logger, err error) error 
 		}
 	}
 	if gaveUp != nil {
+		p.End()
 		return gaveUp
 	}
 	if tell != "" {
 		log.Warn(tell, "error", err)
 	}
+	p.show(err, delay)
 	select {
 	case <-time.After(delay):
 		return nil
 	case <-ctx.Done():
+		p.End()
 		return context.Cause(ctx)
 	}
+}
+
+// show shows what is waited for, and when it is tried again.
+func (p *Patience) show(err error, delay time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.waits != nil {
+		p.waits()
+	}
+	p.waits = p.Waits.Begin(waiting.Wait{For: fault.Awaits(err), Err: err, Since: p.since, Next: time.Now().Add(delay), Until: p.since.Add(p.Limit)})
+}
+
+// End says that nothing is waited for any more, whatever came of it.
+func (p *Patience) End() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.end()
+}
+
+func (p *Patience) end() {
+	if p.waits != nil {
+		p.waits()
+	}
+	p.waits = nil
 }
 
 // fail counts a failure and returns how long to wait and what to tell of it, if
@@ -81,6 +111,7 @@ func (p *Patience) fail(err error) (delay time.Duration, tell string, gaveUp err
 func (p *Patience) Succeed(log *slog.Logger) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.end()
 	if p.since.IsZero() {
 		return
 	}

@@ -11,6 +11,7 @@ import (
 	"shardload/internal/citus"
 	"shardload/internal/server"
 	"shardload/loader/failure"
+	"shardload/loader/waiting"
 )
 
 // A Target is the table that is loaded and its server, as they were found when the load was
@@ -68,6 +69,7 @@ func (t *Target) Settle(ctx context.Context, conn *pgx.Conn, name, warning strin
 	if warning != "" {
 		t.Log.Warn("a COMMIT is not complete on all nodes; waiting for Citus to complete it", "warning", warning)
 	}
+	defer t.Watch.Waits.Begin(waiting.Wait{For: "Citus to complete a COMMIT on all nodes"})()
 	left, err := citus.Settle(ctx, conn)
 	if err == nil && left > 0 {
 		err = &failure.UnsettledError{Job: name, Prepared: left}

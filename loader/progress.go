@@ -1,0 +1,131 @@
+package loader
+
+import (
+	"sync/atomic"
+	"time"
+
+	"shardload/internal/ledger"
+)
+
+// A Progress is a snapshot of what a Loader has done.
+type Progress struct {
+	// BytesRead is how far the current input has been read as it is stored:
+	// compressed, if it is. Of an input in blocks it counts blocks.
+	BytesRead int64
+	// BytesPassed is an estimate of how far the records of the current input are stored,
+	// rejected or left out, in the same unit: those on their way are not.
+	BytesPassed int64
+	BytesTotal  int64 // of the same; -1 where unknown
+	Rows        int64 // stored, of this and earlier inputs, by this and earlier runs
+	Before      int64 // of Rows: by earlier runs
+	Bytes       int64 // input read, decompressed, of this and earlier inputs
+	// Ending says that all of the current input is stored, and that this is noted.
+	Ending bool
+}
+
+// Times are the parts of Result.Elapsed. Of several attempts they are sums.
+type Times struct {
+	Opening time.Duration // until rows could be stored: the input, the locks, the job, the marks
+	Copying time.Duration // of rows
+	Ending  time.Duration // from the last row that was stored
+}
+
+// A Spent is the time that a Load took.
+type Spent struct {
+	Elapsed time.Duration // from opening the input to the last COMMIT
+	Times   Times         // of Elapsed; of a set they are not known
+	// Copying is how much of Elapsed, summed over the streams, the server had a
+	// batch to work on. Copying / (Elapsed * streams) near 1 means that the server
+	// sets the pace.
+	Copying time.Duration
+}
+
+// totals sums up the loads that are over.
+type totals struct{ rows, before, bytes atomic.Int64 }
+
+func (t *totals) add(r Result) {
+	t.before.Add(r.Before)
+	t.rows.Add(r.Before + r.Rows)
+	t.bytes.Add(r.Bytes)
+}
+
+// Progress may be called from any goroutine while Load runs.
+func (l *Loader) Progress() Progress {
+	p := Progress{BytesTotal: -1, Rows: l.past.rows.Load(), Before: l.past.before.Load(), Bytes: l.past.bytes.Load()}
+	if ld := l.current.Load(); ld != nil {
+		before := ld.Before.Load()
+		p.BytesRead, p.BytesTotal = ld.feed.Far()
+		p.BytesPassed = ld.course.front.passed(p.BytesRead, ld.Read.Load(), before+ld.Rows.Load()+ld.Rejected.Load()+ld.Filtered.Load())
+		p.Rows += before + ld.Rows.Load()
+		p.Before += before
+		p.Bytes += ld.Read.Load()
+		p.Ending = ld.course.ending.Load()
+	}
+	return p
+}
+
+// A course is how far a load has come.
+type course struct {
+	front
+	times  *times
+	ending atomic.Bool // all rows are stored
+}
+
+// A front is how far the decoders have come with an input.
+type front struct {
+	offset  atomic.Int64 // in bytes, decompressed, or in blocks
+	records atomic.Int64 // that come before it
+}
+
+// set says that the front is at a place of the input.
+func (f *front) set(at ledger.Place) {
+	f.offset.Store(at.Offset)
+	f.records.Store(at.Records)
+}
+
+// reach notes how far the rows of ld have come. Of a set the front's place is within a part, and
+// only how many records come before it counts.
+func (c *course) reach(ld *load) {
+	at := ld.Lanes.Front().Place()
+	if ld.series != nil {
+		at.Offset = ld.Read.Load()
+	}
+	c.front.set(at)
+}
+
+// passed returns how far an input that is read up to the byte far, as it is stored, or up to the
+// byte read, decompressed, is through, if settled of its records are. What earlier runs have
+// stored may lie before the front and after it.
+func (f *front) passed(far, read, settled int64) int64 {
+	records := f.records.Load()
+	if read <= 0 || records <= 0 {
+		return 0
+	}
+	share := min(float64(f.offset.Load())/float64(read), 1) * min(float64(settled)/float64(records), 1)
+	return int64(float64(far) * share)
+}
+
+// The parts of a load.
+const (
+	partOpening = iota // until rows can be stored
+	partCopying
+	partEnding // from the last row that was stored
+	numParts
+)
+
+// times are how long the parts of a load took so far, over all its attempts.
+type times struct {
+	took  [numParts]time.Duration
+	now   int
+	since time.Time // when that one began
+}
+
+// begin ends the part that is under way, and begins another one. Nobody asks nil.
+func (p *times) begin(part int) {
+	if p == nil {
+		return
+	}
+	now := time.Now()
+	p.took[p.now] += now.Sub(p.since)
+	p.now, p.since = part, now
+}
