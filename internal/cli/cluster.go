@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -39,6 +40,15 @@ func newClusterCommand(a *app) *cobra.Command {
 	v := &clusterVerb{app: a}
 	cmd.PersistentFlags().StringVar(&v.dir, "dir", "", "the cluster's directory (default: one of yours, see status)")
 	cmd.AddCommand(newClusterStartCommand(v), newClusterStopCommand(v), newClusterStatusCommand(v))
+	for _, sub := range cmd.Commands() {
+		run := sub.RunE
+		sub.RunE = func(cmd *cobra.Command, args []string) error {
+			if a.dsn != "" {
+				return usagef(cmd, "--dsn names a server; this is about one that is kept on this machine, and --dir says where")
+			}
+			return run(cmd, args)
+		}
+	}
 	return cmd
 }
 
@@ -57,7 +67,8 @@ func newClusterStartCommand(v *clusterVerb) *cobra.Command {
 		Short: "Start the cluster, make it if need be, and print its DSN",
 		Long: `start starts the cluster, makes it first if there is none, and prints its DSN: the
 password is not in it, but in the file that it names. The cluster runs until
-"shardload cluster stop". If it runs already, only the DSN is printed.`,
+"shardload cluster stop". If it runs already, only the DSN is printed; a node of it that
+has died is started again beside the others.`,
 		Example: `  export DATABASE_URL=$(shardload cluster start)
   shardload cluster start --workers 4 --dir /tmp/four`,
 		Args: cobra.NoArgs,
@@ -85,9 +96,12 @@ func (v *clusterVerb) start(ctx context.Context, workers int, asked bool) error 
 	if there, err := localpg.Open(dir); err == nil && !asked {
 		workers = len(there.Nodes()) - 1
 	}
-	c, err := localpg.StartDetached(ctx, localpg.Config{Dir: dir, Workers: workers, Waiting: func() {
-		v.note("another command starts or stops the cluster in %s: waiting for it", dir)
-	}})
+	var revived []string
+	c, err := localpg.StartDetached(ctx, localpg.Config{
+		Dir: dir, Workers: workers,
+		Waiting:  func() { v.note("another command starts or stops the cluster in %s: waiting for it", dir) },
+		Reviving: func(names []string) { revived = names },
+	})
 	if errors.Is(err, localpg.ErrRunning) {
 		v.note("the cluster in %s runs already", dir)
 		if c, err = localpg.Open(dir); err == nil {
@@ -96,6 +110,10 @@ func (v *clusterVerb) start(ctx context.Context, workers int, asked bool) error 
 	}
 	if err != nil {
 		return err
+	}
+	if len(revived) > 0 {
+		v.note("started %s again, beside the others in %s", strings.Join(revived, ", "), dir)
+		return v.print(c)
 	}
 	v.note("started %s in %s", clusterText(c), dir)
 	return v.print(c)
