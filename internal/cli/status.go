@@ -169,8 +169,8 @@ func (v *statusVerb) print(list *ledger.Listing, jobs []jobStatus) error {
 
 // noteTables tells of what status found and did not list.
 func (v *statusVerb) noteTables(list *ledger.Listing) {
-	for _, table := range list.Unreadable {
-		v.note("%s has jobs that this role may not read: it needs SELECT on the table, and USAGE on its schema", table)
+	for _, u := range list.Unreadable {
+		v.note("%s has jobs that this role may not read; who owns it can allow it: %s", u.Table, u.Do)
 	}
 	for _, alone := range list.LeftAlone {
 		v.note("%s is left alone because it %s", alone.Table, alone.Reason)
