@@ -73,11 +73,7 @@ func (c *DeepCheck) differences() (list []string) {
 func (c *DeepCheck) detail(t TenantDifference) string {
 	var name []string
 	for i, key := range t.Key {
-		value := "NULL"
-		if key != nil {
-			value = clip(*key)
-		}
-		name = append(name, c.Key[i]+" "+value)
+		name = append(name, c.Key[i]+" "+keyText(key))
 	}
 	if len(name) == 0 {
 		name = []string{"a row that the input does not have"}
@@ -96,6 +92,8 @@ func (c *DeepCheck) detail(t TenantDifference) string {
 		text += "; values are in other rows"
 	}
 	switch {
+	case len(t.Rows) > 0:
+		text += c.rowTexts(t)
 	case t.Searched:
 		text += t.rows()
 	case t.InputRows == 1 && len(t.Key) > 0:
@@ -132,7 +130,11 @@ func (c *DeepCheck) rest() string {
 // next says what to do.
 func (c *DeepCheck) next() string {
 	if len(c.Tenants) > 0 && c.Tenants[0].Query != "" {
-		return "to see the table's rows: " + c.Tenants[0].Query +
+		query := c.Tenants[0].Query
+		if rows := c.Tenants[0].Rows; len(rows) > 0 && rows[0].InTable {
+			query = rows[0].Query
+		}
+		return "to see the table's rows: " + query +
 			"; if nobody changed them since the load, " + loadAnew
 	}
 	if len(c.Tenants) > 0 {
@@ -150,6 +152,14 @@ func some(names []string) string {
 		return strings.Join(names[:maxSome], ", ") + fmt.Sprintf(" and %d more", len(names)-maxSome)
 	}
 	return strings.Join(names, ", ")
+}
+
+// keyText returns what a line has of a key's value.
+func keyText(key *string) string {
+	if key == nil {
+		return "NULL"
+	}
+	return clip(*key)
 }
 
 // clip returns what a line has of a value, in quotes unless it is plain.
