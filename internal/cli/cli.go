@@ -49,6 +49,7 @@ func Main(ctx context.Context, env Env) int {
 			err = usageFor(cmd, err)
 		}
 	}
+	err = a.finish(ctx, err)
 	if text := describe(ctx, err); text != "" {
 		a.tellError(text)
 	}
@@ -108,10 +109,14 @@ func newRootCommand(a *app) *cobra.Command {
 		newVersionCommand(a),
 	)
 	root.SetHelpCommand(newHelpCommand())
+	root.SetHelpFunc(a.helpFunc(root.HelpFunc()))
 	root.InitDefaultCompletionCmd()
 	for _, sub := range root.Commands() {
-		if sub.HasSubCommands() && sub.RunE == nil {
-			sub.Args, sub.RunE = cobra.ArbitraryArgs, chooseSubcommand // cobra's own completion
+		if sub.HasSubCommands() && sub.RunE == nil { // cobra's own completion
+			sub.Args, sub.RunE = cobra.ArbitraryArgs, chooseSubcommand
+			for _, shell := range sub.Commands() {
+				shell.RunE = a.notAsJSON(shell.RunE, "a script for the shell")
+			}
 		}
 	}
 	return root

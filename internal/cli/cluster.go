@@ -52,6 +52,34 @@ func newClusterCommand(a *app) *cobra.Command {
 	return cmd
 }
 
+// The answers of the verbs for machines.
+type (
+	startedJSON struct {
+		DSN   string `json:"dsn"`
+		Citus bool   `json:"citus"`
+		Nodes int    `json:"nodes"`
+	}
+	stoppedJSON struct {
+		Dir     string `json:"dir"`
+		Removed bool   `json:"removed"` // the cluster; what is somebody else's in dir stays
+	}
+	clusterJSON struct {
+		Dir   string     `json:"dir"`
+		DSN   string     `json:"dsn"`
+		Citus bool       `json:"citus"`
+		Nodes []nodeJSON `json:"nodes"`
+	}
+	nodeJSON struct {
+		Name    string `json:"name"`
+		Host    string `json:"host"`
+		Port    int    `json:"port"`
+		Running bool   `json:"running"`
+		PID     int    `json:"pid,omitempty"`
+		Version string `json:"version,omitempty"` // of PostgreSQL
+		Problem string `json:"problem,omitempty"` // why it cannot be asked although it runs
+	}
+)
+
 // clusterDir returns the directory that the user or the default names.
 func clusterDir(dir string) (string, error) {
 	if dir != "" {
@@ -122,11 +150,7 @@ func (v *clusterVerb) start(ctx context.Context, workers int, asked bool) error 
 // print prints how to reach c: the DSN alone, so that a shell can use it.
 func (v *clusterVerb) print(c *localpg.Cluster) error {
 	if v.json {
-		return v.printJSON(struct {
-			DSN   string `json:"dsn"`
-			Citus bool   `json:"citus"`
-			Nodes int    `json:"nodes"`
-		}{c.DSN(), c.Citus(), len(c.Nodes())})
+		return v.printJSON(startedJSON{c.DSN(), c.Citus(), len(c.Nodes())})
 	}
 	return v.printf("%s\n", c.DSN())
 }
@@ -153,10 +177,13 @@ func newClusterStopCommand(v *clusterVerb) *cobra.Command {
 	return cmd
 }
 
-func (v *clusterVerb) stop(ctx context.Context, remove bool) error {
+func (v *clusterVerb) stop(ctx context.Context, remove bool) (err error) {
 	c, err := openCluster(v.dir)
 	if err != nil {
 		return err
+	}
+	if v.json {
+		defer func() { err = errors.Join(err, v.printJSON(stoppedJSON{c.Dir(), remove && err == nil})) }()
 	}
 	if !remove {
 		if err := c.Stop(); err != nil {
@@ -192,21 +219,7 @@ func (v *clusterVerb) status(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	type nodeJSON struct {
-		Name    string `json:"name"`
-		Host    string `json:"host"`
-		Port    int    `json:"port"`
-		Running bool   `json:"running"`
-		PID     int    `json:"pid,omitempty"`
-		Version string `json:"version,omitempty"`
-		Error   string `json:"error,omitempty"`
-	}
-	doc := struct {
-		Dir   string     `json:"dir"`
-		DSN   string     `json:"dsn"`
-		Citus bool       `json:"citus"`
-		Nodes []nodeJSON `json:"nodes"`
-	}{Dir: c.Dir(), DSN: c.DSN(), Citus: c.Citus()}
+	doc := clusterJSON{Dir: c.Dir(), DSN: c.DSN(), Citus: c.Citus()}
 	var rows [][]string
 	for _, n := range c.Status(ctx) {
 		node := nodeJSON{n.Name, n.Host, n.Port, n.Running, n.PID, n.Version, ""}
@@ -215,7 +228,7 @@ func (v *clusterVerb) status(ctx context.Context) error {
 			state = fmt.Sprintf("runs, pid %d", n.PID)
 		}
 		if n.Err != nil {
-			node.Error = n.Err.Error()
+			node.Problem = n.Err.Error()
 			state += ", but cannot be asked"
 		}
 		doc.Nodes = append(doc.Nodes, node)
@@ -241,7 +254,16 @@ func openCluster(dir string) (*localpg.Cluster, error) {
 	}
 	c, err := localpg.Open(dir)
 	if errors.Is(err, localpg.ErrNoCluster) {
-		return nil, fmt.Errorf("directory %s: there is no cluster in it: shardload cluster start makes one", dir)
+		return nil, &noClusterError{dir}
 	}
 	return c, err
 }
+
+// A noClusterError says what makes the cluster that there is not.
+type noClusterError struct{ dir string }
+
+func (e *noClusterError) Error() string {
+	return fmt.Sprintf("directory %s: there is no cluster in it: shardload cluster start makes one", e.dir)
+}
+
+func (e *noClusterError) Unwrap() error { return localpg.ErrNoCluster }

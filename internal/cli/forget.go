@@ -116,9 +116,14 @@ func (v *forgetVerb) run(ctx context.Context, conn *pgx.Conn, jobs []jobStatus) 
 	return errors.Join(v.print(forgotten), errors.Join(errs...))
 }
 
+// A forgetJSON is the answer of forget for machines.
+type forgetJSON struct {
+	Forgotten []jobStatus `json:"forgotten"`
+}
+
 func (v *forgetVerb) print(jobs []jobStatus) error {
 	if v.json {
-		return v.printJSON(jobs)
+		return v.printJSON(forgetJSON{jobs})
 	}
 	for _, job := range jobs {
 		if err := v.printf("%s: forgotten, %s into %s\n", job.Job, job.Input, job.Table); err != nil {

@@ -67,7 +67,7 @@ func newGenerateCommand(a *app) *cobra.Command {
 	}
 	sizes := opt.addFlags(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		out, err := opt.output(cmd)
+		out, err := opt.output(cmd, a.json)
 		if err != nil {
 			return err
 		}
@@ -104,7 +104,7 @@ func (opt *generateOptions) addFlags(cmd *cobra.Command) *sizeFlags {
 }
 
 // output returns what the flags ask for, or what is wrong with them.
-func (opt *generateOptions) output(cmd *cobra.Command) (generate.Output, error) {
+func (opt *generateOptions) output(cmd *cobra.Command, asJSON bool) (generate.Output, error) {
 	out := opt.Output
 	out.Tables = opt.tables
 	out.Split = opt.split
@@ -121,6 +121,8 @@ func (opt *generateOptions) output(cmd *cobra.Command) (generate.Output, error) 
 		return out, usagef(cmd, "--out and --stdout: want one of them")
 	case opt.stdout && len(opt.tables) != 1:
 		return out, usagef(cmd, "standard output takes the rows of one table: say which with --table")
+	case opt.stdout && asJSON:
+		return out, usagef(cmd, "--stdout writes rows, which are no JSON document: leave --json out, or name a directory with --out")
 	case opt.stdout && opt.split > 0:
 		return out, usagef(cmd, "--split is for files, not for --stdout")
 	}

@@ -17,7 +17,6 @@ type loadReport struct {
 	Emptied  bool        `json:"emptied"` // the tables, before the load
 	forgets  bool        // no progress is kept
 	passing  bool        // the tables go with the cluster that has them
-	Error    string      `json:"error,omitempty"`
 	Seconds  float64     `json:"seconds"`
 	Tables   []tableLoad `json:"tables"`
 }
@@ -79,7 +78,6 @@ func (t *tableLoad) add(r loader.Result) {
 func (v *loadVerb) print(report loadReport, failure error) error {
 	if failure != nil {
 		v.tell("stored before that: %s\n", report.stored(failure))
-		report.Error = describeFailure(failure)
 	}
 	if v.json {
 		return v.printJSON(report)
@@ -164,6 +162,11 @@ func (r loadReport) rows() [][]string {
 		rows = append(rows, nil, line(sum))
 	}
 	return rows
+}
+
+// A plansJSON is the answer of load --explain for machines.
+type plansJSON struct {
+	Tables []planJSON `json:"tables"`
 }
 
 // A planJSON is a loader's plan for machines.
@@ -256,7 +259,7 @@ func (v *loadVerb) printPlans(ctx context.Context, tables openedTables) error {
 		text = append(text, selectionLines(in.Table, found)...)
 	}
 	if v.json {
-		return v.printJSON(docs)
+		return v.printJSON(plansJSON{docs})
 	}
 	for _, line := range append(text, "") {
 		if err := v.printf("%s\n", line); err != nil {

@@ -1,8 +1,6 @@
 package cli
 
 import (
-	"bytes"
-	"encoding/json"
 	"fmt"
 	"io"
 	"strings"
@@ -26,18 +24,13 @@ type console struct {
 	Env
 	json  bool
 	quiet bool
+
+	answer any // for --json, when the command ends
 }
 
-// printJSON prints v as the answer, in one document.
-func (c *console) printJSON(v any) error {
-	var doc bytes.Buffer
-	enc := json.NewEncoder(&doc)
-	enc.SetEscapeHTML(false)
-	enc.SetIndent("", "  ")
-	if err := enc.Encode(v); err != nil {
-		return err
-	}
-	_, err := raw(c.Stdout).Write(term.JSON(doc.Bytes()))
+// printDocument prints the one document of --json.
+func (c *console) printDocument(doc []byte) error {
+	_, err := raw(c.Stdout).Write(term.JSON(doc))
 	return err
 }
 

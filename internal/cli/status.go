@@ -123,11 +123,39 @@ func stateOf(e *ledger.Entry) string {
 	return stateStopped
 }
 
+// A statusJSON is the answer of status for machines.
+type statusJSON struct {
+	Jobs []jobStatus `json:"jobs"`
+	// NotShown are tables of jobs, and of progress, that are left out.
+	NotShown []notShown `json:"not_shown,omitempty"`
+}
+
+// A notShown is a table that status leaves out.
+type notShown struct {
+	Table string `json:"table"`
+	Why   string `json:"why"`
+	Do    string `json:"do,omitempty"`
+}
+
+func newStatusJSON(list *ledger.Listing, jobs []jobStatus) statusJSON {
+	doc := statusJSON{Jobs: append([]jobStatus{}, jobs...)}
+	for _, u := range list.Unreadable {
+		doc.NotShown = append(doc.NotShown, notShown{u.Table, "this role may not read it", u.Do})
+	}
+	for _, alone := range list.LeftAlone {
+		doc.NotShown = append(doc.NotShown, notShown{alone.Table, "it " + alone.Reason, ""})
+	}
+	for _, o := range list.Orphans {
+		doc.NotShown = append(doc.NotShown, notShown{o.Table, "no job has it", "shardload clean --yes"})
+	}
+	return doc
+}
+
 // print prints the jobs, and what can be done about those that do not run.
 func (v *statusVerb) print(list *ledger.Listing, jobs []jobStatus) error {
 	defer v.noteTables(list)
 	if v.json {
-		return v.printJSON(jobs)
+		return v.printJSON(newStatusJSON(list, jobs))
 	}
 	if len(jobs) == 0 {
 		if len(list.Unreadable) > 0 {

@@ -104,12 +104,15 @@ func (v *tuneVerb) run(ctx context.Context, file string) (err error) {
 	}
 	command := loadCommand(opt, advice, file)
 	if v.json {
-		return v.printJSON(struct {
-			Command string `json:"command"`
-			*tune.Advice
-		}{command, advice})
+		return v.printJSON(tuneJSON{command, advice})
 	}
 	return v.print(advice, command)
+}
+
+// A tuneJSON is the answer of tune for machines.
+type tuneJSON struct {
+	Command string `json:"command"`
+	*tune.Advice
 }
 
 // loadCommand returns the command line that uses what was found.
