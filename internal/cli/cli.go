@@ -50,7 +50,11 @@ func Main(ctx context.Context, env Env) int {
 		}
 	}
 	err = a.finish(ctx, err)
-	if text := describe(ctx, err); text != "" {
+	switch text := describe(ctx, err); {
+	case text == "":
+	case a.progressAs == progressJSON:
+		a.tellEvent(eventJSON{Event: "error", Error: errorDocument(ctx, err)})
+	default:
 		a.tellError(text)
 	}
 	return exitStatus(ctx, err)
@@ -92,6 +96,9 @@ func newRootCommand(a *app) *cobra.Command {
 	flags.StringVar(&a.dsn, "dsn", "", "the server: a URL or a keyword string (default: DATABASE_URL, then PG* variables)")
 	flags.BoolVar(&a.json, "json", false, "print the answer as one JSON document")
 	flags.BoolVar(&a.quiet, "quiet", false, "no progress and no notes; errors only")
+	a.progressAs = progressAuto
+	flags.Var(choiceValue[progressWay]{&a.progressAs, progressWays}, "progress", "how progress is shown on standard error (json: a line of JSON for each event): auto, json, none")
+	_ = root.RegisterFlagCompletionFunc("progress", cobra.FixedCompletions(choiceValue[progressWay]{choices: progressWays}.words(), cobra.ShellCompDirectiveNoFileComp))
 
 	root.AddCommand(
 		newDemoCommand(a),

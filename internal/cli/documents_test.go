@@ -29,6 +29,9 @@ import (
 
 var updateSchema = flag.Bool("update-schema", false, "write docs/output.schema.json anew")
 
+// progressEvent is what the schema calls a line of --progress json.
+const progressEvent = "progress"
+
 const schemaFile = "../../docs/output.schema.json"
 
 // answers has the answer of each command with --json: what it is made of, by the command's
@@ -86,6 +89,12 @@ func outputSchema() ([]byte, error) {
 		Description: "Each command prints one document: its answer, which has its name here, with the error that ended it, or the error alone.",
 		Defs:        defs, AnyOf: []*jsonschema.Schema{ref("failed")},
 	}
+	defs[progressEvent], err = schemaOf(eventJSON{})
+	if err != nil {
+		return nil, err
+	}
+	defs[progressEvent].Required = []string{"event", "time"} // the others are of some events
+	defs[progressEvent].Title = "a line on standard error with --progress json"
 	for _, name := range slices.Sorted(maps.Keys(answers())) {
 		s, err := schemaOf(answers()[name])
 		if err != nil {

@@ -25,6 +25,8 @@ type console struct {
 	json  bool
 	quiet bool
 
+	progressAs progressWay
+
 	answer any // for --json, when the command ends
 }
 
@@ -57,8 +59,14 @@ func (c *console) tell(format string, args ...any) {
 	if false {
 		_ = fmt.Sprintf(format, args...)
 	}
-	_, _ = io.WriteString(c.Stderr, term.Sprintf(format, args...)) // nobody is there to be told of the error
+	text := term.Sprintf(format, args...)
+	if !c.tellAsEvent(text) {
+		_, _ = io.WriteString(c.Stderr, text) // nobody is there to be told of the error
+	}
 }
+
+// tellJSON writes a line for programs.
+func (c *console) tellJSON(line []byte) { _, _ = raw(c.Stderr).Write(append(term.JSON(line), '\n')) }
 
 // tellError prints what describe says of an error, which has line breaks of its own.
 func (c *console) tellError(text string) { _, _ = io.WriteString(c.Stderr, "shardload: "+text+"\n") }
@@ -72,6 +80,9 @@ func (c *console) note(format string, args ...any) {
 		return
 	}
 	line := term.Sprintf(format, args...) + "\n"
+	if c.tellAsEvent(line) {
+		return
+	}
 	if isTerminal(c.Stderr) {
 		line = clearLine + line // there may be a progress bar on the line
 	}

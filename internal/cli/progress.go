@@ -28,8 +28,11 @@ type snapshot struct {
 // polled from another goroutine, which stop waits for. Where standard error is a
 // terminal there is a bar, which stop removes; elsewhere a line now and then.
 func (c *console) progress(name string, snap func() snapshot) (stop func()) {
-	if c.quiet {
+	switch {
+	case c.quiet || c.progressAs == progressNone:
 		return func() {}
+	case c.progressAs == progressJSON:
+		return c.emitProgress(name, snap)
 	}
 	name = term.Line(name)
 	ctx, cancel := context.WithCancel(context.Background())

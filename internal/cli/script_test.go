@@ -43,6 +43,7 @@ func run() int {
 //	status N COMMAND…       runs COMMAND and asserts its exit status
 //	document N NAME COMMAND…  runs COMMAND with --json, and asserts its exit status, and that
 //	                        it prints one document, which is the answer NAME of the schema
+//	events FILE             asserts that each line is one of --progress json
 //
 // The condition [citus] holds where the extension is installed, [root] for root.
 func TestScript(t *testing.T) {
@@ -88,6 +89,7 @@ func TestScript(t *testing.T) {
 			"status": statusCommand,
 
 			"document": documentCommand,
+			"events":   eventsCommand,
 		},
 	})
 }
@@ -162,6 +164,15 @@ func documentCommand(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	statusCommand(ts, false, append([]string{args[0], args[2], "--json"}, args[3:]...))
 	ts.Check(cli.CheckDocument(args[1], []byte(ts.ReadFile("stdout"))))
+}
+
+func eventsCommand(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: events stderr")
+	}
+	for line := range strings.Lines(ts.ReadFile(args[0])) {
+		ts.Check(cli.CheckDocument("progress", []byte(line)))
+	}
 }
 
 // TestEveryAnswerIsSeen holds that a script sees each answer of the schema.
