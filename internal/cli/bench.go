@@ -114,7 +114,7 @@ func addBenchFlags(cmd *cobra.Command, opt *benchOptions) {
 	flags.DurationVar(&opt.cfg.Slow, "slow", opt.cfg.Slow, "an arm that takes longer, and far longer than others, is run once")
 	flags.DurationVar(&opt.cfg.Limit, "limit", opt.cfg.Limit, "an arm that takes longer is given up")
 	flags.Uint64Var(&opt.cfg.Seed, "seed", opt.cfg.Seed, "seed of the rows")
-	flags.StringToStringVar(&opt.cfg.NodeMap, "node-map", nil, "where a worker can be reached from here: host:port=host:port, …")
+	nodeMapFlag(flags, &opt.cfg.NodeMap)
 	flags.StringVar(&opt.out, "out", "", "directory for the report (default: shardload-bench/TIME)")
 	flags.IntVar(&opt.workers, "workers", opt.workers, "Citus workers of the private cluster; 0 for plain PostgreSQL (default: 2, or 0 without Citus)")
 	flags.Lookup("workers").DefValue = "0" // pflag adds no default of its own then

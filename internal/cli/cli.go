@@ -116,6 +116,10 @@ func newRootCommand(a *app) *cobra.Command {
 		newVersionCommand(a),
 	)
 	root.SetHelpCommand(newHelpCommand())
+	root.SetUsageFunc(func(cmd *cobra.Command) error {
+		cmd.Print(usageText(cmd))
+		return nil
+	})
 	root.SetHelpFunc(a.helpFunc(root.HelpFunc()))
 	root.InitDefaultCompletionCmd()
 	for _, sub := range root.Commands() {

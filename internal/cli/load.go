@@ -121,7 +121,7 @@ func (opt *loadOptions) addFlags(cmd *cobra.Command) {
 	flags.StringVar(&opt.table, "table", "", "the table that the files belong to, as SQL writes it")
 	choiceFlag(cmd, &opt.cfg.Route, "route", "how rows reach their shard", loader.RouteAuto, loader.RouteShard, loader.RouteNode, loader.RouteCoordinator)
 	flags.IntVar(&opt.cfg.Streams, "streams", 0, "connections that copy at once, on each node (default: one per CPU, 2 to 8, over all nodes)")
-	flags.StringToStringVar(&opt.cfg.NodeMap, "node-map", nil, "where a worker can be reached from here: host:port=host:port, …")
+	nodeMapFlag(flags, &opt.cfg.NodeMap)
 	flags.Var(sizeValue{&opt.batch, 1}, "batch", "bytes after which a batch is stored")
 	flags.Var(sizeValue{&opt.memory, 8 << 20}, "memory", "memory for rows on their way")
 	readingFlags(cmd, &opt.cfg)
