@@ -108,6 +108,7 @@ func addBenchFlags(cmd *cobra.Command, opt *benchOptions) {
 	choicesFlag(cmd, &opt.cfg.Orders, "order", "how the rows follow each other", bench.Mixed, bench.Sorted)
 	flags.BoolVar(&opt.cfg.Cross, "cross", false, "combine all values of the lists, not one at a time")
 	flags.StringSliceVar(&opt.cfg.Arms, "arms", nil, "only these arms: shardload, wire-limit, null-sink, psql, psql-split, copy-batches, server-file, or a rival's name (default: all)")
+	completes(cmd, "arms", completesList(bench.ArmNames()))
 	flags.StringArrayVar(&opt.rivals, "rival", nil, "another loader, as name=command with {dsn} {url} {file} {table} {schema} {name} {columns} {workers}")
 	flags.IntVar(&opt.cfg.Repeat, "repeat", opt.cfg.Repeat, "measured runs of each arm")
 	flags.IntVar(&opt.cfg.Warmup, "warmup", opt.cfg.Warmup, "runs before them which do not count")

@@ -31,6 +31,7 @@ func newForgetCommand(a *app) *cobra.Command {
 		Long:  forgetHelp,
 		Example: `  shardload forget 4kq2v7hxo3mb6tcz
   shardload forget data/ads.csv`,
+		ValidArgsFunction: a.fromServer(completeJobs),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				return usagef(cmd, "which job? name it by its id or its input, as shardload status shows them")

@@ -89,6 +89,7 @@ func (opt *generateOptions) addFlags(cmd *cobra.Command) *sizeFlags {
 	flags.StringVar(&opt.out, "out", "", "the directory to write to; made if need be")
 	flags.BoolVar(&opt.stdout, "stdout", false, "write the rows of one table to standard output")
 	flags.StringSliceVar(&opt.tables, "table", nil, "the tables to write, with commas between (default: all)")
+	completes(cmd, "table", completesList(datasetTables()))
 	flags.Var(&opt.part, "part", "the piece to write of each table: 3/10 is the third of ten")
 	flags.Var(sizeValue{&opt.split, 1}, "split", "write files of about this many bytes, before compression, such as 1GB")
 	flags.Lookup("split").DefValue = ""

@@ -99,6 +99,8 @@ func newLoadCommand(a *app) *cobra.Command {
   shardload load data --explain`,
 	}
 	opt.addFlags(cmd)
+	completes(cmd, "table", a.fromServer(completeTables))
+	completes(cmd, "job", a.fromServer(completeJobNames))
 	generated := addGeneratedFlags(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if err := opt.checkFlags(cmd); err != nil {

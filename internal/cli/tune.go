@@ -65,6 +65,7 @@ func newTuneCommand(a *app) *cobra.Command {
 	flags.IntVar(&opt.maxStreams, "max-streams", 0, "most streams of a node to try (default: four for each CPU, at most 32)")
 	choiceFlag(cmd, &opt.cfg.Route, "route", "how rows reach their shard", loader.RouteAuto, loader.RouteShard, loader.RouteNode, loader.RouteCoordinator)
 	nodeMapFlag(flags, &opt.cfg.NodeMap)
+	completes(cmd, "table", a.fromServer(completeTables))
 	readingFlags(cmd, &opt.cfg)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if opt.rounds < 1 || opt.maxStreams < 0 || opt.maxStreams > loader.MaxStreams {

@@ -75,6 +75,7 @@ func newVerifyCommand(a *app) *cobra.Command {
 	readingFlags(cmd, &opt.read)
 	selectFlags(flags, &opt.read)
 	flags.Var(sizeValue{&opt.maxRecord, 1}, "max-record", "longest record that is believed to be one")
+	completes(cmd, "table", a.fromServer(completeTables))
 	generated := addGeneratedFlags(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if err := checkReading(cmd, opt.read); err != nil {
