@@ -24,7 +24,7 @@ func drawBar(ctx context.Context, w io.Writer, width func() int, name string, sn
 // shortestBar is what a bar must have to be worth its place.
 const shortestBar = 10
 
-// barLine returns a line such as "ads 1,000 rows/s, 2.0 MB/s 50% [====>    ] 10 s left", which
+// barLine returns a line such as "ads 1,000 rows/s, 1.9 MiB/s 50% [====>    ] 10 s left", which
 // stays below that width: a terminal goes on in the next line after its last column, and that
 // one would never be cleared. Where there is no room for all of it the bar goes first.
 func barLine(name string, s snapshot, elapsed time.Duration, width int) string {

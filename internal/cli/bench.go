@@ -241,7 +241,7 @@ func (v *benchVerb) measure(ctx context.Context, cfg bench.Config) (report bench
 	}
 	defer func() { err = errors.Join(err, b.Close(ctx)) }()
 	arms := b.Arms()
-	v.note("%d arms, %d runs each: %s", len(arms), cfg.Warmup+cfg.Repeat, armNames(arms))
+	v.note("%s, %s each: %s", plural(int64(len(arms)), "arm"), plural(int64(cfg.Warmup+cfg.Repeat), "run"), armNames(arms))
 	report, err = b.Run(ctx)
 	report.Environment.Version = readVersion().Version
 	report.Environment.Command = commandLine(v.Args)

@@ -65,7 +65,7 @@ func citusText(env bench.Environment) string {
 	if env.Citus == "" {
 		return ""
 	}
-	return fmt.Sprintf(", Citus %s, %d nodes", env.Citus, len(env.Nodes))
+	return fmt.Sprintf(", Citus %s, %s", env.Citus, plural(int64(len(env.Nodes)), "node"))
 }
 
 func benchRow(g *bench.Group, base *bench.Group) []string {

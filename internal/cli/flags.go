@@ -29,7 +29,7 @@ func (v sizeValue) String() string {
 func (v sizeValue) Set(s string) error {
 	n, err := humanize.ParseBytes(s)
 	if err != nil || n > math.MaxInt64 {
-		return fmt.Errorf("want a number of bytes such as 4MB or 256MiB")
+		return fmt.Errorf("want a number of bytes such as 256MiB or 4MB")
 	}
 	if int64(n) < v.min {
 		return fmt.Errorf("want at least %s", humanize.IBytes(uint64(v.min)))

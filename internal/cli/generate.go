@@ -58,9 +58,9 @@ func newGenerateCommand(a *app) *cobra.Command {
 		Short: "Write a synthetic dataset to files",
 		Long:  generateHelp,
 		Example: `  shardload generate --out data
-  shardload generate --out data --size 10GB --split 1GB --compress zstd
+  shardload generate --out data --size 10GiB --split 1GiB --compress zstd
   shardload generate --out data --companies 100 --campaigns 5000 --ads 10_000_000 --seed 7
-  shardload generate --out data --size 1TB --part 3/10
+  shardload generate --out data --size 1TiB --part 3/10
   shardload generate --tutorial --ads 10000
   shardload generate --stdout --table ads --no-header | psql -c '\copy ads from stdin csv'`,
 		Args: cobra.NoArgs,
@@ -91,7 +91,7 @@ func (opt *generateOptions) addFlags(cmd *cobra.Command) *sizeFlags {
 	flags.StringSliceVar(&opt.tables, "table", nil, "the tables to write, with commas between (default: all)")
 	completes(cmd, "table", completesList(datasetTables()))
 	flags.Var(&opt.part, "part", "the piece to write of each table: 3/10 is the third of ten")
-	flags.Var(sizeValue{&opt.split, 1}, "split", "write files of about this many bytes, before compression, such as 1GB")
+	flags.Var(sizeValue{&opt.split, 1}, "split", "write files of about this many bytes, before compression, such as 1GiB")
 	flags.Lookup("split").DefValue = ""
 	choiceFlag(cmd, &opt.Compression, "compress", "compress files", generate.Gzip, generate.Zstd)
 	sizes := addSizeFlags(flags)

@@ -93,7 +93,7 @@ func newLoadCommand(a *app) *cobra.Command {
 		Example: `  shardload load data
   shardload load --table events --streams 4 events.*.csv.gz
   zcat events.csv.gz | shardload load --table app.events --delimiter tab -
-  shardload load --generate --size 10GB
+  shardload load --generate --size 10GiB
   shardload load --table events --on-conflict update corrections.csv
   shardload load --table events --select "nr AS id, nullif(day, '-') AS at, 'login' AS what" logins.csv
   shardload load data --explain`,

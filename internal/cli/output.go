@@ -191,14 +191,9 @@ func printTable(w io.Writer, head []string, rows [][]string) error {
 func count(n int64) string { return humanize.Comma(n) }
 
 // plural returns "1 row", "2,000 rows".
-func plural(n int64, noun string) string {
-	if n == 1 {
-		return "1 " + noun
-	}
-	return count(n) + " " + noun + "s"
-}
+func plural(n int64, noun string) string { return term.Plural(n, noun) }
 
-func size(n int64) string { return humanize.Bytes(uint64(max(n, 0))) }
+func size(n int64) string { return term.Bytes(max(n, 0)) }
 
 // rate returns n per second, 0 where no time has passed.
 func rate(n int64, d time.Duration) int64 {

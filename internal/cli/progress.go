@@ -73,7 +73,7 @@ func printLines(ctx context.Context, tell func(format string, args ...any), name
 }
 
 // progressLine returns a line such as
-// "ads: 1,200,000 rows, 216 MB, 240,000 rows/s, 43 MB/s, 60 %, 4 s left".
+// "ads: 1,200,000 rows, 206 MiB, 240,000 rows/s, 41 MiB/s, 60 %, 4 s left".
 func progressLine(name string, s snapshot, elapsed time.Duration) string {
 	line := fmt.Sprintf("%s: %s, %s, %s", name, plural(s.Rows, "row"), size(s.Bytes), rates(s, elapsed))
 	if done, left := s.far(elapsed); done > 0 {

@@ -28,8 +28,8 @@ func TestProgressLines(t *testing.T) {
 		time.Sleep(12 * time.Second)
 		stop()
 		time.Sleep(time.Minute)
-		want := `ads: 5,000 rows, 10 MB, 1,000 rows/s, 2.0 MB/s, 25 %, 15 s left
-ads: 10,000 rows, 20 MB, 1,000 rows/s, 2.0 MB/s, 50 %, 10 s left
+		want := `ads: 5,000 rows, 9.5 MiB, 1,000 rows/s, 1.9 MiB/s, 25 %, 15 s left
+ads: 10,000 rows, 19 MiB, 1,000 rows/s, 1.9 MiB/s, 50 %, 10 s left
 `
 		if diff := cmp.Diff(want, stderr.String()); diff != "" {
 			t.Errorf("stderr (-want +got):\n%s", diff)
@@ -163,7 +163,7 @@ func TestBar(t *testing.T) {
 			cancel()
 			synctest.Wait()
 			out := stderr.String()
-			if !strings.Contains(out, "ads 1,000 rows/s, 2.0 MB/s") {
+			if !strings.Contains(out, "ads 1,000 rows/s, 1.9 MiB/s") {
 				t.Errorf("total %d: no rate in %q", total, out)
 			}
 			if strings.Contains(out, "\n") {

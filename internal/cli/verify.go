@@ -65,7 +65,7 @@ func newVerifyCommand(a *app) *cobra.Command {
 		Long:  verifyHelp,
 		Example: `  shardload verify data
   shardload verify --deep --table events events.*.csv.gz
-  shardload verify --generate --size 10GB
+  shardload verify --generate --size 10GiB
   shardload verify --json`,
 	}
 	flags := cmd.Flags()

@@ -235,7 +235,7 @@ func TestDeepNamesRows(t *testing.T) {
 	exec(t, conn, "DELETE FROM visits WHERE tenant = 7 AND id = 3")
 	check := deep(t, conn, "visits", verify.Reading{}, file)
 	want := []string{"id 3, tenant 7: 1 row in the input, 0 in the table (" + file + ":68)"}
-	if diff := cmp.Diff(want, check.Details); diff != "" || check.Problem != "1500 rows in the input, 1499 in the table" {
+	if diff := cmp.Diff(want, check.Details); diff != "" || check.Problem != "1,500 rows in the input, 1,499 in the table" {
 		t.Errorf("%q (-want +got):\n%s", check.Problem, diff)
 	}
 	if want := `SELECT * FROM "public"."visits" WHERE "id" = '3' AND "tenant" = '7'`; check.Tenants[0].Query != want {

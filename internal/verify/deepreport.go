@@ -56,7 +56,7 @@ func (c *DeepCheck) differences() (list []string) {
 	rows := c.Input.Rows + c.Unloadable.Records
 	switch {
 	case rows != c.Database.Rows:
-		list = append(list, fmt.Sprintf("%d rows in the input, %d in the table", rows, c.Database.Rows))
+		list = append(list, fmt.Sprintf("%s in the input, %s in the table", term.Plural(rows, "row"), term.Count(c.Database.Rows)))
 	case len(c.Columns) > 0:
 		list = append(list, "contents differ in "+term.Plural(len(c.Columns), "column")+" ("+some(c.Columns)+")")
 	case c.Input.RowSum != c.Database.RowSum:
@@ -81,7 +81,7 @@ func (c *DeepCheck) detail(t TenantDifference) string {
 			name = []string{t.First}
 		}
 	}
-	text := strings.Join(name, ", ") + fmt.Sprintf(": %s in the input, %d in the table", term.Plural(t.InputRows, "row"), t.DatabaseRows)
+	text := strings.Join(name, ", ") + fmt.Sprintf(": %s in the input, %s in the table", term.Plural(t.InputRows, "row"), term.Count(t.DatabaseRows))
 	switch {
 	case t.InputRows != t.DatabaseRows:
 	case t.rowsAlone:
@@ -109,7 +109,7 @@ func (t *TenantDifference) rows() (text string) {
 	if t.Missing > 0 {
 		text += "; not in the table: " + strings.Join(t.Records, ", ")
 		if more := t.Missing - int64(len(t.Records)); more > 0 {
-			text += fmt.Sprintf(" and %d more", more)
+			text += fmt.Sprintf(" and %s more", term.Count(more))
 		}
 	}
 	if t.Extra > 0 {
@@ -120,7 +120,7 @@ func (t *TenantDifference) rows() (text string) {
 
 // rest says what the details leave out.
 func (c *DeepCheck) rest() string {
-	text := fmt.Sprintf("and %d more", c.MoreTenants)
+	text := fmt.Sprintf("and %s more", term.Count(c.MoreTenants))
 	if c.Parts.Compared < c.Parts.Differing {
 		text += fmt.Sprintf(" in the %d of %d differing parts of the table that were searched", c.Parts.Compared, c.Parts.Differing)
 	}

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"shardload/internal/term"
 )
 
 // maxNames is how many bytes the names of rows take at most, of the inputs' and of the
@@ -120,7 +122,7 @@ func (c *DeepCheck) rowTexts(t TenantDifference) (text string) {
 		}
 		text += "; " + kind.name + strings.Join(names, ", ")
 		if more := kind.all - int64(len(names)); more > 0 {
-			text += fmt.Sprintf(" and %d more", more)
+			text += fmt.Sprintf(" and %s more", term.Count(more))
 		}
 	}
 	return text
