@@ -54,7 +54,7 @@ func (v *benchVerb) print(report bench.Report) error {
 		}
 		rows = append(rows, benchRow(&groups[i], base))
 	}
-	head := []string{"arm", ">rows/s", ">from", ">to", ">runs", ">of base", ">client CPU", ">server CPU", ">WAL/row", ">batch p50", ">p99"}
+	head := []string{"~arm", ">rows/s", "?>from", "?>to", ">runs", ">of base", "?>client CPU", "?>server CPU", "?>WAL/row", "?>batch p50", "?>p99"}
 	if err := v.printf("%s%s; CPU in seconds for a million rows\n\n", report.Environment.Server, citusText(report.Environment)); err != nil {
 		return err
 	}

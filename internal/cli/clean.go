@@ -166,7 +166,7 @@ func (v *cleanVerb) print(list []leftover) error {
 		}
 		rows = append(rows, []string{l.What, l.Name, made, state})
 	}
-	if err := printTable(v.Stdout, []string{"what", "name", "made", "state"}, rows); err != nil {
+	if err := printTable(v.Stdout, []string{"what", "~name", "?made", "<state"}, rows); err != nil {
 		return err
 	}
 	if !v.yes {

@@ -183,7 +183,7 @@ func (v *generateVerb) toDir(ctx context.Context, dir string, out generate.Outpu
 		sum.Bytes += f.Bytes
 	}
 	rows = append(rows, nil, []string{"together", count(sum.Rows), size(sum.Bytes)})
-	err = printTable(v.Stdout, []string{"file", ">rows", ">bytes"}, rows)
+	err = printTable(v.Stdout, []string{"~file", ">rows", ">bytes"}, rows)
 	if kept := written.Kept.Load(); kept > 0 {
 		v.note("%s were there already", plural(kept, "row"))
 	}

@@ -85,7 +85,7 @@ func (v *loadVerb) print(report loadReport, failure error) error {
 	if failure != nil {
 		return nil
 	}
-	head := []string{"table", ">rows", ">bytes", ">time", ">rows/s"}
+	head := []string{"~table", ">rows", "?>bytes", ">time", "?>rows/s"}
 	if report.resumed() {
 		head = append(head, ">rows before")
 	}
@@ -266,6 +266,6 @@ func (v *loadVerb) printPlans(ctx context.Context, tables openedTables) error {
 			return err
 		}
 	}
-	head := []string{"table", "route", "lanes", ">streams", ">batch", ">memory", "rows now", "input"}
+	head := []string{"~table", "route", "lanes", ">streams", ">batch", ">memory", "rows now", "~input"}
 	return printTable(v.Stdout, head, rows)
 }

@@ -3,7 +3,6 @@ package cli
 import (
 	"fmt"
 	"io"
-	"strings"
 	"sync"
 	"time"
 
@@ -148,9 +147,14 @@ func terminalWidth(f any) int {
 	return width
 }
 
-// printTable writes a table with a head and one line a row; columns whose head
-// begins with ">" are aligned right. A row of nil is a line across.
+// printTable writes a table with a head and one line a row, as wide as the reader's screen at
+// most: see parseColumn for the marks that a head has. A row of nil is a line across.
 func printTable(w io.Writer, head []string, rows [][]string) error {
+	width := usualWidth
+	if isTerminal(w) {
+		width = terminalWidth(w)
+	}
+	columns, lines := fitTable(head, rows, width)
 	t := table.NewWriter()
 	style := table.StyleLight
 	style.Format.Header = text.FormatDefault
@@ -158,26 +162,28 @@ func printTable(w io.Writer, head []string, rows [][]string) error {
 	style.Options.SeparateHeader = true
 	style.Box.PaddingLeft, style.Box.PaddingRight = "", "  "
 	t.SetStyle(style)
-	names := make(table.Row, len(head))
-	configs := make([]table.ColumnConfig, len(head))
-	for i, name := range head {
-		name, right := strings.CutPrefix(name, ">")
+	names := make(table.Row, len(columns))
+	configs := make([]table.ColumnConfig, len(columns))
+	for i, c := range columns {
 		configs[i].Number = i + 1
-		if right {
+		if c.right {
 			configs[i].Align, configs[i].AlignHeader = text.AlignRight, text.AlignRight
 		}
-		names[i] = term.Line(name)
+		if c.wrap {
+			configs[i].WidthMax, configs[i].WidthMaxEnforcer = c.width, text.WrapSoft
+		}
+		names[i] = c.name
 	}
 	t.AppendHeader(names)
 	t.SetColumnConfigs(configs)
-	for _, row := range rows {
-		if row == nil {
+	for _, line := range lines {
+		if line == nil {
 			t.AppendSeparator()
 			continue
 		}
-		cells := make(table.Row, len(row))
-		for i, cell := range row {
-			cells[i] = term.Line(cell)
+		cells := make(table.Row, len(line))
+		for i, cell := range line {
+			cells[i] = cell
 		}
 		t.AppendRow(cells)
 	}

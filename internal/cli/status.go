@@ -174,7 +174,7 @@ func (v *statusVerb) print(list *ledger.Listing, jobs []jobStatus) error {
 		rows = append(rows, cells)
 		stopped = stopped || s.State == stateStopped
 	}
-	head := []string{"job", "table", "input", "state", ">done", ">rows", ">rejected", ">rows/s", "last"}
+	head := []string{"job", "~table", "~input", "state", ">done", ">rows", ">rejected", "?>rows/s", "?last"}
 	if filtered {
 		head = append(head, ">filtered")
 	}
