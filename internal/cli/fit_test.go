@@ -20,20 +20,24 @@ func TestTablesFit(t *testing.T) {
 		want string
 	}{
 		"it fits": {
-			[]string{"job", "~input", "?last"}, []string{"j", "/a/b.csv", "now"},
+			[]string{"job", "~input", "?last"},
+			[]string{"j", "/a/b.csv", "now"},
 			"job  input     last\n─────────────────────\nj    /a/b.csv  now\n",
 		},
 		"a path": {
-			[]string{"job", "~input", ">rows", "?last"}, []string{"abcdefgh", path, "1,000", "now"},
+			[]string{"job", "~input", ">rows", "?last"},
+			[]string{"abcdefgh", path, "1,000", "now"},
 			"job       input" + strings.Repeat(" ", 73) + "rows  last\n" + strings.Repeat("─", 100) + "\n" +
 				"abcdefgh  /srv/exports/very/very/ve…ery/very/very/very/very/very/very/deep/events.csv  1,000  now\n",
 		},
 		"columns go": {
-			[]string{"~input", "?a", "b", "?c"}, []string{path, strings.Repeat("a", 40), strings.Repeat("b", 60), strings.Repeat("c", 30)},
+			[]string{"~input", "?a", "b", "?c"},
+			[]string{path, strings.Repeat("a", 40), strings.Repeat("b", 60), strings.Repeat("c", 30)},
 			"input                         b\n" + strings.Repeat("─", 92) + "\n/srv/expo…ry/deep/events.csv  " + strings.Repeat("b", 60) + "\n",
 		},
 		"values wrap": {
-			[]string{"b", "<why"}, []string{strings.Repeat("b", 60), strings.Repeat("word ", 12)},
+			[]string{"b", "<why"},
+			[]string{strings.Repeat("b", 60), strings.Repeat("word ", 12)},
 			"b                                                             why\n" + strings.Repeat("─", 100) + "\n" +
 				strings.Repeat("b", 60) + "  word word word word word word word\n" + strings.Repeat(" ", 62) + "word word word word word\n",
 		},

@@ -3,6 +3,8 @@ package cli
 import (
 	"fmt"
 	"io"
+	"os"
+	"strconv"
 	"sync"
 	"time"
 
@@ -150,11 +152,7 @@ func terminalWidth(f any) int {
 // printTable writes a table with a head and one line a row, as wide as the reader's screen at
 // most: see parseColumn for the marks that a head has. A row of nil is a line across.
 func printTable(w io.Writer, head []string, rows [][]string) error {
-	width := usualWidth
-	if isTerminal(w) {
-		width = terminalWidth(w)
-	}
-	columns, lines := fitTable(head, rows, width)
+	columns, lines := fitTable(head, rows, tableWidth(w))
 	t := table.NewWriter()
 	style := table.StyleLight
 	style.Format.Header = text.FormatDefault
@@ -190,6 +188,18 @@ func printTable(w io.Writer, head []string, rows [][]string) error {
 	t.SuppressTrailingSpaces()
 	_, err := io.WriteString(w, t.Render()+"\n")
 	return err
+}
+
+// tableWidth returns how many columns a table on w may have: those of the terminal, or as many as
+// COLUMNS says, as with other programs.
+func tableWidth(w io.Writer) int {
+	if isTerminal(w) {
+		return terminalWidth(w)
+	}
+	if n, err := strconv.Atoi(os.Getenv("COLUMNS")); err == nil && n > 0 {
+		return n
+	}
+	return usualWidth
 }
 
 // Numbers as people read them.
