@@ -15,7 +15,7 @@ import (
 func TestProgressEvents(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var stderr bytes.Buffer
-		a := &console{Env: Env{Stderr: &stderr}, progressAs: progressJSON}
+		a := &console{Env: Env{Stderr: &sharedWriter{w: &stderr}}, progressAs: progressJSON}
 		begun := time.Now()
 		stop := a.progress("ads\x1b", func() snapshot {
 			n := int64(time.Since(begun) / time.Second)
