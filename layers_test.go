@@ -71,7 +71,7 @@ var layers = []struct {
 	{"internal/metrics", []string{"loader"}},
 	{"internal/cli", []string{
 		"loader/waiting", "internal/infer", "internal/outline", "internal/fault", "schema", "generate", "loader", "internal/bench", "internal/bench/left", "internal/bench/tune", "internal/catalog", "internal/checksum", "internal/citus", "internal/input", "internal/ledger", "internal/localpg", "internal/metrics", "internal/notices", "internal/owned", "internal/pgcsv",
-		"internal/provision", "internal/server", "internal/term", "internal/tutorial", "internal/verify",
+		"internal/pgjson", "internal/provision", "internal/refill", "internal/selection", "internal/server", "internal/term", "internal/tutorial", "internal/verify",
 	}},
 	{"cmd/shardload", []string{"internal/cli"}},
 }

@@ -49,7 +49,7 @@ func (pl *planner) chooseKey() error {
 	case !pl.target.MayStage():
 		return &failure.PreflightError{
 			Problem: fmt.Sprintf("role %s may not create temporary tables, through which rows with conflicts go", pl.target.Rights.Role),
-			Do:      fmt.Sprintf("GRANT TEMPORARY ON DATABASE %s TO %s, on a cluster on every node", server.Name(pl.cfg.Conn.Database), server.Name(pl.target.Rights.Role)),
+			Do:      pl.target.Rights.GrantTemporary(),
 		}
 	case !pl.target.Rights.Select || pl.cfg.OnConflict == ConflictUpdate && !pl.target.Rights.Update:
 		return &failure.PreflightError{

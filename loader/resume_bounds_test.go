@@ -85,7 +85,7 @@ func TestBounds(t *testing.T) {
 	}{
 		{"a field of 200 MiB", loader.Reader("in", io.MultiReader(strings.NewReader("id,what\n1,\""), io.LimitReader(endlessLine{}, 200<<20), strings.NewReader("\"\n"))), "in:2: the record is longer than Config.MaxRecord"},
 		{"a line without end", loader.Reader("in", endlessLine{}), "in:1: the record is longer than Config.MaxRecord"},
-		{"10,000 fields", loader.Reader("in", strings.NewReader("id,what\n"+fields)), "in:2: 10000 fields, want 2"},
+		{"10,000 fields", loader.Reader("in", strings.NewReader("id,what\n"+fields)), "in:2: 10,000 fields, want 2"},
 		{"a header of 10,000 columns", loader.Reader("in", strings.NewReader("id,"+fields)), "and 9997 more unknown columns"},
 		{"NUL bytes", loader.Reader("in", strings.NewReader("id,what\n1,a\x00b\n")), "in:2: "},
 		{"a directory", loader.File(dir), dir + ": is a directory"},

@@ -29,7 +29,7 @@ func (h *Heading) choose(ctx context.Context, l *Loader, in Input, names []strin
 	if !ok {
 		r := selection.Request{
 			List: l.cfg.Select, Where: l.cfg.Where, File: in.name, Encoding: l.cfg.sentEncoding(),
-			JSON: keyed, Table: l.target.Table, Session: &l.target.Session, Steady: []string{l.target.Distribution.Column},
+			JSON: keyed, Table: l.target.Table, Session: &l.target.Session, Temporary: l.target.Rights.GrantTemporary(), Steady: []string{l.target.Distribution.Column},
 		}
 		for _, n := range l.nodes.All()[1:] {
 			r.Nodes = append(r.Nodes, selection.Node{Name: n.Name(), Do: n.With})

@@ -26,7 +26,7 @@ func (ld *stager) layOut() error {
 	if !l.target.MayStage() {
 		return &failure.PreflightError{
 			Problem: fmt.Sprintf("role %s may not create temporary tables, in which rows wait while the server evaluates %s", l.target.Rights.Role, plan.Because),
-			Do:      fmt.Sprintf("GRANT TEMPORARY ON DATABASE %s TO %s, on a cluster on every node", server.Name(l.cfg.Conn.Database), server.Name(l.target.Rights.Role)),
+			Do:      l.target.Rights.GrantTemporary(),
 		}
 	}
 	if rule := l.target.Rule; rule != "" {

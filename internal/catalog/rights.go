@@ -12,6 +12,7 @@ import (
 // Rights says what the current role may do with a table.
 type Rights struct {
 	Role      string // the current role
+	Database  string // the current one
 	Select    bool
 	Insert    bool // into all columns
 	Update    bool
@@ -26,12 +27,17 @@ type Rights struct {
 	InsertInto []string
 }
 
+// GrantTemporary returns what lets the role create temporary tables.
+func (r *Rights) GrantTemporary() string {
+	return fmt.Sprintf("GRANT TEMPORARY ON DATABASE %s TO %s, on a cluster on every node", server.Name(r.Database), server.Name(r.Role))
+}
+
 // Privileges reads what the current role may do with t. Rights on single columns
 // count for INSERT alone. A table that is being dropped is one that is gone: of it the rights
 // are NULL.
 func Privileges(ctx context.Context, conn *pgx.Conn, t *Table) (Rights, error) {
 	const sql = `
-SELECT current_user::text,
+SELECT current_user::text, current_database()::text,
        has_table_privilege(c.oid, 'SELECT'), has_table_privilege(c.oid, 'INSERT'),
        has_table_privilege(c.oid, 'UPDATE'), has_table_privilege(c.oid, 'DELETE'),
        has_table_privilege(c.oid, 'TRUNCATE'), has_database_privilege(current_database(), 'TEMPORARY'), pg_has_role(c.relowner, 'USAGE'),
@@ -45,7 +51,7 @@ SELECT current_user::text,
 	var r Rights
 	batch := &pgx.Batch{}
 	batch.Queue(sql, t.OID).QueryRow(func(row pgx.Row) error {
-		return row.Scan(&r.Role, &r.Select, &r.Insert, &r.Update, &r.Delete, &r.Truncate, &r.Temporary, &r.Owner, &r.Superuser, &r.InsertInto)
+		return row.Scan(&r.Role, &r.Database, &r.Select, &r.Insert, &r.Update, &r.Delete, &r.Truncate, &r.Temporary, &r.Owner, &r.Superuser, &r.InsertInto)
 	})
 	if err := server.Ask(ctx, conn, batch); err != nil {
 		return Rights{}, fmt.Errorf("read the rights on %s: %w", t.SQL(), err)

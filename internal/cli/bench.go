@@ -108,13 +108,14 @@ func addBenchFlags(cmd *cobra.Command, opt *benchOptions) {
 	choicesFlag(cmd, &opt.cfg.Orders, "order", "how the rows follow each other", bench.Mixed, bench.Sorted)
 	flags.BoolVar(&opt.cfg.Cross, "cross", false, "combine all values of the lists, not one at a time")
 	flags.StringSliceVar(&opt.cfg.Arms, "arms", nil, "only these arms: shardload, wire-limit, null-sink, psql, psql-split, copy-batches, server-file, or a rival's name (default: all)")
+	completes(cmd, "arms", completesList(bench.ArmNames()))
 	flags.StringArrayVar(&opt.rivals, "rival", nil, "another loader, as name=command with {dsn} {url} {file} {table} {schema} {name} {columns} {workers}")
 	flags.IntVar(&opt.cfg.Repeat, "repeat", opt.cfg.Repeat, "measured runs of each arm")
 	flags.IntVar(&opt.cfg.Warmup, "warmup", opt.cfg.Warmup, "runs before them which do not count")
 	flags.DurationVar(&opt.cfg.Slow, "slow", opt.cfg.Slow, "an arm that takes longer, and far longer than others, is run once")
 	flags.DurationVar(&opt.cfg.Limit, "limit", opt.cfg.Limit, "an arm that takes longer is given up")
 	flags.Uint64Var(&opt.cfg.Seed, "seed", opt.cfg.Seed, "seed of the rows")
-	flags.StringToStringVar(&opt.cfg.NodeMap, "node-map", nil, "where a worker can be reached from here: host:port=host:port, …")
+	nodeMapFlag(flags, &opt.cfg.NodeMap)
 	flags.StringVar(&opt.out, "out", "", "directory for the report (default: shardload-bench/TIME)")
 	flags.IntVar(&opt.workers, "workers", opt.workers, "Citus workers of the private cluster; 0 for plain PostgreSQL (default: 2, or 0 without Citus)")
 	flags.Lookup("workers").DefValue = "0" // pflag adds no default of its own then
@@ -240,7 +241,7 @@ func (v *benchVerb) measure(ctx context.Context, cfg bench.Config) (report bench
 	}
 	defer func() { err = errors.Join(err, b.Close(ctx)) }()
 	arms := b.Arms()
-	v.note("%d arms, %d runs each: %s", len(arms), cfg.Warmup+cfg.Repeat, armNames(arms))
+	v.note("%s, %s each: %s", plural(int64(len(arms)), "arm"), plural(int64(cfg.Warmup+cfg.Repeat), "run"), armNames(arms))
 	report, err = b.Run(ctx)
 	report.Environment.Version = readVersion().Version
 	report.Environment.Command = commandLine(v.Args)

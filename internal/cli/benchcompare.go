@@ -49,6 +49,11 @@ The exit status is 1 if an arm is slower by more than --threshold.`,
 	return cmd
 }
 
+// A comparisonJSON is the answer of bench compare for machines.
+type comparisonJSON struct {
+	Arms []bench.Difference `json:"arms"`
+}
+
 // printComparison prints the differences. Its error names the arms that are slower
 // by more than threshold per cent.
 func printComparison(c *console, list []bench.Difference, threshold float64) error {
@@ -74,7 +79,7 @@ func printComparison(c *console, list []bench.Difference, threshold float64) err
 	}
 	var err error
 	if c.json {
-		err = c.printJSON(list)
+		err = c.printJSON(comparisonJSON{list})
 	} else {
 		err = printTable(c.Stdout, []string{"arm", ">old rows/s", ">new rows/s", ">difference", ">p", ""}, rows)
 	}

@@ -54,7 +54,7 @@ func (v *benchVerb) print(report bench.Report) error {
 		}
 		rows = append(rows, benchRow(&groups[i], base))
 	}
-	head := []string{"arm", ">rows/s", ">from", ">to", ">runs", ">of base", ">client CPU", ">server CPU", ">WAL/row", ">batch p50", ">p99"}
+	head := []string{"~arm", ">rows/s", "?>from", "?>to", ">runs", ">of base", "?>client CPU", "?>server CPU", "?>WAL/row", "?>batch p50", "?>p99"}
 	if err := v.printf("%s%s; CPU in seconds for a million rows\n\n", report.Environment.Server, citusText(report.Environment)); err != nil {
 		return err
 	}
@@ -65,7 +65,7 @@ func citusText(env bench.Environment) string {
 	if env.Citus == "" {
 		return ""
 	}
-	return fmt.Sprintf(", Citus %s, %d nodes", env.Citus, len(env.Nodes))
+	return fmt.Sprintf(", Citus %s, %s", env.Citus, plural(int64(len(env.Nodes)), "node"))
 }
 
 func benchRow(g *bench.Group, base *bench.Group) []string {

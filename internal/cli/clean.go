@@ -56,6 +56,11 @@ type leftover struct {
 	remove  func(context.Context) error
 }
 
+// A cleanJSON is the answer of clean for machines.
+type cleanJSON struct {
+	Leftovers []leftover `json:"leftovers"`
+}
+
 func (v *cleanVerb) run(ctx context.Context) error {
 	list := localLeftovers()
 	work := func(conn *pgx.Conn) error {
@@ -142,9 +147,7 @@ func removeLeftovers(ctx context.Context, list []leftover) (errs []error) {
 
 func (v *cleanVerb) print(list []leftover) error {
 	if v.json {
-		return v.printJSON(struct {
-			Leftovers []leftover `json:"leftovers"`
-		}{append([]leftover{}, list...)})
+		return v.printJSON(cleanJSON{append([]leftover{}, list...)})
 	}
 	if len(list) == 0 {
 		return v.printf("nothing is left behind\n")
@@ -163,7 +166,7 @@ func (v *cleanVerb) print(list []leftover) error {
 		}
 		rows = append(rows, []string{l.What, l.Name, made, state})
 	}
-	if err := printTable(v.Stdout, []string{"what", "name", "made", "state"}, rows); err != nil {
+	if err := printTable(v.Stdout, []string{"what", "~name", "?made", "<state"}, rows); err != nil {
 		return err
 	}
 	if !v.yes {

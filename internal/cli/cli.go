@@ -52,7 +52,12 @@ func Main(ctx context.Context, env Env) int {
 			err = usageFor(cmd, err)
 		}
 	}
-	if text := describe(ctx, err); text != "" {
+	err = a.finish(ctx, err)
+	switch text := describe(ctx, err); {
+	case text == "":
+	case a.progressAs == progressJSON:
+		a.tellEvent(eventJSON{Event: "error", Error: errorDocument(ctx, err)})
+	default:
 		a.tellError(text)
 	}
 	for _, line := range a.account {
@@ -97,6 +102,9 @@ func newRootCommand(a *app) *cobra.Command {
 	flags.StringVar(&a.dsn, "dsn", "", "the server: a URL or a keyword string (default: DATABASE_URL, then PG* variables)")
 	flags.BoolVar(&a.json, "json", false, "print the answer as one JSON document")
 	flags.BoolVar(&a.quiet, "quiet", false, "no progress and no notes; errors only")
+	a.progressAs = progressAuto
+	flags.Var(choiceValue[progressWay]{&a.progressAs, progressWays}, "progress", "how progress is shown on standard error (json: a line of JSON for each event): auto, json, none")
+	_ = root.RegisterFlagCompletionFunc("progress", cobra.FixedCompletions(choiceValue[progressWay]{choices: progressWays}.words(), cobra.ShellCompDirectiveNoFileComp))
 
 	root.AddCommand(
 		newDemoCommand(a),
@@ -114,10 +122,18 @@ func newRootCommand(a *app) *cobra.Command {
 		newVersionCommand(a),
 	)
 	root.SetHelpCommand(newHelpCommand())
+	root.SetUsageFunc(func(cmd *cobra.Command) error {
+		cmd.Print(usageText(cmd))
+		return nil
+	})
+	root.SetHelpFunc(a.helpFunc(root.HelpFunc()))
 	root.InitDefaultCompletionCmd()
 	for _, sub := range root.Commands() {
-		if sub.HasSubCommands() && sub.RunE == nil {
-			sub.Args, sub.RunE = cobra.ArbitraryArgs, chooseSubcommand // cobra's own completion
+		if sub.HasSubCommands() && sub.RunE == nil { // cobra's own completion
+			sub.Args, sub.RunE = cobra.ArbitraryArgs, chooseSubcommand
+			for _, shell := range sub.Commands() {
+				shell.RunE = a.notAsJSON(shell.RunE, "a script for the shell")
+			}
 		}
 	}
 	return root

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -39,8 +40,45 @@ func newClusterCommand(a *app) *cobra.Command {
 	v := &clusterVerb{app: a}
 	cmd.PersistentFlags().StringVar(&v.dir, "dir", "", "the cluster's directory (default: one of yours, see status)")
 	cmd.AddCommand(newClusterStartCommand(v), newClusterStopCommand(v), newClusterStatusCommand(v))
+	for _, sub := range cmd.Commands() {
+		run := sub.RunE
+		sub.RunE = func(cmd *cobra.Command, args []string) error {
+			if a.dsn != "" {
+				return usagef(cmd, "--dsn names a server; this is about one that is kept on this machine, and --dir says where")
+			}
+			return run(cmd, args)
+		}
+	}
 	return cmd
 }
+
+// The answers of the verbs for machines.
+type (
+	startedJSON struct {
+		DSN   string `json:"dsn"`
+		Citus bool   `json:"citus"`
+		Nodes int    `json:"nodes"`
+	}
+	stoppedJSON struct {
+		Dir     string `json:"dir"`
+		Removed bool   `json:"removed"` // the cluster; what is somebody else's in dir stays
+	}
+	clusterJSON struct {
+		Dir   string     `json:"dir"`
+		DSN   string     `json:"dsn"`
+		Citus bool       `json:"citus"`
+		Nodes []nodeJSON `json:"nodes"`
+	}
+	nodeJSON struct {
+		Name    string `json:"name"`
+		Host    string `json:"host"`
+		Port    int    `json:"port"`
+		Running bool   `json:"running"`
+		PID     int    `json:"pid,omitempty"`
+		Version string `json:"version,omitempty"` // of PostgreSQL
+		Problem string `json:"problem,omitempty"` // why it cannot be asked although it runs
+	}
+)
 
 // clusterDir returns the directory that the user or the default names.
 func clusterDir(dir string) (string, error) {
@@ -57,7 +95,8 @@ func newClusterStartCommand(v *clusterVerb) *cobra.Command {
 		Short: "Start the cluster, make it if need be, and print its DSN",
 		Long: `start starts the cluster, makes it first if there is none, and prints its DSN: the
 password is not in it, but in the file that it names. The cluster runs until
-"shardload cluster stop". If it runs already, only the DSN is printed.`,
+"shardload cluster stop". If it runs already, only the DSN is printed; a node of it that
+has died is started again beside the others.`,
 		Example: `  export DATABASE_URL=$(shardload cluster start)
   shardload cluster start --workers 4 --dir /tmp/four`,
 		Args: cobra.NoArgs,
@@ -85,9 +124,12 @@ func (v *clusterVerb) start(ctx context.Context, workers int, asked bool) error 
 	if there, err := localpg.Open(dir); err == nil && !asked {
 		workers = len(there.Nodes()) - 1
 	}
-	c, err := localpg.StartDetached(ctx, localpg.Config{Dir: dir, Workers: workers, Waiting: func() {
-		v.note("another command starts or stops the cluster in %s: waiting for it", dir)
-	}})
+	var revived []string
+	c, err := localpg.StartDetached(ctx, localpg.Config{
+		Dir: dir, Workers: workers,
+		Waiting:  func() { v.note("another command starts or stops the cluster in %s: waiting for it", dir) },
+		Reviving: func(names []string) { revived = names },
+	})
 	if errors.Is(err, localpg.ErrRunning) {
 		v.note("the cluster in %s runs already", dir)
 		if c, err = localpg.Open(dir); err == nil {
@@ -97,6 +139,10 @@ func (v *clusterVerb) start(ctx context.Context, workers int, asked bool) error 
 	if err != nil {
 		return err
 	}
+	if len(revived) > 0 {
+		v.note("started %s again, beside the others in %s", strings.Join(revived, ", "), dir)
+		return v.print(c)
+	}
 	v.note("started %s in %s", clusterText(c), dir)
 	return v.print(c)
 }
@@ -104,11 +150,7 @@ func (v *clusterVerb) start(ctx context.Context, workers int, asked bool) error 
 // print prints how to reach c: the DSN alone, so that a shell can use it.
 func (v *clusterVerb) print(c *localpg.Cluster) error {
 	if v.json {
-		return v.printJSON(struct {
-			DSN   string `json:"dsn"`
-			Citus bool   `json:"citus"`
-			Nodes int    `json:"nodes"`
-		}{c.DSN(), c.Citus(), len(c.Nodes())})
+		return v.printJSON(startedJSON{c.DSN(), c.Citus(), len(c.Nodes())})
 	}
 	return v.printf("%s\n", c.DSN())
 }
@@ -135,10 +177,13 @@ func newClusterStopCommand(v *clusterVerb) *cobra.Command {
 	return cmd
 }
 
-func (v *clusterVerb) stop(ctx context.Context, remove bool) error {
+func (v *clusterVerb) stop(ctx context.Context, remove bool) (err error) {
 	c, err := openCluster(v.dir)
 	if err != nil {
 		return err
+	}
+	if v.json {
+		defer func() { err = errors.Join(err, v.printJSON(stoppedJSON{c.Dir(), remove && err == nil})) }()
 	}
 	if !remove {
 		if err := c.Stop(); err != nil {
@@ -174,21 +219,7 @@ func (v *clusterVerb) status(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	type nodeJSON struct {
-		Name    string `json:"name"`
-		Host    string `json:"host"`
-		Port    int    `json:"port"`
-		Running bool   `json:"running"`
-		PID     int    `json:"pid,omitempty"`
-		Version string `json:"version,omitempty"`
-		Error   string `json:"error,omitempty"`
-	}
-	doc := struct {
-		Dir   string     `json:"dir"`
-		DSN   string     `json:"dsn"`
-		Citus bool       `json:"citus"`
-		Nodes []nodeJSON `json:"nodes"`
-	}{Dir: c.Dir(), DSN: c.DSN(), Citus: c.Citus()}
+	doc := clusterJSON{Dir: c.Dir(), DSN: c.DSN(), Citus: c.Citus()}
 	var rows [][]string
 	for _, n := range c.Status(ctx) {
 		node := nodeJSON{n.Name, n.Host, n.Port, n.Running, n.PID, n.Version, ""}
@@ -197,7 +228,7 @@ func (v *clusterVerb) status(ctx context.Context) error {
 			state = fmt.Sprintf("runs, pid %d", n.PID)
 		}
 		if n.Err != nil {
-			node.Error = n.Err.Error()
+			node.Problem = n.Err.Error()
 			state += ", but cannot be asked"
 		}
 		doc.Nodes = append(doc.Nodes, node)
@@ -223,7 +254,16 @@ func openCluster(dir string) (*localpg.Cluster, error) {
 	}
 	c, err := localpg.Open(dir)
 	if errors.Is(err, localpg.ErrNoCluster) {
-		return nil, fmt.Errorf("directory %s: there is no cluster in it: shardload cluster start makes one", dir)
+		return nil, &noClusterError{dir}
 	}
 	return c, err
 }
+
+// A noClusterError says what makes the cluster that there is not.
+type noClusterError struct{ dir string }
+
+func (e *noClusterError) Error() string {
+	return fmt.Sprintf("directory %s: there is no cluster in it: shardload cluster start makes one", e.dir)
+}
+
+func (e *noClusterError) Unwrap() error { return localpg.ErrNoCluster }

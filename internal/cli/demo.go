@@ -135,6 +135,9 @@ func (d *demo) run(cmd *cobra.Command) (err error) {
 		return err
 	}
 	if err := d.steps(ctx, at, dir.Path); err != nil {
+		if d.json {
+			err = errors.Join(err, d.print()) // what there is
+		}
 		return err
 	}
 	return d.print()
@@ -310,7 +313,7 @@ func (d *demo) check(ctx context.Context) (string, error) {
 	}
 	report.Seconds = time.Since(begun).Seconds()
 	d.report.Verify = report
-	if !report.Passed {
+	if !report.Passed && !d.json {
 		err = v.print(report)
 	}
 	return report.sentence(), errors.Join(report.problem(), err)

@@ -54,7 +54,7 @@ func matches(page, output []string) bool {
 
 func TestPlainAndMatches(t *testing.T) {
 	t.Parallel()
-	page := "…\n1 stream\nads  1,000  4.2 MB  0.25 s   12\n────\nid abcdefgh234567qr at 2026-11-24 10:12:01\n…\n"
+	page := "…\n1 stream\nads  1,000  4.2 MiB  0.25 s   12\n────\nid abcdefgh234567qr at 2026-11-24 10:12:01\n…\n"
 	for _, test := range []struct {
 		output string
 		want   bool

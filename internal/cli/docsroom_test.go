@@ -113,7 +113,7 @@ func (p *play) setEnv(t *testing.T) {
 	if _, schema, ok := strings.Cut(query.Get("options"), "-csearch_path="); ok {
 		p.known = strings.NewReplacer(p.home, "/home/me", schema, "public")
 	}
-	p.env = append(p.env, "DSN="+dsn, "PGHOST="+u.Hostname(), "PGPORT="+u.Port(), "PGUSER="+u.User.Username(), "PGDATABASE="+strings.TrimPrefix(u.Path, "/"))
+	p.env = append(p.env, "DSN="+dsn, "COLUMNS=200", "PGHOST="+u.Hostname(), "PGPORT="+u.Port(), "PGUSER="+u.User.Username(), "PGDATABASE="+strings.TrimPrefix(u.Path, "/"))
 	for name, value := range map[string]string{
 		"PGPASSWORD": password, "PGPASSFILE": query.Get("passfile"), "PGSSLMODE": query.Get("sslmode"), "PGOPTIONS": query.Get("options"),
 	} {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/dustin/go-humanize"
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 )
 
 // A sizeValue is a flag that takes a number of bytes: 4000000, 4MB, 256MiB.
@@ -28,7 +29,7 @@ func (v sizeValue) String() string {
 func (v sizeValue) Set(s string) error {
 	n, err := humanize.ParseBytes(s)
 	if err != nil || n > math.MaxInt64 {
-		return fmt.Errorf("want a number of bytes such as 4MB or 256MiB")
+		return fmt.Errorf("want a number of bytes such as 256MiB or 4MB")
 	}
 	if int64(n) < v.min {
 		return fmt.Errorf("want at least %s", humanize.IBytes(uint64(v.min)))
@@ -75,4 +76,10 @@ func choiceFlag[T ~string](cmd *cobra.Command, value *T, name, usage string, cho
 	cmd.Flags().Var(v, name, usage+": "+strings.Join(v.words(), ", "))
 	// The error is only for a flag that does not exist, and this one does.
 	_ = cmd.RegisterFlagCompletionFunc(name, cobra.FixedCompletions(v.words(), cobra.ShellCompDirectiveNoFileComp))
+}
+
+// nodeMapFlag adds the flag that says how workers are reached.
+func nodeMapFlag(flags *pflag.FlagSet, to *map[string]string) {
+	flags.StringToStringVar(to, "node-map", nil, "where workers can be reached from here: `HOST:PORT=HOST:PORT`, …")
+	flags.Lookup("node-map").DefValue = ""
 }

@@ -31,16 +31,17 @@ func newForgetCommand(a *app) *cobra.Command {
 		Long:  forgetHelp,
 		Example: `  shardload forget 4kq2v7hxo3mb6tcz
   shardload forget data/ads.csv`,
+		ValidArgsFunction: a.fromServer(completeJobs),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				return usagef(cmd, "which job? name it by its id or its input, as shardload status shows them")
 			}
 			return a.withServer(cmd.Context(), func(conn *pgx.Conn) error {
-				_, jobs, err := listJobs(cmd.Context(), conn)
+				list, jobs, err := listJobs(cmd.Context(), conn)
 				if err != nil {
 					return err
 				}
-				chosen, err := chooseJobs(jobs, args)
+				chosen, err := chooseJobs(list, jobs, args)
 				if err != nil {
 					return err
 				}
@@ -51,11 +52,11 @@ func newForgetCommand(a *app) *cobra.Command {
 }
 
 // chooseJobs returns the jobs that names mean, each once.
-func chooseJobs(jobs []jobStatus, names []string) ([]jobStatus, error) {
+func chooseJobs(list *ledger.Listing, jobs []jobStatus, names []string) ([]jobStatus, error) {
 	var chosen []jobStatus
 	seen := map[string]bool{}
 	for _, name := range names {
-		job, err := chooseJob(jobs, name)
+		job, err := chooseJob(list, jobs, name)
 		if err != nil {
 			return nil, err
 		}
@@ -68,7 +69,7 @@ func chooseJobs(jobs []jobStatus, names []string) ([]jobStatus, error) {
 }
 
 // chooseJob returns the job of that id, or the only one of that input.
-func chooseJob(jobs []jobStatus, name string) (jobStatus, error) {
+func chooseJob(all *ledger.Listing, jobs []jobStatus, name string) (jobStatus, error) {
 	path, err := filepath.Abs(name)
 	if err != nil {
 		path = name
@@ -86,7 +87,11 @@ func chooseJob(jobs []jobStatus, name string) (jobStatus, error) {
 	}
 	switch len(found) {
 	case 0:
-		return jobStatus{}, fmt.Errorf("there is no job %s: shardload status lists those that there are", name)
+		err := fmt.Errorf("there is no job %s: shardload status lists those that there are", name)
+		for _, u := range all.Unreadable {
+			err = fmt.Errorf("%w; there are others in %s, which this role may not read, and who owns it can allow it: %s", err, u.Table, u.Do)
+		}
+		return jobStatus{}, err
 	case 1:
 		return found[0], nil
 	}
@@ -112,9 +117,14 @@ func (v *forgetVerb) run(ctx context.Context, conn *pgx.Conn, jobs []jobStatus) 
 	return errors.Join(v.print(forgotten), errors.Join(errs...))
 }
 
+// A forgetJSON is the answer of forget for machines.
+type forgetJSON struct {
+	Forgotten []jobStatus `json:"forgotten"`
+}
+
 func (v *forgetVerb) print(jobs []jobStatus) error {
 	if v.json {
-		return v.printJSON(jobs)
+		return v.printJSON(forgetJSON{jobs})
 	}
 	for _, job := range jobs {
 		if err := v.printf("%s: forgotten, %s into %s\n", job.Job, job.Input, job.Table); err != nil {

@@ -58,16 +58,16 @@ func newGenerateCommand(a *app) *cobra.Command {
 		Short: "Write a synthetic dataset to files",
 		Long:  generateHelp,
 		Example: `  shardload generate --out data
-  shardload generate --out data --size 10GB --split 1GB --compress zstd
+  shardload generate --out data --size 10GiB --split 1GiB --compress zstd
   shardload generate --out data --companies 100 --campaigns 5000 --ads 10_000_000 --seed 7
-  shardload generate --out data --size 1TB --part 3/10
+  shardload generate --out data --size 1TiB --part 3/10
   shardload generate --tutorial --ads 10000
   shardload generate --stdout --table ads --no-header | psql -c '\copy ads from stdin csv'`,
 		Args: cobra.NoArgs,
 	}
 	sizes := opt.addFlags(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		out, err := opt.output(cmd)
+		out, err := opt.output(cmd, a.json)
 		if err != nil {
 			return err
 		}
@@ -89,8 +89,9 @@ func (opt *generateOptions) addFlags(cmd *cobra.Command) *sizeFlags {
 	flags.StringVar(&opt.out, "out", "", "the directory to write to; made if need be")
 	flags.BoolVar(&opt.stdout, "stdout", false, "write the rows of one table to standard output")
 	flags.StringSliceVar(&opt.tables, "table", nil, "the tables to write, with commas between (default: all)")
+	completes(cmd, "table", completesList(datasetTables()))
 	flags.Var(&opt.part, "part", "the piece to write of each table: 3/10 is the third of ten")
-	flags.Var(sizeValue{&opt.split, 1}, "split", "write files of about this many bytes, before compression, such as 1GB")
+	flags.Var(sizeValue{&opt.split, 1}, "split", "write files of about this many bytes, before compression, such as 1GiB")
 	flags.Lookup("split").DefValue = ""
 	choiceFlag(cmd, &opt.Compression, "compress", "compress files", generate.Gzip, generate.Zstd)
 	sizes := addSizeFlags(flags)
@@ -104,7 +105,7 @@ func (opt *generateOptions) addFlags(cmd *cobra.Command) *sizeFlags {
 }
 
 // output returns what the flags ask for, or what is wrong with them.
-func (opt *generateOptions) output(cmd *cobra.Command) (generate.Output, error) {
+func (opt *generateOptions) output(cmd *cobra.Command, asJSON bool) (generate.Output, error) {
 	out := opt.Output
 	out.Tables = opt.tables
 	out.Split = opt.split
@@ -121,6 +122,8 @@ func (opt *generateOptions) output(cmd *cobra.Command) (generate.Output, error) 
 		return out, usagef(cmd, "--out and --stdout: want one of them")
 	case opt.stdout && len(opt.tables) != 1:
 		return out, usagef(cmd, "standard output takes the rows of one table: say which with --table")
+	case opt.stdout && asJSON:
+		return out, usagef(cmd, "--stdout writes rows, which are no JSON document: leave --json out, or name a directory with --out")
 	case opt.stdout && opt.split > 0:
 		return out, usagef(cmd, "--split is for files, not for --stdout")
 	}
@@ -180,7 +183,7 @@ func (v *generateVerb) toDir(ctx context.Context, dir string, out generate.Outpu
 		sum.Bytes += f.Bytes
 	}
 	rows = append(rows, nil, []string{"together", count(sum.Rows), size(sum.Bytes)})
-	err = printTable(v.Stdout, []string{"file", ">rows", ">bytes"}, rows)
+	err = printTable(v.Stdout, []string{"~file", ">rows", ">bytes"}, rows)
 	if kept := written.Kept.Load(); kept > 0 {
 		v.note("%s were there already", plural(kept, "row"))
 	}

@@ -29,7 +29,7 @@ type generatedFlags struct {
 func addGeneratedFlags(cmd *cobra.Command) *generatedFlags {
 	g := &generatedFlags{}
 	flags := cmd.Flags()
-	flags.BoolVar(&g.generate, "generate", false, "make the dataset in place of reading files; with the flags of generate:")
+	flags.BoolVar(&g.generate, "generate", false, "make the dataset in place of reading files; with the flags of the dataset")
 	g.sizes = addSizeFlags(flags)
 	g.sizes.addDirtyFlag()
 	flags.Var(&g.part, "part", "the piece of each table: 3/10 is the third of ten")

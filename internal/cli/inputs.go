@@ -160,11 +160,17 @@ func checkFiles(cmd *cobra.Command, files []string) error {
 	return nil
 }
 
+// A fileError is an error of a file whose text begins with the path.
+type fileError struct{ of *fs.PathError }
+
+func (e *fileError) Error() string { return e.of.Path + ": " + e.of.Err.Error() }
+func (e *fileError) Unwrap() error { return e.of }
+
 // stat is os.Stat with an error that begins with the path.
 func stat(path string) (os.FileInfo, error) {
 	info, err := os.Stat(path)
 	if failed, ok := errors.AsType[*fs.PathError](err); ok {
-		return nil, fmt.Errorf("%s: %w", path, failed.Err)
+		return nil, &fileError{failed}
 	}
 	return info, err
 }

@@ -84,5 +84,5 @@ func choicesFlag[T ~string](cmd *cobra.Command, list *[]T, name, usage string, c
 		list: list, kind: "words", parse: parse,
 		text: func(w T) string { return string(w) },
 	}, name, usage+": "+strings.Join(words, ", "))
-	_ = cmd.RegisterFlagCompletionFunc(name, cobra.FixedCompletions(words, cobra.ShellCompDirectiveNoFileComp))
+	completes(cmd, name, completesList(words))
 }

@@ -94,12 +94,14 @@ func newLoadCommand(a *app) *cobra.Command {
 		Example: `  shardload load data
   shardload load --table events --streams 4 events.*.csv.gz
   zcat events.csv.gz | shardload load --table app.events --delimiter tab -
-  shardload load --generate --size 10GB
+  shardload load --generate --size 10GiB
   shardload load --table events --on-conflict update corrections.csv
   shardload load --table events --select "nr AS id, nullif(day, '-') AS at, 'login' AS what" logins.csv
   shardload load data --explain`,
 	}
 	opt.addFlags(cmd)
+	completes(cmd, "table", a.fromServer(completeTables))
+	completes(cmd, "job", a.fromServer(completeJobNames))
 	generated := addGeneratedFlags(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if err := opt.checkFlags(cmd); err != nil {
@@ -122,7 +124,7 @@ func (opt *loadOptions) addFlags(cmd *cobra.Command) {
 	flags.StringVar(&opt.table, "table", "", "the table that the files belong to, as SQL writes it")
 	choiceFlag(cmd, &opt.cfg.Route, "route", "how rows reach their shard", loader.RouteAuto, loader.RouteShard, loader.RouteNode, loader.RouteCoordinator)
 	flags.IntVar(&opt.cfg.Streams, "streams", 0, "connections that copy at once, on each node (default: one per CPU, 2 to 8, over all nodes)")
-	flags.StringToStringVar(&opt.cfg.NodeMap, "node-map", nil, "where a worker can be reached from here: host:port=host:port, …")
+	nodeMapFlag(flags, &opt.cfg.NodeMap)
 	flags.Var(sizeValue{&opt.batch, 1}, "batch", "bytes after which a batch is stored")
 	flags.Var(sizeValue{&opt.memory, 8 << 20}, "memory", "memory for rows on their way")
 	readingFlags(cmd, &opt.cfg)

@@ -17,7 +17,6 @@ type loadReport struct {
 	Emptied  bool        `json:"emptied"` // the tables, before the load
 	forgets  bool        // no progress is kept
 	passing  bool        // the tables go with the cluster that has them
-	Error    string      `json:"error,omitempty"`
 	Tables   []tableLoad `json:"tables"`
 
 	// From the start of the command to its end:
@@ -94,7 +93,6 @@ func (t *tableLoad) took(d time.Duration) {
 func (v *loadVerb) print(report loadReport, failure error) error {
 	if failure != nil {
 		v.account = append(v.account, "stored before that: "+report.stored(failure))
-		report.Error = describeFailure(failure)
 	}
 	if v.json {
 		return v.printJSON(report)
@@ -102,7 +100,7 @@ func (v *loadVerb) print(report loadReport, failure error) error {
 	if failure != nil {
 		return nil
 	}
-	head := []string{"table", ">rows", ">bytes", ">time", ">rows/s"}
+	head := []string{"~table", ">rows", "?>bytes", ">time", "?>rows/s"}
 	if report.resumed() {
 		head = append(head, ">rows before")
 	}
@@ -175,6 +173,11 @@ func (r loadReport) rows() [][]string {
 		rows = append(rows, nil, line(sum))
 	}
 	return rows
+}
+
+// A plansJSON is the answer of load --explain for machines.
+type plansJSON struct {
+	Tables []planJSON `json:"tables"`
 }
 
 // A planJSON is a loader's plan for machines.
@@ -267,13 +270,13 @@ func (v *loadVerb) printPlans(ctx context.Context, tables openedTables) error {
 		text = append(text, selectionLines(in.Table, found)...)
 	}
 	if v.json {
-		return v.printJSON(docs)
+		return v.printJSON(plansJSON{docs})
 	}
 	for _, line := range append(text, "") {
 		if err := v.printf("%s\n", line); err != nil {
 			return err
 		}
 	}
-	head := []string{"table", "route", "lanes", ">streams", ">batch", ">memory", "rows now", "input"}
+	head := []string{"~table", "route", "lanes", ">streams", ">batch", ">memory", "rows now", "~input"}
 	return printTable(v.Stdout, head, rows)
 }

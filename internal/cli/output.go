@@ -1,11 +1,10 @@
 package cli
 
 import (
-	"bytes"
-	"encoding/json"
 	"fmt"
 	"io"
-	"strings"
+	"os"
+	"strconv"
 	"sync"
 	"time"
 
@@ -29,18 +28,15 @@ type console struct {
 	quiet bool
 	live  liveLine
 	waits waiting.Waits // what the command waits for
+
+	progressAs progressWay
+
+	answer any // for --json, when the command ends
 }
 
-// printJSON prints v as the answer, in one document.
-func (c *console) printJSON(v any) error {
-	var doc bytes.Buffer
-	enc := json.NewEncoder(&doc)
-	enc.SetEscapeHTML(false)
-	enc.SetIndent("", "  ")
-	if err := enc.Encode(v); err != nil {
-		return err
-	}
-	_, err := raw(c.Stdout).Write(term.JSON(doc.Bytes()))
+// printDocument prints the one document of --json.
+func (c *console) printDocument(doc []byte) error {
+	_, err := raw(c.Stdout).Write(term.JSON(doc))
 	return err
 }
 
@@ -67,8 +63,14 @@ func (c *console) tell(format string, args ...any) {
 	if false {
 		_ = fmt.Sprintf(format, args...)
 	}
-	c.say(raw(c.Stderr), term.Sprintf(format, args...))
+	text := term.Sprintf(format, args...)
+	if !c.tellAsEvent(text) {
+		c.say(raw(c.Stderr), text)
+	}
 }
+
+// tellJSON writes a line for programs.
+func (c *console) tellJSON(line []byte) { _, _ = raw(c.Stderr).Write(append(term.JSON(line), '\n')) }
 
 // tellError prints what describe says of an error, which has line breaks of its own.
 func (c *console) tellError(text string) { c.say(c.Stderr, "shardload: "+text+"\n") }
@@ -81,7 +83,11 @@ func (c *console) note(format string, args ...any) {
 	if c.quiet {
 		return
 	}
-	c.say(raw(c.Stderr), term.Sprintf(format, args...)+"\n")
+	line := term.Sprintf(format, args...) + "\n"
+	if c.tellAsEvent(line) {
+		return
+	}
+	c.say(raw(c.Stderr), line)
 }
 
 // say writes text to w, which is standard error, in place of a bar that is there.
@@ -164,9 +170,10 @@ func terminalWidth(f any) int {
 	return width
 }
 
-// printTable writes a table with a head and one line a row; columns whose head
-// begins with ">" are aligned right. A row of nil is a line across.
+// printTable writes a table with a head and one line a row, as wide as the reader's screen at
+// most: see parseColumn for the marks that a head has. A row of nil is a line across.
 func printTable(w io.Writer, head []string, rows [][]string) error {
+	columns, lines := fitTable(head, rows, tableWidth(w))
 	t := table.NewWriter()
 	style := table.StyleLight
 	style.Format.Header = text.FormatDefault
@@ -174,26 +181,28 @@ func printTable(w io.Writer, head []string, rows [][]string) error {
 	style.Options.SeparateHeader = true
 	style.Box.PaddingLeft, style.Box.PaddingRight = "", "  "
 	t.SetStyle(style)
-	names := make(table.Row, len(head))
-	configs := make([]table.ColumnConfig, len(head))
-	for i, name := range head {
-		name, right := strings.CutPrefix(name, ">")
+	names := make(table.Row, len(columns))
+	configs := make([]table.ColumnConfig, len(columns))
+	for i, c := range columns {
 		configs[i].Number = i + 1
-		if right {
+		if c.right {
 			configs[i].Align, configs[i].AlignHeader = text.AlignRight, text.AlignRight
 		}
-		names[i] = term.Line(name)
+		if c.wrap {
+			configs[i].WidthMax, configs[i].WidthMaxEnforcer = c.width, text.WrapSoft
+		}
+		names[i] = c.name
 	}
 	t.AppendHeader(names)
 	t.SetColumnConfigs(configs)
-	for _, row := range rows {
-		if row == nil {
+	for _, line := range lines {
+		if line == nil {
 			t.AppendSeparator()
 			continue
 		}
-		cells := make(table.Row, len(row))
-		for i, cell := range row {
-			cells[i] = term.Line(cell)
+		cells := make(table.Row, len(line))
+		for i, cell := range line {
+			cells[i] = cell
 		}
 		t.AppendRow(cells)
 	}
@@ -202,19 +211,26 @@ func printTable(w io.Writer, head []string, rows [][]string) error {
 	return err
 }
 
+// tableWidth returns how many columns a table on w may have: those of the terminal, or as many as
+// COLUMNS says, as with other programs.
+func tableWidth(w io.Writer) int {
+	if isTerminal(w) {
+		return terminalWidth(w)
+	}
+	if n, err := strconv.Atoi(os.Getenv("COLUMNS")); err == nil && n > 0 {
+		return n
+	}
+	return usualWidth
+}
+
 // Numbers as people read them.
 
 func count(n int64) string { return humanize.Comma(n) }
 
 // plural returns "1 row", "2,000 rows".
-func plural(n int64, noun string) string {
-	if n == 1 {
-		return "1 " + noun
-	}
-	return count(n) + " " + noun + "s"
-}
+func plural(n int64, noun string) string { return term.Plural(n, noun) }
 
-func size(n int64) string { return humanize.Bytes(uint64(max(n, 0))) }
+func size(n int64) string { return term.Bytes(max(n, 0)) }
 
 // rate returns n per second, 0 where no time has passed.
 func rate(n int64, d time.Duration) int64 {

@@ -51,8 +51,11 @@ func (a *activity) look() view {
 // terminal there is a bar, which stop removes; elsewhere a line now and then. Of several pieces
 // of work the one that began last is shown.
 func (c *console) progress(ctx context.Context, name string, snap func() snapshot) (stop func()) {
-	if c.quiet {
+	switch {
+	case c.quiet || c.progressAs == progressNone:
 		return func() {}
+	case c.progressAs == progressJSON:
+		return c.emitProgress(name, snap)
 	}
 	a := &activity{name: term.Line(name), begun: time.Now(), snap: snap}
 	c.live.push(a)

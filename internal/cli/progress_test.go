@@ -26,8 +26,8 @@ func TestProgressLines(t *testing.T) {
 		time.Sleep(12 * time.Second)
 		stop()
 		time.Sleep(time.Minute)
-		want := `ads: 25 %, 5,000 rows, 10 MB, 2.0 MB/s, 1,000 rows/s, 15 s left
-ads: 50 %, 10,000 rows, 20 MB, 2.0 MB/s, 1,000 rows/s, 10 s left
+		want := `ads: 25 %, 5,000 rows, 9.5 MiB, 1.9 MiB/s, 1,000 rows/s, 15 s left
+ads: 50 %, 10,000 rows, 19 MiB, 1.9 MiB/s, 1,000 rows/s, 10 s left
 `
 		if diff := cmp.Diff(want, stderr.String()); diff != "" {
 			t.Errorf("stderr (-want +got):\n%s", diff)

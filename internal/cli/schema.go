@@ -121,10 +121,29 @@ it cannot ask it needs --yes.`,
 	return cmd
 }
 
+// The answers of the verbs for machines.
+type (
+	actionsJSON struct {
+		Tables []provision.Action `json:"tables"`
+	}
+	tablesJSON struct {
+		Tables []provision.TableStatus `json:"tables"`
+	}
+	// sqlJSON has statements.
+	sqlJSON struct {
+		SQL string `json:"sql"`
+	}
+)
+
 // printDataset prints the statements that make the dataset's tables.
 func printDataset(a *app, cmd *cobra.Command, distribute bool) error {
 	if err := checkNoFiles(cmd); err != nil {
 		return err
+	}
+	if a.json {
+		var text strings.Builder
+		err := provision.Print(&text, distribute)
+		return errors.Join(err, a.printJSON(sqlJSON{text.String()}))
 	}
 	return provision.Print(a.data(), distribute)
 }
@@ -147,8 +166,8 @@ func (v *schemaVerb) waiting() server.Waiting {
 func (v *schemaVerb) act(ctx context.Context, do func(context.Context, *pgx.Conn) ([]provision.Action, error)) error {
 	return v.withServer(ctx, func(conn *pgx.Conn) error {
 		done, err := do(ctx, conn)
-		if v.json && err == nil {
-			return v.printJSON(done)
+		if v.json {
+			return errors.Join(err, v.printJSON(actionsJSON{append([]provision.Action{}, done...)}))
 		}
 		for _, action := range done {
 			if err := v.printf("%s: %s\n", action.Table, action.Did); err != nil {
@@ -162,7 +181,7 @@ func (v *schemaVerb) act(ctx context.Context, do func(context.Context, *pgx.Conn
 // printStatus prints what there is of the tables.
 func (v *schemaVerb) printStatus(list []provision.TableStatus) error {
 	if v.json {
-		return v.printJSON(list)
+		return v.printJSON(tablesJSON{list})
 	}
 	var rows [][]string
 	for _, t := range list {
@@ -175,7 +194,7 @@ func (v *schemaVerb) printStatus(list []provision.TableStatus) error {
 			rows = append(rows, []string{t.Table, count(t.Rows), size(t.Bytes), whereText(t)})
 		}
 	}
-	return printTable(v.Stdout, []string{"table", ">rows", ">size", "where"}, rows)
+	return printTable(v.Stdout, []string{"table", ">rows", ">size", "<where"}, rows)
 }
 
 // whereText says where the rows of a table are.

@@ -145,6 +145,12 @@ func (opt *outlineOptions) config(t tableInput) outline.Config {
 	}
 }
 
+// An outlineJSON is the table for files, for machines.
+type outlineJSON struct {
+	infer.Table
+	SQL string `json:"sql"`
+}
+
 // print reads the files, and prints the table.
 func (opt *outlineOptions) print(ctx context.Context, a *app, name []string, cfg outline.Config) error {
 	cfg.Stdin = a.Stdin
@@ -163,10 +169,7 @@ func (opt *outlineOptions) print(ctx context.Context, a *app, name []string, cfg
 	opt.noteHeader(a, found)
 	table := infer.Table{Name: name, Records: found.Records, Columns: found.Columns}
 	if a.json {
-		return a.printJSON(struct {
-			infer.Table
-			SQL string `json:"sql"`
-		}{table, table.SQL()})
+		return a.printJSON(outlineJSON{table, table.SQL()})
 	}
 	return table.Print(a.data())
 }

@@ -41,6 +41,9 @@ func run() int {
 //	                        $DSN to it, and $NOPASS_DSN to the same without password
 //	sql QUERY               runs psql there; its output is in stdout
 //	status N COMMAND…       runs COMMAND and asserts its exit status
+//	document N NAME COMMAND…  runs COMMAND with --json, and asserts its exit status, and that
+//	                        it prints one document, which is the answer NAME of the schema
+//	events FILE             asserts that each line is one of --progress json
 //
 // The condition [citus] holds where the extension is installed, [root] for root.
 func TestScript(t *testing.T) {
@@ -84,6 +87,9 @@ func TestScript(t *testing.T) {
 			"server": serverCommand,
 			"sql":    sqlCommand,
 			"status": statusCommand,
+
+			"document": documentCommand,
+			"events":   eventsCommand,
 		},
 	})
 }
@@ -149,5 +155,48 @@ func statusCommand(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	if got != args[0] {
 		ts.Fatalf("exit status %s, want %s", got, args[0])
+	}
+}
+
+func documentCommand(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 3 {
+		ts.Fatalf("usage: document N NAME COMMAND…")
+	}
+	statusCommand(ts, false, append([]string{args[0], args[2], "--json"}, args[3:]...))
+	ts.Check(cli.CheckDocument(args[1], []byte(ts.ReadFile("stdout"))))
+}
+
+func eventsCommand(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: events stderr")
+	}
+	for line := range strings.Lines(ts.ReadFile(args[0])) {
+		ts.Check(cli.CheckDocument("progress", []byte(line)))
+	}
+}
+
+// TestEveryAnswerIsSeen holds that a script sees each answer of the schema.
+func TestEveryAnswerIsSeen(t *testing.T) {
+	t.Parallel()
+	files, err := filepath.Glob("../../testdata/script/*.txtar")
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := map[string]bool{}
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for line := range strings.Lines(string(text)) {
+			if words := strings.Fields(line); len(words) > 2 && words[0] == "document" {
+				seen[words[2]] = true
+			}
+		}
+	}
+	for _, name := range cli.AnswerNames() {
+		if !seen[name] {
+			t.Errorf("no script has: document N %s shardload …", name)
+		}
 	}
 }

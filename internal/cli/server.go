@@ -154,6 +154,15 @@ func describeServer(err error) (text string, ok bool) {
 	return networkFailure(at, cfg, err), true
 }
 
+// connectHint says what to do about an error of connecting, "" for nothing.
+func connectHint(cfg *pgconn.Config, err error) string {
+	if refused, ok := errors.AsType[*pgconn.PgError](err); ok {
+		return strings.TrimPrefix(serverHint(refused.Code, cfg), "; ")
+	}
+	_, hint, _ := strings.Cut(networkFailure("", cfg, err), "; ")
+	return strings.TrimSpace(hint)
+}
+
 // serverHint says what to do about a server's refusal.
 func serverHint(code string, cfg *pgconn.Config) string {
 	switch code {

@@ -33,7 +33,7 @@ func addSizeFlags(flags *pflag.FlagSet) *sizeFlags {
 	flags.Int64Var(&s.cfg.Ads, "ads", defaultAds, "rows of ads")
 	flags.Int64Var(&s.cfg.Campaigns, "campaigns", 0, "rows of campaigns (default: one for 50 ads)")
 	flags.Int64Var(&s.cfg.Companies, "companies", 0, "rows of companies (default: one for 1000 ads)")
-	flags.Var(sizeValue{&s.bytes, 1}, "size", "bytes of CSV in all tables, such as 10GB, in place of --ads")
+	flags.Var(sizeValue{&s.bytes, 1}, "size", "bytes of CSV in all tables, such as 10GiB, in place of --ads")
 	flags.Lookup("size").DefValue = ""
 	flags.Uint64Var(&s.cfg.Seed, "seed", 1, "seed of every random choice")
 	flags.Float64Var(&s.cfg.Skew, "skew", defaultSkew, "how uneven the companies are: the one of rank r weighs 1/r^skew; 0 is even")

@@ -123,11 +123,39 @@ func stateOf(e *ledger.Entry) string {
 	return stateStopped
 }
 
+// A statusJSON is the answer of status for machines.
+type statusJSON struct {
+	Jobs []jobStatus `json:"jobs"`
+	// NotShown are tables of jobs, and of progress, that are left out.
+	NotShown []notShown `json:"not_shown,omitempty"`
+}
+
+// A notShown is a table that status leaves out.
+type notShown struct {
+	Table string `json:"table"`
+	Why   string `json:"why"`
+	Do    string `json:"do,omitempty"`
+}
+
+func newStatusJSON(list *ledger.Listing, jobs []jobStatus) statusJSON {
+	doc := statusJSON{Jobs: append([]jobStatus{}, jobs...)}
+	for _, u := range list.Unreadable {
+		doc.NotShown = append(doc.NotShown, notShown{u.Table, "this role may not read it", u.Do})
+	}
+	for _, alone := range list.LeftAlone {
+		doc.NotShown = append(doc.NotShown, notShown{alone.Table, "it " + alone.Reason, ""})
+	}
+	for _, o := range list.Orphans {
+		doc.NotShown = append(doc.NotShown, notShown{o.Table, "no job has it", "shardload clean --yes"})
+	}
+	return doc
+}
+
 // print prints the jobs, and what can be done about those that do not run.
 func (v *statusVerb) print(list *ledger.Listing, jobs []jobStatus) error {
 	defer v.noteTables(list)
 	if v.json {
-		return v.printJSON(jobs)
+		return v.printJSON(newStatusJSON(list, jobs))
 	}
 	if len(jobs) == 0 {
 		if len(list.Unreadable) > 0 {
@@ -146,7 +174,7 @@ func (v *statusVerb) print(list *ledger.Listing, jobs []jobStatus) error {
 		rows = append(rows, cells)
 		stopped = stopped || s.State == stateStopped
 	}
-	head := []string{"job", "table", "input", "state", ">done", ">rows", ">rejected", ">rows/s", "last"}
+	head := []string{"job", "~table", "~input", "state", ">done", ">rows", ">rejected", "?>rows/s", "?last"}
 	if filtered {
 		head = append(head, ">filtered")
 	}
@@ -169,8 +197,8 @@ func (v *statusVerb) print(list *ledger.Listing, jobs []jobStatus) error {
 
 // noteTables tells of what status found and did not list.
 func (v *statusVerb) noteTables(list *ledger.Listing) {
-	for _, table := range list.Unreadable {
-		v.note("%s has jobs that this role may not read: it needs SELECT on the table, and USAGE on its schema", table)
+	for _, u := range list.Unreadable {
+		v.note("%s has jobs that this role may not read; who owns it can allow it: %s", u.Table, u.Do)
 	}
 	for _, alone := range list.LeftAlone {
 		v.note("%s is left alone because it %s", alone.Table, alone.Reason)

@@ -64,7 +64,8 @@ func newTuneCommand(a *app) *cobra.Command {
 	flags.IntVar(&opt.rounds, "rounds", opt.rounds, "how often each setting is tried")
 	flags.IntVar(&opt.maxStreams, "max-streams", 0, "most streams of a node to try (default: four for each CPU, at most 32)")
 	choiceFlag(cmd, &opt.cfg.Route, "route", "how rows reach their shard", loader.RouteAuto, loader.RouteShard, loader.RouteNode, loader.RouteCoordinator)
-	flags.StringToStringVar(&opt.cfg.NodeMap, "node-map", nil, "where a worker can be reached from here: host:port=host:port, …")
+	nodeMapFlag(flags, &opt.cfg.NodeMap)
+	completes(cmd, "table", a.fromServer(completeTables))
 	readingFlags(cmd, &opt.cfg)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if opt.rounds < 1 || opt.maxStreams < 0 || opt.maxStreams > loader.MaxStreams {
@@ -104,12 +105,15 @@ func (v *tuneVerb) run(ctx context.Context, file string) (err error) {
 	}
 	command := loadCommand(opt, advice, file)
 	if v.json {
-		return v.printJSON(struct {
-			Command string `json:"command"`
-			*tune.Advice
-		}{command, advice})
+		return v.printJSON(tuneJSON{command, advice})
 	}
 	return v.print(advice, command)
+}
+
+// A tuneJSON is the answer of tune for machines.
+type tuneJSON struct {
+	Command string `json:"command"`
+	*tune.Advice
 }
 
 // loadCommand returns the command line that uses what was found.

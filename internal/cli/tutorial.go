@@ -137,7 +137,11 @@ func (v *tutorialVerb) printResult(s tutorial.Step) error {
 	if err := v.printf("\n"); err != nil {
 		return err
 	}
-	if err := printTable(v.Stdout, s.Columns, rows); err != nil {
+	var head []string
+	for _, name := range s.Columns {
+		head = append(head, `\`+name) // as it is
+	}
+	if err := printTable(v.Stdout, head, rows); err != nil {
 		return err
 	}
 	if more := s.Affected - int64(len(s.Rows)); more > 0 {

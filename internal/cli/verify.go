@@ -66,7 +66,7 @@ func newVerifyCommand(a *app) *cobra.Command {
 		Long:  verifyHelp,
 		Example: `  shardload verify data
   shardload verify --deep --table events events.*.csv.gz
-  shardload verify --generate --size 10GB
+  shardload verify --generate --size 10GiB
   shardload verify --json`,
 	}
 	flags := cmd.Flags()
@@ -76,6 +76,7 @@ func newVerifyCommand(a *app) *cobra.Command {
 	readingFlags(cmd, &opt.read)
 	selectFlags(flags, &opt.read)
 	flags.Var(sizeValue{&opt.maxRecord, 1}, "max-record", "longest record that is believed to be one")
+	completes(cmd, "table", a.fromServer(completeTables))
 	generated := addGeneratedFlags(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if err := checkReading(cmd, opt.read); err != nil {

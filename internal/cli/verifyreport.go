@@ -85,7 +85,7 @@ func (v *verifyVerb) print(r verifyReport) error {
 	for _, d := range r.Deep {
 		rows = append(rows, []string{"contents", d.Table, verdict(d.Problem == ""), contents(d)})
 	}
-	if err := printTable(v.Stdout, []string{"check", "table", "", "found"}, rows); err != nil {
+	if err := printTable(v.Stdout, []string{"check", "~table", "", "<found"}, rows); err != nil {
 		return err
 	}
 	if err := v.printf("%s\n", r.took()); err != nil {

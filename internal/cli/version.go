@@ -18,6 +18,11 @@ type buildVersion struct {
 	Platform string `json:"platform"`
 }
 
+// A licensesJSON has the licences of what is linked.
+type licensesJSON struct {
+	Licenses string `json:"licenses"`
+}
+
 func newVersionCommand(a *app) *cobra.Command {
 	licenses := false
 	cmd := &cobra.Command{
@@ -27,6 +32,9 @@ func newVersionCommand(a *app) *cobra.Command {
   shardload version --licenses`,
 		Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
+			if licenses && a.json {
+				return a.printJSON(licensesJSON{notices.Text})
+			}
 			if licenses {
 				for line := range strings.SplitSeq(strings.TrimSuffix(notices.Text, "\n"), "\n") {
 					if err := a.printf("%s\n", line); err != nil {

@@ -21,6 +21,7 @@ type found struct {
 	schema, name string
 	oid          uint32
 	owner        string
+	role         string // the current one
 	readable     bool
 	why          string // not to use it, apart from whom it belongs to; "" for nothing
 	// asOwner says that its shards are to be read as its owner: on the workers somebody
@@ -38,6 +39,12 @@ type found struct {
 }
 
 func (t *found) sql() string { return pgx.Identifier{t.schema, t.name}.Sanitize() }
+
+// grant returns the statements by which the role may read the table.
+func (t *found) grant() string {
+	role := server.Name(t.role)
+	return fmt.Sprintf("GRANT USAGE ON SCHEMA %s TO %s; GRANT SELECT ON %s TO %s", server.Name(t.schema), role, t.sql(), role)
+}
 
 // An allFound has all tables of ours that there are.
 type allFound struct {
@@ -113,7 +120,7 @@ func readTables(ctx context.Context, conn *pgx.Conn, where string, args ...any) 
 	if version != "" {
 		distributed = "EXISTS (SELECT FROM pg_catalog.pg_dist_partition p WHERE p.logicalrelid = c.oid)"
 	}
-	rows, err := conn.Query(ctx, fmt.Sprintf(`SELECT n.nspname::pg_catalog.text, c.relname::pg_catalog.text, c.oid, o.rolname::pg_catalog.text,
+	rows, err := conn.Query(ctx, fmt.Sprintf(`SELECT n.nspname::pg_catalog.text, c.relname::pg_catalog.text, c.oid, o.rolname::pg_catalog.text, current_user::pg_catalog.text,
 		coalesce(pg_catalog.has_schema_privilege(n.oid, 'USAGE') AND pg_catalog.has_table_privilege(c.oid, 'SELECT'), true),
 		coalesce(CASE WHEN c.relname = %[1]s THEN %[2]s ELSE %[3]s END, ''),
 		%[4]s AND NOT (o.rolsuper OR o.rolname = current_user), o.rolsuper OR o.rolname = current_user,
@@ -127,7 +134,7 @@ func readTables(ctx context.Context, conn *pgx.Conn, where string, args ...any) 
 	}
 	all := &allFound{progress: map[string]map[string]*found{}}
 	_, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (t found, err error) {
-		err = row.Scan(&t.schema, &t.name, &t.oid, &t.owner, &t.readable, &t.why, &t.asOwner, &t.trusted, &t.filters)
+		err = row.Scan(&t.schema, &t.name, &t.oid, &t.owner, &t.role, &t.readable, &t.why, &t.asOwner, &t.trusted, &t.filters)
 		if t.name == jobsTable {
 			all.jobs = append(all.jobs, &t)
 		} else if id, ok := isOurs(t.name); ok {

@@ -460,7 +460,7 @@ func TestDenied(t *testing.T) {
 			_, err := ledger.Find(ctx, conn, target, "in")
 			denied("find another's", err)
 			list, err := ledger.List(ctx, conn)
-			if err != nil || len(list.Jobs) != 0 || !slices.Contains(list.Unreadable, target.Jobs()) {
+			if err != nil || len(list.Jobs) != 0 || len(list.Unreadable) != 1 || list.Unreadable[0].Table != target.Jobs() || !strings.Contains(list.Unreadable[0].Do, "GRANT SELECT ON "+target.Jobs()+" TO ") {
 				t.Errorf("a list of what may not be read: %+v, %v", list, err)
 			}
 		})

@@ -53,11 +53,17 @@ func (e *Entry) Done() (part float64, ok bool) {
 	return min(e.far/float64(e.Fingerprint.Size), 1), true
 }
 
+// An Unreadable is a table of jobs that the role may not read.
+type Unreadable struct {
+	Table string // quoted
+	Do    string // the statements that allow it
+}
+
 // A Listing is what List finds.
 type Listing struct {
 	Jobs []*Entry
-	// Unreadable are the tables of jobs that the role may not read, quoted.
-	Unreadable []string
+	// Unreadable are the tables of jobs that the role may not read.
+	Unreadable []Unreadable
 	// LeftAlone are tables with a name of ours that are not used.
 	LeftAlone []UntrustedError
 	// Orphans are progress tables of no job.
@@ -118,7 +124,7 @@ func (l *Listing) readJobs(ctx context.Context, conn *pgx.Conn, t *found) error 
 		l.leaveAlone(t, t.why)
 		return nil
 	case !t.readable:
-		l.Unreadable = append(l.Unreadable, t.sql())
+		l.Unreadable = append(l.Unreadable, Unreadable{Table: t.sql(), Do: t.grant()})
 		return nil
 	}
 	list, err := t.entries(ctx, conn)

@@ -41,7 +41,8 @@ func DefaultDir() (string, error) {
 }
 
 // StartDetached is Start for a cluster that outlives this process. cfg.Dir is
-// required. It returns an ErrRunning if the cluster in there runs already.
+// required. It returns an ErrRunning if the cluster in there runs already. Where only some of
+// its servers do, the others are started beside them.
 func StartDetached(ctx context.Context, cfg Config) (*Cluster, error) {
 	if cfg.Dir == "" {
 		return nil, errors.New("directory: a cluster that outlives the process needs one of its own")
@@ -169,12 +170,19 @@ func (s *starter) restart(ctx context.Context, saved state) error {
 		return fmt.Errorf("directory %s: holds a cluster with the database %q, not %q: choose another directory, or remove this one",
 			s.home.dir, saved.Database, s.database)
 	}
+	running := 0
 	for i, port := range saved.Ports {
 		srv := s.home.server(nodeName(i), port)
 		if _, ok := findPostmaster(s.home.account, srv.dir); ok {
-			return fmt.Errorf("directory %s: %w", s.home.dir, ErrRunning)
+			running++
 		}
 		s.servers = append(s.servers, srv)
+	}
+	switch {
+	case running == len(s.servers) || running > 0 && !s.detached:
+		return fmt.Errorf("directory %s: %w", s.home.dir, ErrRunning)
+	case running > 0:
+		return s.revive(ctx, saved)
 	}
 	if err := s.home.vacant(); err != nil {
 		return err
@@ -204,6 +212,11 @@ func (s *starter) newPasswords(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	return s.setPasswords(ctx, password)
+}
+
+// setPasswords gives the servers, which do not run, a password.
+func (s *starter) setPasswords(ctx context.Context, password string) error {
 	layers := s.layers(ctx)
 	return s.each(ctx, func(ctx context.Context, srv *server) error {
 		if err := s.home.writeSettings(srv, layers...); err != nil {

@@ -50,6 +50,10 @@ type Config struct {
 	// cluster in Dir, which is waited for.
 	Waiting func()
 
+	// Reviving, unless nil, is called with the names of the servers that are started beside
+	// others of the cluster in Dir, which run.
+	Reviving func(names []string)
+
 	// Settings are added to the configuration of each server, after this
 	// package's own.
 	Settings map[string]string

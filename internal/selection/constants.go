@@ -59,7 +59,7 @@ func (e *evaluation) table(i int) string { return fmt.Sprintf("%s_%d", rowsTable
 // target.
 func (e *evaluation) store(ctx context.Context, i int) error {
 	c := e.Table.Column(e.p.Items[i].Column)
-	if err := makeTable(ctx, e.conn, e.table(i), []string{definition(c)}); err != nil {
+	if err := e.makeTable(ctx, e.conn, e.table(i), []string{definition(c)}); err != nil {
 		return err
 	}
 	fields := []string{"NULL AS none"}

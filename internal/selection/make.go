@@ -40,6 +40,9 @@ type Request struct {
 	Table   *catalog.Table
 	Session *server.Session
 
+	// Temporary says how the role gets the right to create temporary tables.
+	Temporary string
+
 	// Steady are columns whose value decides in which shard, or lane, a row is stored: it
 	// must be the same whenever it is asked for.
 	Steady []string
@@ -214,19 +217,19 @@ func (a *analysis) makeFields(ctx context.Context) error {
 		}
 	}
 	defs = append(defs, quoted(a.mark)+" pg_catalog.text")
-	return makeTable(ctx, a.conn, fieldsTable, defs)
+	return a.makeTable(ctx, a.conn, fieldsTable, defs)
 }
 
 // makeTable makes a temporary table of columns, which ends with the transaction.
-func makeTable(ctx context.Context, conn *pgconn.PgConn, name string, columns []string) error {
+func (r *Request) makeTable(ctx context.Context, conn *pgconn.PgConn, name string, columns []string) error {
 	sql := "CREATE TEMPORARY TABLE " + strings.TrimPrefix(name, "pg_temp.") + " (" + strings.Join(columns, ", ") + ") USING heap ON COMMIT DROP"
-	return tempError(server.Exec(ctx, conn, sql))
+	return r.tempError(server.Exec(ctx, conn, sql))
 }
 
 // tempError returns an error of making a temporary table.
-func tempError(err error) error {
+func (r *Request) tempError(err error) error {
 	if fault.Is(err, fault.InsufficientPrivilege) {
-		return fault.Advise(fmt.Errorf("what the server makes of a list is seen in a temporary table: %w", err), "GRANT TEMPORARY ON DATABASE … TO the role, on a cluster on every node")
+		return fault.Advise(fmt.Errorf("what the server makes of a list is seen in a temporary table: %w", err), r.Temporary)
 	}
 	if err != nil {
 		return fmt.Errorf("a table of the input's fields: %w", err)

@@ -31,9 +31,9 @@ func (t *trial) run(ctx context.Context) error {
 		rows = append(rows, definition(t.Table.Column(item.Column)))
 		into = append(into, quoted(item.Column))
 	}
-	err := makeTable(ctx, t.conn, stagedTable, defs)
+	err := t.makeTable(ctx, t.conn, stagedTable, defs)
 	if err == nil {
-		err = makeTable(ctx, t.conn, rowsTable, append(rows, Place+" pg_catalog.tid"))
+		err = t.makeTable(ctx, t.conn, rowsTable, append(rows, Place+" pg_catalog.tid"))
 	}
 	if err != nil {
 		return t.onNode(err)

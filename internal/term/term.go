@@ -182,12 +182,15 @@ func JSON(doc []byte) []byte {
 	return []byte(b.String())
 }
 
-// Plural returns "1 row" or "2 rows".
+// Count returns "2,000".
+func Count(n int64) string { return humanize.Comma(n) }
+
+// Plural returns "1 row", "2 rows" or "2,000 rows".
 func Plural[N int | int64](n N, noun string) string {
 	if n == 1 {
 		return "1 " + noun
 	}
-	return fmt.Sprintf("%d %ss", n, noun)
+	return humanize.Comma(int64(n)) + " " + noun + "s"
 }
 
 // Bytes returns "4 MiB".

@@ -38,6 +38,7 @@ func (s statement) run(ctx context.Context, conn *pgx.Conn, maxRows int, onCitus
 		return step, err
 	}
 	step.Elapsed = time.Since(start)
+	step.Seconds = step.Elapsed.Seconds()
 	if onCitus && s.sql == "BEGIN" {
 		// Citus begins on the workers with a function that another role's may fit better.
 		if err := server.NodesOwnPath(ctx, conn.PgConn()); err != nil {

@@ -66,7 +66,8 @@ type Step struct {
 	Affected int64 `json:"affected"`
 
 	// Elapsed is from sending the statement to its last row.
-	Elapsed time.Duration `json:"elapsed_ns"`
+	Elapsed time.Duration `json:"-"`
+	Seconds float64       `json:"seconds"` // Elapsed
 
 	// Shards says where Citus sent the statement. It is nil without Citus, for
 	// tables that are not distributed, and for BEGIN and its like.

@@ -9,6 +9,7 @@ import (
 
 	"shardload/internal/catalog"
 	"shardload/internal/server"
+	"shardload/internal/term"
 )
 
 // Expected says how many rows a table should have, and who says so.
@@ -60,9 +61,9 @@ func (c *Count) count(ctx context.Context, conn *pgx.Conn) (*catalog.Table, erro
 func countProblem(c Count) string {
 	switch diff := c.Rows - c.Expected; {
 	case diff < 0:
-		return fmt.Sprintf("%d rows, %d fewer than %s has (%d)", c.Rows, -diff, c.Source, c.Expected)
+		return fmt.Sprintf("%s, %s fewer than %s has (%s)", term.Plural(c.Rows, "row"), term.Count(-diff), c.Source, term.Count(c.Expected))
 	case diff > 0:
-		return fmt.Sprintf("%d rows, %d more than %s has (%d)", c.Rows, diff, c.Source, c.Expected)
+		return fmt.Sprintf("%s, %s more than %s has (%s)", term.Plural(c.Rows, "row"), term.Count(diff), c.Source, term.Count(c.Expected))
 	}
 	return ""
 }

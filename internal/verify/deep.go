@@ -98,6 +98,7 @@ type deep struct {
 	cfg     DeepConfig
 	conn    *pgx.Conn
 	session session
+	rights  catalog.Rights
 	inputs
 	selection
 	tenants int // how many are compared at once; 0 for what fits into tenantMemory
@@ -155,12 +156,12 @@ func (d *deep) prepare(ctx context.Context) (err error) {
 	if err := d.table.Loadable(); err != nil {
 		return err
 	}
-	rights, err := catalog.Privileges(ctx, d.conn, d.table)
+	d.rights, err = catalog.Privileges(ctx, d.conn, d.table)
 	switch {
 	case err != nil:
 		return err
-	case !rights.Select:
-		return fmt.Errorf("role %s may not read it; its owner can allow it: GRANT SELECT ON %s TO %s", rights.Role, d.table.SQL(), pgx.Identifier{rights.Role}.Sanitize())
+	case !d.rights.Select:
+		return fmt.Errorf("role %s may not read it; its owner can allow it: GRANT SELECT ON %s TO %s", d.rights.Role, d.table.SQL(), server.Name(d.rights.Role))
 	case d.table.RowSecurity:
 		return errors.New("row-level security hides rows from this role: verify as the table's owner or as a role with BYPASSRLS")
 	}

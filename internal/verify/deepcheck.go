@@ -53,6 +53,9 @@ type Where struct {
 	Tenants     []TenantDifference `json:"tenants,omitempty"`
 	MoreTenants int64              `json:"more_tenants,omitempty"`
 	Parts       Parts              `json:"parts,omitzero"`
+
+	// RowKey has the columns of the primary key that names a tenant's rows, if it does.
+	RowKey []string `json:"row_key,omitempty"`
 }
 
 func (d *deep) newCheck() DeepCheck {
@@ -67,6 +70,9 @@ func (d *deep) newCheck() DeepCheck {
 	}
 	for _, i := range d.key {
 		check.Key = append(check.Key, d.columns[i].Name)
+	}
+	for _, i := range d.rowKey {
+		check.RowKey = append(check.RowKey, d.columns[i].Name)
 	}
 	return check
 }

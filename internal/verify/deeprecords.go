@@ -17,13 +17,16 @@ type recordID struct{ tenant, row int64 }
 type alike struct {
 	count int64
 	at    position // of the first record
+	rowName
 }
 
 // records is a sink that counts the records of some tenants.
 type records struct {
-	from *selection
-	want map[int64]*TenantDifference // by the key's hash
-	list map[recordID]alike
+	from  *inputs
+	of    *selection
+	want  map[int64]*TenantDifference // by the key's hash
+	list  map[recordID]alike
+	names *rowNames // nil if nothing names a row
 }
 
 func (s *records) refuse(Unloadable) {}
@@ -31,16 +34,22 @@ func (s *records) reject()           {}
 func (s *records) leave()            {}
 
 func (s *records) add(r *row) {
-	key := s.from.keyOf(r)
-	if s.want[key] != nil {
-		s.put(recordID{key, s.from.hashOf(r)}, alike{1, r.at})
+	key := s.of.keyOf(r)
+	if s.want[key] == nil {
+		return
 	}
+	a := alike{count: 1, at: r.at}
+	if s.names.wanted() {
+		a.rowName = rowName{hashOfSome(r, s.of.rowKey), s.from.keyNames(r, s.of.rowKey)}
+		s.names.count(a.names)
+	}
+	s.put(recordID{key, s.of.hashOf(r)}, a)
 }
 
 func (s *records) put(id recordID, a alike) {
 	have, ok := s.list[id]
 	if ok && have.at.compare(a.at) < 0 {
-		a.at = have.at
+		a.at, a.rowName = have.at, have.rowName
 	}
 	a.count += have.count
 	s.list[id] = a
@@ -67,7 +76,7 @@ func (d *deep) locateRecords(ctx context.Context, list []TenantDifference) error
 	}
 	sinks := make([]*records, d.cfg.Procs)
 	err := d.scan(ctx, func(i int) sink {
-		sinks[i] = &records{from: &d.selection, want: want, list: map[recordID]alike{}}
+		sinks[i] = &records{from: &d.inputs, of: &d.selection, want: want, list: map[recordID]alike{}, names: newRowNames(&d.selection, d.cfg.Procs)}
 		return sinks[i]
 	})
 	if err != nil {
@@ -78,6 +87,7 @@ func (d *deep) locateRecords(ctx context.Context, list []TenantDifference) error
 		for id, a := range s.list {
 			all.put(id, a)
 		}
+		all.names.merge(s.names)
 	}
 	return d.compareRecords(ctx, all)
 }
@@ -85,6 +95,8 @@ func (d *deep) locateRecords(ctx context.Context, list []TenantDifference) error
 // compareRecords takes the rows of the table away from the records, and notes what
 // is left.
 func (d *deep) compareRecords(ctx context.Context, s *records) error {
+	theirs := newRowNames(&d.selection, 1)
+	extra := map[*TenantDifference]map[int64]rowName{}
 	err := d.query(ctx, d.recordsSQL(s.want), func(values [][]byte) error {
 		var n [3]int64
 		for i := range n {
@@ -93,32 +105,45 @@ func (d *deep) compareRecords(ctx context.Context, s *records) error {
 				return fmt.Errorf("the server's hash: %w", err)
 			}
 		}
-		s.take(recordID{n[0], n[1]}, n[2])
-		return nil
+		t, more := s.take(recordID{n[0], n[1]}, n[2])
+		if !more || !theirs.wanted() {
+			return nil
+		}
+		name, err := theirs.read(values[len(n):])
+		if extra[t] == nil {
+			extra[t] = map[int64]rowName{}
+		}
+		extra[t][name.hash] = name
+		return err
 	})
 	if err != nil {
 		return err
 	}
-	positions := map[*TenantDifference][]position{}
+	missing := map[*TenantDifference][]alike{}
 	for id, a := range s.list {
 		t := s.want[id.tenant]
 		t.Missing += a.count
-		positions[t] = append(positions[t], a.at)
+		missing[t] = append(missing[t], a)
 	}
-	for t, list := range positions {
-		slices.SortFunc(list, position.compare)
-		for _, at := range list[:min(len(list), maxSome)] {
-			t.Records = append(t.Records, d.positionName(at))
+	named := s.names.wanted() && theirs.wanted()
+	for _, t := range s.want {
+		list := missing[t]
+		slices.SortFunc(list, func(a, b alike) int { return a.at.compare(b.at) })
+		for _, a := range list[:min(len(list), maxSome)] {
+			t.Records = append(t.Records, d.positionName(a.at))
+		}
+		if named {
+			nameRows(d, t, list, extra[t])
 		}
 	}
 	return nil
 }
 
-// take takes rows of the table away from the records that they are like.
-func (s *records) take(id recordID, rows int64) {
-	t := s.want[id.tenant]
-	if t == nil {
-		return // equal to a tenant's key, but written in another way
+// take takes rows of the table away from the records that they are like. It reports whether
+// there are more rows than records, and of which tenant.
+func (s *records) take(id recordID, rows int64) (t *TenantDifference, more bool) {
+	if t = s.want[id.tenant]; t == nil {
+		return nil, false // equal to a tenant's key, but written in another way
 	}
 	a := s.list[id]
 	a.count -= rows
@@ -128,4 +153,5 @@ func (s *records) take(id recordID, rows int64) {
 	} else {
 		delete(s.list, id)
 	}
+	return t, a.count < 0
 }

@@ -56,7 +56,7 @@ func (c *DeepCheck) differences() (list []string) {
 	rows := c.Input.Rows + c.Unloadable.Records
 	switch {
 	case rows != c.Database.Rows:
-		list = append(list, fmt.Sprintf("%d rows in the input, %d in the table", rows, c.Database.Rows))
+		list = append(list, fmt.Sprintf("%s in the input, %s in the table", term.Plural(rows, "row"), term.Count(c.Database.Rows)))
 	case len(c.Columns) > 0:
 		list = append(list, "contents differ in "+term.Plural(len(c.Columns), "column")+" ("+some(c.Columns)+")")
 	case c.Input.RowSum != c.Database.RowSum:
@@ -73,11 +73,7 @@ func (c *DeepCheck) differences() (list []string) {
 func (c *DeepCheck) detail(t TenantDifference) string {
 	var name []string
 	for i, key := range t.Key {
-		value := "NULL"
-		if key != nil {
-			value = clip(*key)
-		}
-		name = append(name, c.Key[i]+" "+value)
+		name = append(name, c.Key[i]+" "+keyText(key))
 	}
 	if len(name) == 0 {
 		name = []string{"a row that the input does not have"}
@@ -85,7 +81,7 @@ func (c *DeepCheck) detail(t TenantDifference) string {
 			name = []string{t.First}
 		}
 	}
-	text := strings.Join(name, ", ") + fmt.Sprintf(": %s in the input, %d in the table", term.Plural(t.InputRows, "row"), t.DatabaseRows)
+	text := strings.Join(name, ", ") + fmt.Sprintf(": %s in the input, %s in the table", term.Plural(t.InputRows, "row"), term.Count(t.DatabaseRows))
 	switch {
 	case t.InputRows != t.DatabaseRows:
 	case t.rowsAlone:
@@ -96,6 +92,8 @@ func (c *DeepCheck) detail(t TenantDifference) string {
 		text += "; values are in other rows"
 	}
 	switch {
+	case len(t.Rows) > 0:
+		text += c.rowTexts(t)
 	case t.Searched:
 		text += t.rows()
 	case t.InputRows == 1 && len(t.Key) > 0:
@@ -111,7 +109,7 @@ func (t *TenantDifference) rows() (text string) {
 	if t.Missing > 0 {
 		text += "; not in the table: " + strings.Join(t.Records, ", ")
 		if more := t.Missing - int64(len(t.Records)); more > 0 {
-			text += fmt.Sprintf(" and %d more", more)
+			text += fmt.Sprintf(" and %s more", term.Count(more))
 		}
 	}
 	if t.Extra > 0 {
@@ -122,7 +120,7 @@ func (t *TenantDifference) rows() (text string) {
 
 // rest says what the details leave out.
 func (c *DeepCheck) rest() string {
-	text := fmt.Sprintf("and %d more", c.MoreTenants)
+	text := fmt.Sprintf("and %s more", term.Count(c.MoreTenants))
 	if c.Parts.Compared < c.Parts.Differing {
 		text += fmt.Sprintf(" in the %d of %d differing parts of the table that were searched", c.Parts.Compared, c.Parts.Differing)
 	}
@@ -132,7 +130,11 @@ func (c *DeepCheck) rest() string {
 // next says what to do.
 func (c *DeepCheck) next() string {
 	if len(c.Tenants) > 0 && c.Tenants[0].Query != "" {
-		return "to see the table's rows: " + c.Tenants[0].Query +
+		query := c.Tenants[0].Query
+		if rows := c.Tenants[0].Rows; len(rows) > 0 && rows[0].InTable {
+			query = rows[0].Query
+		}
+		return "to see the table's rows: " + query +
 			"; if nobody changed them since the load, " + loadAnew
 	}
 	if len(c.Tenants) > 0 {
@@ -150,6 +152,14 @@ func some(names []string) string {
 		return strings.Join(names[:maxSome], ", ") + fmt.Sprintf(" and %d more", len(names)-maxSome)
 	}
 	return strings.Join(names, ", ")
+}
+
+// keyText returns what a line has of a key's value.
+func keyText(key *string) string {
+	if key == nil {
+		return "NULL"
+	}
+	return clip(*key)
 }
 
 // clip returns what a line has of a value, in quotes unless it is plain.

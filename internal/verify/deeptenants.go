@@ -31,6 +31,13 @@ type TenantDifference struct {
 	// Query shows its rows, "" without a key.
 	Query string `json:"query,omitempty"`
 
+	// Rows are the first of the rows that differ, by the primary key, where the tenant was
+	// searched and the table has one: those that the table has otherwise, then those that it
+	// does not have, then those that the input does not have. Differing is how many there are
+	// of the first kind: each counts as missing and as extra, too.
+	Rows      []RowDifference `json:"rows,omitempty"`
+	Differing int64           `json:"differing_rows"`
+
 	rowsAlone bool  // which columns differ was not looked at
 	hash      int64 // of the key
 }
@@ -90,7 +97,7 @@ func (d *deep) difference(mine, theirs *tenant, columns []column) TenantDifferen
 			t.Columns = append(t.Columns, columns[i].Name)
 		}
 	}
-	t.Query = d.tenantQuery(t.Key)
+	t.Query = d.rowsQuery(d.key, t.Key)
 	t.rowsAlone = columns == nil
 	return t
 }

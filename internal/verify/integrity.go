@@ -9,6 +9,7 @@ import (
 
 	"shardload/internal/catalog"
 	"shardload/internal/server"
+	"shardload/internal/term"
 )
 
 // A Reference says that the child's columns, in this order, have the values of the
@@ -61,7 +62,7 @@ func checkReference(ctx context.Context, conn *pgx.Conn, ref Reference) (Integri
 		return check, err
 	}
 	if check.Orphans > 0 {
-		check.Problem = fmt.Sprintf("%d rows whose %s is not in %s", check.Orphans, strings.Join(ref.ChildColumns, ", "), ref.Parent)
+		check.Problem = fmt.Sprintf("%s whose %s is not in %s", term.Plural(check.Orphans, "row"), strings.Join(ref.ChildColumns, ", "), ref.Parent)
 		check.Query = "SELECT c.* " + orphans + " LIMIT 10"
 	}
 	return check, nil

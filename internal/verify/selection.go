@@ -21,6 +21,7 @@ type selection struct {
 	columns []column // that are compared, in the table's order
 	key     []int    // indexes in columns of what names a tenant, nil if nothing does
 	unique  bool     // whether the key belongs to one row
+	rowKey  []int    // indexes in columns of the primary key, which names a row of a tenant, nil if nothing does
 }
 
 // findKey chooses the columns that name a tenant: the distribution column, or the
@@ -35,6 +36,7 @@ func (s *selection) findKey(ctx context.Context, conn *pgx.Conn, cluster bool) e
 		}
 		if dist.Kind == citus.Hash {
 			names, s.unique = []string{dist.Column}, false
+			s.rowKey = s.findRowKey(dist.Column)
 		}
 	}
 	for _, name := range names {
@@ -46,6 +48,22 @@ func (s *selection) findKey(ctx context.Context, conn *pgx.Conn, cluster bool) e
 		s.key = append(s.key, i)
 	}
 	return nil
+}
+
+// findRowKey returns where the columns of the primary key are, nil if they are not all compared
+// or the distribution column alone is it.
+func (s *selection) findRowKey(distribution string) (key []int) {
+	for _, name := range s.table.PrimaryKey {
+		i := s.index(name)
+		if i < 0 {
+			return nil
+		}
+		key = append(key, i)
+	}
+	if len(key) == 1 && s.columns[key[0]].Name == distribution {
+		return nil
+	}
+	return key
 }
 
 // index returns where the column of that name is in s.columns, or -1.
@@ -63,10 +81,15 @@ func (s *selection) keyOf(r *row) (key int64) {
 	if s.key == nil {
 		return s.hashOf(r)
 	}
-	for _, i := range s.key {
-		key = checksum.Row(key, r.hash(i))
+	return hashOfSome(r, s.key)
+}
+
+// hashOfSome returns the hash of the row's values of some columns.
+func hashOfSome(r *row, columns []int) (hash int64) {
+	for _, i := range columns {
+		hash = checksum.Row(hash, r.hash(i))
 	}
-	return key
+	return hash
 }
 
 // hashOf returns the hash of the row.
@@ -91,11 +114,24 @@ func (s *selection) keySQL() string {
 	if s.key == nil {
 		return s.rowSQL()
 	}
+	return s.someSQL(s.key)
+}
+
+// someSQL returns the SQL of the hash of a row's values of some columns.
+func (s *selection) someSQL(columns []int) string {
 	var hashes []string
-	for _, i := range s.key {
+	for _, i := range columns {
 		hashes = append(hashes, hashSQL(&s.columns[i]))
 	}
 	return checksum.SQLRow(hashes)
+}
+
+// namesSQL returns the SQL of some columns' values as people read them.
+func (s *selection) namesSQL(columns []int) (list []string) {
+	for _, i := range columns {
+		list = append(list, `(`+textSQL(&s.columns[i])+`)::text COLLATE "C"`)
+	}
+	return list
 }
 
 // shareSQL returns the SQL of which part a row belongs to.
@@ -104,10 +140,7 @@ func (s *selection) shareSQL() string { return fmt.Sprintf("(%s & %d)::int", s.k
 // tenantsSQL returns the query of the tenants in the parts that are looked at:
 // their key's values and hash, rows, and checksums.
 func (s *selection) tenantsSQL(p *parts, columns []column) string {
-	var names, list []string
-	for _, i := range s.key {
-		names = append(names, `(`+textSQL(&s.columns[i])+`)::text COLLATE "C"`)
-	}
+	names, list := s.namesSQL(s.key), []string{}
 	for _, share := range p.differing[:p.now()] {
 		list = append(list, strconv.Itoa(share))
 	}
@@ -128,12 +161,7 @@ func (s *selection) tenantsSQL(p *parts, columns []column) string {
 func (s *selection) parseTenant(values [][]byte, columns int) (e *tenant, key int64, err error) {
 	n := len(s.key)
 	e = &tenant{names: make([]*string, n), columns: make([]tally, columns)}
-	for i, v := range values[:n] {
-		if v != nil {
-			name := strings.ToValidUTF8(string(v), "�")
-			e.names[i] = &name
-		}
-	}
+	readNames(e.names, values[:n])
 	if key, err = strconv.ParseInt(string(values[n]), 10, 64); err != nil {
 		return nil, 0, fmt.Errorf("the server's hash: %w", err)
 	}
@@ -148,13 +176,23 @@ func (s *selection) parseTenant(values [][]byte, columns int) (e *tenant, key in
 	return e, key, nil
 }
 
-// tenantQuery returns the query of a tenant's rows.
-func (s *selection) tenantQuery(key []*string) string {
-	if len(s.key) == 0 {
+// readNames puts what the server has sent of values into names.
+func readNames(names []*string, values [][]byte) {
+	for i, v := range values {
+		if v != nil {
+			name := strings.ToValidUTF8(string(v), "�")
+			names[i] = &name
+		}
+	}
+}
+
+// rowsQuery returns the query of the rows with those values of columns, "" without columns.
+func (s *selection) rowsQuery(columns []int, key []*string) string {
+	if len(columns) == 0 {
 		return ""
 	}
 	var where []string
-	for i, k := range s.key {
+	for i, k := range columns {
 		c := pgx.Identifier{s.columns[k].Name}.Sanitize()
 		if key[i] == nil {
 			where = append(where, server.IsNull(c))
@@ -165,13 +203,18 @@ func (s *selection) tenantQuery(key []*string) string {
 	return "SELECT * FROM " + s.table.SQL() + " WHERE " + strings.Join(where, " AND ")
 }
 
-// recordsSQL returns the query of the rows of tenants: key, hash and number.
+// recordsSQL returns the query of the rows of tenants: key, hash and number; and the primary
+// key's hash and values, which belong to one row.
 func (s *selection) recordsSQL(want map[int64]*TenantDifference) string {
 	var keys []string
 	for _, t := range want {
 		keys = append(keys, strings.TrimSpace(server.Literal(*t.Key[0])))
 	}
 	slices.Sort(keys)
-	return "SELECT " + s.keySQL() + ", " + s.rowSQL() + ", count(*) FROM " + s.table.SQL() +
+	named := ""
+	if s.rowKey != nil {
+		named = ", min(" + s.someSQL(s.rowKey) + "), min(" + strings.Join(s.namesSQL(s.rowKey), "), min(") + ")"
+	}
+	return "SELECT " + s.keySQL() + ", " + s.rowSQL() + ", count(*)" + named + " FROM " + s.table.SQL() +
 		" WHERE " + pgx.Identifier{s.columns[s.key[0]].Name}.Sanitize() + " IN (" + strings.Join(keys, ", ") + ") GROUP BY 1, 2"
 }

@@ -130,7 +130,7 @@ func TestDamagedDataset(t *testing.T) {
 		{
 			"a missing row",
 			[]string{`DELETE FROM ads WHERE company_id = 3 AND id = 11`},
-			[]string{"ads: 1999 rows, 1 fewer than manifest.json has (2000)"},
+			[]string{"ads: 1,999 rows, 1 fewer than manifest.json has (2,000)"},
 		},
 		{
 			"rows too many",

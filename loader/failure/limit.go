@@ -70,7 +70,7 @@ type TooManyError struct {
 func (e *TooManyError) Advice() string { return "Config.MaxErrors" }
 
 func (e *TooManyError) Error() string {
-	text := fmt.Sprintf("%s of the %d read so far cannot be stored, more than %s %s allows", term.Plural(e.Rejected, "record"), e.Read, e.Advice(), e.Limit)
+	text := fmt.Sprintf("%s of the %s read so far cannot be stored, more than %s %s allows", term.Plural(e.Rejected, "record"), term.Count(e.Read), e.Advice(), e.Limit)
 	if e.Last.Err != nil {
 		text += "; the last one: " + e.Last.where() + ": " + e.Last.Err.Error()
 	}

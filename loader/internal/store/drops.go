@@ -40,7 +40,7 @@ func (l *Store) CountTruly(ctx context.Context, by, may route.Way, whole bool) e
 	case !l.Target.MayStage():
 		return &failure.PreflightError{
 			Problem: fmt.Sprintf("a trigger of %s may drop rows, and this role may not create temporary tables, by which rows would be counted", l.Target.Table.SQL()),
-			Do:      "GRANT TEMPORARY ON DATABASE … TO the role, on a cluster on every node, or disable the trigger for the load",
+			Do:      l.Target.Rights.GrantTemporary() + ", or disable the trigger for the load",
 		}
 	}
 	l.Merge = plainMerge(l.Target.Table, l.Layout.Loaded)
