@@ -39,6 +39,7 @@ type Loader struct {
 	replacing string             // the load that has emptied the table for its inputs, "" for none
 	thrifty   bool               // no connection is kept for a load: others are opened before it
 	charset   *charset.Converter // of inputs, nil if they are sent as they are encoded
+	deferral  *deferral
 
 	current atomic.Pointer[load]
 	past    totals
@@ -61,6 +62,8 @@ type Plan struct {
 	OnConflict Conflict `json:"on_conflict,omitempty"`
 	Key        []string `json:"conflict_key,omitempty"`
 	HasRows    bool     `json:"has_rows"` // the table had rows when the Loader was opened
+	// Indexes says which indexes are dropped while rows are stored, and which wait already.
+	Indexes IndexPlan `json:"indexes"`
 }
 
 // A Result says what a Load did. It is valid after an error, too.
@@ -133,6 +136,7 @@ func openLoader(ctx context.Context, cfg Config, thrifty bool) (l *Loader, err e
 	}
 	cfg.Conn = control.Cfg
 	l = &Loader{cfg: cfg, thrifty: thrifty, target: &target.Target{Control: control}}
+	l.deferral = &deferral{Loader: l}
 	control.Spare = l.closeIdle
 	l.charset = charset.New(cfg.Encoding, func(ctx context.Context) (*pgconn.PgConn, error) { return l.nodes.First().Connect(ctx) })
 	if err := l.prepareWaiting(ctx); err != nil {
@@ -185,6 +189,7 @@ func (l *Loader) closeIdle() {
 // Close ends the Loader's connections.
 func (l *Loader) Close() error {
 	l.closeIdle()
+	l.deferral.leave()
 	l.target.Control.Close()
 	return nil
 }

@@ -191,6 +191,9 @@ func plural(n int64, noun string) string {
 	if n == 1 {
 		return "1 " + noun
 	}
+	if strings.HasSuffix(noun, "x") { // index
+		noun += "e"
+	}
 	return count(n) + " " + noun + "s"
 }
 
