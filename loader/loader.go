@@ -139,7 +139,7 @@ func openLoader(ctx context.Context, cfg Config, thrifty bool) (l *Loader, err e
 	l.deferral = &deferral{Loader: l}
 	control.Spare = l.closeIdle
 	l.charset = charset.New(cfg.Encoding, func(ctx context.Context) (*pgconn.PgConn, error) { return l.nodes.First().Connect(ctx) })
-	if err := l.prepareWaiting(ctx); err != nil {
+	if err := prepareWaiting(ctx, l); err != nil {
 		return nil, errors.Join(err, l.Close())
 	}
 	return l, nil
@@ -147,7 +147,7 @@ func openLoader(ctx context.Context, cfg Config, thrifty bool) (l *Loader, err e
 
 // prepareWaiting prepares, and waits for what passes: an answer or a connection that was
 // lost, a node that restarts.
-func (l *Loader) prepareWaiting(ctx context.Context) error {
+func prepareWaiting(ctx context.Context, l *Loader) error {
 	return l.target.Persist(ctx, func() error {
 		if err := l.target.Reconnect(ctx); err != nil {
 			return err
