@@ -121,6 +121,9 @@ func (ld *load) prepareStreams(ctx context.Context, by Route, fence *route.Fence
 			return err
 		}
 	}
+	if err := l.deferral.begin(ctx, fence); err != nil {
+		return err
+	}
 	ld.Dispatch, err = route.NewDispatch(ctx, l.target, l.nodes, route.Options{
 		Columns: ld.Layout.Loaded, Lanes: ld.Lanes, Job: ld.Job, Way: by.way(), Delay: cmp.Or(l.cfg.paces.remap, fault.RemapDelay),
 	})

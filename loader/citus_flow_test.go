@@ -89,6 +89,7 @@ type running struct {
 	cancel context.CancelFunc
 	// progress returns how many rows are stored.
 	progress func() int64
+	leave    func() error // closes the Loader, before the test ends
 	res      loader.Result
 	err      error
 }
@@ -108,7 +109,7 @@ func start(t *testing.T, cfg loader.Config, f *flow) *running {
 		t.Fatalf("route %s, want %s", l.Plan().Route, cfg.Route)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	r := &running{t: t, flow: f, done: make(chan struct{}), cancel: cancel, progress: func() int64 { return l.Progress().Rows }}
+	r := &running{t: t, flow: f, done: make(chan struct{}), cancel: cancel, progress: func() int64 { return l.Progress().Rows }, leave: l.Close}
 	t.Cleanup(func() { r.stop(); cancel(); <-r.done })
 	go func() {
 		defer close(r.done)

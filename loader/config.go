@@ -166,6 +166,13 @@ type Config struct {
 	// must begin with all that was loaded. Without it such a file is refused.
 	Appended bool
 
+	// DeferIndexes drops the secondary indexes of the table before the first row is stored: those
+	// that are not unique, back no constraint and are no replica identity. They are kept beside
+	// the table as they were, and wait to be built by Loader.BuildIndexes; a Set does that once
+	// all inputs of the table are stored. A load that is never gone on with leaves the table
+	// without them.
+	DeferIndexes bool
+
 	// RetryFor is how long a server may fail, without any success between, before
 	// the load gives up. Zero means 5 minutes, less than zero no second try.
 	RetryFor time.Duration

@@ -24,6 +24,8 @@ type (
 	// A ChangedError reports that somebody changed what the table is while it was being
 	// loaded.
 	ChangedError = failure.ChangedError
+	// An IndexError reports that an index that was dropped for a load could not be built.
+	IndexError = failure.IndexError
 	// A GaveUpError reports that a server has failed for longer than Config.RetryFor.
 	GaveUpError = failure.GaveUpError
 	// An UnsettledError reports that transactions are left prepared on nodes of a cluster.

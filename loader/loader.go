@@ -39,6 +39,7 @@ type Loader struct {
 	thrifty   bool               // no connection is kept for a load: others are opened before it
 	charset   *charset.Converter // of inputs, nil if they are sent as they are encoded
 	begun     begun
+	deferral  *deferral
 
 	current atomic.Pointer[load]
 	past    totals
@@ -61,6 +62,8 @@ type Plan struct {
 	OnConflict Conflict `json:"on_conflict,omitempty"`
 	Key        []string `json:"conflict_key,omitempty"`
 	HasRows    bool     `json:"has_rows"` // the table had rows when the Loader was opened
+	// Indexes says which indexes are dropped while rows are stored, and which wait already.
+	Indexes IndexPlan `json:"indexes"`
 }
 
 // A Result says what a Load did. It is valid after an error, too.
@@ -111,9 +114,10 @@ func openLoader(ctx context.Context, cfg Config, thrifty bool) (l *Loader, err e
 	}
 	cfg.Conn = control.Cfg
 	l = &Loader{cfg: cfg, thrifty: thrifty, target: &target.Target{Control: control}}
+	l.deferral = &deferral{Loader: l}
 	control.Spare = l.closeIdle
 	l.charset = charset.New(cfg.Encoding, func(ctx context.Context) (*pgconn.PgConn, error) { return l.nodes.First().Connect(ctx) })
-	if err := l.prepareWaiting(ctx); err != nil {
+	if err := prepareWaiting(ctx, l); err != nil {
 		return nil, errors.Join(err, l.Close())
 	}
 	return l, nil
@@ -121,7 +125,7 @@ func openLoader(ctx context.Context, cfg Config, thrifty bool) (l *Loader, err e
 
 // prepareWaiting prepares, and waits for what passes: an answer or a connection that was
 // lost, a node that restarts.
-func (l *Loader) prepareWaiting(ctx context.Context) error {
+func prepareWaiting(ctx context.Context, l *Loader) error {
 	return l.target.Persist(ctx, func() error {
 		if err := l.target.Reconnect(ctx); err != nil {
 			return err
@@ -153,6 +157,7 @@ func (l *Loader) closeIdle() {
 func (l *Loader) Close() error {
 	err := l.begun.close()
 	l.closeIdle()
+	l.deferral.leave()
 	l.target.Control.Close()
 	return err
 }

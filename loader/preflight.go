@@ -95,6 +95,9 @@ func (pl *planner) survey(ctx context.Context) (err error) {
 			return err
 		}
 	}
+	if err := pl.surveyIndexes(ctx); err != nil {
+		return err
+	}
 	if pl.cfg.Select != "" || pl.cfg.Where != "" {
 		batch := &pgx.Batch{}
 		catalog.QueueRule(batch, pl.target.Table.OID, &pl.target.Rule)

@@ -46,6 +46,10 @@ type SetObserver struct {
 	// Emptied is told that the tables have been emptied: by this run, or by the earlier one
 	// that is gone on with.
 	Emptied func()
+	// Indexing is told that indexes of a table are built which have waited until its rows were
+	// stored. Of what it returns built is told, from several goroutines, how many of them are,
+	// and done is called when that has ended.
+	Indexing func(*SetTable) (built func(n, of int), done func())
 }
 
 // SetOptions say how a Set is loaded.
@@ -63,7 +67,9 @@ type SetOptions struct {
 type SetResult struct {
 	Table   *SetTable
 	Inputs  []Result      // of each input that was begun, in turn
+	Indexes time.Duration // how long its indexes took that had waited; 0 if none did
 	Analyze time.Duration // how long the statistics took
+	Waiting bool          // indexes of it wait still
 }
 
 // OpenSet opens the Loaders of all tables, so that what would stop one of them is known
@@ -170,6 +176,7 @@ func (s *Set) load(ctx context.Context, opt SetOptions) (results []SetResult, er
 // load loads the inputs of t.
 func (t *SetTable) load(ctx context.Context, opt SetOptions) (r SetResult, err error) {
 	r.Table = t
+	defer func() { r.Waiting = t.loader.deferral.waiting }()
 	stored := opt.begin(t)
 	defer func() { stored() }()
 	for _, in := range t.Inputs {
@@ -184,6 +191,9 @@ func (t *SetTable) load(ctx context.Context, opt SetOptions) (r SetResult, err e
 	}
 	stored()
 	stored = func() {}
+	if err := t.buildIndexes(ctx, opt, &r); err != nil {
+		return r, err
+	}
 	if opt.NoAnalyze {
 		return r, nil
 	}
@@ -194,6 +204,22 @@ func (t *SetTable) load(ctx context.Context, opt SetOptions) (r SetResult, err e
 	}
 	r.Analyze = time.Since(begun)
 	return r, nil
+}
+
+// buildIndexes builds what waits, if this load is one of those for which indexes do. Statistics of
+// expressions are those of indexes: they come after them.
+func (t *SetTable) buildIndexes(ctx context.Context, opt SetOptions, r *SetResult) error {
+	if !t.Config.DeferIndexes {
+		return nil
+	}
+	begun := time.Now()
+	built, done := opt.indexing(t)
+	defer done()
+	if err := t.loader.deferral.build(ctx, built); err != nil {
+		return fmt.Errorf("all rows of %s are stored: %w", t.Config.Table, err)
+	}
+	r.Indexes = time.Since(begun)
+	return nil
 }
 
 // completed returns the result of an input that was loaded completely before.
@@ -220,6 +246,13 @@ func (o SetObserver) analyzing(t *SetTable) (done func()) {
 		return func() {}
 	}
 	return o.Analyzing(t)
+}
+
+func (o SetObserver) indexing(t *SetTable) (built func(n, of int), done func()) {
+	if o.Indexing == nil {
+		return func(int, int) {}, func() {}
+	}
+	return o.Indexing(t)
 }
 
 func (o SetObserver) loaded(t *SetTable, in Input, res Result, err error) {

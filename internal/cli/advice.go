@@ -23,6 +23,8 @@ var inFlagsPairs = []string{
 	"from a file: Config.Format parquet", "from a file: --format parquet",
 	"in Config.ConflictKey", "with --conflict-key",
 	"in Config.Encoding", "with --encoding",
+	"load the same input again with Config.DeferIndexes, which", "run the same command again with --defer-indexes, which",
+	"without Config.DeferIndexes", "without --defer-indexes",
 	"Config.Compression", "--compression",
 	"Config.ConflictKey", "--conflict-key",
 	"Config.MaxErrors", "--max-errors",

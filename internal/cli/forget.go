@@ -19,7 +19,11 @@ time: empty the table first, or load with --replace, which forgets all jobs of t
 table itself.
 
 A job is named by its id or by its input, as shardload status shows them. One that a
-process is working on is refused.`
+process is working on is refused.
+
+Indexes of the table that wait to be built, as load --defer-indexes has dropped them,
+are built first. Where only they are meant, or no job is left, the table is named in
+its place.`
 
 // A forgetVerb is one run of forget.
 type forgetVerb struct{ *app }
@@ -30,22 +34,27 @@ func newForgetCommand(a *app) *cobra.Command {
 		Short: "Drop what is known of loads; their rows stay",
 		Long:  forgetHelp,
 		Example: `  shardload forget 4kq2v7hxo3mb6tcz
-  shardload forget data/ads.csv`,
+  shardload forget data/ads.csv
+  shardload forget public.ads`,
 		ValidArgsFunction: a.fromServer(completeJobs),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				return usagef(cmd, "which job? name it by its id or its input, as shardload status shows them")
 			}
 			return a.withServer(cmd.Context(), func(conn *pgx.Conn) error {
+				v := &forgetVerb{a}
 				list, jobs, err := listJobs(cmd.Context(), conn)
 				if err != nil {
+					return err
+				}
+				if args, err = v.buildNamed(cmd.Context(), conn, list, jobs, args); err != nil {
 					return err
 				}
 				chosen, err := chooseJobs(list, jobs, args)
 				if err != nil {
 					return err
 				}
-				return (&forgetVerb{a}).run(cmd.Context(), conn, chosen)
+				return v.run(cmd.Context(), conn, chosen)
 			})
 		},
 	}
@@ -104,7 +113,10 @@ func (v *forgetVerb) run(ctx context.Context, conn *pgx.Conn, jobs []jobStatus) 
 	forgotten := []jobStatus{}
 	var errs []error
 	for _, job := range jobs {
-		err := ledger.Forget(ctx, conn, job.entry)
+		err := v.buildFor(ctx, conn, job)
+		if err == nil {
+			err = ledger.Forget(ctx, conn, job.entry)
+		}
 		if errors.Is(err, ledger.ErrWorking) {
 			err = fmt.Errorf("%s: a process is loading %s into %s; end it first, and if it was killed try again in a moment", job.Job, job.Input, job.Table)
 		}

@@ -141,6 +141,7 @@ func (opt *loadOptions) addFlags(cmd *cobra.Command) {
 	flags.StringSliceVar(&opt.cfg.ConflictKey, "conflict-key", nil, "columns of the key that decides (default: the primary key, or the only unique constraint)")
 	flags.StringVar(&opt.cfg.RejectsDir, "rejects", "", "directory of TABLE.rejects.jsonl and TABLE.rejects.csv (default: where an earlier run of the load put them, or the current one)")
 	flags.BoolVar(&opt.cfg.NoDetail, "no-detail", false, "leave the server's details out of messages and of TABLE.rejects.jsonl: they hold values, such as those of a key")
+	flags.BoolVar(&opt.cfg.DeferIndexes, "defer-indexes", false, "drop the tables' secondary indexes while rows are stored, and build them afterwards; unique ones stay")
 	flags.BoolVar(&opt.noAnalyze, "no-analyze", false, "leave the tables' statistics as they are")
 	flags.BoolVar(&opt.explain, "explain", false, "say what would be done and why, and do nothing")
 	metricsFlag(flags, &opt.metrics)
@@ -269,6 +270,7 @@ func (v *loadVerb) notePlans(tables openedTables, replace bool) {
 	for _, t := range tables.Tables() {
 		plan := t.Loader().Plan()
 		v.note("%s: %s route, %s, %s", t.Config.Table, plan.Route, lanesText(plan), streamsText(plan))
+		v.noteIndexes(t, plan.Indexes)
 		if plan.HasRows && !replace && plan.OnConflict == "" {
 			v.note("note: %s has rows already, and keeps them; --replace empties it first", t.Config.Table)
 		}
@@ -305,17 +307,20 @@ func (v *loadVerb) load(ctx context.Context, tables openedTables, opt loader.Set
 				clock.empty += time.Since(begun)
 			}
 		},
+		Indexing:  func(t *loader.SetTable) (func(n, of int), func()) { return v.indexing(ctx, t) },
 		Emptied:   func() { report.Emptied = true },
 		Analyzing: func(t *loader.SetTable) func() { return v.progress(ctx, "statistics of "+t.Config.Table, nil) },
 	}
 	results, err := tables.Load(ctx, opt)
 	for _, r := range results {
-		done := tableLoad{Table: r.Table.Config.Table}
+		done := tableLoad{Table: r.Table.Config.Table, IndexesWait: r.Waiting}
 		for _, result := range r.Inputs {
 			done.add(result)
 			clock.add(result)
 		}
 		done.analyzed(r.Analyze)
+		done.IndexSeconds = r.Indexes.Seconds()
+		clock.indexes += r.Indexes
 		clock.statistics += r.Analyze
 		report.Tables = append(report.Tables, done)
 	}

@@ -13,6 +13,7 @@ type loadClock struct {
 	begun             time.Time
 	connecting, empty time.Duration
 	opening, copying  time.Duration // of the inputs
+	indexes           time.Duration
 	statistics        time.Duration
 }
 
@@ -43,8 +44,8 @@ func (c *loadClock) end(r *loadReport) {
 	r.elapsed = time.Since(c.begun)
 	r.Seconds, r.RowsPerSecond = r.elapsed.Seconds(), rate(r.total(), r.elapsed)
 	r.Parts = loadParts{
-		Connect: (c.connecting + c.opening).Seconds(), Empty: c.empty.Seconds(), Copy: c.copying.Seconds(), Statistics: c.statistics.Seconds(),
-		Finish: max(r.elapsed-c.connecting-c.opening-c.empty-c.copying-c.statistics, 0).Seconds(),
+		Connect: (c.connecting + c.opening).Seconds(), Empty: c.empty.Seconds(), Copy: c.copying.Seconds(), Indexes: c.indexes.Seconds(), Statistics: c.statistics.Seconds(),
+		Finish: max(r.elapsed-c.connecting-c.opening-c.empty-c.copying-c.indexes-c.statistics, 0).Seconds(),
 	}
 }
 

@@ -40,6 +40,8 @@ type tableLoad struct {
 	pace
 	InDoubt   int64 `json:"in_doubt,omitempty"`
 	Resumable bool  `json:"resumable,omitempty"` // unfinished, and the next run goes on
+	// IndexesWait says that indexes were dropped and are not built yet.
+	IndexesWait bool `json:"indexes_wait,omitempty"`
 
 	Rejected int64           `json:"rejected"`          // by earlier runs of the same load, too
 	Rejects  []string        `json:"rejects,omitempty"` // the files that have them and why
@@ -51,7 +53,8 @@ type tableLoad struct {
 type pace struct {
 	Seconds        float64 `json:"seconds"`
 	RowsPerSecond  int64   `json:"rows_per_second"`
-	CopyingSeconds float64 `json:"copying_seconds"` // summed over the streams
+	CopyingSeconds float64 `json:"copying_seconds"`         // summed over the streams
+	IndexSeconds   float64 `json:"index_seconds,omitempty"` // of indexes that had waited
 	AnalyzeSeconds float64 `json:"analyze_seconds"`
 
 	elapsed time.Duration
@@ -93,6 +96,7 @@ func (t *tableLoad) took(d time.Duration) {
 func (v *loadVerb) print(report loadReport, failure error) error {
 	if failure != nil {
 		v.account = append(v.account, "stored before that: "+report.stored(failure))
+		v.noteWaiting(report, failure)
 	}
 	if v.json {
 		return v.printJSON(report)
@@ -193,12 +197,18 @@ type planJSON struct {
 	Streams int          `json:"streams_per_node"`
 	Batch   int          `json:"batch_bytes"`
 	Memory  int64        `json:"memory_bytes"`
-	HasRows bool         `json:"has_rows"`
+	planFound
 
 	OnConflict loader.Conflict `json:"on_conflict,omitempty"`
 	Key        []string        `json:"conflict_key,omitempty"`
 
 	Headings []fileHeading `json:"headings,omitempty"`
+}
+
+// A planFound is what the table was found to have.
+type planFound struct {
+	HasRows bool             `json:"has_rows"`
+	Indexes loader.IndexPlan `json:"indexes"`
 }
 
 // A fileHeading says what the first record of a file is taken for.
@@ -253,7 +263,7 @@ func (v *loadVerb) printPlans(ctx context.Context, tables openedTables) error {
 		if err != nil {
 			return err
 		}
-		docs = append(docs, planJSON{p.Table, in.Files, p.Server, p.Route, p.Why, p.Lanes, p.Shards, p.Nodes, p.Streams, p.Batch, p.Memory, p.HasRows, p.OnConflict, p.Key, found})
+		docs = append(docs, planJSON{p.Table, in.Files, p.Server, p.Route, p.Why, p.Lanes, p.Shards, p.Nodes, p.Streams, p.Batch, p.Memory, planFound{p.HasRows, p.Indexes}, p.OnConflict, p.Key, found})
 		has := "none"
 		if p.HasRows {
 			has = "some"
@@ -266,6 +276,7 @@ func (v *loadVerb) printPlans(ctx context.Context, tables openedTables) error {
 		if p.OnConflict != "" {
 			text = append(text, fmt.Sprintf("%s: %s where a row has the record's (%s)", in.Table, p.OnConflict, strings.Join(p.Key, ", ")))
 		}
+		text = append(text, indexLines(in.Table, p.Indexes)...)
 		text = append(text, headingLines(found)...)
 		text = append(text, selectionLines(in.Table, found)...)
 	}

@@ -21,6 +21,8 @@ when the same load command is run again.
   rows/s   stored since the load was begun, pauses included
   last     when a batch was last stored
 
+Indexes that load --defer-indexes has dropped, and that wait to be built, are told of.
+
 A small file is stored in one transaction: it is listed once it is complete. A load
 with --no-resume is not listed. status changes nothing.`
 
@@ -41,7 +43,19 @@ func newStatusCommand(a *app) *cobra.Command {
 				if err != nil {
 					return err
 				}
-				return (&statusVerb{a}).print(list, jobs)
+				waiting, alone, err := ledger.ListWaiting(cmd.Context(), conn)
+				if err != nil {
+					return err
+				}
+				list.LeftAlone = append(list.LeftAlone, alone...)
+				for i := range jobs {
+					if w := waitingOf(waiting, jobs[i].entry.TableOID); w != nil {
+						jobs[i].IndexesWait = len(w.Indexes)
+					}
+				}
+				v := &statusVerb{a}
+				defer v.noteWaiting(waiting)
+				return v.print(list, jobs)
 			})
 		},
 	}
@@ -69,6 +83,9 @@ type jobStatus struct {
 	Rejects       string     `json:"rejects,omitempty"`  // path of the rejected records
 	Problem       string     `json:"problem,omitempty"`  // why it cannot go on
 	Unread        string     `json:"unread,omitempty"`   // why its progress cannot be read
+	// IndexesWait counts the indexes of its table that wait to be built, whichever load dropped
+	// them.
+	IndexesWait int `json:"indexes_wait,omitempty"`
 
 	entry *ledger.Entry
 }

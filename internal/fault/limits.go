@@ -78,6 +78,10 @@ const (
 	FirstLockPoll = 5 * time.Millisecond
 	LastLockPoll  = 100 * time.Millisecond
 
+	// Endless is how long a lock is waited for that another load holds to its end, which may
+	// take days.
+	Endless = 100 * 365 * 24 * time.Hour
+
 	// ListLock is how long whoever lists jobs waits for who has a stranger's table of them
 	// locked.
 	ListLock = 5 * time.Second

@@ -12,6 +12,7 @@ import (
 type shape struct {
 	columns []column
 	keys    [][]string // what is unique, the primary key first
+	private bool       // nobody but its owner may write to it
 }
 
 // A column of a table of ours. Its default is a constant or now().
@@ -122,8 +123,19 @@ func (s shape) strangeSQL(key string) string {
 		`(SELECT 'has the constraint ' || k.conname FROM pg_catalog.pg_constraint k WHERE k.conrelid = c.oid AND k.contype NOT IN ('p', 'u', 'n') LIMIT 1)`,
 		`(SELECT 'has the index ' || i.indexrelid::pg_catalog.regclass::pg_catalog.text || ' of an expression' FROM pg_catalog.pg_index i
 			WHERE i.indrelid = c.oid AND (i.indexprs IS NOT NULL OR i.indpred IS NOT NULL) LIMIT 1)`,
-		s.strangeColumnSQL(key), s.missingColumnSQL(), s.missingKeySQL(),
+		s.strangeColumnSQL(key), s.missingColumnSQL(), s.missingKeySQL(), s.openSQL(),
 	}, ",\n\t") + ")"
+}
+
+// openSQL finds somebody else who may write to a table that is to be private.
+func (s shape) openSQL() string {
+	if !s.private {
+		return "NULL"
+	}
+	return `(SELECT 'may be written by ' || coalesce((SELECT 'role ' || g.rolname FROM pg_catalog.pg_roles g WHERE g.oid = x.grantee), 'everybody')
+		FROM (SELECT c.relacl UNION ALL SELECT a.attacl FROM pg_catalog.pg_attribute a WHERE a.attrelid = c.oid) AS l (acl)
+		CROSS JOIN LATERAL pg_catalog.aclexplode(l.acl) AS x
+		WHERE x.grantee <> c.relowner AND x.privilege_type <> 'SELECT' LIMIT 1)`
 }
 
 // plainDefault is a pattern of the trees of the defaults that may be: a constant, such a one

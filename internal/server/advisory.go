@@ -89,13 +89,22 @@ func DescribeHolders(list []Holder) string {
 // instead of waiting in the server, so that it can say for whom it waits. what says for
 // an error what the lock is for.
 func TakeLock(ctx context.Context, conn *pgx.Conn, key int64, what string, wait Waiting) error {
+	return takeLock(ctx, conn, key, TryLockSQL(key), what, wait)
+}
+
+// ShareLock does what TakeLock does, together with others who share the lock.
+func ShareLock(ctx context.Context, conn *pgx.Conn, key int64, what string, wait Waiting) error {
+	return takeLock(ctx, conn, key, fmt.Sprintf("SELECT pg_catalog.pg_try_advisory_xact_lock_shared(%d)", key), what, wait)
+}
+
+func takeLock(ctx context.Context, conn *pgx.Conn, key int64, try, what string, wait Waiting) error {
 	limit, poll, told := wait.Limit, fault.FirstLockPoll, false
 	if limit <= 0 {
 		limit = fault.LockLimit
 	}
 	for began := time.Now(); ; poll = min(2*poll, fault.LastLockPoll) {
 		var locked bool
-		if err := conn.QueryRow(ctx, TryLockSQL(key)).Scan(&locked); err != nil || locked {
+		if err := conn.QueryRow(ctx, try).Scan(&locked); err != nil || locked {
 			return err
 		}
 		waited := time.Since(began)

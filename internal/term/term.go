@@ -190,6 +190,9 @@ func Plural[N int | int64](n N, noun string) string {
 	if n == 1 {
 		return "1 " + noun
 	}
+	if strings.HasSuffix(noun, "x") { // index
+		noun += "e"
+	}
 	return humanize.Comma(int64(n)) + " " + noun + "s"
 }
 
