@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"shardload/internal/places"
 	"shardload/loader"
 )
 
@@ -305,6 +306,9 @@ func (v *loadVerb) load(ctx context.Context, tables openedTables, opt loader.Set
 // loadProgress says how far a table is, the earlier files of which have that size
 // of the total, and which will have that many rows, if known.
 func loadProgress(p loader.Progress, earlier, total, rows int64) snapshot {
+	if total == 0 && earlier == 0 {
+		total = max(p.BytesTotal, 0) // of the only input, or the first of several
+	}
 	s := snapshot{Rows: p.Rows, Bytes: p.Bytes, Done: earlier + p.BytesRead, Total: total}
 	if rows > 0 { // what is read may be far from stored yet
 		s.Done, s.Total = p.Rows, rows
@@ -343,6 +347,9 @@ func (v *loadVerb) input(t tableInput, file string) loader.Input {
 	}
 	if file == "-" {
 		return loader.Reader(file, v.Stdin)
+	}
+	if places.IsURL(file) {
+		return loader.URL(file, t.header)
 	}
 	return loader.File(file)
 }

@@ -239,7 +239,7 @@ func (v *loadVerb) printPlans(ctx context.Context, tables openedTables) error {
 		if err != nil {
 			return err
 		}
-		docs = append(docs, planJSON{p.Table, in.Files, p.Server, p.Route, p.Why, p.Lanes, p.Shards, p.Nodes, p.Streams, p.Batch, p.Memory, p.HasRows, p.OnConflict, p.Key, found})
+		docs = append(docs, planJSON{p.Table, in.shown(), p.Server, p.Route, p.Why, p.Lanes, p.Shards, p.Nodes, p.Streams, p.Batch, p.Memory, p.HasRows, p.OnConflict, p.Key, found})
 		has := "none"
 		if p.HasRows {
 			has = "some"

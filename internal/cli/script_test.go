@@ -41,6 +41,7 @@ func run() int {
 //	                        $DSN to it, and $NOPASS_DSN to the same without password
 //	sql QUERY               runs psql there; its output is in stdout
 //	status N COMMAND…       runs COMMAND and asserts its exit status
+//	web DIR                 serves DIR at $WEB; what is in private wants a header
 //
 // The condition [citus] holds where the extension is installed, [root] for root.
 func TestScript(t *testing.T) {
@@ -84,6 +85,7 @@ func TestScript(t *testing.T) {
 			"server": serverCommand,
 			"sql":    sqlCommand,
 			"status": statusCommand,
+			"web":    webCommand,
 		},
 	})
 }
