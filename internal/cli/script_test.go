@@ -42,6 +42,7 @@ func run() int {
 //	sql QUERY               runs psql there; its output is in stdout
 //	status N COMMAND…       runs COMMAND and asserts its exit status
 //	web DIR                 serves DIR at $WEB; what is in private wants a header
+//	s3 DIR                  serves DIR as the bucket data of a store that speaks S3
 //
 // The condition [citus] holds where the extension is installed, [root] for root.
 func TestScript(t *testing.T) {
@@ -86,6 +87,7 @@ func TestScript(t *testing.T) {
 			"sql":    sqlCommand,
 			"status": statusCommand,
 			"web":    webCommand,
+			"s3":     s3Command,
 		},
 	})
 }

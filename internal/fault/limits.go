@@ -69,6 +69,9 @@ const (
 	// StoreSilence is how long a store may send nothing in the middle of an answer, or before
 	// it, until it is asked again.
 	StoreSilence = 30 * time.Second
+	// StoreProbe is how long it may take to find out whether this machine is one of a cloud,
+	// which tells it credentials.
+	StoreProbe = time.Second
 	// StoreIdle is how long a connection to a store is kept that nothing is asked on.
 	StoreIdle = 90 * time.Second
 	// StoreGrain is how finely a store notes when an object was changed last.

@@ -28,6 +28,12 @@ type files struct {
 func newFiles(env *environment, name string, beside bool) (place, error) {
 	f := &files{env: env, said: name}
 	info, err := os.Stat(name)
+	if err != nil && !IsPattern(name) {
+		if plain := plainName(name); plain != name {
+			name, f.said = plain, plain
+			info, err = os.Stat(plain)
+		}
+	}
 	switch {
 	case err == nil && info.IsDir():
 		f.base, f.pattern = filepath.Clean(name), everything
@@ -149,6 +155,10 @@ func (w *walk) entry(e fs.DirEntry, path, name string) error {
 	if !enters && !matches {
 		return nil
 	}
+	left, err := w.leftBehind(name)
+	if err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
 	info, err := e.Info()
 	if err == nil && info.Mode()&fs.ModeSymlink != 0 {
 		if info, err = os.Stat(path); errors.Is(err, fs.ErrNotExist) {
@@ -168,6 +178,9 @@ func (w *walk) entry(e fs.DirEntry, path, name string) error {
 		case !enters:
 			w.env.Skipped(path, "a directory")
 			return nil
+		case left:
+			w.env.Skipped(path, bookkeeping)
+			return nil
 		case !e.IsDir() && !exactly:
 			w.env.Skipped(path, "a link to a directory")
 			return nil
@@ -177,6 +190,9 @@ func (w *walk) entry(e fs.DirEntry, path, name string) error {
 		return nil
 	case !info.Mode().IsRegular():
 		w.env.Skipped(path, kindOf(info.Mode()))
+		return nil
+	case left:
+		w.env.Skipped(path, bookkeeping)
 		return nil
 	case !utf8.ValidString(name):
 		return fmt.Errorf("%q: its name is not UTF-8, and cannot be kept in the database; rename it", path)

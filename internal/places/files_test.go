@@ -77,6 +77,7 @@ func TestPatterns(t *testing.T) {
 		{"[ab].csv", []string{"a.csv", "b.csv"}},
 		{`c\[1\].csv*`, []string{"c[1].csv"}},
 		{"c[1].csv", []string{"c[1].csv"}}, // it is there
+		{`c\[1\].csv`, []string{"c[1].csv"}},
 		{"", []string{"a-b.csv", "a.csv", "a/b/z.csv", "a/x.csv", "a/y.csv.gz", "b.csv", "c[1].csv"}},
 		{"a/", []string{"b/z.csv", "x.csv", "y.csv.gz"}},
 	} {

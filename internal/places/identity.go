@@ -17,6 +17,9 @@ func Identity(name string) string {
 	if !IsURL(name) {
 		return name
 	}
+	if _, _, ok := splitS3(name); ok && strings.EqualFold(name[:2], "s3") {
+		return "s3" + name[2:] // a key may have any character
+	}
 	u, err := url.Parse(name)
 	if err != nil { // the error would quote it
 		head, _, _ := strings.Cut(name, "?")

@@ -1,6 +1,7 @@
 package places
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 
@@ -10,8 +11,27 @@ import (
 // meta are the characters that make a name a pattern.
 const meta = "*?[{"
 
-// IsPattern reports whether a name has characters that make it a pattern.
-func IsPattern(name string) bool { return strings.ContainsAny(name, meta) }
+// IsPattern reports whether a name has characters that make it a pattern: a backslash before one
+// takes its meaning.
+func IsPattern(name string) bool {
+	for i := 0; i < len(name); i++ {
+		switch {
+		case name[i] == '\\':
+			i++
+		case strings.IndexByte(meta, name[i]) >= 0:
+			return true
+		}
+	}
+	return false
+}
+
+// plainName returns a name that is no pattern, without the backslashes that make it none.
+func plainName(name string) string {
+	for _, c := range meta + `]}\` {
+		name = strings.ReplaceAll(name, `\`+string(c), string(c))
+	}
+	return name
+}
 
 // A pattern says which names it means: relative ones, with slashes.
 type pattern struct {
@@ -119,4 +139,26 @@ func (p pattern) enters(dir string) (ok, exactly bool) {
 		i++
 	}
 	return true, true
+}
+
+// bookkeeping is what leftBehind finds.
+const bookkeeping = "kept by the program that wrote the others, and no part"
+
+// leftBehind reports whether name is, or lies below, what Spark and its like leave beside the files
+// that they write, unless the pattern names it. The table of Delta Lake in a directory is an
+// error: which of its files count does not stand in their names.
+func (p pattern) leftBehind(name string) (bool, error) {
+	if !strings.Contains(name, "_") || len(p.steps) > 0 && strings.HasPrefix(p.steps[len(p.steps)-1], "_") {
+		return false, nil
+	}
+	for step := range strings.SplitSeq(name, "/") {
+		switch {
+		case step == "_delta_log" && p.whole == everything.whole:
+			return false, errors.New("belongs to a table of Delta Lake, of which some files hold rows that were deleted or replaced; export it, or name the files that count")
+		case step == "_SUCCESS", step == "_temporary", step == "_metadata", step == "_common_metadata", step == "_delta_log",
+			strings.HasPrefix(step, "_committed_"), strings.HasPrefix(step, "_started_"):
+			return true, nil
+		}
+	}
+	return false, nil
 }

@@ -327,7 +327,7 @@ func TestFinalErrors(t *testing.T) {
 	}{
 		"403":      {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(403) }, "the store answers 403 Forbidden: it does not let these credentials, or nobody without any, read it"},
 		"404":      {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(404) }, "the store answers 404 Not Found: there is no such object"},
-		"a circle": {func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, r.URL.String(), 302) }, "the server redirects more than 10 times"},
+		"a circle": {func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, r.URL.String(), http.StatusFound) }, "the server redirects more than 10 times"},
 		"nothing":  {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(204) }, "the store answers 204 No Content"},
 		"wrong place": {func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Content-Range", "bytes 10-19/20")
