@@ -17,7 +17,7 @@ import (
 
 // limitless has the rooms that say of no wait how long it is, and of no try how often it
 // comes again: they ask internal/fault. What lies below them is included.
-var limitless = []string{"loader", "internal/server", "internal/citus", "internal/ledger", "internal/verify", "internal/input", "internal/catalog"}
+var limitless = []string{"loader", "internal/server", "internal/citus", "internal/ledger", "internal/verify", "internal/input", "internal/places", "internal/catalog"}
 
 // noWaits has what is a length of time there all the same, and why. What is here needs to be.
 var noWaits = map[string]string{

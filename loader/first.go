@@ -46,7 +46,7 @@ func layOut(ld *load, in Input, h Heading) error {
 		ld.guessed = h.Line
 	}
 	_, size := ld.feed.Far()
-	ld.whole = in.path != "" && ld.series == nil && !ld.Pieces && input.IsPlain(ld.feed) && l.cfg.fitsWhole(size)
+	ld.whole = in.repeats && ld.series == nil && !ld.Pieces && input.IsPlain(ld.feed) && l.cfg.fitsWhole(size)
 	if err := h.layOut(ld); err != nil {
 		return &failure.RowError{File: ld.Input, Line: h.Line, Err: err}
 	}

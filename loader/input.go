@@ -8,12 +8,14 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"net/http"
 	"os"
 
 	"github.com/gocarina/gocsv"
 
 	"shardload/internal/input"
 	"shardload/internal/pgcsv"
+	"shardload/internal/places"
 )
 
 // An Input is something to load. File, Reader, Blocks and Records make one.
@@ -34,8 +36,13 @@ func (c *Config) reading() input.Reading {
 	return input.Reading{
 		Format: transcribed[c.Format], MaxRecord: c.MaxRecord, Dialect: c.dialect(), Skip: c.Skip,
 		Chunk: cmp.Or(c.paces.chunk, pgcsv.ChunkSize), Compression: input.Compression(c.Compression),
+		Access: input.Access{RetryFor: c.RetryFor, ReadAhead: c.Memory / aheadShare, Log: c.Log},
 	}
 }
+
+// aheadShare is which part of Config.Memory is for what is read ahead of an object in a store, beside
+// it.
+const aheadShare = 8
 
 // streamInput returns the Input of the bytes that open opens.
 func streamInput(name string, open func(context.Context, input.Compression) (*input.Source, error)) Input {
@@ -65,6 +72,24 @@ func File(path string) Input {
 	info, err := os.Stat(path)
 	in.repeats = err == nil && info.Mode().IsRegular()
 	return in
+}
+
+// URL returns the input that lies at an https, http or s3 URL, which is decompressed: see
+// Config.Compression. header is sent to servers of http and https, and not to where they redirect.
+// Errors, and the job, call it by the URL without user, password and query (of a query that says
+// more than what looks like a secret, a hash is left). A store that fails is tried again, for
+// Config.RetryFor, from the byte where it broke off; an object that is changed meanwhile is refused.
+// What is read ahead takes an eighth of Config.Memory, beside it. Credentials come from the
+// environment: see docs/places.md.
+func URL(url string, header http.Header) Input {
+	name := places.Identity(url)
+	return Input{name: name, repeats: true, open: func(ctx context.Context, how input.Reading) (input.Feed, error) {
+		at, err := places.Locate(url, places.Options{RetryFor: how.Access.RetryFor, ReadAhead: how.Access.ReadAhead, Log: how.Access.Log, Header: header})
+		if err != nil {
+			return nil, err
+		}
+		return at.Feed(ctx, how)
+	}}
 }
 
 // Reader returns the input that r holds, which is decompressed: see

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"fmt"
 	"path/filepath"
 	"strings"
@@ -10,6 +11,7 @@ import (
 	"shardload/generate"
 	"shardload/internal/input"
 	"shardload/internal/pgcsv"
+	"shardload/internal/places"
 	"shardload/loader"
 )
 
@@ -38,7 +40,7 @@ func compressionFlag(cmd *cobra.Command, compression *loader.Compression) {
 }
 
 // formatOf returns in which format the input is to be read, of which the flags say what is asked.
-func (t tableInput) formatOf(flags loader.Config) (detected, error) {
+func (t tableInput) formatOf(flags loader.Config, opt places.Options) (detected, error) {
 	asked := flags.Format
 	switch {
 	case t.data != nil:
@@ -52,10 +54,10 @@ func (t tableInput) formatOf(flags loader.Config) (detected, error) {
 	case t.format == generate.Parquet:
 		return detected{Format: loader.FormatParquet}, nil
 	}
-	if len(t.Files) > 1 && t.mixes {
-		return detectOne(t.Files[0], flags.Compression), nil // the others may be of others
+	if len(t.Files) > 1 && t.mixes && areRegular(t.Files) {
+		return detectOne(input.Path(t.Files[0]), flags.Compression), nil // the others may be of others
 	}
-	return detect(t.Files, flags.Compression)
+	return t.detect(flags.Compression, opt)
 }
 
 // formats returns how each of several files is written, by its path, nil if all are written alike.
@@ -63,15 +65,19 @@ func (t tableInput) formats(flags loader.Config) func(path string) loader.Format
 	if asked := flags.Format; asked != formatAuto && asked != "" || t.data != nil || t.format != generate.CSV {
 		return nil
 	}
-	return func(path string) loader.Format { return detectOne(path, flags.Compression).Format }
+	return func(path string) loader.Format { return detectOne(input.Path(path), flags.Compression).Format }
 }
 
 // detect returns the format of the files, which must all have the same.
-func detect(files []string, as loader.Compression) (all detected, err error) {
-	for i, file := range files {
-		one := detectOne(file, as)
+func (t tableInput) detect(as loader.Compression, opt places.Options) (all detected, err error) {
+	for i, file := range t.Files {
+		at, err := t.at(file, opt)
+		if err != nil {
+			return all, err
+		}
+		one := detectOne(at, as)
 		if i > 0 && one.Format != all.Format {
-			return all, fmt.Errorf("%s looks like %s, and %s like %s: load them one by one, or say with --format how they are written", files[0], all.Format, file, one.Format)
+			return all, fmt.Errorf("%s looks like %s, and %s like %s: load them one by one, or say with --format how they are written", places.Identity(t.Files[0]), all.Format, at.Name, one.Format)
 		}
 		if i == 0 || all.looks == "" {
 			all = one
@@ -93,19 +99,19 @@ var formatNames = map[string]loader.Format{
 var compressedNames = []string{".gz", ".zst", ".zstd", ".bz2", ".xz"}
 
 // detectOne returns the format of a file: by its name, and where that says nothing by its content.
-func detectOne(file string, as loader.Compression) detected {
-	name := strings.ToLower(filepath.Base(file))
+func detectOne(at input.Location, as loader.Compression) detected {
+	name := strings.ToLower(filepath.Base(beforeQuery(at.Name)))
 	for _, end := range compressedNames {
 		name = strings.TrimSuffix(name, end)
 	}
 	if format, ok := formatNames[filepath.Ext(name)]; ok {
 		return detected{Format: format}
 	}
-	switch input.LooksLike(file, input.Compression(as)) {
+	switch input.LooksLike(context.Background(), at, input.Compression(as)) {
 	case input.JSON:
-		return detected{Format: loader.FormatJSON, looks: file}
+		return detected{Format: loader.FormatJSON, looks: at.Name}
 	case input.Parquet:
-		return detected{Format: loader.FormatParquet, looks: file}
+		return detected{Format: loader.FormatParquet, looks: at.Name}
 	}
 	return detected{Format: loader.FormatCSV}
 }
@@ -114,7 +120,7 @@ func detectOne(file string, as loader.Compression) detected {
 // guessed.
 func (c *console) resolveFormats(tables []tableInput, flags loader.Config) error {
 	for i := range tables {
-		d, err := tables[i].formatOf(flags)
+		d, err := tables[i].formatOf(flags, c.source())
 		if err != nil {
 			return err
 		}

@@ -117,7 +117,15 @@ func (g *generatedFlags) inputsOf(c *console, cmd *cobra.Command, table string, 
 		return nil, err
 	}
 	tables, err := inputs(cmd, table, args)
-	if err != nil || table != "" {
+	if err != nil {
+		return nil, err
+	}
+	for i := range tables {
+		if tables[i].header, err = c.storeHeader(cmd); err != nil {
+			return nil, err
+		}
+	}
+	if table != "" {
 		return tables, err
 	}
 	dir := args[0]

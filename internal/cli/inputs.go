@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -13,6 +14,7 @@ import (
 	"shardload/generate"
 	"shardload/internal/checksum"
 	"shardload/internal/input"
+	"shardload/internal/places"
 	"shardload/loader"
 	"shardload/schema"
 )
@@ -36,6 +38,8 @@ type tableInput struct {
 	as      loader.Format   // in which it is read, once resolveFormats knows
 	mixes   bool            // files may be of different formats
 
+	header http.Header // for servers of http and https
+
 	data *generate.Table // what is loaded as it is made, nil for files
 	job  string          // by which a later run finds the load of data
 }
@@ -55,6 +59,9 @@ func inputs(cmd *cobra.Command, table string, args []string) ([]tableInput, erro
 		return nil, usagef(cmd, "which table do these rows belong to? say so with --table")
 	}
 	dir := args[0]
+	if places.IsURL(dir) {
+		return nil, usagef(cmd, "%s: %s", places.Identity(dir), errURLTable)
+	}
 	info, err := stat(dir)
 	if err != nil {
 		return nil, err
@@ -144,6 +151,12 @@ func checkFiles(cmd *cobra.Command, files []string) error {
 	for _, file := range files {
 		if file == "-" {
 			stdin++
+			continue
+		}
+		if places.IsURL(file) {
+			if err := checkURL(cmd, file); err != nil {
+				return err
+			}
 			continue
 		}
 		info, err := stat(file)

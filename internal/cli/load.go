@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"shardload/internal/places"
 	"shardload/loader"
 )
 
@@ -331,6 +332,9 @@ func (v *loadVerb) load(ctx context.Context, tables openedTables, opt loader.Set
 // loadProgress says how far a table is, the earlier files of which have that size
 // of the total, and which will have that many rows, if known.
 func loadProgress(p loader.Progress, earlier, total, rows int64) snapshot {
+	if total == 0 && earlier == 0 && p.BytesTotal > 0 {
+		total = p.BytesTotal // of the only input, or the first of several
+	}
 	s := snapshot{Rows: p.Rows, Before: p.Before, Done: earlier + p.BytesPassed, Total: total, Ending: p.Ending}
 	if total == 0 && rows > 0 { // they are made, and have no bytes yet
 		s.Done, s.Total = p.Rows, rows
@@ -369,6 +373,9 @@ func (v *loadVerb) input(t tableInput, file string) loader.Input {
 	}
 	if file == "-" {
 		return loader.Reader(file, v.Stdin)
+	}
+	if places.IsURL(file) {
+		return loader.URL(file, t.header)
 	}
 	return loader.File(file)
 }

@@ -263,7 +263,7 @@ func (v *loadVerb) printPlans(ctx context.Context, tables openedTables) error {
 		if err != nil {
 			return err
 		}
-		docs = append(docs, planJSON{p.Table, in.Files, p.Server, p.Route, p.Why, p.Lanes, p.Shards, p.Nodes, p.Streams, p.Batch, p.Memory, planFound{p.HasRows, p.Indexes}, p.OnConflict, p.Key, found})
+		docs = append(docs, planJSON{p.Table, in.shown(), p.Server, p.Route, p.Why, p.Lanes, p.Shards, p.Nodes, p.Streams, p.Batch, p.Memory, planFound{p.HasRows, p.Indexes}, p.OnConflict, p.Key, found})
 		has := "none"
 		if p.HasRows {
 			has = "some"

@@ -31,6 +31,7 @@ func readingFlags(cmd *cobra.Command, cfg *loader.Config) {
 	flags.StringSliceVar(&cfg.ForceNull, "force-null", nil, "columns of csv in which --null means NULL in quotes, too; * for all")
 	flags.StringSliceVar(&cfg.ForceNotNull, "force-not-null", nil, "columns of csv in which --null is a value and not NULL; * for all")
 	flags.StringVar(&cfg.Encoding, "encoding", cfg.Encoding, "the files' encoding, by PostgreSQL's name")
+	storeFlags(cmd)
 }
 
 // readingWords returns the flags that say what cfg says of how files are read.

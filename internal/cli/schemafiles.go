@@ -78,7 +78,11 @@ func newSchemaPrintCommand(a *app) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		tables := []tableInput{{TableFiles: input.TableFiles{Files: files}}}
+		header, err := a.storeHeader(cmd)
+		if err != nil {
+			return err
+		}
+		tables := []tableInput{{TableFiles: input.TableFiles{Files: files}, header: header}}
 		if err := a.resolveFormats(tables, opt.cfg); err != nil {
 			return err
 		}
@@ -87,7 +91,11 @@ func newSchemaPrintCommand(a *app) *cobra.Command {
 		if err := checkReading(cmd, resolved); err != nil {
 			return err
 		}
-		return opt.print(cmd.Context(), a, name, opt.config(tables[0]))
+		cfg := opt.config(tables[0])
+		if cfg.Objects, err = tables[0].objects(a.source()); err != nil {
+			return err
+		}
+		return opt.print(cmd.Context(), a, name, cfg)
 	}
 	return cmd
 }
@@ -118,7 +126,7 @@ func (opt *outlineOptions) tableName(cmd *cobra.Command, files []string) ([]stri
 	}
 	name := ""
 	for i, file := range files {
-		of := endingsOf.ReplaceAllString(filepath.Base(file), "")
+		of := endingsOf.ReplaceAllString(filepath.Base(beforeQuery(file)), "")
 		switch {
 		case file == "-" || of == "":
 			return nil, usagef(cmd, "what is the table called? say so with --table")
@@ -138,7 +146,7 @@ func (opt *outlineOptions) config(t tableInput) outline.Config {
 		header = outline.HeaderYes // there is no table yet
 	}
 	return outline.Config{
-		Files: t.Files, Header: header, Encoding: how.Encoding,
+		Files: t.shown(), Header: header, Encoding: how.Encoding,
 		Reading: input.Reading{Format: how.Input, MaxRecord: how.MaxRecord, Compression: how.Compression, Dialect: how.Dialect(), Skip: how.Skip},
 		Forced:  pgcsv.Forced{Null: how.ForceNull, NotNull: how.ForceNotNull},
 		Procs:   runtime.GOMAXPROCS(0),

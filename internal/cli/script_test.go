@@ -44,6 +44,8 @@ func run() int {
 //	document N NAME COMMAND…  runs COMMAND with --json, and asserts its exit status, and that
 //	                        it prints one document, which is the answer NAME of the schema
 //	events FILE             asserts that each line is one of --progress json
+//	web DIR                 serves DIR at $WEB; what is in private wants a header
+//	s3 DIR                  serves DIR as the bucket data of a store that speaks S3
 //
 // The condition [citus] holds where the extension is installed, [root] for root.
 func TestScript(t *testing.T) {
@@ -90,6 +92,8 @@ func TestScript(t *testing.T) {
 
 			"document": documentCommand,
 			"events":   eventsCommand,
+			"web":      webCommand,
+			"s3":       s3Command,
 		},
 	})
 }

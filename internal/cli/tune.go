@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -55,7 +56,7 @@ func newTuneCommand(a *app) *cobra.Command {
 			case len(args) != 1 || args[0] == "-":
 				return usagef(cmd, "want one file of rows of table %s", opt.cfg.Table)
 			}
-			return checkFiles(cmd, args)
+			return cmp.Or(noURL(cmd, args[0]), checkFiles(cmd, args))
 		},
 	}
 	flags := cmd.Flags()

@@ -197,7 +197,11 @@ func (v *verifyVerb) compare(ctx context.Context, conn *pgx.Conn, tables []table
 				cfg.Inputs = append(cfg.Inputs, verify.Blocks(file, t.data))
 				continue
 			}
-			cfg.Inputs = append(cfg.Inputs, verify.File(file))
+			at, err := t.at(file, v.source())
+			if err != nil {
+				return nil, err
+			}
+			cfg.Inputs = append(cfg.Inputs, verify.At(at))
 		}
 		var check verify.DeepCheck
 		err := v.persist(ctx, conn, func() (err error) {
@@ -241,7 +245,7 @@ func (v *verifyVerb) expect(ctx context.Context, conn *pgx.Conn, tables []tableI
 	for _, t := range tables {
 		e := verify.Expected{Table: t.Table, Rows: t.Rows, Source: generate.ManifestName}
 		if t.counted {
-			e.Source = strings.Join(t.Files, ", ")
+			e.Source = strings.Join(t.shown(), ", ")
 		}
 		if t.data != nil {
 			e.Source, e.Rows = t.Files[0], t.data.Stored()
@@ -255,7 +259,7 @@ func (v *verifyVerb) expect(ctx context.Context, conn *pgx.Conn, tables []tableI
 			if e.Rows, err = v.countRecords(ctx, columns, t); err != nil {
 				return nil, err
 			}
-			e.Source = strings.Join(t.Files, ", ")
+			e.Source = strings.Join(t.shown(), ", ")
 		}
 		list = append(list, e)
 	}
@@ -276,7 +280,11 @@ func (v *verifyVerb) countRecords(ctx context.Context, table *catalog.Table, t t
 		how.Convert = func(r io.Reader) io.ReadCloser { return c.Reader(ctx, r) }
 	}
 	for _, file := range t.Files {
-		n, first, err := input.CountRecords(ctx, file, how)
+		at, err := t.at(file, v.source())
+		if err != nil {
+			return 0, err
+		}
+		n, first, err := input.CountRecords(ctx, at, how)
 		if err != nil {
 			return 0, err
 		}

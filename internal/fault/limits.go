@@ -64,6 +64,20 @@ const (
 	CloseGrace = time.Second
 )
 
+// Of stores of objects: servers of files, and those that speak S3.
+const (
+	// StoreSilence is how long a store may send nothing in the middle of an answer, or before
+	// it, until it is asked again.
+	StoreSilence = 30 * time.Second
+	// StoreProbe is how long it may take to find out whether this machine is one of a cloud,
+	// which tells it credentials.
+	StoreProbe = time.Second
+	// StoreIdle is how long a connection to a store is kept that nothing is asked on.
+	StoreIdle = 90 * time.Second
+	// StoreGrain is how finely a store notes when an object was changed last.
+	StoreGrain = 2 * time.Second
+)
+
 // Of locks.
 const (
 	// BusyLimit is how long the lock of a job is waited for. A process that was killed

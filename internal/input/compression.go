@@ -55,8 +55,8 @@ func (s *Source) compression(head []byte) (Compression, error) {
 	switch {
 	case asked != Auto:
 		said = asked
-	case s.isPath:
-		said = endingOf(s.Name)
+	default:
+		said = s.ending
 	}
 	found, sure := sniff(head)
 	if !sure && said != found && isASCII(head) {
@@ -157,6 +157,8 @@ func (s *Source) explain(err error) error {
 	switch {
 	case err == nil || errors.Is(err, io.EOF):
 		return err
+	case s.stored.failed != nil: // whatever is made of it where it is decompressed
+		return fmt.Errorf("%s: %w", s.Name, s.stored.failed)
 	case s.is != None && errors.Is(err, io.ErrUnexpectedEOF):
 		return fmt.Errorf("%s: the compressed data end too early; is the file complete?", s.Name)
 	case errors.Is(err, zstd.ErrWindowSizeExceeded):

@@ -9,14 +9,14 @@ import (
 	"shardload/internal/pgcsv"
 )
 
-// CountRecords returns the number of records of the file at path, and its first record, which
-// may be a header. An open quote is an error, as is a record that is too long.
-func CountRecords(ctx context.Context, path string, how Reading) (n int64, first []byte, err error) {
+// CountRecords returns the number of records of the input at a location, and its first record,
+// which may be a header. An open quote is an error, as is a record that is too long.
+func CountRecords(ctx context.Context, at Location, how Reading) (n int64, first []byte, err error) {
 	if how.Format != Delimited {
-		n, err = countTranscribed(ctx, path, how)
+		n, err = countTranscribed(ctx, at, how)
 		return n, nil, err
 	}
-	src, err := Open(path, how.Compression)
+	src, err := at.Source(ctx, how.Compression)
 	if err != nil {
 		return 0, nil, err
 	}
@@ -39,7 +39,7 @@ func CountRecords(ctx context.Context, path string, how Reading) (n int64, first
 			return n, first, nil
 		}
 		if pgcsv.Unnamed(err) {
-			err = fmt.Errorf("%s: %w", path, err) // the others are the Source's, and have it
+			err = fmt.Errorf("%s: %w", at.Name, err) // the others are the Source's, and have it
 		}
 		if err != nil {
 			return n, first, err
@@ -53,8 +53,8 @@ func CountRecords(ctx context.Context, path string, how Reading) (n int64, first
 }
 
 // countTranscribed is CountRecords for a format that COPY does not know. It has no header.
-func countTranscribed(ctx context.Context, path string, how Reading) (n int64, err error) {
-	feed, err := OpenFeed(path, how)
+func countTranscribed(ctx context.Context, at Location, how Reading) (n int64, err error) {
+	feed, err := at.Feed(ctx, how)
 	if err != nil {
 		return 0, err
 	}

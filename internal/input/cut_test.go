@@ -22,7 +22,7 @@ func TestInterruptedWait(t *testing.T) {
 	stopped := errors.New("stopped")
 	ended := make(chan error)
 	go func() {
-		_, _, err := CountRecords(ctx, pipe, Reading{Dialect: pgcsv.CSV.Dialect(), MaxRecord: 1 << 20})
+		_, _, err := CountRecords(ctx, Path(pipe), Reading{Dialect: pgcsv.CSV.Dialect(), MaxRecord: 1 << 20})
 		ended <- err
 	}()
 	w, err := os.OpenFile(pipe, os.O_WRONLY, 0) // waits until it is opened to be read

@@ -1,8 +1,7 @@
 package input
 
 import (
-	"io"
-	"os"
+	"context"
 
 	"shardload/internal/parquettext"
 	"shardload/internal/pgjson"
@@ -11,21 +10,23 @@ import (
 // headSize is how many bytes of a file, decompressed, tell what it looks like.
 const headSize = 4 << 10
 
-// LooksLike returns the format that the regular file at path, compressed so, is probably in: JSON if
-// it begins like it, Parquet if both its ends say so, Delimited for all others and for what cannot
-// be read, which its load will say.
-func LooksLike(path string, as Compression) Format {
-	if info, err := os.Stat(path); err != nil || !info.Mode().IsRegular() {
-		return Delimited
-	}
-	if looksLikeParquet(path) {
-		return Parquet
-	}
-	src, err := Open(path, as)
+// LooksLike returns the format that the regular file or the object at a location, compressed so,
+// is probably in: JSON if it begins like it, Parquet if both its ends say so, Delimited for all
+// others and for what cannot be read, which its load will say.
+func LooksLike(ctx context.Context, at Location, as Compression) Format {
+	object, err := at.object(ctx)
 	if err != nil {
 		return Delimited
 	}
-	defer func() { _ = src.Close() }() // it was only read
+	if object.Random() && looksLikeParquet(object) {
+		_ = object.Close() // it was only read
+		return Parquet
+	}
+	src := &Source{Name: at.Name, asked: as, ending: at.ending(), close: []func() error{object.Close}}
+	defer func() { _ = src.Close() }() // likewise
+	if err := openObject(src, object); err != nil {
+		return Delimited
+	}
 	head := make([]byte, headSize)
 	n, _ := src.Read(head)
 	if pgjson.LooksLike(head[:n]) {
@@ -34,21 +35,17 @@ func LooksLike(path string, as Compression) Format {
 	return Delimited
 }
 
-// looksLikeParquet reports whether the file begins and ends as Parquet files do.
-func looksLikeParquet(path string) bool {
-	f, err := os.Open(path)
+// looksLikeParquet reports whether the object begins and ends as Parquet files do.
+func looksLikeParquet(object Object) bool {
+	const n = len(parquettext.Magic)
+	var head, tail [n]byte
+	if got, _ := object.ReadAt(head[:], 0); got < n || string(head[:]) != parquettext.Magic {
+		return false
+	}
+	stat, err := object.Stat()
 	if err != nil {
 		return false
 	}
-	defer func() { _ = f.Close() }() // it was only read
-	const n = len(parquettext.Magic)
-	var head, tail [n]byte
-	if _, err := f.ReadAt(head[:], 0); err != nil || string(head[:]) != parquettext.Magic {
-		return false
-	}
-	if _, err := f.Seek(-int64(n), io.SeekEnd); err != nil {
-		return false
-	}
-	_, err = io.ReadFull(f, tail[:])
-	return err == nil && string(tail[:]) == parquettext.Magic
+	got, _ := object.ReadAt(tail[:], stat.Size-int64(n))
+	return got == n && string(tail[:]) == parquettext.Magic
 }

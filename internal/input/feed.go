@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
+	"time"
 
 	"shardload/internal/ledger"
 	"shardload/internal/pgcsv"
@@ -96,14 +98,7 @@ func NewFeed(src *Source, how Reading) (Feed, error) {
 
 // OpenFeed returns the feed of the file at path.
 func OpenFeed(path string, how Reading) (Feed, error) {
-	if how.Format == Parquet {
-		return openParquet(path, how)
-	}
-	src, err := Open(path, how.Compression)
-	if err != nil {
-		return nil, err
-	}
-	return NewFeed(src, how)
+	return Path(path).Feed(context.Background(), how)
 }
 
 // newCSV returns the feed of the bytes of src.
@@ -200,6 +195,14 @@ type Reading struct {
 	Chunk   int // usual length of a chunk in bytes
 	// Compression is how the input is compressed; the zero value is Auto.
 	Compression Compression
+	Access      Access
+}
+
+// An Access is how an input is read that lies in a store.
+type Access struct {
+	RetryFor  time.Duration // how long the store may fail
+	ReadAhead int64         // memory for what is read ahead, in bytes
+	Log       *slog.Logger  // nil for nobody
 }
 
 // Made returns an error if records are to be read in another way than that in which they are

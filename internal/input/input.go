@@ -14,7 +14,6 @@ import (
 	"io/fs"
 	"os"
 	"sync/atomic"
-	"time"
 )
 
 // A Source is an opened input. Read returns its decompressed bytes without a byte
@@ -28,20 +27,21 @@ type Source struct {
 
 	asked  Compression // as the user says
 	is     Compression // what it is, once that is known
-	isPath bool        // the Name is a file's, whose ending says something
+	ending Compression // what the end of a name speaks of, "" for nothing
 
 	r     io.Reader
 	start func() error // sets r, where that may wait
 	// convert is what reads from r, nil for nobody.
 	convert func(io.Reader) io.ReadCloser
-	// plain is what r reads if it is a regular file that is not compressed, and bom
+	// plain is what r reads if it can be read at any place and is not compressed, and bom
 	// the length of its byte order mark.
-	plain *os.File
+	plain Object
 	bom   int64
-	// file is the regular file, compressed or not, and opened what it was then.
-	file   *os.File
+	// object is what can be read at any place, compressed or not, and opened what it was
+	// when it was opened.
+	object Object
 	opened Stat
-	read   atomic.Int64
+	stored counter
 	close  []func() error
 	// abandoned says that a Read still waits; the Source is closed after it.
 	abandoned atomic.Bool
@@ -54,7 +54,7 @@ func Open(path string, as Compression) (*Source, error) {
 	if err != nil {
 		return nil, named(err)
 	}
-	s := &Source{Name: path, Size: -1, asked: as, isPath: true}
+	s := &Source{Name: path, Size: -1, asked: as, ending: endingOf(path)}
 	switch {
 	case info.IsDir():
 		return nil, fmt.Errorf("%s: is a directory", path)
@@ -62,8 +62,12 @@ func Open(path string, as Compression) (*Source, error) {
 		s.start = s.openFile
 		return s, nil
 	}
-	s.Size = info.Size()
-	if err := s.openFile(); err != nil {
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, named(err)
+	}
+	s.close = append(s.close, file.Close)
+	if err := openObject(s, regular{file}); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
 	return s, nil
@@ -95,15 +99,37 @@ func (s *Source) openFile() error {
 		return named(err)
 	}
 	s.close = append(s.close, f.Close)
-	if s.Size >= 0 {
-		info, err := f.Stat()
-		if err != nil {
-			return named(err)
-		}
-		s.file, s.opened, s.Size = f, statOf(info, time.Now()), info.Size()
-		s.plain = f // decode may find that it is not
-	}
 	return s.decode(f)
+}
+
+// openObject begins to read an object.
+func openObject(s *Source, object Object) error {
+	var err error
+	if s.opened, err = object.Stat(); err != nil {
+		return namedBy(s.Name, err)
+	}
+	s.Size = s.opened.Size
+	if object.Random() {
+		s.object = object
+		s.plain = object // decode may find that it is not
+	}
+	r, err := object.From(0)
+	if err != nil {
+		return namedBy(s.Name, err)
+	}
+	return s.decode(r)
+}
+
+// namedBy returns err, of an object, with the name of the input.
+func namedBy(name string, err error) error {
+	failed, ok := errors.AsType[*fs.PathError](err)
+	switch {
+	case err == nil || errors.Is(err, io.EOF):
+		return err
+	case ok:
+		return named(failed)
+	}
+	return fmt.Errorf("%s: %w", name, err)
 }
 
 // named returns err with its path, and without the name of the system call.
@@ -119,7 +145,8 @@ const bufferLen = 256 << 10
 
 // decode sets s.r to read what stored holds, decompressed if need be.
 func (s *Source) decode(stored io.Reader) error {
-	b := bufio.NewReaderSize(&counter{r: stored, n: &s.read}, bufferLen)
+	s.stored.r = stored
+	b := bufio.NewReaderSize(&s.stored, bufferLen)
 	head, err := b.Peek(headLen)
 	if err != nil && !errors.Is(err, io.EOF) {
 		return fmt.Errorf("%s: %w", s.Name, err)
@@ -190,24 +217,26 @@ func (s *Source) Read(p []byte) (int, error) {
 		}
 	}
 	n, err := s.r.Read(p)
-	if errors.Is(err, io.EOF) && s.plain != nil && s.read.Load() != s.Size {
-		return n, fmt.Errorf("%s: changed while it was read: it had %d bytes, and then %d; load it when it is complete", s.Name, s.Size, s.read.Load())
+	if errors.Is(err, io.EOF) && s.plain != nil && s.stored.n.Load() != s.Size {
+		return n, fmt.Errorf("%s: changed while it was read: it had %d bytes, and then %d; load it when it is complete", s.Name, s.Size, s.stored.n.Load())
 	}
 	return n, s.explain(err)
 }
 
-// Plain reports whether the Source can be read at any place: it is a regular file
-// that is not compressed.
+// Plain reports whether the Source can be read at any place: it is a regular file, or the
+// like of it in a store, that is not compressed.
 func (s *Source) Plain() bool { return s.plain != nil }
 
 // SeekTo goes to that place of a plain Source, counted in bytes without the byte
 // order mark.
 func (s *Source) SeekTo(offset int64) error {
-	if _, err := s.plain.Seek(s.bom+offset, io.SeekStart); err != nil {
-		return named(err)
+	r, err := s.plain.From(s.bom + offset)
+	if err != nil {
+		return namedBy(s.Name, err)
 	}
-	s.read.Store(s.bom + offset)
-	s.r = bufio.NewReaderSize(&counter{r: s.plain, n: &s.read}, bufferLen)
+	s.stored.r = r
+	s.stored.n.Store(s.bom + offset)
+	s.r = bufio.NewReaderSize(&s.stored, bufferLen)
 	return nil
 }
 
@@ -215,16 +244,16 @@ func (s *Source) SeekTo(offset int64) error {
 // the place of Read as it is.
 func (s *Source) ReadAt(p []byte, offset int64) (int, error) {
 	n, err := s.plain.ReadAt(p, s.bom+offset)
-	return n, named(err)
+	return n, namedBy(s.Name, err)
 }
 
 // sample is how many bytes of a file's head and tail make up its Fingerprint.
 const sample = 64 << 10
 
 // Fingerprint returns hashes over the head and the tail of a file as it is
-// stored. ok is false if the Source is no regular file.
+// stored. ok is false if the Source cannot be read at any place.
 func (s *Source) Fingerprint() (head, tail string, ok bool, err error) {
-	if s.Size < 0 {
+	if s.object == nil {
 		return "", "", false, nil
 	}
 	head, tail, err = s.FingerprintTo(s.Size)
@@ -236,8 +265,8 @@ func (s *Source) Fingerprint() (head, tail string, ok bool, err error) {
 func (s *Source) FingerprintTo(size int64) (head, tail string, err error) {
 	part := func(offset int64) (string, error) {
 		h := sha256.New()
-		if _, err := io.Copy(h, io.NewSectionReader(s.file, offset, min(sample, size-offset))); err != nil {
-			return "", named(err)
+		if _, err := io.Copy(h, io.NewSectionReader(s.object, offset, min(sample, size-offset))); err != nil {
+			return "", namedBy(s.Name, err)
 		}
 		return hex.EncodeToString(h.Sum(nil)[:16]), nil
 	}
@@ -250,7 +279,7 @@ func (s *Source) FingerprintTo(size int64) (head, tail string, err error) {
 
 // BytesRead returns how much of the input, as it is stored, has been read. It may
 // be called from any goroutine.
-func (s *Source) BytesRead() int64 { return s.read.Load() }
+func (s *Source) BytesRead() int64 { return s.stored.n.Load() }
 
 // Close closes what Open opened.
 func (s *Source) Close() error {
@@ -271,12 +300,16 @@ func (s *Source) closeAll() error {
 
 // A counter counts the bytes that pass.
 type counter struct {
-	r io.Reader
-	n *atomic.Int64
+	r      io.Reader
+	n      atomic.Int64
+	failed error // what r failed with
 }
 
 func (c *counter) Read(p []byte) (int, error) {
 	n, err := c.r.Read(p)
 	c.n.Add(int64(n))
+	if err != nil && !errors.Is(err, io.EOF) {
+		c.failed = err
+	}
 	return n, err
 }

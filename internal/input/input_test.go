@@ -118,7 +118,7 @@ func TestOpenErrors(t *testing.T) {
 			if err == nil || !strings.Contains(err.Error(), tt.want) || strings.Count(err.Error(), path) != 1 {
 				t.Errorf("error %v, want it to name the file and %q", err, tt.want)
 			}
-			_, _, err = CountRecords(t.Context(), path, Reading{Dialect: pgcsv.CSV.Dialect(), MaxRecord: 1 << 20})
+			_, _, err = CountRecords(t.Context(), Path(path), Reading{Dialect: pgcsv.CSV.Dialect(), MaxRecord: 1 << 20})
 			if err == nil || !strings.Contains(err.Error(), tt.want) || strings.Count(err.Error(), path) != 1 {
 				t.Errorf("counting: error %v, want it to name the file once, and %q", err, tt.want)
 			}
@@ -206,11 +206,11 @@ func TestDir(t *testing.T) {
 }
 
 func TestCountRecords(t *testing.T) {
-	n, first, err := CountRecords(context.Background(), write(t, "x", gzipped(t, content)), Reading{Dialect: pgcsv.CSV.Dialect(), MaxRecord: 1 << 20})
+	n, first, err := CountRecords(context.Background(), Path(write(t, "x", gzipped(t, content))), Reading{Dialect: pgcsv.CSV.Dialect(), MaxRecord: 1 << 20})
 	if n != 3 || string(first) != "id,name" || err != nil {
 		t.Errorf("%d records, first %q, %v", n, first, err)
 	}
-	if _, _, err := CountRecords(context.Background(), write(t, "x", []byte("a\n\"b\n")), Reading{Dialect: pgcsv.CSV.Dialect(), MaxRecord: 1 << 20}); err == nil {
+	if _, _, err := CountRecords(context.Background(), Path(write(t, "x", []byte("a\n\"b\n"))), Reading{Dialect: pgcsv.CSV.Dialect(), MaxRecord: 1 << 20}); err == nil {
 		t.Error("an open quote is no error")
 	}
 }

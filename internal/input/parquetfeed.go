@@ -7,10 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"slices"
 	"sync/atomic"
-	"time"
 
 	"github.com/jackc/pgx/v5/pgtype"
 
@@ -31,28 +29,25 @@ type parquetFeed struct {
 	number atomic.Int64       // of the next chunk
 }
 
-// openParquet opens the Parquet file at path. It must be a plain file: its end has to be read
-// first, and its pages in no order.
-func openParquet(path string, how Reading) (Feed, error) {
-	info, err := os.Stat(path)
-	if err != nil {
-		return nil, named(err)
-	}
+// openParquet opens the Parquet file at a location. It must be one that can be read at any
+// place: its end has to be read first, and its pages in no order.
+func openParquet(ctx context.Context, at Location, how Reading) (Feed, error) {
+	object, err := at.object(ctx)
 	switch as := how.Compression; {
+	case errors.Is(err, errIrregular):
+		return nil, errNoFile(at.Name)
+	case err != nil:
+		return nil, err
 	case as != "" && as != Auto && as != None:
-		return nil, fault.Advise(fmt.Errorf("%s: a Parquet file cannot be read compressed by %s", path, as), "it is compressed inside")
-	case info.IsDir():
-		return nil, fmt.Errorf("%s: is a directory", path)
-	case !info.Mode().IsRegular():
-		return nil, errNoFile(path)
+		err = fault.Advise(fmt.Errorf("%s: a Parquet file cannot be read compressed by %s", at.Name, as), "it is compressed inside")
+		return nil, errors.Join(err, object.Close())
+	case !object.Random():
+		err = fault.Advise(fmt.Errorf("%s: a Parquet file is read from its end, and its server sends it from the beginning only", at.Name), "download it and load the file")
+		return nil, errors.Join(err, object.Close())
 	}
-	file, err := os.Open(path)
+	f, err := newParquet(at.Name, object, how)
 	if err != nil {
-		return nil, named(err)
-	}
-	f, err := newParquet(path, file, how)
-	if err != nil {
-		return nil, errors.Join(err, file.Close())
+		return nil, errors.Join(err, object.Close())
 	}
 	return f, nil
 }
@@ -68,17 +63,18 @@ func errNoFile(name string) error {
 	return fault.Advise(fmt.Errorf("%s: a Parquet file is read from its end, and this is no regular file", name), "write it to a file and load that")
 }
 
-func newParquet(name string, file *os.File, how Reading) (Feed, error) {
-	info, err := file.Stat()
-	if err != nil {
-		return nil, named(err)
+func newParquet(name string, object Object, how Reading) (Feed, error) {
+	src := &Source{Name: name, object: object, close: []func() error{object.Close}}
+	var err error
+	if src.opened, err = object.Stat(); err != nil {
+		return nil, namedBy(src.Name, err)
 	}
-	src := &Source{Name: name, Size: info.Size(), file: file, opened: statOf(info, time.Now()), close: []func() error{file.Close}}
+	src.Size = src.opened.Size
 	if err := compressedParquet(src); err != nil {
 		return nil, err
 	}
 	f := &parquetFeed{src: src}
-	if f.file, err = parquettext.Open(file, src.Size, parquettext.Options{Chunk: how.Chunk / 2}); err != nil {
+	if f.file, err = parquettext.Open(object, src.Size, parquettext.Options{Chunk: how.Chunk / 2}); err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
 	return f, nil
@@ -87,9 +83,9 @@ func newParquet(name string, file *os.File, how Reading) (Feed, error) {
 // compressedParquet refuses a file that is compressed as a whole.
 func compressedParquet(src *Source) error {
 	var head [4]byte
-	n, err := src.file.ReadAt(head[:], 0)
+	n, err := src.object.ReadAt(head[:], 0)
 	if err != nil && !errors.Is(err, io.EOF) {
-		return named(err)
+		return namedBy(src.Name, err)
 	}
 	for _, c := range []struct{ magic, by, undo string }{
 		{"\x1f\x8b", "gzip", "gzip -d"}, {"\x28\xb5\x2f\xfd", "zstd", "zstd -d"}, {"BZh", "bzip2", "bzip2 -d"}, {"\xfd7zX", "xz", "xz -d"},
@@ -222,11 +218,11 @@ func (f *parquetFeed) AppendRows(rows *Rows, c *Chunk, max int) (sure bool, err 
 
 // unchanged returns io.EOF if the file is still the one that was opened.
 func (f *parquetFeed) unchanged() error {
-	info, err := f.src.file.Stat()
+	now, err := f.src.object.Stat()
 	if err != nil {
-		return named(err)
+		return namedBy(f.src.Name, err)
 	}
-	if now := statOf(info, time.Now()); now.Size != f.src.opened.Size || now.Modified != f.src.opened.Modified {
+	if now.Size != f.src.opened.Size || now.Modified != f.src.opened.Modified {
 		return fmt.Errorf("%s: changed while it was read; load it when it is complete", f.src.Name)
 	}
 	return io.EOF
@@ -279,9 +275,8 @@ func (f *parquetFeed) Fingerprint(first *Chunk) (ledger.Fingerprint, error) {
 		Size: size, Unit: ledger.Chunks, Head: head, Tail: tail,
 		Lines: sampleLines(first.Data[:min(len(first.Data), sampledBytes)]),
 	}
-	if stat, _ := f.src.Stat(); stat.TimeTells {
-		print.Hints = ledger.Hints{Modified: stat.Modified, Device: stat.Device, Inode: stat.Inode}
-	}
+	stat, _ := f.src.Stat()
+	print.Hints = stat.hints()
 	return print, nil
 }
 
@@ -295,8 +290,8 @@ const (
 func (f *parquetFeed) hashOf(spans ...int64) (string, error) {
 	h := sha256.New()
 	for ; len(spans) > 0; spans = spans[2:] {
-		if _, err := io.Copy(h, io.NewSectionReader(f.src.file, spans[0], spans[1])); err != nil {
-			return "", named(err)
+		if _, err := io.Copy(h, io.NewSectionReader(f.src.object, spans[0], spans[1])); err != nil {
+			return "", namedBy(f.src.Name, err)
 		}
 	}
 	return hex.EncodeToString(h.Sum(nil)[:16]), nil

@@ -81,9 +81,8 @@ func (f *ofSource) Fingerprint(first *Chunk) (ledger.Fingerprint, error) {
 		if f.src.Plain() {
 			print.Unit = ledger.Bytes
 		}
-		if stat, _ := f.src.Stat(); stat.TimeTells {
-			print.Hints = ledger.Hints{Modified: stat.Modified, Device: stat.Device, Inode: stat.Inode}
-		}
+		stat, _ := f.src.Stat()
+		print.Hints = stat.hints()
 		return print, nil
 	}
 	return ledger.Fingerprint{Size: -1, Head: hashOf(first.Raw()), Lines: lines}, nil

@@ -3,6 +3,8 @@ package input
 import (
 	"os"
 	"time"
+
+	"shardload/internal/ledger"
 )
 
 // A Stat is what the file system says of a file.
@@ -13,6 +15,7 @@ type Stat struct {
 	// this one for long enough.
 	TimeTells     bool
 	Device, Inode uint64 // 0 where there are none
+	Tag           string // of an object in a store, which has another content by another one
 }
 
 // The grains of the clocks by which file systems set times: the kernel's tick, and what
@@ -34,18 +37,25 @@ func statOf(info os.FileInfo, now time.Time) Stat {
 }
 
 // Stat returns what the file system said of the file when it was opened. ok is false
-// if the Source is no regular file.
-func (s *Source) Stat() (stat Stat, ok bool) { return s.opened, s.file != nil }
+// if the Source cannot be read at any place.
+func (s *Source) Stat() (stat Stat, ok bool) { return s.opened, s.object != nil }
+
+// hints returns what is kept of a Stat in a job.
+func (s Stat) hints() ledger.Hints {
+	if !s.TimeTells {
+		return ledger.Hints{}
+	}
+	return ledger.Hints{Modified: s.Modified, Device: s.Device, Inode: s.Inode, Tag: s.Tag}
+}
 
 // Touched reports whether the file may have been changed since it was opened.
 func (s *Source) Touched() (bool, error) {
-	if s.file == nil {
+	if s.object == nil {
 		return false, nil
 	}
-	info, err := s.file.Stat()
+	now, err := s.object.Stat()
 	if err != nil {
-		return false, named(err)
+		return false, namedBy(s.Name, err)
 	}
-	now := statOf(info, time.Now())
 	return !s.opened.TimeTells || now.Size != s.opened.Size || now.Modified != s.opened.Modified, nil
 }

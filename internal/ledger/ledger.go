@@ -134,19 +134,23 @@ type Fingerprint struct {
 	Hints
 }
 
-// Hints are what a file system says of a file. They are zero where nothing is known.
+// Hints are what a file system, or a store, says of a file. They are zero where nothing is known.
 type Hints struct {
 	// Modified is when the file was changed last, in nanoseconds since 1970. It is zero
 	// where a later change might have the same time.
 	Modified int64  `json:"modified,omitempty"`
 	Device   uint64 `json:"device,omitempty"`
 	Inode    uint64 `json:"inode,omitempty"`
+	// Tag is what a store calls this content of an object. Inode is then made of its name:
+	// a copy has the same Tag.
+	Tag string `json:"tag,omitempty"`
 }
 
 // Untouched reports whether a file that had these hints is certainly the same, and as
 // it was, now that it has those.
 func (h Hints) Untouched(now Hints) bool {
-	return h.Modified != 0 && h.Modified == now.Modified && h.Inode == now.Inode
+	known := h.Modified != 0 || h.Tag != ""
+	return known && h.Modified == now.Modified && h.Inode == now.Inode && h.Tag == now.Tag
 }
 
 // String returns what tells the input from others, without what is only a hint.

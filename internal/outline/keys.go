@@ -37,7 +37,7 @@ func (r *reader) readKeys(ctx context.Context) error {
 }
 
 func (r *reader) readKeysOf(ctx context.Context, file string, note func(key string) error) (err error) {
-	feed, done, err := r.open(file)
+	feed, done, err := r.open(ctx, file)
 	if err != nil {
 		return err
 	}

@@ -33,9 +33,11 @@ const (
 
 // A Config says what to read, and how.
 type Config struct {
-	// Files are paths; "-" is Stdin. They are parts of one table.
-	Files []string
-	Stdin io.Reader
+	// Files are paths; "-" is Stdin. They are parts of one table. Objects in stores have a
+	// location by their name.
+	Files   []string
+	Objects map[string]input.Location
+	Stdin   io.Reader
 
 	Reading  input.Reading // but for the length of chunks
 	Forced   pgcsv.Forced
@@ -156,7 +158,7 @@ func read(ctx context.Context, cfg Config, p *Progress, binary []string) (*Outli
 }
 
 // open opens one of the files. done is to be called before the feed is closed.
-func (r *reader) open(file string) (feed input.Feed, done func(), err error) {
+func (r *reader) open(ctx context.Context, file string) (feed input.Feed, done func(), err error) {
 	size := int64(0)
 	if file == "-" {
 		src, err := input.New(file, r.cfg.Stdin, r.cfg.Reading.Compression)
@@ -168,7 +170,11 @@ func (r *reader) open(file string) (feed input.Feed, done func(), err error) {
 			return nil, nil, err
 		}
 	} else {
-		if feed, err = input.OpenFeed(file, r.cfg.Reading); err != nil {
+		at, ok := r.cfg.Objects[file]
+		if !ok {
+			at = input.Path(file)
+		}
+		if feed, err = at.Feed(ctx, r.cfg.Reading); err != nil {
 			return nil, nil, err
 		}
 		if info, err := os.Stat(file); err == nil {

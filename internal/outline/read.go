@@ -100,7 +100,7 @@ func (r *reader) giveOut(ctx context.Context) error {
 }
 
 func (r *reader) giveOutFile(ctx context.Context, file string, order *int64) (err error) {
-	feed, done, err := r.open(file)
+	feed, done, err := r.open(ctx, file)
 	if err != nil {
 		return err
 	}

@@ -233,7 +233,7 @@ func (dec *decoder) askWaiting(ctx context.Context, c chunk) error {
 		col := &dec.d.columns[i]
 		hashes, bad, err := dec.ask.hashes(ctx, asked{col.ask, col.BaseOID}, q.values)
 		if err != nil {
-			return fmt.Errorf("%s: column %q: %w", dec.d.cfg.Inputs[c.of].name, col.Name, err)
+			return fmt.Errorf("%s: column %q: %w", dec.d.cfg.Inputs[c.of].at.Name, col.Name, err)
 		}
 		for k, w := range q.rows {
 			at := q.at[k]

@@ -61,7 +61,7 @@ type Where struct {
 func (d *deep) newCheck() DeepCheck {
 	check := DeepCheck{Table: d.cfg.Table}
 	for _, in := range d.cfg.Inputs {
-		check.Inputs = append(check.Inputs, in.name)
+		check.Inputs = append(check.Inputs, in.at.Name)
 	}
 	for _, c := range d.table.Columns {
 		if d.index(c.Name) < 0 && !c.Generated {

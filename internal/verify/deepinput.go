@@ -21,16 +21,19 @@ type BlockSource = input.BlockSource
 
 // An Input is something that was loaded: a file, or blocks.
 type Input struct {
-	name   string
+	at     input.Location
 	blocks BlockSource
 }
 
 // File returns the input in the file at path, which is decompressed as the Reading says.
 // The file is read more than once.
-func File(path string) Input { return Input{name: path} }
+func File(path string) Input { return At(input.Path(path)) }
+
+// At returns the input that lies at a location, as File does.
+func At(at input.Location) Input { return Input{at: at} }
 
 // Blocks returns the input that b makes. Errors call it name.
-func Blocks(name string, b BlockSource) Input { return Input{name: name, blocks: b} }
+func Blocks(name string, b BlockSource) Input { return Input{at: input.Path(name), blocks: b} }
 
 // inputs are all that was loaded into the table.
 type inputs struct {
@@ -56,11 +59,13 @@ func (in Input) open(ctx context.Context, how Reading) (input.Feed, error) {
 	if in.blocks != nil {
 		return input.NewBlocks(in.blocks, cut)
 	}
-	info, err := os.Stat(in.name)
-	if err == nil && !info.Mode().IsRegular() && !info.IsDir() {
-		return nil, fmt.Errorf("%s: is no regular file, and comparing contents needs to read it more than once", in.name)
+	if in.at.Open == nil {
+		info, err := os.Stat(in.at.Name)
+		if err == nil && !info.Mode().IsRegular() && !info.IsDir() {
+			return nil, fmt.Errorf("%s: is no regular file, and comparing contents needs to read it more than once", in.at.Name)
+		}
 	}
-	feed, err := input.OpenFeed(in.name, cut)
+	feed, err := in.at.Feed(ctx, cut)
 	if f, ok := feed.(input.Bytes); ok {
 		f.KeepOpen() // the record is named with the others that are none
 	}

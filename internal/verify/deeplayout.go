@@ -195,10 +195,10 @@ func (in Input) checkHeader(names []string, t *catalog.Table) error {
 	for i, name := range names {
 		if t.Column(name) == nil {
 			return fmt.Errorf("%s:1: column %q: is not in table %s, which has %s",
-				in.name, name, t.SQL(), strings.Join(t.ColumnNames(), ", "))
+				in.at.Name, name, t.SQL(), strings.Join(t.ColumnNames(), ", "))
 		}
 		if slices.Contains(names[:i], name) {
-			return fmt.Errorf("%s:1: column %q: is named twice in the header", in.name, name)
+			return fmt.Errorf("%s:1: column %q: is named twice in the header", in.at.Name, name)
 		}
 	}
 	return nil

@@ -21,7 +21,7 @@ import (
 // readPlan returns the layout of in by the list and the condition, nil if it has no records.
 func (d *deep) readPlan(ctx context.Context, in Input) (*layout, error) {
 	how := d.cfg.Reading
-	r := sel.Request{List: d.cfg.Select, Where: d.cfg.Where, File: in.name, Encoding: how.sent(), Table: d.table, Session: &d.session.Session, Temporary: d.rights.GrantTemporary()}
+	r := sel.Request{List: d.cfg.Select, Where: d.cfg.Where, File: in.at.Name, Encoding: how.sent(), Table: d.table, Session: &d.session.Session, Temporary: d.rights.GrantTemporary()}
 	found, forced := sel.Found{Named: true}, pgcsv.Forced{Null: how.ForceNull, NotNull: how.ForceNotNull}
 	names, keyed, err := in.named(ctx, how)
 	switch {
@@ -42,7 +42,7 @@ func (d *deep) readPlan(ctx context.Context, in Input) (*layout, error) {
 	}
 	plan, named, err := sel.Choose(ctx, d.conn, r, found)
 	if err != nil {
-		return nil, fmt.Errorf("%s:1: %w", in.name, err)
+		return nil, fmt.Errorf("%s:1: %w", in.at.Name, err)
 	}
 	lay := &layout{header: named && names == nil, plan: plan}
 	for _, item := range plan.Items {
@@ -186,7 +186,7 @@ func (dec *decoder) collect(lay *layout, c chunk, q *query) {
 				v = append([]byte{}, v...)
 			}
 		case name == sel.File:
-			v = []byte(dec.d.cfg.Inputs[c.of].name)
+			v = []byte(dec.d.cfg.Inputs[c.of].at.Name)
 		case name == sel.Line:
 			v = line
 		default:

@@ -24,11 +24,11 @@ func (in *inputs) positionName(p position) string {
 	of := in.list[p.input]
 	switch {
 	case of.blocks != nil:
-		return fmt.Sprintf("%s, block %d:%d", of.name, p.chunk, p.line)
+		return fmt.Sprintf("%s, block %d:%d", of.at.Name, p.chunk, p.line)
 	case in.reading.Input == input.Parquet:
-		return fmt.Sprintf("%s: row %d", of.name, p.line)
+		return fmt.Sprintf("%s: row %d", of.at.Name, p.line)
 	}
-	return fmt.Sprintf("%s:%d", of.name, p.line)
+	return fmt.Sprintf("%s:%d", of.at.Name, p.line)
 }
 
 // Unloadable says which records of the inputs no table can have: those with too

@@ -91,10 +91,10 @@ func (r *rejects) read(ctx context.Context, path string, inputs []Input, charset
 func inputNamed(name string, inputs []Input) int {
 	found := -1
 	for i, in := range inputs {
-		if filepath.Clean(in.name) == filepath.Clean(name) {
+		if filepath.Clean(in.at.Name) == filepath.Clean(name) {
 			return i
 		}
-		if filepath.Base(in.name) == filepath.Base(name) {
+		if filepath.Base(in.at.Name) == filepath.Base(name) {
 			if found >= 0 {
 				return -1
 			}

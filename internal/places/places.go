@@ -1,0 +1,215 @@
+package places
+
+import (
+	"context"
+	"fmt"
+	"iter"
+	"log/slog"
+	"net/http"
+	"os"
+	"strings"
+	"time"
+
+	"shardload/internal/input"
+)
+
+// Options say how places are read. The zero value is usable.
+type Options struct {
+	// RetryFor is how long a store may fail, without a byte between, before it is given up.
+	// Zero or less means that it is not tried again.
+	RetryFor time.Duration
+	// ReadAhead is the memory, in bytes, for what is read ahead of all objects that are open
+	// at once. Zero means that nothing is: an object is then read over one connection. Beside
+	// it each open object takes up to 1 MiB.
+	ReadAhead int64
+	// Header is sent to http and https servers, and nowhere else: not where they redirect to
+	// another host.
+	Header http.Header
+	// Log is told of failures that are waited for. Nil discards it.
+	Log *slog.Logger
+	// Skipped, if not nil, is told of what was found and is no part: its path, and why.
+	Skipped func(path, why string)
+	// Getenv is where settings come from: proxies, credentials, endpoints. Nil means
+	// os.Getenv.
+	Getenv func(string) string
+	// Trust has further certificates in PEM that servers may show, nil for those that the
+	// system trusts alone.
+	Trust []byte
+}
+
+// A Part is one input of those that a command names.
+type Part struct {
+	// Name tells it from the others of its command, and is the same wherever that runs: of a
+	// command that names a single directory, pattern or prefix, it is what follows the part
+	// of that without patterns; else what was named, or begins like that. It holds no secrets.
+	Name string
+	Size int64 // in bytes, as it is stored; -1 if it is not known
+	// Tag is another one after a change: the time of the last one in nanoseconds since 1970, or
+	// a store's ETag. It is "" if nothing is known.
+	Tag string
+
+	of place
+}
+
+// A place is one name of a command.
+type place interface {
+	// list calls yield with the parts in the order of their names, until that returns false.
+	list(ctx context.Context, yield func(Part) bool) error
+	// locate returns where the part of that name is. version is what is known of it.
+	locate(name string, known version) (input.Location, bool)
+}
+
+// Places are what a command names.
+type Places struct {
+	list []place
+	env  *environment
+}
+
+// An environment is what all places of a command share.
+type environment struct {
+	Options
+	web    *web
+	s3     *stores
+	budget *budget
+}
+
+// New returns the places that names name. Nothing is looked at yet but for names that exist as
+// files, which are no patterns.
+func New(names []string, opt Options) (*Places, error) {
+	env, err := newEnvironment(opt)
+	if err != nil {
+		return nil, err
+	}
+	p := &Places{env: env}
+	for _, name := range names {
+		of, err := env.place(name, len(names) > 1)
+		if err != nil {
+			return nil, err
+		}
+		p.list = append(p.list, of)
+	}
+	return p, p.distinct()
+}
+
+// distinct refuses URLs that differ in what must not be kept alone: one of two parts of the same
+// name would be taken for the other.
+func (p *Places) distinct() error {
+	urls := map[string]string{}
+	for _, of := range p.list {
+		page, ok := of.(*webPage)
+		if !ok {
+			continue
+		}
+		url := page.url.String()
+		if other, twice := urls[page.name]; twice && other != url {
+			return fmt.Errorf("%s: is named twice, by URLs that differ in what looks like a secret alone; load them one by one, each as a job of its own name", page.name)
+		}
+		urls[page.name] = url
+	}
+	return nil
+}
+
+func newEnvironment(opt Options) (*environment, error) {
+	if opt.Log == nil {
+		opt.Log = slog.New(slog.DiscardHandler)
+	}
+	if opt.Skipped == nil {
+		opt.Skipped = func(string, string) {}
+	}
+	if opt.Getenv == nil {
+		opt.Getenv = os.Getenv
+	}
+	env := &environment{Options: opt, budget: newBudget(opt.ReadAhead)}
+	var err error
+	if env.web, err = newWeb(&env.Options); err != nil {
+		return nil, err
+	}
+	env.s3 = newStores(env)
+	return env, nil
+}
+
+// place returns what a name names, beside others or alone.
+func (env *environment) place(name string, beside bool) (place, error) {
+	switch scheme, _, _ := strings.Cut(name, "://"); strings.ToLower(scheme) {
+	case "http", "https":
+		return newPage(env, name)
+	case "s3":
+		return newBucket(env, name, beside)
+	}
+	return newFiles(env, name, beside)
+}
+
+// IsURL reports whether a name is of what lies in a store: it begins with https://, http:// or
+// s3://.
+func IsURL(name string) bool {
+	scheme, _, ok := strings.Cut(name, "://")
+	switch strings.ToLower(scheme) {
+	case "http", "https", "s3":
+		return ok
+	}
+	return false
+}
+
+// List returns the parts of all names, one name after the other. The first error is the last
+// thing that it returns: there may be parts that were not found then. A name without any part is
+// an error.
+func (p *Places) List(ctx context.Context) iter.Seq2[Part, error] {
+	return func(yield func(Part, error) bool) {
+		for _, of := range p.list {
+			more := true
+			err := of.list(ctx, func(part Part) bool {
+				part.of = of
+				more = yield(part, nil)
+				return more
+			})
+			if err != nil && more {
+				yield(Part{}, err)
+				return
+			}
+			if !more {
+				return
+			}
+		}
+	}
+}
+
+// Find returns the part of that name, which another process may have listed, without looking for
+// it. size and tag are those that it had. ok is false if these places have no such name.
+func (p *Places) Find(name string, size int64, tag string) (part Part, ok bool) {
+	for _, of := range p.list {
+		part = Part{Name: name, Size: size, Tag: tag, of: of}
+		if _, ok := of.locate(name, part.version()); ok {
+			return part, true
+		}
+	}
+	return Part{}, false
+}
+
+// Location returns where the part is, to be opened. An object that is not what Size and Tag say
+// is a *ChangedError then.
+func (p Part) Location() input.Location {
+	at, _ := p.of.locate(p.Name, p.version())
+	return at
+}
+
+// version returns what is known of the part.
+func (p Part) version() version { return version{size: p.Size, etag: p.Tag} }
+
+// Locate returns where the single object or file of that name is. A pattern is an error.
+func Locate(name string, opt Options) (input.Location, error) {
+	env, err := newEnvironment(opt)
+	if err != nil {
+		return input.Location{}, err
+	}
+	of, err := env.place(name, false)
+	if err != nil {
+		return input.Location{}, err
+	}
+	single, ok := of.(interface{ single() (input.Location, bool) })
+	if ok {
+		if at, ok := single.single(); ok {
+			return at, nil
+		}
+	}
+	return input.Location{}, fmt.Errorf("%s: names more than one object", Identity(name))
+}
