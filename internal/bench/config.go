@@ -9,17 +9,21 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"shardload/internal/bench/shape"
 	"shardload/loader"
 )
 
 // Defaults of the Config's fields.
 const (
-	DefaultRows   = 1_000_000
+	DefaultShape  = "ads"
 	DefaultShards = 32
 	DefaultRepeat = 5
 	DefaultLimit  = 5 * time.Minute
 	DefaultSlow   = 15 * time.Second
 )
+
+// Shapes returns the names of what can be loaded, the default first.
+func Shapes() []string { return shape.Names() }
 
 // A Config says what to measure, and where. The zero value of each field but Conn and
 // Dir is usable.
@@ -37,6 +41,7 @@ type Config struct {
 
 	Grid
 	Rounds
+	Duties
 
 	// Arms names the arms to run, by their names or the part of it before a colon;
 	// empty means all that can run.
@@ -44,9 +49,14 @@ type Config struct {
 	// Rivals are commands that load a file, too.
 	Rivals []Rival
 
-	// steady says that the loader's time is that between its first BEGIN and its
-	// last COMMIT, without what starting and ending a job costs.
+	// steady says that rates are those of the copying alone, of all arms, without what
+	// starting and ending a load costs.
 	steady bool
+
+	// LimitMemory, if not nil, is called before a run of the loader that may have so many
+	// bytes of rows on their way, and end after it: to limit the process as a load limits
+	// it.
+	LimitMemory func(rows int64) (end func())
 
 	// Observe, if not nil, is told of each batch that the loader stores.
 	Observe func(loader.StoredBatch)
@@ -55,6 +65,25 @@ type Config struct {
 
 	// Note is told what happens, for a user to follow. Nil discards it.
 	Note func(format string, args ...any)
+}
+
+// Duties say what every arm does beside copying, while its clock runs.
+type Duties struct {
+	Replace   bool `json:"replace"`    // it empties the table first
+	NoAnalyze bool `json:"no_analyze"` // it leaves the statistics as they are
+}
+
+// words names what is done, in order.
+func (d Duties) words() string {
+	list := []string{"connect"}
+	if d.Replace {
+		list = append(list, "empty the table")
+	}
+	list = append(list, "copy")
+	if !d.NoAnalyze {
+		list = append(list, "ANALYZE")
+	}
+	return strings.Join(list, ", ")
 }
 
 // Rounds say how often each arm is run, and when it is not run again.

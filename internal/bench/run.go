@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"runtime/debug"
 	"slices"
 	"time"
 
@@ -36,7 +37,10 @@ func (b *Bench) Run(ctx context.Context) (Report, error) {
 func (b *Bench) finish(complete bool) Report {
 	env := &b.report.Environment
 	env.Seed, env.Warmup, env.Repeat = b.cfg.Seed, b.cfg.Warmup, b.cfg.Repeat
-	env.Between = b.place.between()
+	env.Between, env.Clock = b.place.between(), "from start to finish: "+b.cfg.words()
+	if b.cfg.steady {
+		env.Clock = "the copying alone"
+	}
 	for i, s := range b.place.statements {
 		if i > 0 {
 			env.Table += ";\n"
@@ -63,6 +67,7 @@ func (b *Bench) measure(ctx context.Context, a *Arm, round int) error {
 	if err := warm(file.path); err != nil {
 		return err
 	}
+	debug.FreeOSMemory() // as a command of its own has none that was touched before
 	limited, cancel := context.WithTimeoutCause(ctx, b.cfg.Limit, fmt.Errorf("it took longer than %s", b.cfg.Limit))
 	defer cancel()
 	before := b.meter.Read(ctx)
@@ -102,10 +107,11 @@ const slowFactor = 3
 // record keeps a run that went well. One for warm-up does not count, unless it was
 // so slow that the arm is not run again.
 func (b *Bench) record(a *Arm, round int, started time.Time, out outcome, used meter.Usage) {
-	if a.stores && (b.fastest == 0 || out.elapsed < b.fastest) {
-		b.fastest = out.elapsed
+	seconds := out.seconds(b.cfg.steady)
+	if a.stores && (b.fastest == 0 || seconds < b.fastest) {
+		b.fastest = seconds
 	}
-	slow := out.elapsed > b.cfg.Slow && out.elapsed > slowFactor*b.fastest
+	slow := seconds > b.cfg.Slow.Seconds() && seconds > slowFactor*b.fastest
 	run := round - b.cfg.Warmup + 1
 	if slow {
 		run = max(run, 1)
@@ -116,11 +122,11 @@ func (b *Bench) record(a *Arm, round int, started time.Time, out outcome, used m
 	if run > 0 {
 		count = fmt.Sprintf("%d of %d", run, b.cfg.Repeat)
 	}
-	b.cfg.Note("%-8s  %9s rows/s  %s", count, humanize.Comma(int64(float64(a.Rows)/out.elapsed.Seconds())), a.label(b.base()))
+	b.cfg.Note("%-8s  %9s rows/s  %s", count, humanize.Comma(int64(float64(a.Rows)/seconds)), a.label(b.base()))
 	if run < 1 {
 		return
 	}
-	r := a.result(run, started, b.file(a.Point).bytes, out, used)
+	r := a.result(run, started, b.file(a.Point).bytes, out, used, seconds)
 	b.report.Results = append(b.report.Results, r)
 	b.report.Batches = append(b.report.Batches, a.batches(run, started, out.batches)...)
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"shardload/internal/bench/left"
+	"shardload/internal/bench/shape"
 	"shardload/internal/localpg"
 )
 
@@ -49,6 +50,9 @@ const streamsPerWorker = 2
 // withDefaults returns c with its zero fields filled in.
 func (c ScaleConfig) withDefaults() ScaleConfig {
 	c.Config = c.Config.withDefaults()
+	if c.Rows[0] == 0 {
+		c.Rows = []int64{shape.Lookup(c.Shapes[0]).Rows}
+	}
 	if len(c.Workers) == 0 {
 		c.Workers = []int{1, 2, 4, 8}
 	}
@@ -88,7 +92,7 @@ func Scale(ctx context.Context, cfg ScaleConfig) (Report, error) {
 		}
 	}
 	report.Environment.Simulated = fmt.Sprintf("clusters of %v workers on this machine, each node limited to %g of a core, %d streams and %d rows of each worker;"+
-		" the client is not limited; the loader's time runs from its first BEGIN to its last COMMIT",
+		" the client is not limited",
 		cfg.Workers, cfg.Cores, streamsPerWorker, cfg.Rows[0])
 	report.Complete = true
 	return report, nil

@@ -3,6 +3,7 @@ package bench
 import (
 	"slices"
 
+	"shardload/internal/bench/clock"
 	"shardload/internal/bench/meter"
 )
 
@@ -27,6 +28,31 @@ func (g *Group) Rates() []float64 {
 
 // Median returns the median of the runs' rows per second.
 func (g *Group) Median() float64 { return meter.Median(g.Rates()) }
+
+// Seconds returns the median of the runs' seconds.
+func (g *Group) Seconds() float64 {
+	return g.median(func(r *Result) float64 { return r.Seconds })
+}
+
+// Times returns the median of each part of the runs' times: together they are about a run.
+func (g *Group) Times() clock.Times {
+	return clock.Times{
+		Connect:    g.median(func(r *Result) float64 { return r.Connect }),
+		Empty:      g.median(func(r *Result) float64 { return r.Empty }),
+		Copy:       g.median(func(r *Result) float64 { return r.Copy }),
+		Indexes:    g.median(func(r *Result) float64 { return r.Indexes }),
+		Statistics: g.median(func(r *Result) float64 { return r.Statistics }),
+		Finish:     g.median(func(r *Result) float64 { return r.Finish }),
+	}
+}
+
+func (g *Group) median(value func(*Result) float64) float64 {
+	var values []float64
+	for i := range g.Runs {
+		values = append(values, value(&g.Runs[i]))
+	}
+	return meter.Median(values)
+}
 
 // MedianOf returns the median of what value takes from the runs, and false if a
 // run has none.

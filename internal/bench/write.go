@@ -2,6 +2,7 @@ package bench
 
 import (
 	"bufio"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -40,7 +41,7 @@ type end struct {
 }
 
 // chartName is what the pictures of charts are called.
-var chartName = regexp.MustCompile(`^(arms|cpu|streams|batch|format|shards|rows|order|latency|scale)\.(svg|png)$`)
+var chartName = regexp.MustCompile(`^(arms|shapes|cpu|streams|batch|format|shards|rows|order|latency|scale)\.(svg|png)$`)
 
 // InTheWay returns the name of something in dir that has the name of a file that Write
 // makes, "" if there is nothing.
@@ -137,6 +138,7 @@ func readLines(in io.Reader) (*Report, error) {
 			if l.Result.Kind == KindLoader && l.Result.Notation == "" { // of before there was a choice
 				l.Result.Notation = Binary
 			}
+			l.Result.Shape = cmp.Or(l.Result.Shape, DefaultShape) // likewise
 			r.Results = append(r.Results, *l.Result)
 		case l.Scale != nil:
 			r.Scale = append(r.Scale, *l.Scale)
@@ -187,6 +189,7 @@ func (r *Result) bench(config []benchfmt.Config) *benchfmt.Result {
 		value any
 		is    bool
 	}{
+		{"shape", r.Shape, r.Shape != DefaultShape},
 		{"streams", r.AllStreams, r.AllStreams > 0},
 		{"batch", r.Batch, r.Batch > 0},
 		{"format", r.Notation, r.Notation != ""},
