@@ -28,6 +28,9 @@ type ScaleResult struct {
 	Median  float64 `json:"rows_per_second"`
 	Low     float64 `json:"rows_per_second_low"`
 	High    float64 `json:"rows_per_second_high"`
+	// Rates are those of the runs, the lowest first. There are none in reports of before they
+	// were kept.
+	Rates []float64 `json:"rates_of_runs,omitempty"`
 }
 
 // A ScaleConfig says how to simulate a growing cluster on this machine.
@@ -84,7 +87,7 @@ func Scale(ctx context.Context, cfg ScaleConfig) (Report, error) {
 			rates := g.Rates()
 			report.Scale = append(report.Scale, ScaleResult{
 				Arm: g.Arm().Arm, Workers: workers, Cores: cfg.Cores, Rows: g.Arm().Rows, Runs: len(rates),
-				Median: g.Median(), Low: rates[0], High: rates[len(rates)-1],
+				Median: g.Median(), Low: rates[0], High: rates[len(rates)-1], Rates: rates,
 			})
 		}
 		if err != nil {
@@ -92,8 +95,8 @@ func Scale(ctx context.Context, cfg ScaleConfig) (Report, error) {
 		}
 	}
 	report.Environment.Simulated = fmt.Sprintf("clusters of %v workers on this machine, each node limited to %g of a core, %d streams and %d rows of each worker;"+
-		" the client is not limited",
-		cfg.Workers, cfg.Cores, streamsPerWorker, cfg.Rows[0])
+		" the client is not limited; control groups of version %d",
+		cfg.Workers, cfg.Cores, streamsPerWorker, cfg.Rows[0], version(left.CGroups))
 	report.Complete = true
 	return report, nil
 }

@@ -31,27 +31,20 @@ func (g *Group) Median() float64 { return meter.Median(g.Rates()) }
 
 // Seconds returns the median of the runs' seconds.
 func (g *Group) Seconds() float64 {
-	return g.median(func(r *Result) float64 { return r.Seconds })
-}
-
-// Times returns the median of each part of the runs' times: together they are about a run.
-func (g *Group) Times() clock.Times {
-	return clock.Times{
-		Connect:    g.median(func(r *Result) float64 { return r.Connect }),
-		Empty:      g.median(func(r *Result) float64 { return r.Empty }),
-		Copy:       g.median(func(r *Result) float64 { return r.Copy }),
-		Indexes:    g.median(func(r *Result) float64 { return r.Indexes }),
-		Statistics: g.median(func(r *Result) float64 { return r.Statistics }),
-		Finish:     g.median(func(r *Result) float64 { return r.Finish }),
-	}
-}
-
-func (g *Group) median(value func(*Result) float64) float64 {
 	var values []float64
-	for i := range g.Runs {
-		values = append(values, value(&g.Runs[i]))
+	for _, r := range g.Runs {
+		values = append(values, r.Seconds)
 	}
 	return meter.Median(values)
+}
+
+// Times returns the median of each part of the runs' times.
+func (g *Group) Times() clock.Times {
+	var runs []clock.Times
+	for _, r := range g.Runs {
+		runs = append(runs, r.Times)
+	}
+	return clock.Median(runs)
 }
 
 // MedianOf returns the median of what value takes from the runs, and false if a

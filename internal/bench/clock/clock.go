@@ -2,7 +2,11 @@
 // parts the time went.
 package clock
 
-import "time"
+import (
+	"time"
+
+	"shardload/internal/bench/meter"
+)
 
 // Times are the parts of a load, in seconds. They add up to all of it.
 type Times struct {
@@ -21,6 +25,25 @@ type Times struct {
 // Total returns the sum of all parts, in seconds.
 func (t Times) Total() float64 {
 	return t.Connect + t.Empty + t.Copy + t.Indexes + t.Statistics + t.Finish
+}
+
+// Median returns the median of each part of runs: together they are about a run.
+func Median(runs []Times) Times {
+	of := func(part func(Times) float64) float64 {
+		var values []float64
+		for _, t := range runs {
+			values = append(values, part(t))
+		}
+		return meter.Median(values)
+	}
+	return Times{
+		Connect:    of(func(t Times) float64 { return t.Connect }),
+		Empty:      of(func(t Times) float64 { return t.Empty }),
+		Copy:       of(func(t Times) float64 { return t.Copy }),
+		Indexes:    of(func(t Times) float64 { return t.Indexes }),
+		Statistics: of(func(t Times) float64 { return t.Statistics }),
+		Finish:     of(func(t Times) float64 { return t.Finish }),
+	}
 }
 
 // A Part is a part of a load by its name, as metrics and tables have it.
