@@ -163,6 +163,12 @@ func TestRun(t *testing.T) {
 			cfg.Routes, cfg.Arms = []loader.Route{loader.RouteCoordinator}, []string{"shardload", "psql", "lossy", "none"}
 		}
 		cfg.Rivals = []Rival{{"lossy", `psql -Xq {dsn} -c "insert into {table} select 1,1,1,'','','',0,0,now(),now()"`}, {"none", "no-such-program"}}
+		var last Running
+		begun, ended := 0, 0
+		cfg.Running = func(r Running) func() {
+			begun, last = begun+1, r
+			return func() { ended++ }
+		}
 		b, err := Open(ctx, cfg)
 		if err != nil {
 			t.Fatal(err)
@@ -170,6 +176,9 @@ func TestRun(t *testing.T) {
 		report, err := b.Run(ctx)
 		if err != nil || !report.Complete {
 			t.Errorf("run: %v", err)
+		}
+		if begun == 0 || ended != begun || last.Number != begun || last.Of != begun {
+			t.Errorf("%d runs began, %d ended, and the last was %+v", begun, ended, last)
 		}
 		if err := b.Close(ctx); err != nil {
 			t.Error(err)

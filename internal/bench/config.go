@@ -58,13 +58,30 @@ type Config struct {
 	// it.
 	LimitMemory func(rows int64) (end func())
 
-	// Observe, if not nil, is told of each batch that the loader stores.
-	Observe func(loader.StoredBatch)
-	// Retried, if not nil, is told of each batch that the loader sends again.
-	Retried func(node string)
+	Watch
+}
 
-	// Note is told what happens, for a user to follow. Nil discards it.
+// A Watch is told what a benchmark does while it runs. Each of its functions may be nil.
+type Watch struct {
+	// Observe is told of each batch that the loader stores, Retried of each that it sends
+	// again.
+	Observe func(loader.StoredBatch)
+	Retried func(node string)
+	// Running is told of each run before it begins. What it returns is called when the run has
+	// ended.
+	Running func(Running) (ended func())
+	// Note is told what happens, for a user to follow.
 	Note func(format string, args ...any)
+}
+
+// A Running is a run that begins.
+type Running struct {
+	Arm  string // with the settings in which it differs from the base
+	Rows int64
+	// Observed says that Observe is told of its batches.
+	Observed bool
+	// Number is that of the run, from 1, Of how many there will be if no arm is given up.
+	Number, Of int
 }
 
 // Duties say what every arm does beside copying, while its clock runs.
@@ -112,6 +129,9 @@ func (c Config) withDefaults() Config {
 	c.Grid, c.Rounds = c.Grid.withDefaults(), c.Rounds.withDefaults()
 	if c.Note == nil {
 		c.Note = func(string, ...any) {}
+	}
+	if c.Running == nil {
+		c.Running = func(Running) func() { return func() {} }
 	}
 	return c
 }

@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"runtime/debug"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/dustin/go-humanize"
@@ -19,13 +20,21 @@ import (
 func (b *Bench) Run(ctx context.Context) (Report, error) {
 	// Each round has an order of its own, so that no arm always follows the same.
 	shuffle := rand.New(rand.NewPCG(b.cfg.Seed, 0))
-	for round := range b.cfg.Warmup + b.cfg.Repeat {
+	rounds, runs := b.cfg.Warmup+b.cfg.Repeat, 0
+	for round := range rounds {
 		turn := slices.Clone(b.arms)
 		if round >= b.cfg.Warmup {
 			shuffle.Shuffle(len(turn), func(i, j int) { turn[i], turn[j] = turn[j], turn[i] })
 		}
-		for _, a := range turn {
-			if err := b.measure(ctx, a, round); err != nil {
+		for i, a := range turn {
+			runs++
+			ended := b.cfg.Running(Running{
+				Arm: a.label(b.base()), Rows: a.Rows, Observed: a.Kind == KindLoader || strings.HasPrefix(a.Name, wireLimit),
+				Number: runs, Of: runs + len(turn) - i - 1 + (rounds-round-1)*len(b.arms),
+			})
+			err := b.measure(ctx, a, round)
+			ended()
+			if err != nil {
 				return b.finish(false), err
 			}
 		}

@@ -209,7 +209,8 @@ func (v *benchVerb) run(cmd *cobra.Command) (err error) {
 	opt.cfg.LimitMemory = func(rows int64) (end func()) {
 		return limitMemory(memoryLimit(rows, loader.DefaultMaxRecord, runtime.GOMAXPROCS(0)))
 	}
-	opt.cfg.Observe, opt.cfg.Retried = watch.observer("ads"), watch.retried("ads")
+	bar := &benchBar{console: &v.console}
+	opt.cfg.Observe, opt.cfg.Retried, opt.cfg.Running = bar.observe(watch.observer("ads")), watch.retried("ads"), bar.running
 	if opt.scale {
 		return v.runScale(cmd.Context())
 	}
