@@ -147,7 +147,7 @@ func (b *Bench) tellApart(points []Point) []Point {
 			other.Batch = p.Batch
 			return other == p && smaller < p.Batch && smaller >= lane
 		})
-		if same {
+		if same && b.cfg.wanted(armName(loaderName, p)) {
 			b.skip(labelOf(armName(loaderName, p), KindLoader, p, &points[0]),
 				fmt.Sprintf("a lane has about %s: smaller batches hold all of it already", term.Bytes(lane)))
 		}

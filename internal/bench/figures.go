@@ -115,13 +115,21 @@ func find(groups []Group, fits func(Result) bool) *Group {
 	return nil
 }
 
-// leastNoise is what the start of a process or a checkpoint of a neighbour make of a run at least.
-const leastNoise = 0.25
+// leastNoise is what the start of a process, or a neighbour's checkpoint, make of a run in seconds.
+// It counts where arms have fewer runs than enoughForNoise, which may be alike by chance.
+const (
+	leastNoise     = 0.25
+	enoughForNoise = 5
+)
 
 // noiseOf returns by how many seconds runs of one arm differ: half of the arms differ by less.
 func noiseOf(groups []Group) float64 {
 	var spans []float64
+	least := 0.0
 	for _, g := range groups {
+		if len(g.Runs) < enoughForNoise {
+			least = leastNoise
+		}
 		if len(g.Runs) < 2 {
 			continue
 		}
@@ -134,7 +142,7 @@ func noiseOf(groups []Group) float64 {
 	if len(spans) == 0 {
 		return leastNoise
 	}
-	return max(meter.Median(spans), leastNoise)
+	return max(meter.Median(spans), least)
 }
 
 // Finding says in a sentence what a report comes to.

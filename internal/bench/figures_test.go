@@ -111,6 +111,11 @@ func TestReportSchema(t *testing.T) {
 		t.Fatal(err)
 	}
 	compareGolden(t, "figures.json", append(figures, '\n'))
+	var tables bytes.Buffer
+	if err := madeUp().writeTables(&tables); err != nil {
+		t.Fatal(err)
+	}
+	compareGolden(t, "tables.md", tables.Bytes())
 	if strings.Contains(b.String(), "NaN") {
 		t.Error("what is no number is in it")
 	}

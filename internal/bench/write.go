@@ -25,6 +25,7 @@ const (
 	BatchesFile = "batches.csv"
 	BenchFile   = "results.bench.txt"
 	HTMLFile    = "report.html"
+	TablesFile  = "tables.md"
 )
 
 // A line is one line of LinesFile: one of its fields is there.
@@ -52,7 +53,7 @@ func InTheWay(dir string) string {
 	}
 	for _, e := range entries {
 		switch e.Name() {
-		case LinesFile, CSVFile, BatchesFile, BenchFile, HTMLFile:
+		case LinesFile, CSVFile, BatchesFile, BenchFile, HTMLFile, TablesFile:
 			return e.Name()
 		}
 		if chartName.MatchString(e.Name()) {
@@ -76,6 +77,7 @@ func (r *Report) Write(dir string) error {
 		{CSVFile, func(w io.Writer) error { return gocsv.Marshal(r.Results, w) }},
 		{BatchesFile, func(w io.Writer) error { return gocsv.Marshal(r.Batches, w) }},
 		{BenchFile, r.WriteBench},
+		{TablesFile, r.writeTables},
 	} {
 		if err := writeFile(filepath.Join(dir, f.name), f.fill); err != nil {
 			return fmt.Errorf("write %s: %w", f.name, err)

@@ -49,7 +49,8 @@ the pace, as they do in real life, and not this machine. --rows are those of eac
 worker, and the time of all arms is that of the copying alone.
 
 The directory --out gets report.html (one file, with its charts), the charts as SVG
-and PNG, results.jsonl, results.csv, batches.csv, and results.bench.txt for benchstat.`
+and PNG, tables.md, results.jsonl, results.csv, batches.csv, and results.bench.txt for
+benchstat.`
 
 // benchOptions are the flags of bench.
 type benchOptions struct {

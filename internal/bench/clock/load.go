@@ -75,7 +75,9 @@ func (l Load) load(ctx context.Context, c *Clock, seen *batches) (res loader.Res
 		for _, r := range table.Inputs {
 			res = r
 		}
-		c.LapAt(&c.Statistics, analyzed.Add(table.Analyze))
+		if table.Analyze > 0 {
+			c.LapAt(&c.Statistics, analyzed.Add(table.Analyze))
+		}
 	}
 	return res, err
 }
