@@ -70,14 +70,17 @@ type Watch struct {
 	// Running is told of each run before it begins. What it returns is called when the run has
 	// ended.
 	Running func(Running) (ended func())
+	// Ran is told of each measured run that went well.
+	Ran func(Result)
 	// Note is told what happens, for a user to follow.
 	Note func(format string, args ...any)
 }
 
 // A Running is a run that begins.
 type Running struct {
-	Arm  string // with the settings in which it differs from the base
-	Rows int64
+	Arm   string // with the settings in which it differs from the base
+	Shape string
+	Rows  int64
 	// Observed says that Observe is told of its batches.
 	Observed bool
 	// Number is that of the run, from 1, Of how many there will be if no arm is given up.
@@ -129,6 +132,9 @@ func (c Config) withDefaults() Config {
 	c.Grid, c.Rounds = c.Grid.withDefaults(), c.Rounds.withDefaults()
 	if c.Note == nil {
 		c.Note = func(string, ...any) {}
+	}
+	if c.Ran == nil {
+		c.Ran = func(Result) {}
 	}
 	if c.Running == nil {
 		c.Running = func(Running) func() { return func() {} }

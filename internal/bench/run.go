@@ -29,7 +29,7 @@ func (b *Bench) Run(ctx context.Context) (Report, error) {
 		for i, a := range turn {
 			runs++
 			ended := b.cfg.Running(Running{
-				Arm: a.label(b.base()), Rows: a.Rows, Observed: a.Kind == KindLoader || strings.HasPrefix(a.Name, wireLimit),
+				Arm: a.label(b.base()), Shape: a.Shape, Rows: a.Rows, Observed: a.Kind == KindLoader || strings.HasPrefix(a.Name, wireLimit),
 				Number: runs, Of: runs + len(turn) - i - 1 + (rounds-round-1)*len(b.arms),
 			})
 			err := b.measure(ctx, a, round)
@@ -137,6 +137,7 @@ func (b *Bench) record(a *Arm, round int, started time.Time, out outcome, used m
 	}
 	r := a.result(run, started, b.file(a.Point).bytes, out, used, seconds)
 	b.report.Results = append(b.report.Results, r)
+	b.cfg.Ran(r)
 	b.report.Batches = append(b.report.Batches, a.batches(run, started, out.batches)...)
 }
 

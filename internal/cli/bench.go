@@ -210,8 +210,7 @@ func (v *benchVerb) run(cmd *cobra.Command) (err error) {
 	opt.cfg.LimitMemory = func(rows int64) (end func()) {
 		return limitMemory(memoryLimit(rows, loader.DefaultMaxRecord, runtime.GOMAXPROCS(0)))
 	}
-	bar := &benchBar{console: &v.console}
-	opt.cfg.Observe, opt.cfg.Retried, opt.cfg.Running = bar.observe(watch.observer("ads")), watch.retried("ads"), bar.running
+	opt.cfg.Watch = (&benchBar{console: &v.console, metrics: watch}).watch()
 	if opt.scale {
 		return v.runScale(cmd.Context())
 	}
@@ -232,7 +231,7 @@ func (v *benchVerb) run(cmd *cobra.Command) (err error) {
 	}
 	defer func() { err = errors.Join(err, remove()) }()
 	cfg := opt.cfg
-	cfg.Conn, cfg.DSN, cfg.Dir, cfg.Note = server, dsn, dir, v.note
+	cfg.Conn, cfg.DSN, cfg.Dir = server, dsn, dir
 	report, err := v.measure(ctx, cfg)
 	if len(report.Results) == 0 && err != nil {
 		return err

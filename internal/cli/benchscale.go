@@ -64,7 +64,7 @@ func (v *benchVerb) runScale(ctx context.Context) (err error) {
 		Config: v.opt.cfg, Workers: v.opt.scaleWorkers, Cores: v.opt.scaleCores,
 		Connect: func(dsn string) (*pgx.ConnConfig, error) { return parseDSN(dsn, "the private cluster", nil) },
 	}
-	cfg.Dir, cfg.Note = dir, v.note
+	cfg.Dir = dir
 	report, err := bench.Scale(ctx, cfg)
 	if len(report.Scale) == 0 && err != nil {
 		return err
