@@ -67,9 +67,11 @@ var layers = []struct {
 	{"loader", []string{"loader/waiting", "internal/places", "internal/indexes", "internal/selection", "loader/internal/stage", "loader/internal/store", "loader/internal/route", "loader/internal/job", "loader/internal/decode", "loader/internal/reject", "loader/internal/target", "loader/failure", "loader/internal/lane", "internal/term", "internal/fault", "internal/pgcsv", "internal/pgcopy", "internal/citus", "internal/catalog", "internal/input", "internal/ledger", "internal/server", "internal/charset"}},
 	{"internal/bench/chart", nil},
 	{"internal/bench/meter", []string{"internal/server"}},
+	{"internal/bench/clock", []string{"internal/bench/meter", "loader"}},
+	{"internal/bench/shape", []string{"schema"}},
 	{"internal/bench/left", []string{"internal/server"}},
-	{"internal/bench/tune", []string{"internal/bench/left", "internal/bench/meter", "internal/term", "internal/fault", "loader", "internal/catalog", "internal/citus", "internal/input", "internal/pgcsv", "internal/pgjson", "internal/server"}},
-	{"internal/bench", []string{"internal/regular", "internal/bench/chart", "internal/bench/left", "internal/bench/meter", "internal/term", "internal/fault", "schema", "generate", "loader", "internal/catalog", "internal/citus", "internal/input", "internal/localpg", "internal/pgcsv", "internal/server"}},
+	{"internal/bench/tune", []string{"internal/bench/clock", "internal/bench/left", "internal/bench/meter", "internal/term", "internal/fault", "loader", "internal/catalog", "internal/citus", "internal/input", "internal/pgcsv", "internal/pgjson", "internal/server"}},
+	{"internal/bench", []string{"internal/regular", "internal/bench/chart", "internal/bench/clock", "internal/bench/left", "internal/bench/meter", "internal/bench/shape", "internal/term", "internal/fault", "generate", "loader", "internal/catalog", "internal/citus", "internal/input", "internal/localpg", "internal/pgcsv", "internal/server"}},
 	{"internal/metrics", []string{"loader"}},
 	{"internal/cli", []string{
 		"loader/waiting", "internal/places", "internal/indexes", "internal/infer", "internal/outline", "internal/fault", "schema", "generate", "loader", "internal/bench", "internal/bench/left", "internal/bench/tune", "internal/catalog", "internal/checksum", "internal/citus", "internal/input", "internal/ledger", "internal/localpg", "internal/metrics", "internal/notices", "internal/owned", "internal/pgcsv",

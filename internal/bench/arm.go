@@ -4,8 +4,8 @@ import (
 	"context"
 	"slices"
 	"strings"
-	"time"
 
+	"shardload/internal/bench/clock"
 	"shardload/loader"
 )
 
@@ -33,11 +33,19 @@ type Arm struct {
 
 // An outcome is what an arm itself knows of a run.
 type outcome struct {
-	elapsed time.Duration
+	clock.Times
 	batches []loader.StoredBatch
 	// partial says that the time is that of a part of the run alone, to which the
 	// run's CPU time does not belong.
 	partial bool
+}
+
+// seconds returns how long the run took: all of it, or, where steady says so, the copying alone.
+func (o outcome) seconds(steady bool) float64 {
+	if steady {
+		return o.Copy
+	}
+	return o.Total()
 }
 
 // armName returns the name of an arm of that kind at a point.

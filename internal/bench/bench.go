@@ -3,7 +3,8 @@
 // alone, sending alone) and what people use instead of it.
 //
 // Everything runs on the same rows, in a schema that the benchmark makes and drops
-// again. The runs of all arms are interleaved, in another order in each round, so
+// again, and on the same clock: from the start of an arm to its end, with the same
+// duties. The runs of all arms are interleaved, in another order in each round, so
 // that what the machine does meanwhile meets them alike; before each run the table
 // is emptied and the servers write a checkpoint, and after it the rows are counted.
 // What is measured is kept as it is, with what explains it; statistics come
@@ -15,11 +16,11 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"time"
 
 	"shardload/internal/bench/meter"
 	"shardload/internal/citus"
 	"shardload/internal/server"
+	"shardload/internal/term"
 	"shardload/loader"
 )
 
@@ -32,7 +33,7 @@ type Bench struct {
 	all     []*Arm // in the order of the report
 	arms    []*Arm // that are still run
 
-	fastest time.Duration // of the runs that stored rows
+	fastest float64 // seconds, of the runs that stored rows
 	report  Report
 }
 
@@ -72,21 +73,22 @@ func (b *Bench) prepare(ctx context.Context) error {
 	if b.report.Environment, err = describe(ctx, b.conn, b.meter); err != nil {
 		return err
 	}
+	var made []Point
 	if b.place, err = newPlace(ctx, b.conn, b.citus); err != nil {
 		return err
 	}
-	for _, shards := range b.cfg.Shards {
-		if err := b.place.makeTable(ctx, shards); err != nil {
+	for _, in := range inputs(b.cfg.points([]loader.Route{loader.RouteCoordinator})) {
+		of := Point{Shape: in.Shape, Shards: in.Shards}
+		if slices.Contains(made, of) {
+			continue
+		}
+		if err := b.place.makeTable(ctx, of); err != nil {
 			return err
 		}
+		made = append(made, of)
 	}
 	if err := b.chooseArms(ctx); err != nil {
 		return err
-	}
-	for _, a := range b.arms {
-		if err := b.makeFile(ctx, a.Point); err != nil {
-			return err
-		}
 	}
 	return nil
 }
@@ -98,15 +100,21 @@ func (b *Bench) chooseArms(ctx context.Context) error {
 		return err
 	}
 	points := b.loaders.distinct(b.cfg.points(routes))
-	for i, p := range points {
+	for _, p := range points {
+		if err := b.makeFile(ctx, p); err != nil {
+			return err
+		}
+	}
+	points = b.tellApart(points)
+	for _, p := range points {
 		b.add(b.loaders.arm(p))
-		if i == 0 || p.Route != points[0].Route && p.settings(&points[0]) == "" {
+		if p.sentAs(points[0]) {
 			b.add(b.loaders.wireArm(p))
 		}
 	}
 	for _, in := range inputs(points) {
 		p := points[0]
-		p.Shards, p.Rows, p.Order = in.Shards, in.Rows, in.Order
+		p.Shape, p.Shards, p.Rows, p.Order = in.Shape, in.Shards, in.Rows, in.Order
 		b.add(b.loaders.sinkArm(p))
 		others, missing := b.rivals.arms(in, points[0].AllStreams)
 		for _, a := range others {
@@ -125,9 +133,31 @@ func (b *Bench) chooseArms(ctx context.Context) error {
 	return nil
 }
 
+// tellApart returns the points without those that would be other points' runs once more: where a
+// batch has room for all rows of a lane, a larger one has the same. Lanes are taken to be alike.
+func (b *Bench) tellApart(points []Point) []Point {
+	return slices.DeleteFunc(slices.Clone(points), func(p Point) bool {
+		lanes := max(b.loaders.lanes[p.Route], 1)
+		if p.Route == loader.RouteShard {
+			lanes = p.Shards
+		}
+		lane := b.file(p).bytes / int64(lanes)
+		same := p != points[0] && slices.ContainsFunc(points, func(other Point) bool {
+			smaller := other.Batch
+			other.Batch = p.Batch
+			return other == p && smaller < p.Batch && smaller >= lane
+		})
+		if same && b.cfg.wanted(armName(loaderName, p)) {
+			b.skip(labelOf(armName(loaderName, p), KindLoader, p, &points[0]),
+				fmt.Sprintf("a lane has about %s: smaller batches hold all of it already", term.Bytes(lane)))
+		}
+		return same
+	})
+}
+
 // chooseRoutes returns the routes to measure.
 func (b *Bench) chooseRoutes(ctx context.Context) ([]loader.Route, error) {
-	routes, cannot := b.loaders.routes(ctx, b.cfg.Shards[0])
+	routes, cannot := b.loaders.routes(ctx, Point{Shape: b.cfg.Shapes[0], Shards: b.cfg.Shards[0]})
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}

@@ -21,7 +21,7 @@ import (
 func TestMain(m *testing.M) { pgtest.Main(m) }
 
 func TestPoints(t *testing.T) {
-	grid := Grid{AllStreams: []int{2, 4}, Batches: []int64{4, 1, 16}, Notations: []Notation{Binary, CSV}, Shards: []int{32}, Rows: []int64{10}, Orders: []Order{Mixed, Sorted}}
+	grid := Grid{Shapes: []string{DefaultShape}, AllStreams: []int{2, 4}, Batches: []int64{4, 1, 16}, Notations: []Notation{Binary, CSV}, Shards: []int{32}, Rows: []int64{10}, Orders: []Order{Mixed, Sorted}}
 	text := func(points []Point) (list []string) {
 		for _, p := range points {
 			list = append(list, fmt.Sprintf("%s %d %d %s %d %d %s", p.Route, p.AllStreams, p.Batch, p.Notation, p.Shards, p.Rows, p.Order))
@@ -63,7 +63,7 @@ func TestConfigMistakes(t *testing.T) {
 func TestArmNames(t *testing.T) {
 	s := &site{cfg: Config{Conn: &pgx.ConnConfig{}}.withDefaults(), citus: true, place: &place{}}
 	ours, others := loaders{site: s}, rivals{site: s}
-	p := Point{Route: loader.RouteShard, AllStreams: 2}
+	p := Point{Shape: DefaultShape, Route: loader.RouteShard, AllStreams: 2}
 	arms, skips := others.arms(p, 2)
 	names := []string{ours.arm(p).Name, ours.wireArm(p).Name, ours.sinkArm(p).Name}
 	for _, a := range arms {
@@ -110,11 +110,11 @@ func TestWithoutPassword(t *testing.T) {
 // The pieces of a file are the whole, and a sorted one has the same records.
 func TestFiles(t *testing.T) {
 	ctx := context.Background()
-	mixed, err := makeFile(ctx, t.TempDir(), 1, 20_000, Mixed)
+	mixed, err := makeFile(ctx, t.TempDir(), 1, Point{Shape: DefaultShape, Rows: 20_000, Order: Mixed})
 	if err != nil {
 		t.Fatal(err)
 	}
-	sorted, err := makeFile(ctx, t.TempDir(), 1, 20_000, Sorted)
+	sorted, err := makeFile(ctx, t.TempDir(), 1, Point{Shape: DefaultShape, Rows: 20_000, Order: Sorted})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -163,6 +163,12 @@ func TestRun(t *testing.T) {
 			cfg.Routes, cfg.Arms = []loader.Route{loader.RouteCoordinator}, []string{"shardload", "psql", "lossy", "none"}
 		}
 		cfg.Rivals = []Rival{{"lossy", `psql -Xq {dsn} -c "insert into {table} select 1,1,1,'','','',0,0,now(),now()"`}, {"none", "no-such-program"}}
+		var last Running
+		begun, ended := 0, 0
+		cfg.Running = func(r Running) func() {
+			begun, last = begun+1, r
+			return func() { ended++ }
+		}
 		b, err := Open(ctx, cfg)
 		if err != nil {
 			t.Fatal(err)
@@ -170,6 +176,9 @@ func TestRun(t *testing.T) {
 		report, err := b.Run(ctx)
 		if err != nil || !report.Complete {
 			t.Errorf("run: %v", err)
+		}
+		if begun == 0 || ended != begun || last.Number != begun || last.Of != begun {
+			t.Errorf("%d runs began, %d ended, and the last was %+v", begun, ended, last)
 		}
 		if err := b.Close(ctx); err != nil {
 			t.Error(err)
@@ -260,7 +269,7 @@ func TestProgramInterrupted(t *testing.T) {
 	}
 	r := rivals{site: &site{cfg: Config{Conn: &pgx.ConnConfig{}}}}
 	ended := make(chan error)
-	go func() { ended <- r.program(ctx, "sh", "-c", "(echo started; sleep 1000) > "+pipe+"; true") }()
+	go func() { ended <- r.program(ctx, nil, "sh", "-c", "(echo started; sleep 1000) > "+pipe+"; true") }()
 	f, err := os.Open(pipe) // waits for the child
 	if err != nil {
 		t.Fatal(err)

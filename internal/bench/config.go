@@ -9,17 +9,21 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"shardload/internal/bench/shape"
 	"shardload/loader"
 )
 
 // Defaults of the Config's fields.
 const (
-	DefaultRows   = 1_000_000
+	DefaultShape  = "ads"
 	DefaultShards = 32
 	DefaultRepeat = 5
 	DefaultLimit  = 5 * time.Minute
 	DefaultSlow   = 15 * time.Second
 )
+
+// Shapes returns the names of what can be loaded, the default first.
+func Shapes() []string { return shape.Names() }
 
 // A Config says what to measure, and where. The zero value of each field but Conn and
 // Dir is usable.
@@ -37,6 +41,7 @@ type Config struct {
 
 	Grid
 	Rounds
+	Duties
 
 	// Arms names the arms to run, by their names or the part of it before a colon;
 	// empty means all that can run.
@@ -44,17 +49,61 @@ type Config struct {
 	// Rivals are commands that load a file, too.
 	Rivals []Rival
 
-	// steady says that the loader's time is that between its first BEGIN and its
-	// last COMMIT, without what starting and ending a job costs.
+	// steady says that rates are those of the copying alone, of all arms, without what
+	// starting and ending a load costs.
 	steady bool
 
-	// Observe, if not nil, is told of each batch that the loader stores.
-	Observe func(loader.StoredBatch)
-	// Retried, if not nil, is told of each batch that the loader sends again.
-	Retried func(node string)
+	// LimitMemory, if not nil, is called before a run of the loader that may have so many
+	// bytes of rows on their way, and end after it: to limit the process as a load limits
+	// it.
+	LimitMemory func(rows int64) (end func())
 
-	// Note is told what happens, for a user to follow. Nil discards it.
+	Watch
+}
+
+// A Watch is told what a benchmark does while it runs. Each of its functions may be nil.
+type Watch struct {
+	// Observe is told of each batch that the loader stores, Retried of each that it sends
+	// again.
+	Observe func(loader.StoredBatch)
+	Retried func(node string)
+	// Running is told of each run before it begins. What it returns is called when the run has
+	// ended.
+	Running func(Running) (ended func())
+	// Ran is told of each measured run that went well.
+	Ran func(Result)
+	// Note is told what happens, for a user to follow.
 	Note func(format string, args ...any)
+}
+
+// A Running is a run that begins.
+type Running struct {
+	Arm   string // with the settings in which it differs from the base
+	Shape string
+	Rows  int64
+	// Observed says that Observe is told of its batches.
+	Observed bool
+	// Number is that of the run, from 1, Of how many there will be if no arm is given up.
+	Number, Of int
+}
+
+// Duties say what every arm does beside copying, while its clock runs.
+type Duties struct {
+	Replace   bool `json:"replace"`    // it empties the table first
+	NoAnalyze bool `json:"no_analyze"` // it leaves the statistics as they are
+}
+
+// words names what is done, in order.
+func (d Duties) words() string {
+	list := []string{"connect"}
+	if d.Replace {
+		list = append(list, "empty the table")
+	}
+	list = append(list, "copy")
+	if !d.NoAnalyze {
+		list = append(list, "ANALYZE")
+	}
+	return strings.Join(list, ", ")
 }
 
 // Rounds say how often each arm is run, and when it is not run again.
@@ -83,6 +132,12 @@ func (c Config) withDefaults() Config {
 	c.Grid, c.Rounds = c.Grid.withDefaults(), c.Rounds.withDefaults()
 	if c.Note == nil {
 		c.Note = func(string, ...any) {}
+	}
+	if c.Ran == nil {
+		c.Ran = func(Result) {}
+	}
+	if c.Running == nil {
+		c.Running = func(Running) func() { return func() {} }
 	}
 	return c
 }

@@ -3,8 +3,10 @@ package bench
 import (
 	"bytes"
 	"context"
+	"sync"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"golang.org/x/sync/errgroup"
 
 	"shardload/loader"
@@ -16,8 +18,8 @@ const copyBytes = 4 << 20
 // copyBatches sends the file in batches over several connections to the server
 // that Conn names. set is a statement for each connection, "" for none.
 func (r *rivals) copyBatches(ctx context.Context, p Point, set string) (outcome, error) {
-	var seen observer
-	out, err := timed(func() error {
+	var seen stored
+	out, err := r.around(ctx, p, func(*pgx.Conn) error {
 		g, ctx := errgroup.WithContext(ctx)
 		batches := make(chan []byte)
 		g.Go(func() error {
@@ -31,6 +33,18 @@ func (r *rivals) copyBatches(ctx context.Context, p Point, set string) (outcome,
 	})
 	out.batches = seen.list
 	return out, err
+}
+
+// stored collects batches.
+type stored struct {
+	mu   sync.Mutex
+	list []loader.StoredBatch
+}
+
+func (s *stored) add(b loader.StoredBatch) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.list = append(s.list, b)
 }
 
 // cutBatches cuts the file into batches.
@@ -62,7 +76,7 @@ func (r *rivals) cutBatches(ctx context.Context, p Point, batches chan<- []byte)
 }
 
 // copyStream stores batches on one connection.
-func (r *rivals) copyStream(ctx context.Context, p Point, set string, batches <-chan []byte, seen *observer) error {
+func (r *rivals) copyStream(ctx context.Context, p Point, set string, batches <-chan []byte, seen *stored) error {
 	conn, err := r.connect(ctx)
 	if err != nil {
 		return err

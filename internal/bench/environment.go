@@ -62,6 +62,7 @@ type Method struct {
 	Warmup    int    `json:"warmup_runs"`
 	Repeat    int    `json:"measured_runs"`
 	Between   string `json:"between_runs"` // what was done there
+	Clock     string `json:"clock"`        // what is timed of each run; "" in reports of before it was the same for all arms
 	Simulated string `json:"simulated,omitempty"`
 }
 
@@ -153,6 +154,7 @@ func (env *Environment) Facts() [][2]string {
 	add("TLS", map[bool]string{true: "yes", false: "no"}[env.TLS])
 	add("simulated", env.Simulated)
 	add("runs", fmt.Sprintf("%d of each arm after %d for warm-up, one of each arm in a round, in an order that changes", env.Repeat, env.Warmup))
+	add("timed", env.Clock)
 	add("before each run", env.Between)
 	add("seed", fmt.Sprint(env.Seed))
 	add("command", env.Command)

@@ -2,6 +2,8 @@ package bench
 
 import (
 	"bufio"
+	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -9,11 +11,11 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"sync"
 	"syscall"
 
 	"shardload/generate"
+	"shardload/internal/bench/shape"
 	"shardload/internal/pgcsv"
 	"shardload/loader"
 )
@@ -34,22 +36,26 @@ const (
 	adsPerCompany  = 1000
 )
 
-// makeFile writes that many rows in that order.
-func makeFile(ctx context.Context, dir string, seed uint64, rows int64, order Order) (*inputFile, error) {
-	data, err := generate.New(generate.Config{Companies: rows/adsPerCompany + 1, Campaigns: rows/adsPerCampaign + 1, Ads: rows, Seed: seed, Skew: skew})
-	if err != nil {
-		return nil, err
-	}
-	dir = filepath.Join(dir, fmt.Sprintf("%d-%s", rows, order))
+// makeFile writes the rows of a point's shape, in its order.
+func makeFile(ctx context.Context, dir string, seed uint64, p Point) (*inputFile, error) {
+	of := shape.Lookup(p.Shape)
+	dir = filepath.Join(dir, fmt.Sprintf("%d-%s-%s", p.Rows, p.Order, p.Shape))
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, err
 	}
-	if _, err := data.Write(ctx, dir, generate.Output{}); err != nil {
+	path := filepath.Join(dir, "ads.csv")
+	var err error
+	if of.Dataset() {
+		err = writeDataset(ctx, dir, seed, p.Rows)
+	} else {
+		path = filepath.Join(dir, of.Name+".csv")
+		err = writeFile(path, func(w io.Writer) error { return of.Write(w, p.Rows, seed) })
+	}
+	if err != nil {
 		return nil, err
 	}
-	path := filepath.Join(dir, "ads.csv")
-	if order == Sorted {
-		if err := sortFile(path); err != nil {
+	if p.Order == Sorted {
+		if err := sortFile(path, of.Key()); err != nil {
 			return nil, fmt.Errorf("sort %s: %w", path, err)
 		}
 	}
@@ -57,23 +63,27 @@ func makeFile(ctx context.Context, dir string, seed uint64, rows int64, order Or
 	if err != nil {
 		return nil, err
 	}
-	return &inputFile{path: path, bytes: info.Size(), pieces: map[int][]string{}}, nil
+	return &inputFile{path: path, bytes: info.Size(), pieces: map[int][]string{}}, ctx.Err()
 }
 
-// companyField is where the tenant stands in a row of ads.
-const companyField = 1
+// writeDataset writes the dataset with that many ads.
+func writeDataset(ctx context.Context, dir string, seed uint64, rows int64) error {
+	data, err := generate.New(generate.Config{Companies: rows/adsPerCompany + 1, Campaigns: rows/adsPerCampaign + 1, Ads: rows, Seed: seed, Skew: skew})
+	if err != nil {
+		return err
+	}
+	_, err = data.Write(ctx, dir, generate.Output{})
+	return err
+}
 
-// sortFile sorts the records of a file by tenant, equal ones in the order in which
-// they stood. It holds the file in memory.
-func sortFile(path string) error {
+// sortFile sorts the records of a file by the field at that place, shorter values first, equal
+// ones in the order in which they stood. It holds the file in memory.
+func sortFile(path string, field int) error {
 	data, err := os.ReadFile(path)
 	if err != nil {
 		return err
 	}
-	type record struct {
-		company int64
-		text    []byte
-	}
+	type record struct{ value, text []byte }
 	var records []record
 	var s pgcsv.Scanner
 	var fields []pgcsv.Field
@@ -84,14 +94,12 @@ func sortFile(path string) error {
 			continue
 		}
 		fields = s.AppendFields(fields[:0])
-		value, _ := fields[companyField].Value(s.Record(), nil)
-		company, err := strconv.ParseInt(string(value), 10, 64)
-		if err != nil {
-			return err
-		}
-		records = append(records, record{company, s.Record()})
+		value, _ := fields[field].Value(s.Record(), nil)
+		records = append(records, record{value, s.Record()})
 	}
-	slices.SortStableFunc(records, func(a, b record) int { return int(a.company - b.company) })
+	slices.SortStableFunc(records, func(a, b record) int {
+		return cmp.Or(len(a.value)-len(b.value), bytes.Compare(a.value, b.value))
+	})
 	sorted := path + ".sorted"
 	err = writeFile(sorted, func(w io.Writer) error {
 		if _, err := fmt.Fprintf(w, "%s\n", header); err != nil {

@@ -5,6 +5,7 @@ import (
 	"runtime"
 	"slices"
 
+	"shardload/internal/bench/shape"
 	"shardload/loader"
 )
 
@@ -30,12 +31,13 @@ const (
 // others are tried one at a time beside the base, unless Cross says that all are to be
 // combined.
 type Grid struct {
+	Shapes     []string       // of package shape; empty means ads
 	Routes     []loader.Route // empty means those that the server allows, the fastest first
 	AllStreams []int          // connections in all; zero or empty means one per CPU, at least 2
 	Batches    []int64        // bytes; empty means 4 MiB, 1 MiB and 16 MiB
 	Notations  []Notation     // empty means Binary
 	Shards     []int          // of the table on a Citus cluster; empty means 32
-	Rows       []int64        // empty means 1,000,000
+	Rows       []int64        // empty means as many as each shape has by default
 	Orders     []Order        // empty means Mixed
 	Cross      bool
 }
@@ -55,8 +57,11 @@ func (g Grid) withDefaults() Grid {
 	if len(g.Shards) == 0 {
 		g.Shards = []int{DefaultShards}
 	}
+	if len(g.Shapes) == 0 {
+		g.Shapes = []string{DefaultShape}
+	}
 	if len(g.Rows) == 0 {
-		g.Rows = []int64{DefaultRows}
+		g.Rows = []int64{0} // which points fills in
 	}
 	if len(g.Orders) == 0 {
 		g.Orders = []Order{Mixed}
@@ -66,13 +71,16 @@ func (g Grid) withDefaults() Grid {
 
 // check complains about values that cannot be measured.
 func (g Grid) check(bad func(string, ...any)) {
+	checkWords(bad, "shape", g.Shapes, shape.Names()...)
 	checkWords(bad, "route", g.Routes, loader.RouteShard, loader.RouteNode, loader.RouteCoordinator)
 	checkWords(bad, "format", g.Notations, Binary, CSV)
 	checkWords(bad, "order", g.Orders, Mixed, Sorted)
 	checkList(bad, "streams", g.AllStreams, 1, loader.MaxStreams)
 	checkList(bad, "batch", g.Batches, 1, 1<<30)
 	checkList(bad, "shards", g.Shards, 1, 64_000)
-	checkList(bad, "rows", g.Rows, 1, math.MaxInt32)
+	if !slices.Equal(g.Rows, []int64{0}) {
+		checkList(bad, "rows", g.Rows, 1, math.MaxInt32)
+	}
 }
 
 // checkWords complains about words that are none of choices, and about one that is
@@ -103,15 +111,19 @@ func checkList[T int | int64](bad func(string, ...any), name string, list []T, l
 
 // points returns the points of the loader's arms: the base first.
 func (g Grid) points(routes []loader.Route) []Point {
-	lists := []int{len(routes), len(g.AllStreams), len(g.Batches), len(g.Notations), len(g.Shards), len(g.Rows), len(g.Orders)}
+	lists := []int{len(g.Shapes), len(routes), len(g.AllStreams), len(g.Batches), len(g.Notations), len(g.Shards), len(g.Rows), len(g.Orders)}
 	var points []Point
 	index := make([]int, len(lists))
 	for {
 		if g.Cross || changed(index) < 2 {
-			points = append(points, Point{
-				routes[index[0]], g.AllStreams[index[1]], g.Batches[index[2]],
-				g.Notations[index[3]], g.Shards[index[4]], g.Rows[index[5]], g.Orders[index[6]],
-			})
+			p := Point{
+				g.Shapes[index[0]], routes[index[1]], g.AllStreams[index[2]], g.Batches[index[3]],
+				g.Notations[index[4]], g.Shards[index[5]], g.Rows[index[6]], g.Orders[index[7]],
+			}
+			if p.Rows == 0 {
+				p.Rows = shape.Lookup(p.Shape).Rows
+			}
+			points = append(points, p)
 		}
 		at := 0
 		for ; at < len(index); at++ {

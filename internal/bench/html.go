@@ -32,10 +32,15 @@ type pageData struct {
 	Rows     []pageRow
 }
 
-// A pageRow is an arm's line in the table of the page.
+// A pageRow is an arm's line in the tables of the page.
 type pageRow struct {
-	Label, Settings, Rate, Low, High, Runs, Share, ClientCPU, ServerCPU, WAL, P50, P99 string
-	Kind                                                                               Kind
+	Figure
+	Settings, Runs               string
+	Psql, Limit, Rate, Low, High string
+	Parts                        []string // of its time, in seconds
+	All                          string
+	ClientCPU, ServerCPU         string
+	WAL, P50, P99                string
 }
 
 // writeCharts writes the page and its charts, as SVG and PNG files, too.
@@ -73,30 +78,38 @@ func inline(svg []byte) template.HTML {
 	return template.HTML(svg) // #nosec G203 -- our own charts: the plotting library has escaped their labels
 }
 
-// pageRows returns the lines of the page's table.
+// pageRows returns the lines of the page's tables, the fastest arms first.
 func (r *Report) pageRows() []pageRow {
 	groups := r.Groups()
-	base := Base(groups)
 	var rows []pageRow
-	for i := range groups {
-		g := &groups[i]
-		rates := g.Rates()
-		perMillion := float64(g.Arm().Rows) / 1e6
+	for _, f := range r.Figures() {
+		g := find(groups, func(result Result) bool { return result.label(basePoint(r.Results)) == f.Arm })
+		perMillion := float64(f.Rows) / 1e6
 		cell := func(of func(*Result) *float64, format string, scale float64) string {
 			if v, ok := g.MedianOf(of); ok {
 				return fmt.Sprintf(format, v*scale)
 			}
 			return "–"
 		}
-		rows = append(rows, pageRow{
-			Label: g.Label, Kind: g.Arm().Kind, Settings: g.Arm().Settings, Runs: fmt.Sprint(len(rates)),
-			Rate: comma(g.Median()), Low: comma(rates[0]), High: comma(rates[len(rates)-1]), Share: fmt.Sprintf("%.2f", g.Median()/base.Median()),
+		ratio := func(r *Ratio) string {
+			if r == nil {
+				return "–"
+			}
+			return fmt.Sprintf("%.2f", r.Median)
+		}
+		row := pageRow{
+			Figure: f, Settings: g.Arm().Settings, Runs: fmt.Sprint(len(g.Runs)), Psql: ratio(f.Psql), Limit: ratio(f.Limit),
+			Rate: comma(f.RowsPerSecond), Low: comma(f.Low), High: comma(f.High), All: fmt.Sprintf("%.2f", f.Seconds),
 			ClientCPU: cell(func(r *Result) *float64 { return r.ClientCPU }, "%.2f", 1/perMillion),
 			ServerCPU: cell(func(r *Result) *float64 { return r.ServerCPU }, "%.2f", 1/perMillion),
 			WAL:       cell((*Result).WALPerRow, "%.0f", 1),
 			P50:       cell(func(r *Result) *float64 { return r.P50 }, "%.1f", 1e3),
 			P99:       cell(func(r *Result) *float64 { return r.P99 }, "%.1f", 1e3),
-		})
+		}
+		for _, part := range f.Times.Parts() {
+			row.Parts = append(row.Parts, fmt.Sprintf("%.2f", part.Seconds))
+		}
+		rows = append(rows, row)
 	}
 	return rows
 }

@@ -3,56 +3,30 @@ package bench
 import (
 	"context"
 	"crypto/rand"
-	"errors"
 	"fmt"
 	"io"
 	"os"
 	"slices"
 	"strings"
-	"sync"
-	"time"
 
+	"shardload/internal/bench/clock"
 	"shardload/internal/term"
 	"shardload/loader"
 )
-
-// An observer collects a loader's batches.
-type observer struct {
-	mu   sync.Mutex
-	list []loader.StoredBatch
-}
-
-func (o *observer) add(b loader.StoredBatch) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	o.list = append(o.list, b)
-}
-
-// span returns the time from the first batch's start to the last one's end.
-func (o *observer) span() time.Duration {
-	var first, last time.Time
-	for i, b := range o.list {
-		if end := b.Started.Add(b.Elapsed); end.After(last) {
-			last = end
-		}
-		if i == 0 || b.Started.Before(first) {
-			first = b.Started
-		}
-	}
-	return last.Sub(first)
-}
 
 // Names of arms. Those of the first two go on with a route.
 const (
 	loaderName = "shardload"
 	wireLimit  = "wire-limit"
 	nullSink   = "null-sink" // stores nothing
+	psqlName   = "psql"
 )
 
 // loaders makes the arms of the loader: as users run it, and parts of it alone.
 type loaders struct {
 	*site
-	nodes int // to which streams connect on the routes shard and node; routes finds out
+	nodes int                  // to which streams connect on the routes shard and node; routes finds out
+	lanes map[loader.Route]int // which it finds out, too
 }
 
 // distinct returns points with the streams that there will be, each once: the
@@ -91,7 +65,8 @@ func (l *loaders) arm(p Point) *Arm {
 	return &Arm{
 		Name: armName(loaderName, p), Kind: KindLoader, Point: p, stores: true, Settings: settings,
 		run: func(ctx context.Context) (outcome, error) {
-			return l.load(ctx, l.config(p), p)
+			run, err := l.load(ctx, l.config(p), p, l.cfg.Duties)
+			return outcome{Times: run.Times, batches: run.Batches}, err
 		},
 	}
 }
@@ -104,65 +79,57 @@ func (l *loaders) sinkArm(p Point) *Arm {
 		run: func(ctx context.Context) (outcome, error) {
 			cfg := l.config(p)
 			cfg.Stage = loader.StageDecode
-			return l.load(ctx, cfg, p)
+			run, err := l.load(ctx, cfg, p, Duties{NoAnalyze: true})
+			return outcome{Times: clock.Times{Copy: run.Result.Elapsed.Seconds()}}, err
 		},
 	}
 }
 
-// wireArm sends what was encoded before.
+// wireArm sends what was encoded before. Of the duties it has those of the server.
 func (l *loaders) wireArm(p Point) *Arm {
 	return &Arm{
 		Name: armName(wireLimit, p), Kind: KindLimit, Point: p, stores: true,
-		Settings: "sending and storing alone: the same batches over the same streams, read and encoded before the clock starts",
+		Settings: "sending and storing alone: the same batches over the same streams, connected, read and encoded before the clock starts",
 		run: func(ctx context.Context) (outcome, error) {
 			cfg := l.config(p)
 			cfg.Stage, cfg.Memory = loader.StageStore, 4*l.file(p).bytes+loader.DefaultMemory
-			out, err := l.load(ctx, cfg, p)
-			o := observer{list: out.batches}
-			out.elapsed, out.partial = o.span(), true
-			return out, err
+			run, err := l.load(ctx, cfg, p, l.cfg.Duties)
+			of := clock.Times{Empty: run.Empty, Copy: run.Copy, Indexes: run.Indexes, Statistics: run.Statistics}
+			return outcome{Times: of, batches: run.Batches, partial: true}, err
 		},
 	}
 }
 
 // load loads the point's file with cfg.
-func (l *loaders) load(ctx context.Context, cfg loader.Config, p Point) (out outcome, err error) {
-	var seen observer
-	cfg.Observe, cfg.Retried = seen.add, l.cfg.Retried
-	if l.cfg.Observe != nil {
-		cfg.Observe = func(batch loader.StoredBatch) {
-			seen.add(batch)
-			l.cfg.Observe(batch)
-		}
+func (l *loaders) load(ctx context.Context, cfg loader.Config, p Point, duties Duties) (clock.Run, error) {
+	cfg.Observe, cfg.Retried = l.cfg.Observe, l.cfg.Retried
+	if limit := l.cfg.LimitMemory; limit != nil {
+		defer limit(cfg.Memory)()
 	}
-	opened, err := loader.Open(ctx, cfg)
-	if err != nil {
-		return out, err
-	}
-	defer func() { err = errors.Join(err, opened.Close()) }()
-	if plan := opened.Plan(); plan.Route != p.Route {
-		return out, fmt.Errorf("the loader takes route %s, not %s: %s", plan.Route, p.Route, plan.Why)
-	}
-	result, err := opened.Load(ctx, loader.File(l.file(p).path))
-	out = outcome{elapsed: result.Elapsed, batches: seen.list}
-	if l.cfg.steady && len(seen.list) > 0 {
-		out.elapsed = seen.span()
-	}
-	return out, err
+	return clock.Load{
+		Config: cfg, Input: loader.File(l.file(p).path), Replace: duties.Replace, NoAnalyze: duties.NoAnalyze,
+		Check: func(plan loader.Plan) error {
+			if plan.Route != p.Route {
+				return fmt.Errorf("the loader takes route %s, not %s: %s", plan.Route, p.Route, plan.Why)
+			}
+			return nil
+		},
+	}.Run(ctx)
 }
 
 // routes returns the routes that the loader can take here, the fastest first, and
 // why it cannot take the others.
-func (l *loaders) routes(ctx context.Context, shards int) (can []loader.Route, cannot []Skip) {
+func (l *loaders) routes(ctx context.Context, table Point) (can []loader.Route, cannot []Skip) {
+	l.lanes = map[loader.Route]int{}
 	for _, route := range []loader.Route{loader.RouteShard, loader.RouteNode, loader.RouteCoordinator} {
-		opened, err := loader.Open(ctx, l.config(Point{Route: route, AllStreams: 1, Shards: shards, Batch: 1 << 20}))
+		opened, err := loader.Open(ctx, l.config(Point{Shape: table.Shape, Route: route, AllStreams: 1, Shards: table.Shards, Batch: 1 << 20}))
 		if err != nil {
 			cannot = append(cannot, Skip{armName(loaderName, Point{Route: route}), err.Error()})
 			continue
 		}
 		if plan := opened.Plan(); plan.Route == route {
 			can = append(can, route)
-			l.nodes = max(l.nodes, plan.Nodes)
+			l.nodes, l.lanes[route] = max(l.nodes, plan.Nodes), plan.Lanes
 		} else {
 			cannot = append(cannot, Skip{armName(loaderName, Point{Route: route}), plan.Why})
 		}

@@ -13,6 +13,7 @@ import (
 
 // A Point is one combination of the settings that a benchmark varies.
 type Point struct {
+	Shape      string       `json:"shape" csv:"shape"`
 	Route      loader.Route `json:"route,omitempty" csv:"route"` // "" for what has none
 	AllStreams int          `json:"streams" csv:"streams"`       // connections in all; 0 where there are none
 	Batch      int64        `json:"batch_bytes,omitempty" csv:"batch_bytes"`
@@ -27,7 +28,7 @@ type Point struct {
 func inputs(points []Point) []Point {
 	var list []Point
 	for _, p := range points {
-		in := Point{Shards: p.Shards, Rows: p.Rows, Order: p.Order}
+		in := Point{Shape: p.Shape, Shards: p.Shards, Rows: p.Rows, Order: p.Order}
 		if !slices.Contains(list, in) {
 			list = append(list, in)
 		}
@@ -48,6 +49,7 @@ func (p Point) settings(base *Point) string {
 	if base != nil {
 		b = *base
 	}
+	add(p.Shape != b.Shape, "%s", p.Shape)
 	if p.AllStreams > 0 {
 		add(p.AllStreams != b.AllStreams, "%d streams", p.AllStreams)
 	}
@@ -60,7 +62,14 @@ func (p Point) settings(base *Point) string {
 	if p.Shards > 0 {
 		add(p.Shards != b.Shards, "%d shards", p.Shards)
 	}
-	add(p.Rows != b.Rows, "%s rows", humanize.Comma(p.Rows))
+	// Each shape has its own number of rows.
+	add(p.Rows != b.Rows && p.Shape == b.Shape, "%s rows", humanize.Comma(p.Rows))
 	add(p.Order != b.Order, "%s", p.Order)
 	return strings.Join(words, ", ")
+}
+
+// sentAs reports whether p's rows are sent as those of other, whatever they are and by whichever
+// route.
+func (p Point) sentAs(other Point) bool {
+	return p.AllStreams == other.AllStreams && p.Batch == other.Batch && p.Notation == other.Notation
 }

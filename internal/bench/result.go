@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"shardload/internal/bench/clock"
 	"shardload/internal/bench/meter"
 	"shardload/loader"
 )
@@ -18,7 +19,9 @@ type Result struct {
 	Started  time.Time `json:"started" csv:"started"`
 	Settings string    `json:"settings" csv:"settings"`
 
-	Seconds       float64 `json:"seconds" csv:"seconds"`
+	// Seconds is the time by which rates are reckoned, and Times its parts.
+	Seconds float64 `json:"seconds" csv:"seconds"`
+	clock.Times
 	RowsPerSecond float64 `json:"rows_per_second" csv:"rows_per_second"`
 	Bytes         int64   `json:"bytes" csv:"bytes"` // of CSV
 	BytesPerSec   float64 `json:"bytes_per_second" csv:"bytes_per_second"`
@@ -45,6 +48,7 @@ type Latency struct {
 // A Batch is one stored batch of a run.
 type Batch struct {
 	Arm        string   `json:"arm" csv:"arm"`
+	Shape      string   `json:"shape" csv:"shape"`
 	AllStreams int      `json:"streams" csv:"streams"`
 	Size       int64    `json:"batch_bytes" csv:"batch_bytes"` // the arm's setting
 	Notation   Notation `json:"format" csv:"format"`
@@ -70,11 +74,10 @@ type Report struct {
 }
 
 // result makes a Result of what a run came to.
-func (a *Arm) result(run int, started time.Time, bytes int64, out outcome, used meter.Usage) Result {
-	secs := out.elapsed.Seconds()
+func (a *Arm) result(run int, started time.Time, bytes int64, out outcome, used meter.Usage, secs float64) Result {
 	r := Result{
 		Arm: a.Name, Kind: a.Kind, Point: a.Point, Run: run, Started: started.UTC(), Settings: a.Settings,
-		Seconds: secs, RowsPerSecond: float64(a.Rows) / secs, Bytes: bytes, BytesPerSec: float64(bytes) / secs,
+		Seconds: secs, Times: out.Times, RowsPerSecond: float64(a.Rows) / secs, Bytes: bytes, BytesPerSec: float64(bytes) / secs,
 		ServerCPU: used.ServerCPU, WAL: used.WAL, ClientCPU: used.ClientCPU, Latency: latencyOf(out.batches),
 	}
 	if out.partial {
@@ -88,7 +91,7 @@ func (a *Arm) batches(run int, started time.Time, list []loader.StoredBatch) []B
 	var batches []Batch
 	for _, b := range list {
 		batches = append(batches, Batch{
-			Arm: a.Name, AllStreams: a.AllStreams, Size: a.Batch, Notation: a.Notation, Shards: a.Shards, Table: a.Rows, Order: a.Order,
+			Arm: a.Name, Shape: a.Shape, AllStreams: a.AllStreams, Size: a.Batch, Notation: a.Notation, Shards: a.Shards, Table: a.Rows, Order: a.Order,
 			Run: run, Node: b.Node, Rows: b.Rows, Bytes: b.Bytes,
 			Started: b.Started.Sub(started).Seconds(), Seconds: b.Elapsed.Seconds(),
 		})

@@ -6,12 +6,13 @@ import (
 	"os/exec"
 	"strconv"
 	"strings"
-	"time"
 
+	"github.com/jackc/pgx/v5"
 	"golang.org/x/sync/errgroup"
 
+	"shardload/internal/bench/clock"
+	"shardload/internal/bench/shape"
 	"shardload/internal/server"
-	"shardload/schema"
 )
 
 // rivals makes the arms of whatever loads rows without the loader.
@@ -38,9 +39,9 @@ func (r *rivals) arms(in Point, workers int) (arms []*Arm, skips []Skip) {
 		})
 	}
 	if _, err := exec.LookPath("psql"); err != nil {
-		skips = append(skips, Skip{"psql", "psql is not on PATH"}, Skip{"psql-split", "psql is not on PATH"})
+		skips = append(skips, Skip{psqlName, "psql is not on PATH"}, Skip{"psql-split", "psql is not on PATH"})
 	} else {
-		add("psql", `one psql: \copy from the file`, 1, r.psql)
+		add(psqlName, `one psql: \copy from the file`, 1, r.psql)
 		add("psql-split", fmt.Sprintf(`the file split into %d beforehand, a psql \copy for each, at once`, workers), workers, r.psqlSplit)
 	}
 	add("copy-batches", fmt.Sprintf("the obvious design: %d connections to the coordinator, a COPY of about 4 MiB of CSV at a time, no session settings", workers),
@@ -58,7 +59,7 @@ func (r *rivals) arms(in Point, workers int) (arms []*Arm, skips []Skip) {
 			continue
 		}
 		add(rival.Name, rival.Command, workers, func(ctx context.Context, p Point) (outcome, error) {
-			return timed(func() error { return r.program(ctx, "sh", "-c", r.expand(rival.Command, p)) })
+			return r.around(ctx, p, func(*pgx.Conn) error { return r.program(ctx, nil, "sh", "-c", r.expand(rival.Command, p)) })
 		})
 	}
 	return arms, skips
@@ -92,18 +93,13 @@ func (r Rival) missing() string {
 func (r *rivals) expand(command string, p Point) string {
 	return strings.NewReplacer(
 		"{dsn}", shellQuote(r.dsn), "{url}", shellQuote(plainURL(r.cfg.Conn)), "{file}", shellQuote(r.file(p).path),
-		"{columns}", strings.Join(schema.Lookup("ads").ColumnNames(), ","), "{table}", r.table(p),
-		"{schema}", r.place.schema, "{name}", r.place.name(p.Shards), "{workers}", strconv.Itoa(p.AllStreams),
+		"{columns}", strings.Join(shape.Lookup(p.Shape).Table.ColumnNames(), ","), "{table}", r.table(p),
+		"{schema}", r.place.schema, "{name}", r.place.name(p), "{workers}", strconv.Itoa(p.AllStreams),
 	).Replace(command)
 }
 
 // shellQuote writes s as one word of sh.
 func shellQuote(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'" }
-
-// psql loads the file with one \copy.
-func (r *rivals) psql(ctx context.Context, p Point) (outcome, error) {
-	return timed(func() error { return r.psqlCopy(ctx, r.file(p).path, p, true) })
-}
 
 // psqlSplit loads the pieces of the file with a psql each.
 func (r *rivals) psqlSplit(ctx context.Context, p Point) (outcome, error) {
@@ -111,37 +107,50 @@ func (r *rivals) psqlSplit(ctx context.Context, p Point) (outcome, error) {
 	if err != nil {
 		return outcome{}, err
 	}
-	return timed(func() error {
+	return r.around(ctx, p, func(*pgx.Conn) error {
 		g, ctx := errgroup.WithContext(ctx)
 		for _, piece := range pieces {
-			g.Go(func() error { return r.psqlCopy(ctx, piece, p, false) })
+			g.Go(func() error { return r.program(ctx, nil, "psql", r.psqlArgs(r.copySQL(piece, p, false))...) })
 		}
 		return g.Wait()
 	})
 }
 
-func (r *rivals) psqlCopy(ctx context.Context, path string, p Point, header bool) error {
-	script := fmt.Sprintf(`\copy %s from '%s' with (format csv, header %t)`, r.table(p), strings.ReplaceAll(path, "'", "''"), header)
-	return r.program(ctx, "psql", "-XqAt", "-v", "ON_ERROR_STOP=1", "-d", r.dsn, "-c", script)
-}
-
 // serverFile has the server read the file.
 func (r *rivals) serverFile(ctx context.Context, p Point) (outcome, error) {
 	sql := fmt.Sprintf("COPY %s FROM %s WITH (FORMAT csv, HEADER)", r.table(p), server.Literal(r.file(p).path))
-	conn, err := r.connect(ctx)
-	if err != nil {
-		return outcome{}, err
-	}
-	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
-	return timed(func() error {
+	return r.around(ctx, p, func(conn *pgx.Conn) error {
 		_, err := conn.Exec(ctx, sql)
 		return err
 	})
 }
 
-// timed times do.
-func timed(do func() error) (outcome, error) {
-	started := time.Now()
-	err := do()
-	return outcome{elapsed: time.Since(started)}, err
+// around times what copies the point's rows, with the duties that it does not do itself.
+func (r *rivals) around(ctx context.Context, p Point, do func(*pgx.Conn) error) (out outcome, err error) {
+	c := clock.Start()
+	conn, err := r.connect(ctx)
+	if err != nil {
+		return out, err
+	}
+	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
+	c.Lap(&c.Connect)
+	if r.cfg.Replace {
+		if err := server.Run(ctx, conn, "TRUNCATE "+r.table(p)); err != nil {
+			return out, err
+		}
+		c.Lap(&c.Empty)
+	}
+	if err := do(conn); err != nil {
+		return out, err
+	}
+	c.Lap(&c.Copy)
+	if !r.cfg.NoAnalyze {
+		if err := server.Run(ctx, conn, "ANALYZE "+r.table(p)); err != nil {
+			return out, err
+		}
+		c.Lap(&c.Statistics)
+	}
+	err = conn.Close(ctx)
+	c.Lap(&c.Finish)
+	return outcome{Times: c.Times}, err
 }

@@ -4,7 +4,9 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"runtime/debug"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/dustin/go-humanize"
@@ -18,13 +20,21 @@ import (
 func (b *Bench) Run(ctx context.Context) (Report, error) {
 	// Each round has an order of its own, so that no arm always follows the same.
 	shuffle := rand.New(rand.NewPCG(b.cfg.Seed, 0))
-	for round := range b.cfg.Warmup + b.cfg.Repeat {
+	rounds, runs := b.cfg.Warmup+b.cfg.Repeat, 0
+	for round := range rounds {
 		turn := slices.Clone(b.arms)
 		if round >= b.cfg.Warmup {
 			shuffle.Shuffle(len(turn), func(i, j int) { turn[i], turn[j] = turn[j], turn[i] })
 		}
-		for _, a := range turn {
-			if err := b.measure(ctx, a, round); err != nil {
+		for i, a := range turn {
+			runs++
+			ended := b.cfg.Running(Running{
+				Arm: a.label(b.base()), Shape: a.Shape, Rows: a.Rows, Observed: a.Kind == KindLoader || strings.HasPrefix(a.Name, wireLimit),
+				Number: runs, Of: runs + len(turn) - i - 1 + (rounds-round-1)*len(b.arms),
+			})
+			err := b.measure(ctx, a, round)
+			ended()
+			if err != nil {
 				return b.finish(false), err
 			}
 		}
@@ -36,7 +46,10 @@ func (b *Bench) Run(ctx context.Context) (Report, error) {
 func (b *Bench) finish(complete bool) Report {
 	env := &b.report.Environment
 	env.Seed, env.Warmup, env.Repeat = b.cfg.Seed, b.cfg.Warmup, b.cfg.Repeat
-	env.Between = b.place.between()
+	env.Between, env.Clock = b.place.between(), "from start to finish: "+b.cfg.words()
+	if b.cfg.steady {
+		env.Clock = "the copying alone"
+	}
 	for i, s := range b.place.statements {
 		if i > 0 {
 			env.Table += ";\n"
@@ -63,6 +76,7 @@ func (b *Bench) measure(ctx context.Context, a *Arm, round int) error {
 	if err := warm(file.path); err != nil {
 		return err
 	}
+	debug.FreeOSMemory() // as a command of its own has none that was touched before
 	limited, cancel := context.WithTimeoutCause(ctx, b.cfg.Limit, fmt.Errorf("it took longer than %s", b.cfg.Limit))
 	defer cancel()
 	before := b.meter.Read(ctx)
@@ -102,10 +116,11 @@ const slowFactor = 3
 // record keeps a run that went well. One for warm-up does not count, unless it was
 // so slow that the arm is not run again.
 func (b *Bench) record(a *Arm, round int, started time.Time, out outcome, used meter.Usage) {
-	if a.stores && (b.fastest == 0 || out.elapsed < b.fastest) {
-		b.fastest = out.elapsed
+	seconds := out.seconds(b.cfg.steady)
+	if a.stores && (b.fastest == 0 || seconds < b.fastest) {
+		b.fastest = seconds
 	}
-	slow := out.elapsed > b.cfg.Slow && out.elapsed > slowFactor*b.fastest
+	slow := seconds > b.cfg.Slow.Seconds() && seconds > slowFactor*b.fastest
 	run := round - b.cfg.Warmup + 1
 	if slow {
 		run = max(run, 1)
@@ -116,12 +131,13 @@ func (b *Bench) record(a *Arm, round int, started time.Time, out outcome, used m
 	if run > 0 {
 		count = fmt.Sprintf("%d of %d", run, b.cfg.Repeat)
 	}
-	b.cfg.Note("%-8s  %9s rows/s  %s", count, humanize.Comma(int64(float64(a.Rows)/out.elapsed.Seconds())), a.label(b.base()))
+	b.cfg.Note("%-8s  %9s rows/s  %s", count, humanize.Comma(int64(float64(a.Rows)/seconds)), a.label(b.base()))
 	if run < 1 {
 		return
 	}
-	r := a.result(run, started, b.file(a.Point).bytes, out, used)
+	r := a.result(run, started, b.file(a.Point).bytes, out, used, seconds)
 	b.report.Results = append(b.report.Results, r)
+	b.cfg.Ran(r)
 	b.report.Batches = append(b.report.Batches, a.batches(run, started, out.batches)...)
 }
 

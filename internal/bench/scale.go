@@ -13,6 +13,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"shardload/internal/bench/left"
+	"shardload/internal/bench/shape"
 	"shardload/internal/localpg"
 )
 
@@ -27,6 +28,9 @@ type ScaleResult struct {
 	Median  float64 `json:"rows_per_second"`
 	Low     float64 `json:"rows_per_second_low"`
 	High    float64 `json:"rows_per_second_high"`
+	// Rates are those of the runs, the lowest first. There are none in reports of before they
+	// were kept.
+	Rates []float64 `json:"rates_of_runs,omitempty"`
 }
 
 // A ScaleConfig says how to simulate a growing cluster on this machine.
@@ -49,6 +53,9 @@ const streamsPerWorker = 2
 // withDefaults returns c with its zero fields filled in.
 func (c ScaleConfig) withDefaults() ScaleConfig {
 	c.Config = c.Config.withDefaults()
+	if c.Rows[0] == 0 {
+		c.Rows = []int64{shape.Lookup(c.Shapes[0]).Rows}
+	}
 	if len(c.Workers) == 0 {
 		c.Workers = []int{1, 2, 4, 8}
 	}
@@ -80,7 +87,7 @@ func Scale(ctx context.Context, cfg ScaleConfig) (Report, error) {
 			rates := g.Rates()
 			report.Scale = append(report.Scale, ScaleResult{
 				Arm: g.Arm().Arm, Workers: workers, Cores: cfg.Cores, Rows: g.Arm().Rows, Runs: len(rates),
-				Median: g.Median(), Low: rates[0], High: rates[len(rates)-1],
+				Median: g.Median(), Low: rates[0], High: rates[len(rates)-1], Rates: rates,
 			})
 		}
 		if err != nil {
@@ -88,8 +95,8 @@ func Scale(ctx context.Context, cfg ScaleConfig) (Report, error) {
 		}
 	}
 	report.Environment.Simulated = fmt.Sprintf("clusters of %v workers on this machine, each node limited to %g of a core, %d streams and %d rows of each worker;"+
-		" the client is not limited; the loader's time runs from its first BEGIN to its last COMMIT",
-		cfg.Workers, cfg.Cores, streamsPerWorker, cfg.Rows[0])
+		" the client is not limited; control groups of version %d",
+		cfg.Workers, cfg.Cores, streamsPerWorker, cfg.Rows[0], version(left.CGroups))
 	report.Complete = true
 	return report, nil
 }

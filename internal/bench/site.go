@@ -15,7 +15,7 @@ type site struct {
 	conn  *pgx.Conn
 	citus bool
 	place *place
-	files map[Point]*inputFile // by rows and order alone
+	files map[Point]*inputFile // by shape, rows and order alone
 }
 
 func (s *site) connect(ctx context.Context) (*pgx.Conn, error) {
@@ -23,21 +23,21 @@ func (s *site) connect(ctx context.Context) (*pgx.Conn, error) {
 }
 
 // table returns the name of the point's table.
-func (s *site) table(p Point) string { return s.place.table(p.Shards) }
+func (s *site) table(p Point) string { return s.place.table(p) }
 
 // file returns the point's input.
 func (s *site) file(p Point) *inputFile { return s.files[inputOf(p)] }
 
 // inputOf returns the settings of p that its input depends on.
-func inputOf(p Point) Point { return Point{Rows: p.Rows, Order: p.Order} }
+func inputOf(p Point) Point { return Point{Shape: p.Shape, Rows: p.Rows, Order: p.Order} }
 
 // makeFile writes the point's input, if it is not there.
 func (s *site) makeFile(ctx context.Context, p Point) error {
 	if s.file(p) != nil {
 		return nil
 	}
-	s.cfg.Note("writing %s rows, %s", humanize.Comma(p.Rows), p.Order)
-	f, err := makeFile(ctx, s.cfg.Dir, s.cfg.Seed, p.Rows, p.Order)
+	s.cfg.Note("writing %s rows of %s, %s", humanize.Comma(p.Rows), p.Shape, p.Order)
+	f, err := makeFile(ctx, s.cfg.Dir, s.cfg.Seed, p)
 	if err != nil {
 		return err
 	}

@@ -3,6 +3,7 @@ package bench
 import (
 	"slices"
 
+	"shardload/internal/bench/clock"
 	"shardload/internal/bench/meter"
 )
 
@@ -27,6 +28,24 @@ func (g *Group) Rates() []float64 {
 
 // Median returns the median of the runs' rows per second.
 func (g *Group) Median() float64 { return meter.Median(g.Rates()) }
+
+// Seconds returns the median of the runs' seconds.
+func (g *Group) Seconds() float64 {
+	var values []float64
+	for _, r := range g.Runs {
+		values = append(values, r.Seconds)
+	}
+	return meter.Median(values)
+}
+
+// Times returns the median of each part of the runs' times.
+func (g *Group) Times() clock.Times {
+	var runs []clock.Times
+	for _, r := range g.Runs {
+		runs = append(runs, r.Times)
+	}
+	return clock.Median(runs)
+}
 
 // MedianOf returns the median of what value takes from the runs, and false if a
 // run has none.

@@ -12,9 +12,9 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"shardload/internal/bench/left"
+	"shardload/internal/bench/shape"
 	"shardload/internal/fault"
 	"shardload/internal/server"
-	"shardload/schema"
 )
 
 // A place is the benchmark's own schema and the tables in it.
@@ -48,21 +48,19 @@ func newPlace(ctx context.Context, conn *pgx.Conn, citus bool) (*place, error) {
 	return p, nil
 }
 
-// table returns the name of the table with that many shards.
-func (p *place) table(shards int) string { return p.schema + "." + p.name(shards) }
+// table returns the name of the point's table.
+func (p *place) table(of Point) string { return p.schema + "." + p.name(of) }
 
-func (p *place) name(shards int) string { return fmt.Sprintf("ads_%d", shards) }
+func (p *place) name(of Point) string { return fmt.Sprintf("%s_%d", of.Shape, of.Shards) }
 
-// makeTable makes the dataset's largest table, with its primary key, and
-// distributes it over that many shards; 0 leaves it local. Autovacuum keeps off
-// it, so that it does not meet one arm and not the other.
-func (p *place) makeTable(ctx context.Context, shards int) error {
-	t := *schema.Lookup("ads")
-	column := t.DistributionColumn
-	t.Name = p.table(shards)
-	statements := []string{t.CreateSQL() + " WITH (autovacuum_enabled = false)", t.PrimaryKeySQL()}
-	if shards > 0 {
-		statements = append(statements, fmt.Sprintf("SELECT create_distributed_table('%s', '%s', colocate_with => 'none', shard_count => %d)", t.Name, column, shards))
+// makeTable makes the table of the point's shape, with its indexes, and distributes it over the
+// point's shards; 0 leaves it local. Autovacuum keeps off it, so that it does not meet one arm and
+// not the other.
+func (p *place) makeTable(ctx context.Context, of Point) error {
+	s, name := shape.Lookup(of.Shape), p.table(of)
+	statements := s.Statements(name, "(autovacuum_enabled = false)")
+	if of.Shards > 0 {
+		statements = append(statements, fmt.Sprintf("SELECT create_distributed_table('%s', '%s', colocate_with => 'none', shard_count => %d)", name, s.Table.DistributionColumn, of.Shards))
 	}
 	if err := server.Run(ctx, p.conn, statements...); err != nil {
 		return err

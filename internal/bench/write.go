@@ -2,6 +2,7 @@ package bench
 
 import (
 	"bufio"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -24,6 +25,7 @@ const (
 	BatchesFile = "batches.csv"
 	BenchFile   = "results.bench.txt"
 	HTMLFile    = "report.html"
+	TablesFile  = "tables.md"
 )
 
 // A line is one line of LinesFile: one of its fields is there.
@@ -40,7 +42,7 @@ type end struct {
 }
 
 // chartName is what the pictures of charts are called.
-var chartName = regexp.MustCompile(`^(arms|cpu|streams|batch|format|shards|rows|order|latency|scale)\.(svg|png)$`)
+var chartName = regexp.MustCompile(`^(arms|shapes|cpu|streams|batch|format|shards|rows|order|latency|scale)\.(svg|png)$`)
 
 // InTheWay returns the name of something in dir that has the name of a file that Write
 // makes, "" if there is nothing.
@@ -51,7 +53,7 @@ func InTheWay(dir string) string {
 	}
 	for _, e := range entries {
 		switch e.Name() {
-		case LinesFile, CSVFile, BatchesFile, BenchFile, HTMLFile:
+		case LinesFile, CSVFile, BatchesFile, BenchFile, HTMLFile, TablesFile:
 			return e.Name()
 		}
 		if chartName.MatchString(e.Name()) {
@@ -75,6 +77,7 @@ func (r *Report) Write(dir string) error {
 		{CSVFile, func(w io.Writer) error { return gocsv.Marshal(r.Results, w) }},
 		{BatchesFile, func(w io.Writer) error { return gocsv.Marshal(r.Batches, w) }},
 		{BenchFile, r.WriteBench},
+		{TablesFile, r.writeTables},
 	} {
 		if err := writeFile(filepath.Join(dir, f.name), f.fill); err != nil {
 			return fmt.Errorf("write %s: %w", f.name, err)
@@ -137,6 +140,7 @@ func readLines(in io.Reader) (*Report, error) {
 			if l.Result.Kind == KindLoader && l.Result.Notation == "" { // of before there was a choice
 				l.Result.Notation = Binary
 			}
+			l.Result.Shape = cmp.Or(l.Result.Shape, DefaultShape) // likewise
 			r.Results = append(r.Results, *l.Result)
 		case l.Scale != nil:
 			r.Scale = append(r.Scale, *l.Scale)
@@ -187,6 +191,7 @@ func (r *Result) bench(config []benchfmt.Config) *benchfmt.Result {
 		value any
 		is    bool
 	}{
+		{"shape", r.Shape, r.Shape != DefaultShape},
 		{"streams", r.AllStreams, r.AllStreams > 0},
 		{"batch", r.Batch, r.Batch > 0},
 		{"format", r.Notation, r.Notation != ""},

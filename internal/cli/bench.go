@@ -7,6 +7,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
+	"slices"
 	"strings"
 	"time"
 
@@ -25,11 +27,18 @@ what people use instead: psql's \copy, once and on a file split beforehand, para
 batches through the coordinator, COPY from a file on the server, and, where they are
 on PATH, timescaledb-parallel-copy and pgloader. --rival adds any other command.
 
-All arms load the same rows, and take turns, in another order each time. Before each
-run the table is emptied and the servers write a checkpoint; after it the rows are
-counted. The first value of each list is the base; the others are tried one at a time
+All arms load the same rows, and take turns, in another order each time, on the same
+clock: from the start of an arm to its end, with connecting, copying and ANALYZE, which
+--no-analyze leaves out for all, and with emptying the table if --replace asks for it.
+Before each run the table is emptied and the servers write a checkpoint; after it the
+rows are counted. What is said first is how many times as fast as psql's \copy an arm
+was, and which share of sending alone it reached. The first value of each list is the base; the others are tried one at a time
 beside it, or all combined with --cross. Ctrl-C stops, and reports what there is until
 then.
+
+--shape says what is loaded: the dataset's ads, a table of 105 columns (wide), jsonb
+documents (json), ads with four secondary indexes (indexed), or uuid keys in random
+order (uuid).
 
 It runs on a private cluster as demo does, or on --dsn, in a schema of its own that it
 drops at the end. DATABASE_URL and PG* variables do not count.
@@ -37,10 +46,11 @@ drops at the end. DATABASE_URL and PG* variables do not count.
 --scale measures something else: private clusters of 1, 2, 4 and 8 workers, each node
 of which may use the same small share of a core, by control groups. So the nodes set
 the pace, as they do in real life, and not this machine. --rows are those of each
-worker, and the loader's time runs from its first BEGIN to its last COMMIT.
+worker, and the time of all arms is that of the copying alone.
 
 The directory --out gets report.html (one file, with its charts), the charts as SVG
-and PNG, results.jsonl, results.csv, batches.csv, and results.bench.txt for benchstat.`
+and PNG, tables.md, results.jsonl, results.csv, batches.csv, and results.bench.txt for
+benchstat.`
 
 // benchOptions are the flags of bench.
 type benchOptions struct {
@@ -66,7 +76,7 @@ type benchVerb struct {
 func newBenchCommand(a *app) *cobra.Command {
 	opt := benchOptions{workers: -1, cfg: bench.Config{
 		Grid: bench.Grid{
-			Shards: []int{bench.DefaultShards}, Rows: []int64{bench.DefaultRows}, Notations: []bench.Notation{bench.Binary}, Orders: []bench.Order{bench.Mixed},
+			Shapes: []string{bench.DefaultShape}, Shards: []int{bench.DefaultShards}, Notations: []bench.Notation{bench.Binary}, Orders: []bench.Order{bench.Mixed},
 		},
 		Rounds: bench.Rounds{Repeat: bench.DefaultRepeat, Warmup: 1, Slow: bench.DefaultSlow, Limit: bench.DefaultLimit},
 		Seed:   1,
@@ -77,6 +87,7 @@ func newBenchCommand(a *app) *cobra.Command {
 		Long:  benchHelp,
 		Example: `  shardload bench
   shardload bench --arms shardload,psql --streams 2,4,8 --batch 4MiB,16MiB --cross
+  shardload bench --shape wide,json,uuid --arms shardload,wire-limit,psql
   shardload bench --dsn postgres://me@db.example.com/scratch --rows 5_000_000 --out before
   shardload bench --rival 'mine=myloader --workers {workers} --into {table} {dsn} {file}'
   shardload bench --scale --out scale
@@ -99,13 +110,16 @@ func newBenchCommand(a *app) *cobra.Command {
 
 func addBenchFlags(cmd *cobra.Command, opt *benchOptions) {
 	flags := cmd.Flags()
+	choicesFlag(cmd, &opt.cfg.Shapes, "shape", "what is loaded", bench.Shapes()...)
 	choicesFlag(cmd, &opt.cfg.Routes, "routes", "routes to measure (default: all that can be taken)", loader.RouteShard, loader.RouteNode, loader.RouteCoordinator)
 	countsFlag(cmd, &opt.cfg.AllStreams, "streams", "connections over all nodes, the same number on each (default: one per CPU, twice and four times that)")
 	sizesFlag(cmd, &opt.cfg.Batches, "batch", "sizes of batches (default: 4MiB, 1MiB, 16MiB)")
 	choicesFlag(cmd, &opt.cfg.Notations, "format", "how the loader sends rows: in binary wherever it can, or as the CSV that they are", bench.Binary, bench.CSV)
 	countsFlag(cmd, &opt.cfg.Shards, "shards", "shards of the table, on a Citus cluster")
-	countsFlag(cmd, &opt.cfg.Rows, "rows", "rows to load")
+	countsFlag(cmd, &opt.cfg.Rows, "rows", "rows to load (default: 1,000,000; 300,000 of wide and json)")
 	choicesFlag(cmd, &opt.cfg.Orders, "order", "how the rows follow each other", bench.Mixed, bench.Sorted)
+	flags.BoolVar(&opt.cfg.Replace, "replace", false, "all arms empty the table first, on the clock")
+	flags.BoolVar(&opt.cfg.NoAnalyze, "no-analyze", false, "no arm refreshes the table's statistics")
 	flags.BoolVar(&opt.cfg.Cross, "cross", false, "combine all values of the lists, not one at a time")
 	flags.StringSliceVar(&opt.cfg.Arms, "arms", nil, "only these arms: shardload, wire-limit, null-sink, psql, psql-split, copy-batches, server-file, or a rival's name (default: all)")
 	completes(cmd, "arms", completesList(bench.ArmNames()))
@@ -194,7 +208,10 @@ func (v *benchVerb) run(cmd *cobra.Command) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, watch.close()) }()
-	opt.cfg.Observe, opt.cfg.Retried = watch.observer("ads"), watch.retried("ads")
+	opt.cfg.LimitMemory = func(rows int64) (end func()) {
+		return limitMemory(memoryLimit(rows, loader.DefaultMaxRecord, runtime.GOMAXPROCS(0)))
+	}
+	opt.cfg.Watch = (&benchBar{console: &v.console, ctx: cmd.Context(), metrics: watch}).watch()
 	if opt.scale {
 		return v.runScale(cmd.Context())
 	}
@@ -215,7 +232,7 @@ func (v *benchVerb) run(cmd *cobra.Command) (err error) {
 	}
 	defer func() { err = errors.Join(err, remove()) }()
 	cfg := opt.cfg
-	cfg.Conn, cfg.DSN, cfg.Dir, cfg.Note = server, dsn, dir, v.note
+	cfg.Conn, cfg.DSN, cfg.Dir = server, dsn, dir
 	report, err := v.measure(ctx, cfg)
 	if len(report.Results) == 0 && err != nil {
 		return err
@@ -251,7 +268,7 @@ func (v *benchVerb) measure(ctx context.Context, cfg bench.Config) (report bench
 func armNames(arms []bench.Arm) string {
 	var names []string
 	for _, arm := range arms {
-		if n := len(names); n == 0 || names[n-1] != arm.Name {
+		if !slices.Contains(names, arm.Name) {
 			names = append(names, arm.Name)
 		}
 	}

@@ -15,11 +15,13 @@ func newBenchCompareCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "compare OLD NEW",
 		Short: "Compare two reports of bench, and fail if the new one is slower",
-		Long: `compare compares the arms of two reports of bench by their rows per second: medians,
+		Long: `compare compares the arms of two reports of bench, also of bench --scale, by their rows
+per second: medians,
 their difference, and how likely chance alone makes such a difference (p, of a
 Mann-Whitney U test). OLD and NEW are directories that bench --out has written, or
 their results.jsonl. An arm is slower, or faster, only if p is below 0.05; that takes
-four runs on both sides, better ten.
+four runs on both sides, better ten. What else was not alike is said: another server,
+another setting. Reports that have timed loads in different ways are refused.
 
 The exit status is 1 if an arm is slower by more than --threshold.`,
 		Example: `  shardload bench compare before after
@@ -44,7 +46,14 @@ The exit status is 1 if an arm is slower by more than --threshold.`,
 		if err != nil {
 			return err
 		}
-		return printComparison(&a.console, bench.Compare(old, now), threshold)
+		list, err := bench.Compare(old, now)
+		if err != nil {
+			return fmt.Errorf("%w: their rates cannot be compared", err)
+		}
+		for _, difference := range bench.Unlike(old, now) {
+			a.note("mind: they were not measured alike: %s", difference)
+		}
+		return printComparison(&a.console, list, threshold)
 	}
 	return cmd
 }

@@ -37,8 +37,8 @@ func (opt *benchOptions) checkScaleFlags(cmd *cobra.Command, a *app) error {
 		return usagef(cmd, "--scale makes private clusters of its own: without --dsn and --workers")
 	case given("streams") || cfg.Cross:
 		return usagef(cmd, "--scale has the same number of streams for each worker: without --streams and --cross")
-	case len(cfg.Batches) > 1 || len(cfg.Notations) > 1 || len(cfg.Shards) > 1 || len(cfg.Rows) > 1 || len(cfg.Orders) > 1:
-		return usagef(cmd, "--scale compares clusters: with one value of --batch, --format, --shards, --rows and --order")
+	case len(cfg.Batches) > 1 || len(cfg.Shapes) > 1 || len(cfg.Notations) > 1 || len(cfg.Shards) > 1 || len(cfg.Rows) > 1 || len(cfg.Orders) > 1:
+		return usagef(cmd, "--scale compares clusters: with one value of --shape, --batch, --format, --shards, --rows and --order")
 	case given("scale-cores") && opt.scaleCores <= 0:
 		return usagef(cmd, "--scale-cores must be above 0")
 	case len(slices.Compact(sorted)) < len(opt.scaleWorkers):
@@ -64,7 +64,7 @@ func (v *benchVerb) runScale(ctx context.Context) (err error) {
 		Config: v.opt.cfg, Workers: v.opt.scaleWorkers, Cores: v.opt.scaleCores,
 		Connect: func(dsn string) (*pgx.ConnConfig, error) { return parseDSN(dsn, "the private cluster", nil) },
 	}
-	cfg.Dir, cfg.Note = dir, v.note
+	cfg.Dir = dir
 	report, err := bench.Scale(ctx, cfg)
 	if len(report.Scale) == 0 && err != nil {
 		return err

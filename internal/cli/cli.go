@@ -56,7 +56,7 @@ func Main(ctx context.Context, env Env) int {
 	switch text := describe(ctx, err); {
 	case text == "":
 	case a.progressAs == progressJSON:
-		a.tellEvent(eventJSON{Event: "error", Error: errorDocument(ctx, err)})
+		tellEvent(&a.console, eventJSON{Event: "error", Error: errorDocument(ctx, err)})
 	default:
 		a.tellError(text)
 	}

@@ -120,7 +120,7 @@ func detectOne(at input.Location, as loader.Compression) detected {
 // guessed.
 func (c *console) resolveFormats(tables []tableInput, flags loader.Config) error {
 	for i := range tables {
-		d, err := tables[i].formatOf(flags, c.source())
+		d, err := tables[i].formatOf(flags, placesOf(c))
 		if err != nil {
 			return err
 		}

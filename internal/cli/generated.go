@@ -121,7 +121,7 @@ func (g *generatedFlags) inputsOf(c *console, cmd *cobra.Command, table string, 
 		return nil, err
 	}
 	for i := range tables {
-		if tables[i].header, err = c.storeHeader(cmd); err != nil {
+		if tables[i].header, err = storeHeader(c, cmd); err != nil {
 			return nil, err
 		}
 	}

@@ -3,6 +3,7 @@ package cli
 import (
 	"github.com/spf13/pflag"
 
+	"shardload/internal/bench"
 	"shardload/internal/metrics"
 	"shardload/loader"
 )
@@ -43,6 +44,16 @@ func (w *watcher) retried(table string) func(node string) {
 		return nil
 	}
 	return w.server.Retried(table)
+}
+
+// ran makes known where the time of a benchmark's run went.
+func (w *watcher) ran(r bench.Result) {
+	if w == nil {
+		return
+	}
+	for _, part := range r.Parts() {
+		w.server.Ran(r.Arm, r.Shape, part.Name, part.Seconds)
+	}
 }
 
 // progress makes known how far l has read.

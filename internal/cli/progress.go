@@ -55,17 +55,17 @@ func (c *console) progress(ctx context.Context, name string, snap func() snapsho
 	case c.quiet || c.progressAs == progressNone:
 		return func() {}
 	case c.progressAs == progressJSON:
-		return c.emitProgress(name, snap)
+		return emitProgress(c, name, snap)
 	}
 	a := &activity{name: term.Line(name), begun: time.Now(), snap: snap}
 	c.live.push(a)
 	ctx, cancel := context.WithCancel(ctx)
 	var wg sync.WaitGroup
 	wg.Go(func() {
-		if c.hasBar() {
-			poll(ctx, barEvery, func() { c.live.draw(a, c.draw) })
+		if hasBar(c) {
+			poll(ctx, barEvery, func() { c.live.draw(a, func(a *activity) { draw(c, a) }) })
 		} else {
-			poll(ctx, lineEvery, func() { c.live.unless(a, c.tellProgress) })
+			poll(ctx, lineEvery, func() { c.live.unless(a, func(a *activity) { tellProgress(c, a) }) })
 		}
 		c.live.instead(c.clearBar, func() {})
 	})
@@ -77,17 +77,17 @@ func (c *console) progress(ctx context.Context, name string, snap func() snapsho
 }
 
 // hasBar reports whether progress is a bar: on a terminal that can clear a line.
-func (c *console) hasBar() bool {
+func hasBar(c *console) bool {
 	return isTerminal(c.Stderr) && (c.Getenv == nil || c.Getenv("TERM") != "dumb")
 }
 
 // draw draws the bar of an activity, in the width that the terminal has now: windows change.
-func (c *console) draw(a *activity) {
+func draw(c *console, a *activity) {
 	c.drawBar(a.look().bar(waitNow(&c.waits), terminalWidth(c.Stderr)))
 }
 
 // tellProgress writes a line about an activity.
-func (c *console) tellProgress(a *activity) { c.tell("%s\n", a.look().line(waitNow(&c.waits))) }
+func tellProgress(c *console, a *activity) { c.tell("%s\n", a.look().line(waitNow(&c.waits))) }
 
 // poll calls show until ctx ends.
 func poll(ctx context.Context, every time.Duration, show func()) {

@@ -45,14 +45,14 @@ type workJSON struct {
 }
 
 // emitProgress tells programs how the work called name goes on, until stop is called.
-func (c *console) emitProgress(name string, snap func() snapshot) (stop func()) {
+func emitProgress(c *console, name string, snap func() snapshot) (stop func()) {
 	begun := time.Now()
 	emit := func(event string) {
 		var s snapshot
 		if snap != nil {
 			s = snap()
 		}
-		c.tellEvent(eventJSON{Event: event, Of: name, workJSON: newWorkJSON(s, time.Since(begun))})
+		tellEvent(c, eventJSON{Event: event, Of: name, workJSON: newWorkJSON(s, time.Since(begun))})
 	}
 	emit("begin")
 	ctx, cancel := context.WithCancel(context.Background())
@@ -79,7 +79,7 @@ func newWorkJSON(s snapshot, elapsed time.Duration) *workJSON {
 }
 
 // tellEvent writes a line for programs.
-func (c *console) tellEvent(e eventJSON) {
+func tellEvent(c *console, e eventJSON) {
 	e.Time = time.Now().UTC()
 	line, err := compactJSON(e)
 	if err != nil {
@@ -94,7 +94,7 @@ func (c *console) tellAsEvent(text string) bool {
 		return false
 	}
 	if text = strings.TrimSpace(text); text != "" {
-		c.tellEvent(eventJSON{Event: "note", Text: text})
+		tellEvent(c, eventJSON{Event: "note", Text: text})
 	}
 	return true
 }

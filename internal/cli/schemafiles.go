@@ -78,7 +78,7 @@ func newSchemaPrintCommand(a *app) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		header, err := a.storeHeader(cmd)
+		header, err := storeHeader(&a.console, cmd)
 		if err != nil {
 			return err
 		}
@@ -92,7 +92,7 @@ func newSchemaPrintCommand(a *app) *cobra.Command {
 			return err
 		}
 		cfg := opt.config(tables[0])
-		if cfg.Objects, err = tables[0].objects(a.source()); err != nil {
+		if cfg.Objects, err = tables[0].objects(placesOf(&a.console)); err != nil {
 			return err
 		}
 		return opt.print(cmd.Context(), a, name, cfg)

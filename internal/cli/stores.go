@@ -27,7 +27,7 @@ func storeFlags(cmd *cobra.Command) {
 
 // storeHeader returns what is to be sent to servers of http and https. Errors do not say what the
 // flags say.
-func (c *console) storeHeader(cmd *cobra.Command) (http.Header, error) {
+func storeHeader(c *console, cmd *cobra.Command) (http.Header, error) {
 	header := http.Header{}
 	list, _ := cmd.Flags().GetStringArray(httpHeader) // none where there is no such flag
 	texts := map[string][]string{headerVariable: strings.Split(c.Getenv(headerVariable), "\n")}
@@ -95,7 +95,7 @@ func noURL(cmd *cobra.Command, name string) error {
 var errURLTable = errors.New("say with --table which table its rows belong to")
 
 // source is how what lies in stores is read where it is not loaded.
-func (c *console) source() places.Options {
+func placesOf(c *console) places.Options {
 	return places.Options{RetryFor: loader.DefaultRetryFor, ReadAhead: loader.DefaultMemory / 8, Log: c.waitLog(), Getenv: c.Getenv}
 }
 

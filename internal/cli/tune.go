@@ -18,7 +18,7 @@ import (
 const tuneHelp = `tune finds out how many streams and which batch size suit a table on its server: it
 loads a sample of a file, again and again, into an empty copy of the table that is
 distributed like it, and drops the copy at the end, also after Ctrl-C. The table
-itself is only looked at. Then it prints the load command to use, what to expect of
+itself is only looked at. A load's time is all of it, with connecting and ANALYZE. Then it prints the load command to use, what to expect of
 it, and what in the server's settings would hurt.
 
 It keeps the server busy for a minute or so. The copy has the table's columns,
@@ -148,20 +148,20 @@ func (v *tuneVerb) print(advice *tune.Advice, command string) error {
 			if t.Streams == advice.Best.Streams && t.Batch == advice.Best.Batch {
 				mark = "←"
 			}
-			rows = append(rows, []string{count(int64(t.Streams)), sizeText(t.Batch), count(int64(t.Median)), count(int64(t.Low)), count(int64(t.High)), mark})
+			rows = append(rows, []string{count(int64(t.Streams)), sizeText(t.Batch), count(int64(t.Median)), count(int64(t.Low)), count(int64(t.High)), secondsOf(t.Connect), secondsOf(t.Copy), secondsOf(t.Statistics), secondsOf(t.Finish), mark})
 		}
 	}
 	if err := v.printf("%s: %s on %s, %s route, as %s\n\n", advice.Table, plural(advice.Rows, "row")+" of "+size(advice.Sample), advice.Server, advice.Route, advice.Why); err != nil {
 		return err
 	}
-	if err := printTable(v.Stdout, []string{">streams of a node", ">batch", ">rows/s", ">from", ">to", ""}, rows); err != nil {
+	if err := printTable(v.Stdout, []string{">streams of a node", ">batch", ">rows/s", ">from", ">to", ">connect", ">copy", ">statistics", ">finish", ""}, rows); err != nil {
 		return err
 	}
 	expect := ""
 	if advice.FileSeconds > 0 {
-		expect = fmt.Sprintf(": about %s for this file", seconds(time.Duration(advice.FileSeconds*float64(time.Second))))
+		expect = fmt.Sprintf("; about %s for this file, from start to finish", seconds(time.Duration(advice.FileSeconds*float64(time.Second))))
 	}
-	err := v.printf("\n%s\nexpect %s rows/s (%s to %s here)%s\n", command,
+	err := v.printf("\n%s\nexpect %s rows/s of such a sample (%s to %s here)%s\n", command,
 		count(int64(advice.Best.Median)), count(int64(advice.Best.Low)), count(int64(advice.Best.High)), expect)
 	for _, w := range advice.Warnings {
 		err = errors.Join(err, v.printf("mind: %s\n", w))

@@ -197,7 +197,7 @@ func (v *verifyVerb) compare(ctx context.Context, conn *pgx.Conn, tables []table
 				cfg.Inputs = append(cfg.Inputs, verify.Blocks(file, t.data))
 				continue
 			}
-			at, err := t.at(file, v.source())
+			at, err := t.at(file, placesOf(&v.console))
 			if err != nil {
 				return nil, err
 			}
@@ -280,7 +280,7 @@ func (v *verifyVerb) countRecords(ctx context.Context, table *catalog.Table, t t
 		how.Convert = func(r io.Reader) io.ReadCloser { return c.Reader(ctx, r) }
 	}
 	for _, file := range t.Files {
-		at, err := t.at(file, v.source())
+		at, err := t.at(file, placesOf(&v.console))
 		if err != nil {
 			return 0, err
 		}

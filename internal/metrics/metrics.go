@@ -26,6 +26,7 @@ type Server struct {
 
 	rows, rejects, filtered, bytes, batches, retries *prometheus.CounterVec
 	seconds                                          *prometheus.HistogramVec
+	runs                                             *prometheus.GaugeVec
 	registry                                         *prometheus.Registry
 }
 
@@ -64,7 +65,11 @@ func Listen(addr string) (*Server, error) {
 		Namespace: "shardload", Name: "batch_seconds",
 		Help: "Time from a batch's BEGIN to the answer to its COMMIT.", Buckets: buckets,
 	}, labels)
-	s.registry.MustRegister(s.rows, s.rejects, s.filtered, s.bytes, s.batches, s.retries, s.seconds)
+	s.runs = prometheus.NewGaugeVec(prometheus.GaugeOpts{
+		Namespace: "shardload", Name: "run_seconds",
+		Help: "Parts of the last measured run of a benchmark's arm, which add up to all of it.",
+	}, []string{"arm", "shape", "part"})
+	s.registry.MustRegister(s.runs, s.rows, s.rejects, s.filtered, s.bytes, s.batches, s.retries, s.seconds)
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(s.registry, promhttp.HandlerOpts{}))
 	s.http = &http.Server{Handler: onlyFor(host, mux), ReadHeaderTimeout: 5 * time.Second}
@@ -114,6 +119,11 @@ func (s *Server) Observer(table string) func(loader.StoredBatch) {
 // Retried returns a function for loader.Config.Retried of loads into that table.
 func (s *Server) Retried(table string) func(node string) {
 	return func(node string) { s.retries.WithLabelValues(table, node).Inc() }
+}
+
+// Ran makes known how long a part of the last run of a benchmark's arm took.
+func (s *Server) Ran(arm, shape, part string, seconds float64) {
+	s.runs.WithLabelValues(arm, shape, part).Set(seconds)
 }
 
 // Watch makes how much of the input has been read, and how much there is, known

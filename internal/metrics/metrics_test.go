@@ -29,6 +29,8 @@ func TestMetrics(t *testing.T) {
 	if err := s.Watch("ads", func() loader.Progress { return loader.Progress{BytesRead: 5, BytesTotal: 9} }); err != nil {
 		t.Error(err)
 	}
+	s.Ran("psql", "wide", "copy", 2.5)
+	s.Ran("psql", "wide", "copy", 3.5)
 	resp, err := http.Get("http://" + s.Addr() + "/metrics")
 	if err != nil {
 		t.Fatal(err)
@@ -49,6 +51,7 @@ func TestMetrics(t *testing.T) {
 		`shardload_retries_total{node="v:5432",table="ads"} 0`,
 		`shardload_batch_seconds_bucket{node="w:5432",table="ads",le="0.025"} 0`,
 		`shardload_batch_seconds_bucket{node="w:5432",table="ads",le="0.05"} 2`,
+		`shardload_run_seconds{arm="psql",part="copy",shape="wide"} 3.5`,
 		`shardload_input_read_bytes{table="ads"} 5`,
 		`shardload_input_size_bytes{table="ads"} 9`,
 	} {

@@ -31,7 +31,7 @@ var scratches = []scratch{
 	{Demo, "shardload-demo-", datasetName},
 	{Tune, "shardload-tune-", regexp.MustCompile(`^sample\.csv$`)},
 	// Inputs by their number of rows and order, and in a scale-out by workers.
-	{Bench, "shardload-bench-", regexp.MustCompile(`^[0-9]+(-[a-z]+)?$`)},
+	{Bench, "shardload-bench-", regexp.MustCompile(`^[0-9]+(-[a-z]+)*$`)},
 }
 
 // datasetName is what files are called that package generate writes.

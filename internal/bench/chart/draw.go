@@ -7,6 +7,8 @@ import (
 	"io"
 	"math"
 	"slices"
+	"strings"
+	"unicode/utf8"
 
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/plotter"
@@ -16,28 +18,65 @@ import (
 	"gonum.org/v1/plot/vg/vgsvg"
 )
 
+// The chart is as wide as a telephone: what is readable there is readable everywhere.
 const (
-	chartWidth  = 760
-	lineHeight  = 380
-	barPitch    = 22 // of bars
-	legendWidth = 190
-	margin      = 10
+	chartWidth = 400
+	lineHeight = 250 // of lines and their axes
+	barPitch   = 32  // of a bar with its name above it
+	barHeight  = 11
+	axisHeight = 44 // of the axis below bars, with its label
+	titleLine  = 18
+	legendLine = 16
+	margin     = 8
+	titleWidth = 52 // characters
 )
 
 // height returns the chart's height in points.
 func (c *Chart) height() vg.Length {
+	data := lineHeight
 	switch {
 	case c.Bars != nil:
-		return vg.Points(float64(len(c.Bars)*barPitch + 110))
+		data = len(c.Bars)*barPitch + axisHeight
 	case c.Stack != nil:
-		return vg.Points(float64(len(c.Ticks)*barPitch + 110))
+		data = len(c.Ticks)*barPitch + axisHeight
 	}
-	return vg.Points(lineHeight)
+	return vg.Points(float64(data + c.titleHeight() + c.legendHeight() + 2*margin))
+}
+
+func (c *Chart) titleHeight() int { return (strings.Count(wrap(c.Title), "\n") + 1) * titleLine }
+
+// legendHeight returns the height of the legend, which stands below everything else.
+func (c *Chart) legendHeight() int {
+	n := len(c.Stack) + len(c.Lines)
+	for group := range c.Groups {
+		if c.has(group) {
+			n++
+		}
+	}
+	return n * legendLine
+}
+
+// has reports whether a bar belongs to that group.
+func (c *Chart) has(group int) bool {
+	return slices.ContainsFunc(c.Bars, func(b Bar) bool { return b.Group == group })
+}
+
+// wrap breaks a title into lines.
+func wrap(title string) string {
+	var lines []string
+	for _, word := range strings.Fields(title) {
+		if n := len(lines) - 1; n >= 0 && utf8.RuneCountInString(lines[n]+" "+word) <= titleWidth {
+			lines[n] += " " + word
+		} else {
+			lines = append(lines, word)
+		}
+	}
+	return strings.Join(lines, "\n")
 }
 
 // draw draws the chart.
 func (c *Chart) draw(t Theme, canvas vg.CanvasSizer) error {
-	p := t.newPlot(c.Title, c.X, c.Y)
+	p := t.newPlot(wrap(c.Title), c.X, c.Y)
 	legend := plot.NewLegend()
 	var err error
 	switch {
@@ -55,17 +94,18 @@ func (c *Chart) draw(t Theme, canvas vg.CanvasSizer) error {
 	all.SetColor(t.background)
 	all.Fill(all.Rectangle.Path())
 	inside := draw.Crop(all, vg.Points(margin), -vg.Points(margin), vg.Points(margin), -vg.Points(margin))
-	// The legend stands beside the data, where it can hide none.
-	p.Draw(draw.Crop(inside, 0, -vg.Points(legendWidth), 0, 0))
+	// The legend stands below the data, where it can hide none.
+	below := vg.Points(float64(c.legendHeight()))
+	p.Draw(draw.Crop(inside, 0, 0, below, 0))
 	legend.TextStyle, legend.Padding = p.Legend.TextStyle, p.Legend.Padding
 	legend.Top, legend.Left = true, true
 	legend.ThumbnailWidth = vg.Points(24)
-	legend.Draw(draw.Crop(inside, vg.Points(chartWidth-2*margin-legendWidth+14), 0, 0, -vg.Points(26)))
+	legend.Draw(draw.Crop(inside, 0, 0, 0, below-inside.Size().Y))
 	return nil
 }
 
-// addBars draws horizontal bars from zero, the first on top, each with its spread
-// and its value in figures.
+// addBars draws horizontal bars from zero, the first on top, each with its name above it, its
+// spread, and its value in figures.
 func (c *Chart) addBars(t Theme, p *plot.Plot, legend *plot.Legend) error {
 	n := len(c.Bars)
 	names := make([]string, n)
@@ -103,12 +143,11 @@ func (c *Chart) addBars(t Theme, p *plot.Plot, legend *plot.Legend) error {
 		return err
 	}
 	p.Add(errorBars, labels)
-	nameBars(p, names, top(c.Bars, func(b Bar) float64 { return b.High }))
-	return nil
+	return t.nameBars(p, names, top(c.Bars, func(b Bar) float64 { return b.High }))
 }
 
 func horizontalBars(values plotter.Values, ink color.Color) (*plotter.BarChart, error) {
-	bars, err := plotter.NewBarChart(values, vg.Points(barPitch*0.62))
+	bars, err := plotter.NewBarChart(values, vg.Points(barHeight))
 	if err != nil {
 		return nil, err
 	}
@@ -116,12 +155,23 @@ func horizontalBars(values plotter.Values, ink color.Color) (*plotter.BarChart, 
 	return bars, nil
 }
 
-// nameBars puts names beside horizontal bars, the longest of which ends at high.
-func nameBars(p *plot.Plot, names []string, high float64) {
-	p.NominalY(names...)
-	p.Y.Min, p.Y.Max = -0.5, float64(len(names))-0.5 // the grid reaches over whole bars
-	p.Y.LineStyle.Width, p.Y.Tick.LineStyle.Width = 0, 0
-	p.X.Min, p.X.Max = 0, high*1.12 // room for the figures
+// nameBars puts names above horizontal bars, the longest of which ends at high.
+func (t Theme) nameBars(p *plot.Plot, names []string, high float64) error {
+	list := plotter.XYLabels{Labels: names}
+	for i := range names {
+		list.XYs = append(list.XYs, plotter.XY{Y: float64(i)})
+	}
+	labels, err := t.beside(list)
+	if err != nil {
+		return err
+	}
+	labels.Offset = vg.Point{Y: vg.Points(barHeight/2 + 8.5)}
+	p.Add(labels)
+	p.HideY()
+	p.Y.Padding = 0
+	p.Y.Min, p.Y.Max = -0.3, float64(len(names))-0.2 // there is a name above the first
+	p.X.Min, p.X.Max = 0, high*1.18                  // room for the figures
+	return nil
 }
 
 // addStack draws horizontal bars of several parts from zero, the first on top, with
@@ -156,8 +206,7 @@ func (c *Chart) addStack(t Theme, p *plot.Plot, legend *plot.Legend) error {
 		return err
 	}
 	p.Add(figures)
-	nameBars(p, names, top(sums, func(v float64) float64 { return v }))
-	return nil
+	return t.nameBars(p, names, top(sums, func(v float64) float64 { return v }))
 }
 
 // figures returns the labels of horizontal bars that end at ends.

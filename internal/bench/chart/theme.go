@@ -5,6 +5,7 @@ import (
 	"math"
 	"strconv"
 
+	xfont "golang.org/x/image/font"
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/font"
 	"gonum.org/v1/plot/font/liberation"
@@ -57,7 +58,7 @@ var (
 )
 
 const (
-	fontSize   = 10
+	fontSize   = 11
 	typeface   = "Liberation"
 	svgFont    = "font-family:Liberation Sans"
 	svgLookFor = svgFont + ",Arial,Helvetica,sans-serif" // of the same widths
@@ -82,6 +83,7 @@ func (t Theme) newPlot(title, x, y string) *plot.Plot {
 	p.Title.Text = title
 	p.Title.TextStyle = t.style(fontSize + 2)
 	p.Title.TextStyle.XAlign, p.Title.TextStyle.YAlign = draw.XCenter, draw.YTop
+	p.Title.TextStyle.Font.Weight = xfont.WeightBold
 	p.Title.Padding = vg.Points(8)
 	for axis, label := range map[*plot.Axis]string{&p.X: x, &p.Y: y} {
 		axis.Label.Text = label
@@ -89,7 +91,7 @@ func (t Theme) newPlot(title, x, y string) *plot.Plot {
 		axis.Label.Padding = vg.Points(4)
 	}
 	p.X.Tick.Marker, p.Y.Tick.Marker = ticker{}, ticker{}
-	p.X.Label.TextStyle = t.with(draw.XCenter, draw.YTop)
+	p.X.Label.TextStyle = t.with(draw.XCenter, draw.YBottom)
 	p.X.Tick.Label = t.with(draw.XCenter, draw.YTop)
 	p.Y.Label.TextStyle = t.with(draw.XCenter, draw.YBottom)
 	p.Y.Tick.Label = t.with(draw.XRight, draw.YCenter)
@@ -99,16 +101,16 @@ func (t Theme) newPlot(title, x, y string) *plot.Plot {
 	return p
 }
 
-// A ticker puts marks at round numbers, about six of them.
+// A ticker puts marks at round numbers, about four of them.
 type ticker struct{}
 
 func (ticker) Ticks(low, high float64) (ticks []plot.Tick) {
 	if !(high > low) {
 		return nil
 	}
-	step := math.Pow(10, math.Floor(math.Log10((high-low)/5)))
+	step := math.Pow(10, math.Floor(math.Log10((high-low)/4)))
 	for _, factor := range []float64{10, 5, 2} {
-		if (high-low)/(step*factor) >= 4 {
+		if (high-low)/(step*factor) >= 3 {
 			step *= factor
 			break
 		}

@@ -13,6 +13,7 @@ import (
 	"github.com/dustin/go-humanize"
 	"github.com/jackc/pgx/v5"
 
+	"shardload/internal/bench/clock"
 	"shardload/internal/bench/meter"
 	"shardload/internal/catalog"
 	"shardload/internal/citus"
@@ -47,15 +48,20 @@ type Config struct {
 	Note func(format string, args ...any)
 }
 
-// A Trial is one pair of settings, and what came of it.
+// A Trial is one pair of settings, and what came of it. Rates are rows over all of the time, from
+// opening a load to its end.
 type Trial struct {
 	Streams int     `json:"streams_per_node"`
 	Batch   int64   `json:"batch_bytes"`
 	Median  float64 `json:"rows_per_second"`
 	Low     float64 `json:"rows_per_second_low"`
 	High    float64 `json:"rows_per_second_high"`
+	// Seconds is how long the sample took, and Times its parts: medians.
+	Seconds float64 `json:"seconds"`
+	clock.Times
 
 	rates []float64
+	runs  []clock.Times
 }
 
 // Advice is what a tuner has found.
@@ -189,7 +195,8 @@ func (t *tuner) find(ctx context.Context) error {
 	}
 	t.advice.Best = *best
 	if known := t.sample.whole; known > 0 {
-		t.advice.FileSeconds = float64(known) / float64(t.sample.bytes) * float64(t.advice.Rows) / best.Median
+		// The rest is the same for any number of rows: statistics are those of a sample.
+		t.advice.FileSeconds = best.Seconds + best.Copy*(float64(known)/float64(t.sample.bytes)-1)
 	}
 	return nil
 }
@@ -215,53 +222,51 @@ const goodEnough = 0.95
 func (t *tuner) try(ctx context.Context, trials []*Trial) (*Trial, error) {
 	for range t.cfg.Rounds {
 		for _, trial := range trials {
-			rate, err := t.load(ctx, trial)
+			times, err := t.load(ctx, trial)
 			if err != nil {
 				return nil, err
 			}
-			trial.rates = append(trial.rates, rate)
+			rate := float64(t.advice.Rows) / times.Total()
+			trial.rates, trial.runs = append(trial.rates, rate), append(trial.runs, times)
 			t.cfg.Note("%2d streams of a node, batches of %-7s  %s rows/s", trial.Streams, term.Bytes(trial.Batch), humanize.Comma(int64(rate)))
 		}
 	}
 	top := 0.0
 	for _, trial := range trials {
 		trial.Median, trial.Low, trial.High = meter.Median(trial.rates), slices.Min(trial.rates), slices.Max(trial.rates)
+		trial.Times = clock.Median(trial.runs)
+		trial.Seconds = float64(t.advice.Rows) / trial.Median
 		top = max(top, trial.Median)
 	}
 	at := slices.IndexFunc(trials, func(trial *Trial) bool { return trial.Median >= goodEnough*top })
 	return trials[at], nil
 }
 
-// load loads the sample once, and returns the rows per second.
-func (t *tuner) load(ctx context.Context, trial *Trial) (rate float64, err error) {
+// load loads the sample once, as load does without emptying, and returns how long that took.
+func (t *tuner) load(ctx context.Context, trial *Trial) (times clock.Times, err error) {
 	if err := server.Run(ctx, t.conn, "TRUNCATE "+t.copy); err != nil {
-		return 0, fmt.Errorf("empty the copy: %w", err)
+		return times, fmt.Errorf("empty the copy: %w", err)
 	}
 	cfg := t.cfg.Loader
 	cfg.Table, cfg.Streams, cfg.Batch = t.copy, trial.Streams, int(trial.Batch)
 	cfg.NoResume = true // nothing is to be left in the table's schema
-	before := t.meter.WAL(ctx)
-	l, err := loader.Open(ctx, cfg)
-	if err != nil {
-		return 0, err
-	}
-	defer func() { err = errors.Join(err, l.Close()) }()
 	f, err := os.Open(t.sample.path)
 	if err != nil {
-		return 0, err
+		return times, err
 	}
 	defer func() { err = errors.Join(err, f.Close()) }()
+	before := t.meter.WAL(ctx)
 	// The sample is the file's beginning: lines are the user's own.
-	result, err := l.Load(ctx, loader.Reader(t.cfg.File, f))
+	run, err := clock.Load{Config: cfg, Input: loader.Reader(t.cfg.File, f)}.Run(ctx)
 	if err != nil {
-		return 0, err
+		return times, err
 	}
-	t.advice.Rows = result.Rows
+	t.advice.Rows = run.Result.Rows
 	if wal := meter.Minus(t.meter.WAL(ctx), before); wal != nil {
-		v := float64(*wal) / float64(max(result.Rows, 1))
+		v := float64(*wal) / float64(max(t.advice.Rows, 1))
 		t.advice.WALPerRow = &v
 	}
-	return float64(result.Rows) / result.Elapsed.Seconds(), nil
+	return run.Times, nil
 }
 
 func collect(trials []*Trial) []Trial {
