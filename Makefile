@@ -20,7 +20,7 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 build: ## build ./bin/shardload
-	$(GO) build -trimpath -o bin/ ./cmd/shardload
+	$(GO) build -trimpath -buildvcs=auto -o bin/ ./cmd/shardload
 
 demo: build postgres ## load a million rows into a private cluster and show how it went (DEMOFLAGS=--ads=…)
 	./bin/shardload demo $(DEMOFLAGS)
@@ -60,6 +60,9 @@ fuzz: ## fuzz each target for FUZZTIME (3s)
 bench: postgres ## run the Go benchmarks (BENCHTIME=1s)
 	$(GO) test -run '^$$' -bench . -benchtime $(BENCHTIME) ./...
 
+dist: ## make archives, .deb, .rpm, checksums and SBOMs of this commit in ./dist
+	scripts/dist
+
 clean: ## remove what the other targets made
 	rm -rf bin dist
 
@@ -67,4 +70,4 @@ clean: ## remove what the other targets made
 postgres:
 	@scripts/ensure-postgres
 
-.PHONY: help build demo test test-all race slowest lint licenses fuzz bench clean postgres
+.PHONY: help build demo test test-all race slowest lint licenses fuzz bench dist clean postgres

@@ -73,6 +73,7 @@ var layers = []struct {
 		"internal/provision", "internal/server", "internal/term", "internal/tutorial", "internal/verify",
 	}},
 	{"cmd/shardload", []string{"internal/cli"}},
+	{"cmd/manpages", []string{"internal/cli"}},
 }
 
 func TestLayers(t *testing.T) {
