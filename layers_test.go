@@ -72,8 +72,8 @@ var layers = []struct {
 		"internal/infer", "internal/outline", "internal/fault", "schema", "generate", "loader", "internal/bench", "internal/bench/left", "internal/bench/tune", "internal/catalog", "internal/checksum", "internal/citus", "internal/input", "internal/ledger", "internal/localpg", "internal/metrics", "internal/notices", "internal/owned", "internal/pgcsv",
 		"internal/provision", "internal/server", "internal/term", "internal/tutorial", "internal/verify",
 	}},
-	{"cmd/shardload", []string{"internal/cli"}},
 	{"cmd/manpages", []string{"internal/cli"}},
+	{"cmd/shardload", []string{"internal/cli"}},
 }
 
 func TestLayers(t *testing.T) {
