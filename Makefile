@@ -6,6 +6,7 @@ TESTFLAGS   ?= -short -parallel 4
 DEMOFLAGS   ?=
 FUZZTIME    ?= 3s
 BENCHTIME   ?= 1s
+BUILDER     ?= docker build
 
 # The packages whose tests take long begin first, and one more than there are cores at
 # a time: much of it is waiting for servers.
@@ -14,18 +15,28 @@ PACKAGES = -p $$(( $$(getconf _NPROCESSORS_ONLN) + 1 )) ./loader ./internal/cli 
 # The output of what failed, a line a package, and at the end what was skipped and why.
 GOTESTSUM = $(GO) tool gotestsum --format pkgname-and-test-fails --format-icons text --format-hide-empty-pkg --jsonfile bin/tests.jsonl
 
+# PG=17 runs it all on that version of PostgreSQL; without it SHARDLOAD_PG_BIN names the
+# directory of a server's programs, or it is the first that is found.
+ifneq ($(PG),)
+SHARDLOAD_PG_BIN := $(shell scripts/ensure-postgres $(PG))
+ifeq ($(SHARDLOAD_PG_BIN),)
+$(error PostgreSQL $(PG) is not here)
+endif
+export SHARDLOAD_PG_BIN
+endif
+
 .DEFAULT_GOAL := help
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 build: ## build ./bin/shardload
-	$(GO) build -trimpath -o bin/ ./cmd/shardload
+	$(GO) build -trimpath -buildvcs=auto -o bin/ ./cmd/shardload
 
 demo: build postgres ## load a million rows into a private cluster and show how it went (DEMOFLAGS=--ads=…)
 	./bin/shardload demo $(DEMOFLAGS)
 
-test: postgres ## run the tests, and say at the end what was skipped and why
+test: postgres ## run the tests, and say at the end what was skipped and why (PG=17: on that version)
 	@mkdir -p bin
 	$(GOTESTSUM) -- -timeout 40m $(TESTFLAGS) $(PACKAGES)
 
@@ -60,6 +71,13 @@ fuzz: ## fuzz each target for FUZZTIME (3s)
 bench: postgres ## run the Go benchmarks (BENCHTIME=1s)
 	$(GO) test -run '^$$' -bench . -benchtime $(BENCHTIME) ./...
 
+dist: ## make archives, .deb, .rpm, checksums and SBOMs of this commit in ./dist
+	scripts/dist
+
+image: ## make the container image shardload with BUILDER (docker build)
+	CGO_ENABLED=0 GOOS=linux $(GO) build -trimpath -buildvcs=auto -ldflags '-s -w' -o bin/image/ ./cmd/shardload
+	$(BUILDER) -f Containerfile -t shardload .
+
 clean: ## remove what the other targets made
 	rm -rf bin dist
 
@@ -67,4 +85,4 @@ clean: ## remove what the other targets made
 postgres:
 	@scripts/ensure-postgres
 
-.PHONY: help build demo test test-all race slowest lint licenses fuzz bench clean postgres
+.PHONY: help build demo test test-all race slowest lint licenses fuzz bench dist image clean postgres

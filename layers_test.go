@@ -77,6 +77,7 @@ var layers = []struct {
 		"loader/waiting", "internal/places", "internal/indexes", "internal/infer", "internal/outline", "internal/fault", "schema", "generate", "loader", "internal/bench", "internal/bench/left", "internal/bench/tune", "internal/catalog", "internal/checksum", "internal/citus", "internal/input", "internal/ledger", "internal/localpg", "internal/metrics", "internal/notices", "internal/owned", "internal/pgcsv",
 		"internal/pgjson", "internal/provision", "internal/refill", "internal/selection", "internal/server", "internal/term", "internal/tutorial", "internal/verify",
 	}},
+	{"cmd/manpages", []string{"internal/cli"}},
 	{"cmd/shardload", []string{"internal/cli"}},
 }
 

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -237,6 +238,30 @@ func TestResumeDialects(t *testing.T) {
 				t.Fatalf("%+v, %v", res, err)
 			}
 			sameRows(t, conn, "flowing", rows)
+		}
+	})
+}
+
+// TestEndMark holds that the line \. is a record of CSV where the server's COPY takes it for
+// one, from PostgreSQL 18 on. An older one would take it for the end, and it is refused.
+func TestEndMark(t *testing.T) {
+	t.Parallel()
+	eachRoute(t, func(t *testing.T, dsn string, conn *pgx.Conn, route loader.Route) {
+		exec(t, conn, "DROP TABLE IF EXISTS marks; CREATE TABLE marks (a text)")
+		distribute(t, conn, "marks", "a")
+		_, err := load(t, dsn, "marks", "x\n\\.\ny\n", func(c *loader.Config) { c.Route, c.Header = route, loader.HeaderNo })
+		if pgtest.Version(t, conn) >= 18 {
+			if stored := query(t, conn, "SELECT a FROM marks ORDER BY a COLLATE \"C\""); err != nil || !slices.Equal(stored, []string{`\.`, "x", "y"}) {
+				t.Errorf("%q stored, %v", stored, err)
+			}
+			return
+		}
+		const want = `in.csv:2: \. on a line by itself ends the data for PostgreSQL, but more may follow; remove the line, or quote it ("\.") if it is a value`
+		if _, ok := errors.AsType[*loader.RowError](err); !ok || !strings.Contains(err.Error(), want) {
+			t.Errorf("error %v\nwant  %s", err, want)
+		}
+		if stored := query(t, conn, "SELECT a FROM marks"); len(stored) > 1 {
+			t.Errorf("%q stored", stored)
 		}
 	})
 }

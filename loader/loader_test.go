@@ -222,7 +222,6 @@ func TestBadInput(t *testing.T) {
 		{name: "too many fields", in: head + "1,1,a,,1,,\n", want: "in.csv:2: 7 fields, want 6"},
 		{name: "empty line", in: head + "\n", want: "in.csv:2: the line is empty, want 6 fields"},
 		{name: "open quote", in: head + "1,1,a,,1,\n2,1,\"a,,1,\n3,1,a,,1,\n", want: "in.csv:3: a quote is left open at the end of the input"},
-		{name: `\.`, in: head + "1,1,a,,1,\n\\.\n2,1,a,,1,\n", want: `in.csv:3: \. on a line by itself ends the data for PostgreSQL, but more may follow; remove the line, or quote it ("\.") if it is a value`},
 		{name: "mixed line ends", in: head + "1,1,a,,1,\r\n", want: "in.csv:2: unquoted carriage return found in data; the first record ends in LF, so must the others"},
 		{name: "wrong type", in: head + "1,1,\"a\nb\",,1,\n2,1,a,,x,\n", want: `in.csv:4: column "n": invalid input syntax for type bigint: "x"`},
 		{name: "wrong type below quoted newlines", in: head + "1,1,\"a\nb\n\r\",,1,\n2,1,\"a\n\r\",,1,\n3,1,a,,1,\n1,1,a,,x,\n", want: `in.csv:8: column "n": invalid input syntax for type bigint: "x"`},

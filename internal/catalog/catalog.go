@@ -57,7 +57,7 @@ type Table struct {
 	RowSecurity bool
 
 	// EstimatedRows is the planner's estimate, -1 if the table has never been
-	// analyzed. On a Citus coordinator it says nothing about the shards.
+	// analyzed (before PostgreSQL 14: 0). On a Citus coordinator it says nothing about the shards.
 	EstimatedRows int64
 }
 

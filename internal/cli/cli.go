@@ -81,6 +81,10 @@ Exit status:
     4  verification found a difference
   130  interrupted`
 
+// Root returns the tree of verbs, for those who write of it: manual pages, completions. It is
+// not to be run.
+func Root() *cobra.Command { return newRootCommand(&app{}) }
+
 func newRootCommand(a *app) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "shardload",

@@ -242,7 +242,7 @@ func (w *worker) check(lay *layout) error {
 	raw := w.scan.Record()
 	w.fields = w.scan.AppendFields(w.fields[:0])
 	if pgcsv.IsEnd(raw) {
-		if err := w.r.cfg.Reading.Dialect.EndMark(true); err != nil {
+		if err := w.r.cfg.Reading.Dialect.EndMark(0); err != nil {
 			return err
 		}
 	}

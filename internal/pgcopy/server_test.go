@@ -120,10 +120,7 @@ func connect(t testing.TB, settings ...string) *pgx.Conn {
 // known returns the cases whose type the server has.
 func known(t testing.TB, conn *pgx.Conn, cases []typeCase) []typeCase {
 	t.Helper()
-	var version int
-	if err := conn.QueryRow(t.Context(), "SELECT current_setting('server_version_num')::int / 10000").Scan(&version); err != nil {
-		t.Fatal(err)
-	}
+	version := pgtest.Version(t, conn)
 	return slices.DeleteFunc(cases, func(c typeCase) bool { return c.since > version })
 }
 

@@ -45,8 +45,11 @@ func checkCSV(d Dialect) error {
 	return errors.Join(errs...)
 }
 
-func csvEndMark(before18 bool) error {
-	if !before18 {
+// endMarkIsData is the first version for which \. in CSV is data like any other.
+const endMarkIsData = 180000
+
+func csvEndMark(version int) error {
+	if version >= endMarkIsData {
 		return nil
 	}
 	return errors.New(`\. on a line by itself ends the data for PostgreSQL, but more may follow; remove the line, or quote it ("\.") if it is a value`)

@@ -96,8 +96,8 @@ func IsEnd(record []byte) bool {
 }
 
 // EndMark returns what is wrong with a record that is the line \. alone, nil if it is data
-// like any other. before18 says that the server is older than PostgreSQL 18.
-func (d Dialect) EndMark(before18 bool) error { return formats[d.Format].endMark(before18) }
+// like any other for a server of that version (server_version_num, 0 for any).
+func (d Dialect) EndMark(version int) error { return formats[d.Format].endMark(version) }
 
 // Complaint returns COPY's words for a record that it would not take for one record, "" if
 // there are none.
@@ -156,7 +156,7 @@ type traits struct {
 	stray      string // how COPY calls a line break of another kind than the first record's
 
 	check     func(d Dialect) error // reports what is against d in its format alone
-	endMark   func(before18 bool) error
+	endMark   func(version int) error
 	complaint func(record []byte) string
 	looksLike func(record []byte, delimiter byte, fields int) string
 	cutEnd    func(data []byte) (rest []byte, ended bool) // takes the line that ends the data off them, if it is their last record

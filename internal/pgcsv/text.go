@@ -9,7 +9,7 @@ import (
 
 var textTraits = traits{
 	name: "text", dialect: Dialect{Format: Text, Delimiter: '\t', Null: `\N`}, extension: ".txt", rareHeader: true, byRecord: true, stray: "literal ",
-	check: checkText, endMark: func(bool) error { return ErrAfterEnd }, complaint: textComplaint, looksLike: textLooksLike, cutEnd: textCutEnd,
+	check: checkText, endMark: func(int) error { return ErrAfterEnd }, complaint: textComplaint, looksLike: textLooksLike, cutEnd: textCutEnd,
 }
 
 // textRules are those of COPY's FORMAT text.

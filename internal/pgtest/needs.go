@@ -26,6 +26,15 @@ func NeedsCitus(t testing.TB, conn *pgx.Conn, version string) {
 	}
 }
 
+// Version returns the version of PostgreSQL behind conn, such as 15.
+func Version(t testing.TB, conn *pgx.Conn) (major int) {
+	t.Helper()
+	if err := conn.QueryRow(context.Background(), "SELECT current_setting('server_version_num')::int / 10000").Scan(&major); err != nil {
+		t.Fatal(err)
+	}
+	return major
+}
+
 // before reports whether version a, such as "11.3-1", comes before b.
 func before(a, b string) bool {
 	var x, y [2]int

@@ -10,12 +10,8 @@ func decided(source *source, f *facts, condition *node) *MistakeError {
 	if n == nil {
 		return nil
 	}
-	e := source.mistake(leftmost(n), fmt.Sprintf("function %s is VOLATILE, and a condition must be the same whenever a record is held against it", name),
-		"write one of the record's fields; a part of the records is had by one of them, as in hashtext(id) % 10 = 0")
-	if e.At < 0 {
-		e.Condition, e.Text = true, source.where
-	}
-	return e
+	return source.mistake(leftmost(n), fmt.Sprintf("function %s is VOLATILE, and a condition must be the same whenever a record is held against it", name),
+		"write one of the record's fields; a part of the records is had by one of them, as in hashtext(id) % 10 = 0").inCondition(source.where)
 }
 
 // volatile returns what in an expression calls a VOLATILE function, and its name; nil for nothing.

@@ -172,9 +172,9 @@ func (a *analysis) refuse(condition *node) error {
 	}
 	if condition != nil {
 		if n := cuts(condition); n != nil {
-			problems.add(a.source.mistake(n.number("location"), "a cast to a type with a length cuts what is longer, and says nothing", "leave the length out, or write left()"))
+			problems.add(a.source.mistake(n.number("location"), "a cast to a type with a length cuts what is longer, and says nothing", "leave the length out, or write left()").inCondition(a.source.where))
 		}
-		problems.add(a.ambiguous(condition))
+		problems.add(a.ambiguous(condition).inCondition(a.source.where))
 	}
 	return problems.err()
 }

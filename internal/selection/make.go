@@ -251,7 +251,7 @@ func (a *analysis) read(ctx context.Context, conn *pgx.Conn) (s *shape, err erro
 			return nil, mistaken(a.source, err, "")
 		}
 		if len(about.ParamOIDs) > 0 {
-			return nil, a.source.mistake(-1, "a parameter such as $1 is not to be had", "write the value itself")
+			return nil, a.source.mistake(-1, "a parameter such as $1 is not to be had", "write the value itself").inCondition(where)
 		}
 		var names []string
 		var types []uint32

@@ -35,6 +35,15 @@ func (e *MistakeError) Error() string {
 	return text + e.pointed()
 }
 
+// inCondition returns e as a mistake of the condition where, if that is not "" and the place
+// of e is not known.
+func (e *MistakeError) inCondition(where string) *MistakeError {
+	if e != nil && e.At < 0 && where != "" {
+		e.Condition, e.Text = true, where
+	}
+	return e
+}
+
 // Advice names the setting.
 func (e *MistakeError) Advice() string {
 	if e.Condition {

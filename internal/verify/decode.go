@@ -141,7 +141,7 @@ func (dec *decoder) check(lay *layout, text bool) error {
 	raw := dec.scan.Record()
 	dec.fields = dec.scan.AppendFields(dec.fields[:0])
 	switch {
-	case pgcsv.IsEnd(raw):
+	case pgcsv.IsEnd(raw) && dec.d.cfg.Reading.dialect.EndMark(dec.d.session.version) != nil:
 		return errors.New(`\. ends the data for PostgreSQL`)
 	case dec.d.cfg.Reading.charset != nil && dec.d.cfg.Reading.charset.Check(raw) != nil:
 		return dec.d.cfg.Reading.charset.Check(raw)

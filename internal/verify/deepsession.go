@@ -2,6 +2,7 @@ package verify
 
 import (
 	"context"
+	"fmt"
 	"slices"
 
 	"github.com/jackc/pgx/v5"
@@ -16,6 +17,7 @@ type session struct {
 	server.Session
 	encoding string // of the inputs
 	citus    bool
+	version  int // server_version_num
 }
 
 // readSession reads the settings of conn, which are those that the loader found.
@@ -24,11 +26,14 @@ func readSession(ctx context.Context, conn *pgx.Conn, t *catalog.Table, encoding
 	if s.Session, err = server.ReadSession(ctx, conn); err != nil {
 		return s, err
 	}
-	version, err := citus.Version(ctx, conn)
+	extension, err := citus.Version(ctx, conn)
 	if err != nil {
 		return s, err
 	}
-	s.citus = version != ""
+	s.citus = extension != ""
+	if err := conn.QueryRow(ctx, "SELECT pg_catalog.current_setting('server_version_num')::pg_catalog.int4").Scan(&s.version); err != nil {
+		return s, fmt.Errorf("read the server's version: %w", err)
+	}
 	const money, moneyArray = 790, 791 // their OIDs
 	if !slices.ContainsFunc(t.Columns, func(c catalog.Column) bool { return c.BaseOID == money || c.BaseOID == moneyArray }) {
 		s.Monetary = "" // a node need not even have that locale

@@ -50,6 +50,18 @@ func TestDeepReadsDialects(t *testing.T) {
 	}
 }
 
+// The line \. is a record where the server's COPY takes it for one: from PostgreSQL 18 on.
+func TestDeepReadsAnEndMark(t *testing.T) {
+	t.Parallel()
+	conn := pgtest.Connect(t, pgtest.Plain(t))
+	exec(t, conn, "CREATE TABLE t (a text)", `INSERT INTO t VALUES ('x'), ('\.'), ('y')`)
+	check := deep(t, conn, "t", verify.Reading{Header: verify.HeaderNo}, writeFile(t, "t.csv", "x\n\\.\ny\n"))
+	isData := pgtest.Version(t, conn) >= 18
+	if check.Same() != isData || !isData && check.Unloadable.Records != 1 {
+		t.Errorf("%+v", check)
+	}
+}
+
 // Files of an encoding that the server cannot use itself are converted as the server does, and so
 // are the records that were rejected of them.
 func TestDeepConvertsCharsets(t *testing.T) {

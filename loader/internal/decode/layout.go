@@ -105,7 +105,7 @@ func NewLayout(t *target.Target, columns []*catalog.Column, opt Options) (*Layou
 		RowForm:   RowForm{Columns: columns},
 		Dialect:   opt.Dialect,
 		Sent:      opt.Dialect.Sent(),
-		endMark:   opt.Dialect.EndMark(t.Server.Version < endMarkIsData),
+		endMark:   opt.Dialect.EndMark(t.Server.Version),
 		maxRecord: opt.MaxRecord,
 		noDetail:  opt.NoDetail,
 	}
@@ -267,6 +267,3 @@ func (lay *Layout) Refused(err *pgconn.PgError) *failure.RefusedError {
 	}
 	return e
 }
-
-// endMarkIsData is the first version for which \. in CSV is data like any other.
-const endMarkIsData = 180000
