@@ -258,7 +258,9 @@ func (s *series) Header() []string { return nil }
 // can be read.
 func (s *series) Next(ctx context.Context, buf []byte) (*input.Chunk, error) {
 	s.recycle(buf)
-	s.closeOver(false)
+	if err := s.closeOver(false); err != nil {
+		return nil, err
+	}
 	for {
 		if s.cut.Load() != nil {
 			return nil, io.EOF
