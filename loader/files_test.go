@@ -64,13 +64,6 @@ func TestFiles(t *testing.T) {
 	pgtest.Each(t, func(t *testing.T, dsn string) {
 		conn := makeFlowing(t, dsn)
 		paths, rows := flowFiles(t, 60, 12_000)
-		files := func(paths []string) loader.Input {
-			in, err := loader.Files(paths...)
-			if err != nil {
-				t.Fatal(err)
-			}
-			return in
-		}
 		cfg := pieces(t, dsn)
 		cfg.Job = ""
 		first := paths[:len(paths)-3]
@@ -81,21 +74,21 @@ func TestFiles(t *testing.T) {
 			cfg.Route = routes(t)[runs%len(routes(t))]
 			cfg.Streams = 1 + runs%3
 			cfg.Batch = 4<<10 + rand.IntN(16<<10)
-			if res, err = run(t, cfg, files(first), 1+rand.Int64N(80)); err != nil && !errors.Is(err, context.Canceled) {
+			if res, err = run(t, cfg, files(t, first), 1+rand.Int64N(80)); err != nil && !errors.Is(err, context.Canceled) {
 				t.Fatal(err)
 			}
 		}
 		if runs < 3 {
 			t.Errorf("it took %d runs", runs)
 		}
-		if res, err = run(t, cfg, files(paths), 0); err != nil {
+		if res, err = run(t, cfg, files(t, paths), 0); err != nil {
 			t.Fatal(err)
 		}
 		if res.Parts.All != len(paths) || res.Parts.Before != len(first) || res.Parts.Loaded != 3 || res.Parts.Failed != 0 {
 			t.Errorf("with three more files: %+v", *res.Parts)
 		}
 		sameRows(t, conn, "flowing", rows)
-		_, err = run(t, cfg, files(paths), 0)
+		_, err = run(t, cfg, files(t, paths), 0)
 		if done, ok := errors.AsType[*loader.CompleteError](err); !ok || done.Rows != int64(rows) || done.Parts != len(paths) {
 			t.Errorf("once more: %v", err)
 		}

@@ -299,7 +299,7 @@ func (of *roster) next(ctx context.Context) (r *running, open int, err error) {
 				continue
 			}
 			open++
-			if !of.watch.Lost(&runs[i].Run, runs[i].Locked, time.Now()) {
+			if !of.watch.Lost(&runs[i].Run, runs[i].Locked, isGone(runs[i].Owner), time.Now()) {
 				continue
 			}
 			if r, err = of.takeOver(ctx, conn, &runs[i].Run); err != nil || r != nil {
@@ -337,7 +337,9 @@ func (of *roster) takeOver(ctx context.Context, conn *pgx.Conn, seen *ledger.Run
 		return nil, err
 	}
 	of.l.cfg.Log.Info(fmt.Sprintf("%s: going on with what process %d on %s has left: %s", of.in.name, seen.PID, seen.Host, term.Plural(len(parts), "file")))
-	return of.newRunning(is, parts), nil
+	r := of.newRunning(is, parts)
+	r.job = found[j]
+	return r, nil
 }
 
 // run loads a run. What is wrong with its parts alone is no error.

@@ -9,6 +9,7 @@ import (
 	"os"
 	"slices"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -16,6 +17,8 @@ import (
 	"shardload/internal/fault"
 	"shardload/internal/input"
 	"shardload/internal/ledger"
+	"shardload/internal/pgcsv"
+	"shardload/internal/server"
 	"shardload/loader/failure"
 	"shardload/loader/internal/decode"
 	"shardload/loader/internal/job"
@@ -56,7 +59,7 @@ func (r *running) name() string { return ledger.RunName(r.Set.Name, r.ID) }
 // all before that part is stored.
 func (r *running) attempt(ctx context.Context, in Input, c *counts) (err error) {
 	samples, err := r.samples(ctx)
-	if err != nil || len(samples) == 0 {
+	if err != nil || len(samples) == 0 && r.Is == nil {
 		return err
 	}
 	tried := map[Format]bool{}
@@ -69,6 +72,9 @@ func (r *running) attempt(ctx context.Context, in Input, c *counts) (err error) 
 		if done || err != nil {
 			return err
 		}
+	}
+	if r.Is != nil { // what it is laid out for is not known
+		return r.closeUnread(ctx)
 	}
 	_, err = r.attemptAs(ctx, in, c, samples[0].format, nil)
 	return err
@@ -101,7 +107,7 @@ func (r *running) attemptAs(ctx context.Context, in Input, c *counts, as Format,
 	case first == nil && samples != nil:
 		return false, nil
 	case first == nil:
-		err = layOutForNone(ld, in)
+		first, err = &input.Chunk{Line: 1, EOL: pgcsv.LF}, layOutForNone(ld, in)
 	}
 	if err != nil {
 		return false, err
@@ -112,6 +118,45 @@ func (r *running) attemptAs(ctx context.Context, in Input, c *counts, as Format,
 	}
 	b.ask.Close()
 	return true, err
+}
+
+// unreadable returns what is wrong with the first part of a run of which none can be read, nil if all are
+// empty.
+func (r *running) unreadable(ctx context.Context) error {
+	for _, p := range r.given {
+		in := r.of.input(p.Name)
+		l, err := loaderAs(r.of.l, in.format)
+		if err == nil {
+			_, err = layOutFor(ctx, l.newLoad(in, &counts{}), in)
+		}
+		if err != nil && !errors.Is(err, io.EOF) {
+			return &PartError{in.name, err}
+		}
+	}
+	return nil
+}
+
+// closeUnread closes a run that was taken over, of which nothing is stored, if no part of it has records.
+func (r *running) closeUnread(ctx context.Context) error {
+	if err := r.unreadable(ctx); err != nil {
+		return err
+	}
+	var ends []ledger.PartRows
+	for _, p := range r.given {
+		ends = append(ends, ledger.PartRows{Seq: p.Seq})
+	}
+	return r.of.l.target.OnControl(ctx, func(conn *pgx.Conn) error {
+		lanes, err := ledger.Lanes(ctx, conn, r.of.target, r.job)
+		if err == nil && slices.ContainsFunc(lanes, func(l ledger.Lane) bool { return l.Mark != ledger.Mark{} }) {
+			err = &PartError{r.of.in.name, errors.New("rows of it are stored, and all files that they can be of are empty now")}
+		}
+		if err != nil {
+			return err
+		}
+		return server.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
+			return ledger.CloseRun(ctx, tx.Conn(), r.of.target, r.Is, r.job, 0, ends, func([]ledger.Lane) error { return nil })
+		})
+	})
 }
 
 // layOutForNone lays the pipeline out where no part can be read, or none has records: for records of all
@@ -138,10 +183,10 @@ func (eof) Read([]byte) (int, error) { return 0, io.EOF }
 
 // samples returns parts by which a pipeline may be laid out.
 func (r *running) samples(ctx context.Context) (list []Input, err error) {
-	for _, p := range r.given[:min(len(r.given), sampleParts)] {
-		list = append(list, r.of.input(p.Name))
-	}
-	if len(list) > 0 {
+	if r.Is != nil {
+		for _, p := range r.given {
+			list = append(list, r.of.input(p.Name))
+		}
 		return list, nil
 	}
 	names, err := r.of.waiting(ctx, sampleParts)
@@ -385,6 +430,15 @@ func (r *running) beat(ctx context.Context, c *counts) {
 			return
 		}
 	}
+}
+
+// isGone reports whether a process is certainly gone: it was one of this host, and is not there.
+func isGone(of ledger.Owner) bool {
+	if here := thisProcess(); of.Host != here.Host || of.PID == here.PID {
+		return false
+	}
+	p, err := os.FindProcess(of.PID)
+	return err != nil || errors.Is(p.Signal(syscall.Signal(0)), os.ErrProcessDone)
 }
 
 // thisProcess returns what others are to know of it.

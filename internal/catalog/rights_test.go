@@ -45,7 +45,7 @@ func TestPrivileges(t *testing.T) {
 	}
 	for _, tt := range tests {
 		exec(t, conn, `SET ROLE `+tt.role)
-		tt.want.Role = tt.role
+		tt.want.Role, tt.want.Database = tt.role, conn.Config().Database
 		got, err := catalog.Privileges(context.Background(), conn, table)
 		if err != nil {
 			t.Fatal(err)

@@ -332,7 +332,7 @@ func (v *loadVerb) load(ctx context.Context, tables openedTables, opt loader.Set
 // loadProgress says how far a table is, the earlier files of which have that size
 // of the total, and which will have that many rows, if known.
 func loadProgress(p loader.Progress, earlier, total, rows int64) snapshot {
-	if total == 0 && earlier == 0 && p.BytesTotal > 0 {
+	if total == 0 && rows <= 0 && earlier == 0 && p.BytesTotal > 0 {
 		total = p.BytesTotal // of the only input, or the first of several
 	}
 	s := snapshot{Rows: p.Rows, Before: p.Before, Done: earlier + p.BytesPassed, Total: total, Ending: p.Ending}

@@ -85,7 +85,7 @@ type wayOut struct {
 
 // processOutput has the files that may name the process's own output: a main, and
 // what only tests and their report use.
-var processOutput = []string{"cmd/shardload/main.go", "internal/pgtest/pgtest.go"}
+var processOutput = []string{"cmd/shardload/main.go", "cmd/manpages/main.go", "internal/pgtest/pgtest.go"}
 
 // waysOut returns where a file writes, or could, what people read.
 func waysOut(name string, file *ast.File) (leaks []wayOut) {

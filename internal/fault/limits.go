@@ -105,11 +105,13 @@ const (
 	MarksLimit = 10 * time.Second
 
 	// BeatEvery is how often the owner of a run says that it is alive, and BeatLost how long it
-	// must not have done so, by the clock of who looks, before the run is taken over. LockGone is
-	// how long nobody must have had the lock of its job, for that to be done at once.
+	// must not have done so, by the clock of who looks, before the run is taken over. LockGone and
+	// LockIdle are how long nobody must have had the lock of its job, for that to be done at once:
+	// where the owner's process is known to be gone, and where it is not.
 	BeatEvery = 5 * time.Second
 	BeatLost  = 30 * time.Second
 	LockGone  = time.Second
+	LockIdle  = 10 * time.Second
 
 	// FencePoll is how often the fence looks for somebody who waits at it.
 	FencePoll = 500 * time.Millisecond

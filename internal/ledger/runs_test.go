@@ -410,7 +410,7 @@ func TestForgetSet(t *testing.T) {
 
 func TestWatch(t *testing.T) {
 	t.Parallel()
-	begun := time.Unix(0, 0)
+	begun, nowhere := time.Unix(0, 0), ledger.Owner{PID: -1}
 	type look struct {
 		after        time.Duration
 		epoch, beat  int64
@@ -423,7 +423,8 @@ func TestWatch(t *testing.T) {
 		"frozen":      {ledger.Run{}, []look{{0, 1, 7, true, false}, {fault.BeatLost - 1, 1, 7, true, false}, {fault.BeatLost, 1, 7, true, true}}},
 		"beats":       {ledger.Run{}, []look{{0, 1, 7, true, false}, {fault.BeatLost, 1, 8, true, false}, {2*fault.BeatLost - 1, 1, 8, true, false}}},
 		"taken over":  {ledger.Run{}, []look{{0, 1, 7, true, false}, {fault.BeatLost, 2, 7, true, false}}},
-		"killed":      {ledger.Run{}, []look{{0, 1, 7, true, false}, {1, 1, 7, false, false}, {1 + fault.LockGone, 1, 7, false, true}}},
+		"killed":      {ledger.Run{}, []look{{0, 1, 7, true, false}, {1, 1, 7, false, false}, {1 + fault.LockGone, 1, 7, false, false}, {1 + fault.LockIdle, 1, 7, false, true}}},
+		"gone":        {ledger.Run{Owner: nowhere}, []look{{0, 1, 7, true, false}, {1, 1, 7, false, false}, {1 + fault.LockGone, 1, 7, false, true}}},
 		"open for it": {ledger.Run{}, []look{{0, 1, 7, false, false}, {1, 1, 7, true, false}, {fault.LockGone, 1, 7, false, false}}},
 		"released":    {ledger.Run{Released: true}, []look{{0, 1, 7, true, true}}},
 		"failed":      {ledger.Run{Released: true, Failed: "so"}, []look{{0, 1, 7, false, false}, {fault.BeatLost, 1, 7, false, false}}},
@@ -432,7 +433,7 @@ func TestWatch(t *testing.T) {
 		var w ledger.Watch
 		for i, l := range c.looks {
 			c.run.ID, c.run.Epoch, c.run.Beat = "run", l.epoch, l.beat
-			if lost := w.Lost(&c.run, l.locked, begun.Add(l.after)); lost != l.lost {
+			if lost := w.Lost(&c.run, l.locked, c.run.Owner == nowhere, begun.Add(l.after)); lost != l.lost {
 				t.Errorf("%s: look %d: lost %t, want %t", name, i, lost, l.lost)
 			}
 		}

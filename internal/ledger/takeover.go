@@ -31,8 +31,9 @@ type sighting struct {
 }
 
 // Lost reports whether the run, as it was read at now, has lost its owner. locked says that a process has
-// the lock of its job. A run that failed is not lost: see RetryFailed.
-func (w *Watch) Lost(r *Run, locked bool, now time.Time) bool {
+// the lock of its job, and gone that the owner's process is certainly not there any more. A run that failed
+// is not lost: see RetryFailed.
+func (w *Watch) Lost(r *Run, locked, gone bool, now time.Time) bool {
 	if w.seen == nil {
 		w.seen = map[string]sighting{}
 	}
@@ -52,8 +53,8 @@ func (w *Watch) Lost(r *Run, locked bool, now time.Time) bool {
 		return false
 	case r.Released:
 		return true
-	case !locked && now.Sub(s.unlocked) >= fault.LockGone: // a fence lets go for a moment
-		return true
+	case !locked && (gone && now.Sub(s.unlocked) >= fault.LockGone || now.Sub(s.unlocked) >= fault.LockIdle):
+		return true // not at once: a fence lets go for a moment, and a load that begins anew for longer
 	}
 	return now.Sub(s.since) >= fault.BeatLost
 }
