@@ -30,6 +30,9 @@ type partSet struct {
 	format func(name string) Format
 	// named is what the set was named by.
 	named []string
+	// base, with a part's name after it, is what the part is called as an input of its own; "" if
+	// parts have no other names.
+	base string
 }
 
 // PartCounts say what a Load of a set found, and did, of its parts.
@@ -75,6 +78,7 @@ type roster struct {
 	parts  []ledger.Part
 	seen   *ledger.Seen
 	watch  ledger.Watch
+	files  ledger.Files // that have the table's rows; nil until it is asked
 
 	mu       sync.Mutex
 	failures []*PartError
@@ -114,9 +118,9 @@ func (of *roster) open(ctx context.Context, conn *pgx.Conn) error {
 	l := of.l
 	j := &ledger.Job{
 		ID: ledger.NewID(), Name: cmp.Or(l.cfg.Job, of.in.job, of.in.name),
-		Fingerprint: ledger.Fingerprint{Size: -1, Replace: l.replacing}, InSet: ledger.InSet{Set: &ledger.Set{Named: of.in.set.named}},
+		Fingerprint: ledger.Fingerprint{Size: -1, Replace: l.replacing}, InSet: ledger.InSet{Set: &ledger.Set{Named: of.in.set.named, Base: of.in.set.base}},
 	}
-	found, err := ledger.Find(ctx, conn, of.target, j.Name)
+	found, err := of.opening(of.in, nil).SetsNamed(ctx, conn, j.Name)
 	if err != nil {
 		return err
 	}
@@ -129,12 +133,14 @@ func (of *roster) open(ctx context.Context, conn *pgx.Conn) error {
 			j.Replaces = append(j.Replaces, was.ID)
 		}
 	}
-	was, err := ledger.EnterSet(ctx, conn, of.target, j, nil)
-	if err != nil {
-		return err
+	if len(found) == len(j.Replaces) {
+		if of.files, err = of.opening(of.in, nil).TableFiles(ctx, conn); err != nil {
+			return err
+		}
+		j.Files = of.files
 	}
-	if of.set = j; was != nil {
-		of.set = was
+	if of.set, err = of.enter(ctx, conn, j); err != nil {
+		return err
 	}
 	if err := ledger.RetryFailed(ctx, conn, of.target, of.set.ID); err != nil {
 		return err
@@ -143,31 +149,72 @@ func (of *roster) open(ctx context.Context, conn *pgx.Conn) error {
 	if err != nil {
 		return err
 	}
+	if of.seen.New > 0 {
+		of.set.Finished = time.Time{} // it goes on
+	}
+	if err := of.checkReads(); err != nil {
+		return err
+	}
+	if err := of.judgeKnown(ctx, conn); err != nil {
+		return err
+	}
 	return of.judgeChanged(ctx, conn)
+}
+
+// enter enters the set's job, or returns that which another process has entered meanwhile.
+func (of *roster) enter(ctx context.Context, conn *pgx.Conn, j *ledger.Job) (*ledger.Job, error) {
+	was, err := ledger.EnterSet(ctx, conn, of.target, j, nil)
+	if err != nil {
+		return nil, err
+	}
+	if was == nil {
+		found, err := ledger.Find(ctx, conn, of.target, j.Name)
+		if err == nil && len(found) > 0 {
+			j.Begun = found[0].Begun // by the server's clock
+		}
+		return j, err
+	}
+	goOn, err := of.examine(ctx, conn, was)
+	if err == nil && !goOn {
+		err = &failure.JobError{Job: was.Name, Problem: "another process has begun it at the same moment", Do: "run the same command again"}
+	}
+	return was, err
+}
+
+// checkReads makes sure that what is loaded of the set was read as it is read now: else other rows would
+// be expected of it.
+func (of *roster) checkReads() error {
+	now := of.l.manner()
+	for was, n := range of.seen.Reads {
+		if was != now {
+			return &failure.JobError{Job: of.in.name, Problem: fmt.Sprintf("%s of it were loaded, and were read with %s, and are now with %s", term.Plural(n, "file"), was, now), Do: failure.Beside + ", or " + failure.Anew}
+		}
+	}
+	return nil
 }
 
 // examine reports whether the job of the set's name is to be gone on with; else it is replaced. An
 // error says why neither may be.
 func (of *roster) examine(ctx context.Context, conn *pgx.Conn, was *ledger.Job) (goOn bool, err error) {
 	t := of.l.target
-	has, err := t.CountRows(ctx, conn, max(was.Added(), 1))
+	has, err := t.CountRows(ctx, conn, 1)
 	switch {
 	case err != nil:
 		return false, err
-	case was.Other != nil:
-		return false, &failure.JobError{Job: was.Name, Problem: fmt.Sprintf("an earlier run loaded it into the table that is %s now", was.Other), Do: failure.Beside}
 	case was.TableOID != t.Table.OID && has == 0:
 		return false, nil // dropped and made anew
 	case was.TableOID != t.Table.OID:
 		return false, &failure.JobError{Job: was.Name, Problem: "the table was rebuilt since this set was begun, and its rows may be there", Do: failure.Anew + ", or forget job " + was.ID}
 	case was.Set == nil:
-		return false, &failure.JobError{Job: was.Name, Problem: "an earlier run has loaded one input under this name", Do: failure.Beside}
+		return false, &failure.JobError{Job: was.Name, Problem: "an earlier run has loaded one file alone under this name", Do: "leave that file out, and name another job"}
 	case of.l.replacing != "":
-		return was.Fingerprint.Replace == of.l.replacing, nil
-	case has < was.Added():
-		return false, &failure.JobError{Job: was.Name, Problem: fmt.Sprintf("%s of it were stored, but the table has %d now", term.Plural(was.Added(), "row"), has), Do: failure.Anew + ", or " + failure.Beside}
+		if was.Fingerprint.Replace != of.l.replacing {
+			return false, &failure.JobError{Job: was.Name, Problem: "it was begun by another load than the one that has emptied the table", Do: failure.Anew}
+		}
+	case was.Set.Base != of.in.set.base:
+		return false, &failure.JobError{Job: was.Name, Problem: fmt.Sprintf("it is of files in %s, and these are in %s", was.Set.Base, of.in.set.base), Do: "name the files by the directory that they were in, or name another job"}
 	}
-	return true, nil
+	return true, of.holds(ctx, conn, was, was.Added())
 }
 
 // judgeChanged looks at parts that are not what they were when they were loaded, or begun. One with
@@ -175,22 +222,21 @@ func (of *roster) examine(ctx context.Context, conn *pgx.Conn, was *ledger.Job) 
 func (of *roster) judgeChanged(ctx context.Context, conn *pgx.Conn) error {
 	var same []ledger.Part
 	for _, p := range of.seen.Changed {
-		now := of.in.set.open(p.Name)
-		if p.Was.Size == p.Size && p.Was.Head != 0 {
-			head, tail, err := endsOf(now)
-			if err == nil && head == p.Was.Head && tail == p.Was.Tail {
-				same = append(same, ledger.Part{Name: p.Name, Size: p.Size, Tag: p.Tag, Head: head, Tail: tail})
-				continue
-			}
-		}
 		if !p.Loaded {
 			continue // what comes before its marks is compared when it is gone on with
 		}
-		how := "it has another content now"
-		if p.Was.Size != p.Size {
-			how = fmt.Sprintf("it had %d bytes, and has %d now", p.Was.Size, p.Size)
+		now := of.in.set.open(p.Name)
+		is, how, err := of.isPart(ctx, p.Name, p.Was, p.Part)
+		switch {
+		case err != nil:
+			of.failures = append(of.failures, &PartError{now.name, err})
+		case is:
+			was := p.Was
+			was.Tag = p.Tag
+			same = append(same, was)
+		default:
+			of.failures = append(of.failures, &PartError{now.name, &failure.ChangedInputError{Job: now.name, ID: of.set.ID, When: failure.ChangedComplete, How: how}})
 		}
-		of.failures = append(of.failures, &PartError{now.name, &failure.ChangedInputError{Job: now.name, ID: of.set.ID, When: failure.ChangedComplete, How: how}})
 	}
 	if len(same) == 0 {
 		return nil
@@ -463,7 +509,7 @@ func (of *roster) end(ctx context.Context, res *Result) error {
 		if _, err = ledger.EndSet(ctx, conn, of.target, of.set.ID); err != nil {
 			return err
 		}
-		now, err := ledger.AddParts(ctx, conn, of.target, of.set.ID, of.parts)
+		now, err := ledger.CountParts(ctx, conn, of.target, of.set.ID, of.parts)
 		if err != nil {
 			return err
 		}

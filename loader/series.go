@@ -16,8 +16,9 @@ import (
 
 // A claimed is a part of a set that this process loads, under its number in the run.
 type claimed struct {
-	seq int32
-	in  Input
+	seq    int32
+	in     Input
+	listed ledger.Part // what it was then
 }
 
 // firstChunk returns the number of the part's first chunk among those of the run.
@@ -57,6 +58,8 @@ type partTeller struct {
 	failed func(ctx context.Context, p *input.Part, why error) error
 	// aside says that nothing is stored of a part, which needs another run.
 	aside func(ctx context.Context, p *input.Part) error
+	// opened says what the file of a part is as it is opened. It is called by several goroutines.
+	opened func(p *input.Part, is ledger.Part)
 	// empty says that a part has no records.
 	empty func(p *input.Part)
 }
@@ -185,6 +188,13 @@ func (s *series) read(ctx context.Context, p *openedPart) {
 	}
 	if p.feed, p.err = s.l.open(ctx, p.in); p.err != nil {
 		return
+	}
+	is, isFile, err := input.Opened(p.feed)
+	if p.err = err; err != nil {
+		return
+	}
+	if isFile {
+		s.tell.opened(p.as, is)
 	}
 	c, err := p.feed.Next(ctx, s.buffer())
 	if err == nil {

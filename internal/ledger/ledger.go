@@ -16,6 +16,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -147,6 +148,14 @@ type Hints struct {
 // it was, now that it has those.
 func (h Hints) Untouched(now Hints) bool {
 	return h.Modified != 0 && h.Modified == now.Modified && h.Inode == now.Inode
+}
+
+// Tag returns what tells of a part of a set, a file, that it was not changed: "" where its hints do not.
+func (h Hints) Tag() string {
+	if h.Modified == 0 {
+		return ""
+	}
+	return strconv.FormatInt(h.Modified, 36)
 }
 
 // String returns what tells the input from others, without what is only a hint.

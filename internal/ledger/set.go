@@ -28,11 +28,16 @@ type InSet struct {
 	Of string `json:"of,omitempty"`
 	// Epoch is that in which this process has the run, 0 if it has not: OpenRun and TakeOver set it.
 	Epoch int64 `json:"-"`
+	// Manner is how a run that is opened reads its parts: see Form.Manner.
+	Manner string `json:"-"`
 }
 
 // A Set says what a set's parts come from.
 type Set struct {
 	Named []string `json:"named,omitempty"` // as the command names it
+	// Base, with the name of a part after it, is the name under which that part would be a job of
+	// its own: of files the directory that they have in common. "" if parts have no other names.
+	Base string `json:"base,omitempty"`
 }
 
 // Single reports whether the job is neither a set nor a run of one.
