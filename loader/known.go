@@ -141,9 +141,9 @@ func (k *knownOtherwise) judgeSingle(ctx context.Context, name string, was *ledg
 		k.leave(name, "an earlier run has begun to load it alone, and has not stored all of it", alone)
 		return nil
 	}
-	manner := was.Fingerprint.Reads.Manner()
-	if manner != "" && manner != l.manner() {
-		k.leave(name, fmt.Sprintf("it was loaded alone, and was read with %s, and is now with %s", manner, l.manner()), "leave it out")
+	manner, now := was.Fingerprint.Reads.Manner(), of.reader(of.input(name)).manner()
+	if manner != "" && manner != now {
+		k.leave(name, fmt.Sprintf("it was loaded alone, and was read with %s, and is now with %s", manner, now), "leave it out")
 		return nil
 	}
 	if k.rows += was.Added(); was.Added() > 0 {
@@ -179,7 +179,7 @@ func (k *knownOtherwise) fail(name string, why error) {
 
 // sameAsJob reports whether an input is the one that a complete job has loaded.
 func (of *roster) sameAsJob(ctx context.Context, in Input, was *ledger.Job) (same bool, how string, err error) {
-	l := of.l
+	l := of.reader(in)
 	feed, err := l.open(ctx, in)
 	if err != nil {
 		return false, "", err
@@ -199,7 +199,7 @@ func (of *roster) sameAsJob(ctx context.Context, in Input, was *ledger.Job) (sam
 
 // opening returns what compares an input of that heading with what was loaded.
 func (of *roster) opening(in Input, h *Heading) *job.Opening {
-	l := of.l
+	l := of.reader(in)
 	it := &job.Input{Name: in.name, Path: in.path, Repeats: in.repeats, Open: func(ctx context.Context) (input.Feed, error) { return l.open(ctx, in) }}
 	if h != nil {
 		it.Header = h.before
@@ -285,8 +285,8 @@ func (k *knownOtherwise) judgePart(ctx context.Context, set *ledger.Job, p ledge
 	case p.State != ledger.PartLoaded:
 		k.leave(name, "it is one of the files of "+set.Name+", the load of which was begun later than this one, and has not stored it so far", again)
 		return nil
-	case p.Reads != "" && p.Reads != of.l.manner():
-		k.leave(name, fmt.Sprintf("it was loaded as one of the files of %s, and was read with %s, and is now with %s", set.Name, p.Reads, of.l.manner()), "leave it out")
+	case p.Reads != "" && p.Reads != of.reader(of.input(name)).manner():
+		k.leave(name, fmt.Sprintf("it was loaded as one of the files of %s, and was read with %s, and is now with %s", set.Name, p.Reads, of.reader(of.input(name)).manner()), "leave it out")
 		return nil
 	}
 	now := of.part(name)
@@ -339,7 +339,8 @@ func ignoreEOF(err error) error {
 
 // headOf returns what an input begins with.
 func (of *roster) headOf(ctx context.Context, in Input) (h Heading, err error) {
-	feed, err := of.l.open(ctx, in)
+	l := of.reader(in)
+	feed, err := l.open(ctx, in)
 	if err != nil {
 		return h, err
 	}
@@ -348,6 +349,6 @@ func (of *roster) headOf(ctx context.Context, in Input) (h Heading, err error) {
 	if err != nil {
 		return h, ignoreEOF(err)
 	}
-	h, _, err = of.l.head(ctx, in, feed, c)
+	h, _, err = l.head(ctx, in, feed, c)
 	return h, err
 }

@@ -5,7 +5,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -115,11 +117,7 @@ func loadSet(ctx context.Context, l *Loader, in Input) (res Result, err error) {
 
 // open finds the set's job, or enters it, with the parts that are new, in conn.
 func (of *roster) open(ctx context.Context, conn *pgx.Conn) error {
-	l := of.l
-	j := &ledger.Job{
-		ID: ledger.NewID(), Name: cmp.Or(l.cfg.Job, of.in.job, of.in.name),
-		Fingerprint: ledger.Fingerprint{Size: -1, Replace: l.replacing}, InSet: ledger.InSet{Set: &ledger.Set{Named: of.in.set.named, Base: of.in.set.base}},
-	}
+	j := newSetJob(of.l, of.in)
 	found, err := of.opening(of.in, nil).SetsNamed(ctx, conn, j.Name)
 	if err != nil {
 		return err
@@ -131,6 +129,8 @@ func (of *roster) open(ctx context.Context, conn *pgx.Conn) error {
 		}
 		if !goOn {
 			j.Replaces = append(j.Replaces, was.ID)
+		} else if err := of.noteFiles(ctx, conn, was); err != nil {
+			return err
 		}
 	}
 	if len(found) == len(j.Replaces) {
@@ -140,6 +140,9 @@ func (of *roster) open(ctx context.Context, conn *pgx.Conn) error {
 		j.Files = of.files
 	}
 	if of.set, err = of.enter(ctx, conn, j); err != nil {
+		return err
+	}
+	if err := of.checkEmptiedFor(ctx, conn); err != nil {
 		return err
 	}
 	if err := ledger.RetryFailed(ctx, conn, of.target, of.set.ID); err != nil {
@@ -159,6 +162,27 @@ func (of *roster) open(ctx context.Context, conn *pgx.Conn) error {
 		return err
 	}
 	return of.judgeChanged(ctx, conn)
+}
+
+// noteFiles notes the table's files in a set that was entered when they were emptied, and has stored
+// nothing since.
+func (of *roster) noteFiles(ctx context.Context, conn *pgx.Conn, was *ledger.Job) (err error) {
+	if was.Files != nil || was.Rows > 0 {
+		return nil
+	}
+	if was.Files, err = of.opening(of.in, nil).TableFiles(ctx, conn); err != nil {
+		return err
+	}
+	was.FileNode = of.l.target.Table.RelFileNode
+	return ledger.SetFiles(ctx, conn, of.target, was)
+}
+
+// newSetJob returns a job for a set.
+func newSetJob(l *Loader, in Input) *ledger.Job {
+	return &ledger.Job{
+		ID: ledger.NewID(), Name: cmp.Or(l.cfg.Job, in.job, in.name),
+		Fingerprint: ledger.Fingerprint{Size: -1, Replace: l.replacing}, InSet: ledger.InSet{Set: &ledger.Set{Named: in.set.named, Base: in.set.base}},
+	}
 }
 
 // enter enters the set's job, or returns that which another process has entered meanwhile.
@@ -184,13 +208,41 @@ func (of *roster) enter(ctx context.Context, conn *pgx.Conn, j *ledger.Job) (*le
 // checkReads makes sure that what is loaded of the set was read as it is read now: else other rows would
 // be expected of it.
 func (of *roster) checkReads() error {
-	now := of.l.manner()
+	if len(of.seen.Reads) == 0 {
+		return nil
+	}
+	now := map[string]bool{}
+	for format := range of.formats() {
+		l, err := loaderAs(of.l, format)
+		if err != nil {
+			return err
+		}
+		now[l.manner()] = true
+	}
 	for was, n := range of.seen.Reads {
-		if was != now {
-			return &failure.JobError{Job: of.in.name, Problem: fmt.Sprintf("%s of it were loaded, and were read with %s, and are now with %s", term.Plural(n, "file"), was, now), Do: failure.Beside + ", or " + failure.Anew}
+		if !now[was] {
+			return &failure.JobError{Job: of.in.name, Problem: fmt.Sprintf("%s of it were loaded, and were read with %s, and are now with %s", term.Plural(n, "file"), was, strings.Join(slices.Sorted(maps.Keys(now)), " or ")), Do: failure.Beside + ", or " + failure.Anew}
 		}
 	}
 	return nil
+}
+
+// formats returns those that parts have, "" for that of the Loader.
+func (of *roster) formats() map[Format]bool {
+	all := map[Format]bool{}
+	for _, p := range of.parts {
+		all[of.input(p.Name).format] = true
+	}
+	return all
+}
+
+// reader returns the Loader that reads a part.
+func (of *roster) reader(in Input) *Loader {
+	l, err := loaderAs(of.l, in.format)
+	if err != nil { // it is said when the part is loaded
+		return of.l
+	}
+	return l
 }
 
 // examine reports whether the job of the set's name is to be gone on with; else it is replaced. An

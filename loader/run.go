@@ -42,7 +42,7 @@ type running struct {
 
 // newRunning returns a run of the set: the one that was taken over with these parts, or a new one.
 func (of *roster) newRunning(is *ledger.Run, given []ledger.Claimed) *running {
-	r := &running{Run: job.Run{Set: of.set, By: of.by, Alone: of.l.cfg.OnConflict == ConflictUpdate, ID: ledger.NewID(), Is: is, Reads: of.l.manner()}, of: of, given: given, begun: time.Now()}
+	r := &running{Run: job.Run{Set: of.set, By: of.by, Alone: of.l.cfg.OnConflict == ConflictUpdate, ID: ledger.NewID(), Is: is}, of: of, given: given, begun: time.Now()}
 	if is != nil {
 		r.ID = is.ID
 	}
@@ -82,6 +82,7 @@ func (r *running) attemptAs(ctx context.Context, in Input, c *counts, as Format,
 	if err != nil {
 		return false, err
 	}
+	r.Reads = l.manner()
 	ld := l.newLoad(in, c)
 	s := newSeries(l, r.claim, partTeller{failed: r.failed, aside: r.aside, empty: r.empty, opened: r.opened})
 	ld.feed, ld.series, ld.ofRun = s, s, r

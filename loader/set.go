@@ -151,6 +151,12 @@ func (s *Set) Load(ctx context.Context, opt SetOptions) ([]SetResult, error) {
 	if !opt.Replace {
 		return s.load(ctx, opt)
 	}
+	if err := s.nobodyLoads(ctx); err != nil {
+		return nil, err
+	}
+	if s.shared() {
+		return s.loadShared(ctx, opt)
+	}
 	id, err := s.replaced(ctx)
 	if err != nil {
 		return nil, err
@@ -166,18 +172,25 @@ func (s *Set) Load(ctx context.Context, opt SetOptions) ([]SetResult, error) {
 		}
 		opt.replacing(false, stuck)
 	}
+	if err := s.empty(ctx, emptied{before: refuseWorking}); err != nil {
+		return nil, err
+	}
+	opt.emptied()
+	s.replace(newReplaceID())
+	return s.load(ctx, opt)
+}
+
+// newReplaceID returns a name for a load that empties tables.
+func newReplaceID() string { return strings.ToLower(rand.Text()[:16]) }
+
+// empty empties the tables.
+func (s *Set) empty(ctx context.Context, with emptied) error {
 	var names []string
 	for _, t := range s.tables {
 		names = append(names, t.loader.target.Table.SQL())
 	}
 	first := s.tables[0].loader
-	err = first.target.Persist(ctx, func() error { return Truncate(ctx, first.cfg.Conn, names...) })
-	if err != nil {
-		return nil, err
-	}
-	opt.emptied()
-	s.replace(strings.ToLower(rand.Text()[:16]))
-	return s.load(ctx, opt)
+	return first.target.Persist(ctx, func() error { return truncate(ctx, first.cfg.Conn, with, names...) })
 }
 
 // replaced returns the ID of an earlier run that has emptied the tables and can be gone on
