@@ -1,6 +1,7 @@
 package loader
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -43,6 +44,9 @@ func (of *roster) judgeKnown(ctx context.Context, conn *pgx.Conn) error {
 	err := k.judgeSingles(ctx)
 	if err == nil {
 		err = k.judgeSets(ctx)
+	}
+	if err == nil {
+		err = k.judgeRenamed(ctx)
 	}
 	if err != nil {
 		return err
@@ -302,6 +306,42 @@ func (k *knownOtherwise) judgePart(ctx context.Context, set *ledger.Job, p ledge
 		k.fail(name, &failure.ChangedInputError{Job: of.in.set.base + name, ID: set.ID, When: failure.ChangedComplete, How: how, Rows: max(p.Rows, 0)})
 	}
 	return nil
+}
+
+// judgeRenamed looks for parts that sets have under other names. Those that are loaded there are left
+// out, and where one was begun there nothing is stored.
+func (k *knownOtherwise) judgeRenamed(ctx context.Context) error {
+	of := k.of
+	known := map[string]bool{}
+	for _, name := range append(slices.Clone(k.open), k.gone...) {
+		known[name] = true
+	}
+	for _, parts := range k.before {
+		for _, p := range parts {
+			known[p.Name] = true
+		}
+	}
+	left := make([]ledger.Part, 0, len(of.seen.LeftNames()))
+	for _, name := range of.seen.LeftNames() {
+		if !known[name] {
+			left = append(left, of.part(name))
+		}
+	}
+	list, err := ledger.AlikeParts(ctx, k.conn, of.target, left)
+	for _, was := range list {
+		if known[was.Name] {
+			continue
+		}
+		if why := job.IsRenamed(of.in.set.base+was.Name, was); why != nil {
+			known[was.Name] = true
+			if was.Loaded {
+				k.fail(was.Name, why)
+				continue
+			}
+			k.open, k.why = append(k.open, was.Name), cmp.Or(k.why, why)
+		}
+	}
+	return err
 }
 
 // part returns a part as it was listed.

@@ -47,6 +47,7 @@ var inFlagsPairs = []string{
 	"empty the table and load the input anew", "load the input again with --replace",
 	"load them anew into the empty table", "load them with --replace",
 	"or forget job ", "or drop the job with shardload forget ",
+	"load it alone under a job name of its own", "load it alone with --job NAME",
 	"all given the same job name", "all given the same --job NAME",
 	"give the load another job name", "give the load another --job",
 	"wait for it, or end it", "wait for it (shardload status shows it), or end it",

@@ -117,7 +117,11 @@ func (o *Opening) find(ctx context.Context, conn *pgx.Conn, j *Job, name string,
 		}
 	}
 	if len(found) == 0 {
-		if err := o.checkSets(ctx, conn, name, print); err != nil {
+		err := o.checkSets(ctx, conn, name, print)
+		if err == nil {
+			err = o.checkRenamed(ctx, conn, print)
+		}
+		if err != nil {
 			return err
 		}
 	}
