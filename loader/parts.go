@@ -259,10 +259,8 @@ func (of *roster) examine(ctx context.Context, conn *pgx.Conn, was *ledger.Job) 
 		return false, &failure.JobError{Job: was.Name, Problem: "the table was rebuilt since this set was begun, and its rows may be there", Do: failure.Anew + ", or forget job " + was.ID}
 	case was.Set == nil:
 		return false, &failure.JobError{Job: was.Name, Problem: "an earlier run has loaded one file alone under this name", Do: "leave that file out, and name another job"}
-	case of.l.replacing != "":
-		if was.Fingerprint.Replace != of.l.replacing {
-			return false, &failure.JobError{Job: was.Name, Problem: "it was begun by another load than the one that has emptied the table", Do: failure.Anew}
-		}
+	case of.l.replacing != "" && was.Fingerprint.Replace != of.l.replacing:
+		return false, &failure.JobError{Job: was.Name, Problem: "it was begun by another load than the one that has emptied the table", Do: failure.Anew}
 	case was.Set.Base != of.in.set.base:
 		return false, &failure.JobError{Job: was.Name, Problem: fmt.Sprintf("it is of files in %s, and these are in %s", was.Set.Base, of.in.set.base), Do: "name the files by the directory that they were in, or name another job"}
 	}

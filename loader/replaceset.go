@@ -39,8 +39,9 @@ func (l *Loader) sameParts(ctx context.Context, conn *pgx.Conn, was *ledger.Job,
 	return len(now.Changed) == 0 && now.Loaded == all.Loaded && now.Taken == all.Taken, nil
 }
 
-// shared reports whether tables are loaded from sets, for a job that has a name.
-func (s *Set) shared() bool {
+// Shared reports whether tables are loaded from several inputs each, for a job that has a name: then any number of
+// processes may load them, also with SetOptions.Replace, which empties the tables once for the name.
+func (s *Set) Shared() bool {
 	return slices.ContainsFunc(s.tables, func(t *SetTable) bool { return t.loader.cfg.Job != "" && t.ofParts() != nil })
 }
 
@@ -55,7 +56,7 @@ func (t *SetTable) ofParts() *Input {
 // nobodyLoads makes sure that no process works on runs of sets of the tables, unless for the same job, that
 // has a name.
 func (s *Set) nobodyLoads(ctx context.Context) error {
-	if s.shared() {
+	if s.Shared() {
 		return nil // it is looked at where they are to be emptied
 	}
 	for _, t := range s.tables {

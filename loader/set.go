@@ -154,7 +154,7 @@ func (s *Set) Load(ctx context.Context, opt SetOptions) ([]SetResult, error) {
 	if err := s.nobodyLoads(ctx); err != nil {
 		return nil, err
 	}
-	if s.shared() {
+	if s.Shared() {
 		return s.loadShared(ctx, opt)
 	}
 	id, err := s.replaced(ctx)

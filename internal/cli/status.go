@@ -21,6 +21,10 @@ when the same load command is run again.
   rows/s   stored since the load was begun, pauses included
   last     when a batch was last stored
 
+Several files that are loaded together are one job, by the directory that they have
+in common: then done is about how many files are loaded, and below it are the
+processes that work on it, or have stopped, each with its host and what it has loaded.
+
 A small file is stored in one transaction: it is listed once it is complete. A load
 with --no-resume is not listed. status changes nothing.`
 
@@ -69,6 +73,7 @@ type jobStatus struct {
 	Rejects       string     `json:"rejects,omitempty"`  // path of the rejected records
 	Problem       string     `json:"problem,omitempty"`  // why it cannot go on
 	Unread        string     `json:"unread,omitempty"`   // why its progress cannot be read
+	Set           *setStatus `json:"set,omitempty"`      // of a job of several files
 
 	entry *ledger.Entry
 }
@@ -91,6 +96,7 @@ func listJobs(ctx context.Context, conn *pgx.Conn) (*ledger.Listing, []jobStatus
 	jobs := make([]jobStatus, len(list.Jobs))
 	for i, e := range list.Jobs {
 		jobs[i] = newJobStatus(e)
+		jobs[i].addSet(ctx, conn)
 	}
 	return list, jobs, nil
 }
@@ -152,6 +158,11 @@ func (v *statusVerb) print(list *ledger.Listing, jobs []jobStatus) error {
 	}
 	if err := printTable(v.Stdout, head, rows); err != nil {
 		return err
+	}
+	for _, s := range jobs {
+		if err := v.printSet(s); err != nil {
+			return err
+		}
 	}
 	if stopped {
 		v.note("stopped: run the same load command again, and it goes on from there")
