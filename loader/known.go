@@ -203,7 +203,10 @@ func (of *roster) sameAsJob(ctx context.Context, in Input, was *ledger.Job) (sam
 
 // opening returns what compares an input of that heading with what was loaded.
 func (of *roster) opening(in Input, h *Heading) *job.Opening {
-	l := of.reader(in)
+	return openingOf(of.reader(in), in, h)
+}
+
+func openingOf(l *Loader, in Input, h *Heading) *job.Opening {
 	it := &job.Input{Name: in.name, Path: in.path, Repeats: in.repeats, Open: func(ctx context.Context) (input.Feed, error) { return l.open(ctx, in) }}
 	if h != nil {
 		it.Header = h.before

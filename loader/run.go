@@ -197,6 +197,9 @@ func (r *running) enter(ctx context.Context, ld *load, ask *decode.Asker) (ended
 	for len(r.given) > 0 && r.given[0].Seq < start.seq {
 		r.given = r.given[1:]
 	}
+	if err := r.prove(ctx, ld, start.seq, reached); err != nil {
+		return nil, err
+	}
 	ld.series.fits = func(ctx context.Context, p *openedPart, c *input.Chunk) error { return fits(ctx, ld, p, c, ask) }
 	ld.series.openFrom(ctx, start, reached)
 	beating, stop := context.WithCancel(ctx)

@@ -1,9 +1,11 @@
 package loader_test
 
 import (
+	"context"
 	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"shardload/internal/pgtest"
@@ -87,5 +89,44 @@ func TestPartsThatChange(t *testing.T) {
 		s.refuse(s.file("b.csv"), "it was renamed")
 		s.cfg.Job = "once more"
 		s.load(s.set("b.csv", "c.csv"), 0, 2)
+	})
+}
+
+// TestPartsThatChangeMeanwhile holds that a set which is gone on with refuses a file whose stored beginning is another by
+// now, takes one that has grown after it, and says so of one that is gone.
+func TestPartsThatChangeMeanwhile(t *testing.T) {
+	t.Parallel()
+	pgtest.Each(t, func(t *testing.T, dsn string) {
+		s := newShelf(t, dsn)
+		s.cfg = pieces(t, dsn).WithChunkSize(16 << 10)
+		s.cfg.Job = ""
+		s.put(30_000, "a.csv")
+		s.put(20, "b.csv", "c.csv")
+		in := s.set("a.csv", "b.csv")
+		if _, err := run(t, s.cfg, in, 100); !errors.Is(err, context.Canceled) {
+			t.Fatal(err)
+		}
+		was := s.read("a.csv")
+		s.write("a.csv", strings.Replace(was, "name 3,", "nome 3,", 1))
+		_, err := run(t, s.cfg, in, 0)
+		if changed, ok := errors.AsType[*loader.ChangedInputError](err); !ok || changed.When != loader.ChangedBegun {
+			t.Errorf("%v, want that a.csv was changed", err)
+		}
+		s.write("a.csv", was+"30040,1,name 30040,30040,2026-01-01 00:00:00+00\n")
+		s.rows["a.csv"]++
+		if _, err := run(t, s.cfg, in, 0); err != nil {
+			t.Error(err)
+		}
+		s.done(s.set("a.csv", "b.csv"))
+		s.once("a.csv", "b.csv")
+
+		abc := s.set("a.csv", "b.csv", "c.csv")
+		if err := os.Remove(filepath.Join(s.dir, "c.csv")); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := run(t, s.cfg, abc, 0); err == nil || !strings.Contains(err.Error(), "c.csv") {
+			t.Errorf("%v, want that c.csv is gone", err)
+		}
+		s.once("a.csv", "b.csv")
 	})
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
@@ -12,6 +13,7 @@ import (
 	"shardload/internal/ledger"
 	"shardload/internal/term"
 	"shardload/loader/failure"
+	"shardload/loader/internal/lane"
 )
 
 // checkSets makes sure that the input, which has no job of that name, is no part of a set that the
@@ -122,6 +124,21 @@ func (p *rereader) IsPart(ctx context.Context, was, now ledger.Part) (same bool,
 		return false, "", nil
 	}
 	return end.Sum == was.Sum, "", err
+}
+
+// Proves reports whether the input is the one of which these are marks, which are not all that may have been
+// stored of it where the sum of one is not known.
+func (p *rereader) Proves(ctx context.Context, lanes []ledger.Lane) (bool, error) {
+	proofs := lane.ProofsOf(lanes)
+	if slices.ContainsFunc(proofs, func(l ledger.Lane) bool { return l.Place.Sum == 0 }) {
+		return false, nil
+	}
+	p.note("it was changed since an earlier run began to load it")
+	wrong, err := p.proveMarks(ctx, nil, proofs)
+	if _, ofRecord := errors.AsType[*failure.RowError](err); ofRecord {
+		return false, nil
+	}
+	return err == nil && wrong == nil, err
 }
 
 // SameAs reports whether the input is the one that a complete job of its own has loaded. feed is open, and
