@@ -85,6 +85,9 @@ func (r *running) attemptAs(ctx context.Context, in Input, c *counts, as Format,
 	r.Reads = l.manner()
 	ld := l.newLoad(in, c)
 	s := newSeries(l, r.claim, partTeller{failed: r.failed, aside: r.aside, empty: r.empty, opened: r.opened})
+	if l.cfg.OnConflict == ConflictUpdate { // the last record of a key is that of the last file
+		s.tell.rest = r.rest
+	}
 	ld.feed, ld.series, ld.ofRun = s, s, r
 	defer func() { err = errors.Join(err, s.Close()) }()
 	r.of.l.current.Store(ld)
@@ -377,6 +380,14 @@ func (r *running) aside(ctx context.Context, p *input.Part) error {
 	r.count(-1)
 	return r.of.l.target.OnControl(ctx, func(conn *pgx.Conn) error {
 		return ledger.PutBack(ctx, conn, r.of.target, r.Is, r.job, partOf(p.First))
+	})
+}
+
+// rest gives back a part that needs another run, and all after it.
+func (r *running) rest(ctx context.Context, p *input.Part) error {
+	r.count(int(partOf(p.First) - r.Is.Next))
+	return r.of.l.target.OnControl(ctx, func(conn *pgx.Conn) error {
+		return ledger.Release(ctx, conn, r.of.target, r.Is, r.job, partOf(p.First))
 	})
 }
 
