@@ -3,16 +3,11 @@ package loader
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
-
-	"github.com/cespare/xxhash/v2"
 
 	"shardload/internal/ledger"
 )
@@ -46,7 +41,7 @@ func Files(paths ...string) (Input, error) {
 		}
 	})
 	return Input{name: filepath.Clean(base), repeats: true, set: &partSet{
-		named: []string{base},
+		named: []string{base}, base: base,
 		list: func(context.Context) ([]ledger.Part, error) {
 			parts := make([]ledger.Part, len(names))
 			for i, name := range names {
@@ -54,7 +49,7 @@ func Files(paths ...string) (Input, error) {
 				if err != nil {
 					return nil, err
 				}
-				parts[i] = ledger.Part{Name: name, Size: info.Size(), Tag: strconv.FormatInt(info.ModTime().UnixNano(), 36)}
+				parts[i] = ledger.Part{Name: name, Size: info.Size(), Tag: ledger.Hints{Modified: info.ModTime().UnixNano()}.PartTag()}
 			}
 			return parts, nil
 		},
@@ -125,32 +120,4 @@ func commonDir(paths []string) string {
 		}
 	}
 	return strings.TrimSuffix(base, "/") + "/"
-}
-
-// endSize is how many bytes at the beginning and the end of a part tell whether it is what it was.
-const endSize = 4 << 10
-
-// endsOf returns hashes of the first and the last bytes of a file.
-func endsOf(in Input) (head, tail uint64, err error) {
-	if in.path == "" {
-		return 0, 0, errors.New("it is no file")
-	}
-	f, err := os.Open(in.path)
-	if err != nil {
-		return 0, 0, err
-	}
-	defer func() { err = errors.Join(err, f.Close()) }()
-	info, err := f.Stat()
-	if err != nil {
-		return 0, 0, err
-	}
-	sum := func(offset int64) uint64 {
-		buf := make([]byte, min(endSize, info.Size()-offset))
-		n, readErr := f.ReadAt(buf, offset)
-		if readErr != nil && !errors.Is(readErr, io.EOF) {
-			err = readErr
-		}
-		return max(xxhash.Sum64(buf[:n]), 1)
-	}
-	return sum(0), sum(max(info.Size()-endSize, 0)), err
 }

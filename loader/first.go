@@ -177,6 +177,13 @@ func (c *Config) form(header bool, lay *decode.Layout) ledger.Form {
 	return f
 }
 
+// manner says how inputs are read, whatever each one's own header decides.
+func (l *Loader) manner() string {
+	f := l.cfg.form(false, &decode.Layout{Dialect: l.cfg.dialect()})
+	f.ForceNull, f.ForceNotNull, f.Select, f.Where = l.cfg.ForceNull, l.cfg.ForceNotNull, l.cfg.Select, l.cfg.Where
+	return f.Manner()
+}
+
 // ledgerColumns returns columns as a job keeps them.
 func ledgerColumns(columns []*catalog.Column) (list []ledger.Column) {
 	for _, c := range columns {

@@ -5,7 +5,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -30,6 +32,9 @@ type partSet struct {
 	format func(name string) Format
 	// named is what the set was named by.
 	named []string
+	// base, with a part's name after it, is what the part is called as an input of its own; "" if
+	// parts have no other names.
+	base string
 }
 
 // PartCounts say what a Load of a set found, and did, of its parts.
@@ -75,6 +80,7 @@ type roster struct {
 	parts  []ledger.Part
 	seen   *ledger.Seen
 	watch  ledger.Watch
+	files  ledger.Files // that have the table's rows; nil until it is asked
 
 	mu       sync.Mutex
 	failures []*PartError
@@ -136,12 +142,8 @@ func loadOneByOne(ctx context.Context, l *Loader, in Input) (res Result, err err
 
 // open finds the set's job, or enters it, with the parts that are new, in conn.
 func (of *roster) open(ctx context.Context, conn *pgx.Conn) error {
-	l := of.l
-	j := &ledger.Job{
-		ID: ledger.NewID(), Name: cmp.Or(l.cfg.Job, of.in.job, of.in.name),
-		Fingerprint: ledger.Fingerprint{Size: -1, Replace: l.replacing}, InSet: ledger.InSet{Set: &ledger.Set{Named: of.in.set.named}},
-	}
-	found, err := ledger.Find(ctx, conn, of.target, j.Name)
+	j := newSetJob(of.l, of.in)
+	found, err := of.opening(of.in, nil).SetsNamed(ctx, conn, j.Name)
 	if err != nil {
 		return err
 	}
@@ -152,14 +154,21 @@ func (of *roster) open(ctx context.Context, conn *pgx.Conn) error {
 		}
 		if !goOn {
 			j.Replaces = append(j.Replaces, was.ID)
+		} else if err := of.noteFiles(ctx, conn, was); err != nil {
+			return err
 		}
 	}
-	was, err := ledger.EnterSet(ctx, conn, of.target, j, nil)
-	if err != nil {
+	if len(found) == len(j.Replaces) {
+		if of.files, err = of.opening(of.in, nil).TableFiles(ctx, conn); err != nil {
+			return err
+		}
+		j.Files = of.files
+	}
+	if of.set, err = of.enter(ctx, conn, j); err != nil {
 		return err
 	}
-	if of.set = j; was != nil {
-		of.set = was
+	if err := of.checkEmptiedFor(ctx, conn); err != nil {
+		return err
 	}
 	if err := ledger.RetryFailed(ctx, conn, of.target, of.set.ID); err != nil {
 		return err
@@ -168,19 +177,107 @@ func (of *roster) open(ctx context.Context, conn *pgx.Conn) error {
 	if err != nil {
 		return err
 	}
+	if of.seen.New > 0 {
+		of.set.Finished = time.Time{} // it goes on
+	}
+	if err := of.checkReads(); err != nil {
+		return err
+	}
+	if err := of.judgeKnown(ctx, conn); err != nil {
+		return err
+	}
 	return of.judgeChanged(ctx, conn)
+}
+
+// noteFiles notes the table's files in a set that was entered when they were emptied, and has stored
+// nothing since.
+func (of *roster) noteFiles(ctx context.Context, conn *pgx.Conn, was *ledger.Job) (err error) {
+	if was.Files != nil || was.Rows > 0 {
+		return nil
+	}
+	if was.Files, err = of.opening(of.in, nil).TableFiles(ctx, conn); err != nil {
+		return err
+	}
+	was.FileNode = of.l.target.Table.RelFileNode
+	return ledger.SetFiles(ctx, conn, of.target, was)
+}
+
+// newSetJob returns a job for a set.
+func newSetJob(l *Loader, in Input) *ledger.Job {
+	return &ledger.Job{
+		ID: ledger.NewID(), Name: cmp.Or(l.cfg.Job, in.job, in.name),
+		Fingerprint: ledger.Fingerprint{Size: -1, Replace: l.replacing}, InSet: ledger.InSet{Set: &ledger.Set{Named: in.set.named, Base: in.set.base}},
+	}
+}
+
+// enter enters the set's job, or returns that which another process has entered meanwhile.
+func (of *roster) enter(ctx context.Context, conn *pgx.Conn, j *ledger.Job) (*ledger.Job, error) {
+	was, err := ledger.EnterSet(ctx, conn, of.target, j, nil)
+	if err != nil {
+		return nil, err
+	}
+	if was == nil {
+		found, err := ledger.Find(ctx, conn, of.target, j.Name)
+		if err == nil && len(found) > 0 {
+			j.Begun = found[0].Begun // by the server's clock
+		}
+		return j, err
+	}
+	goOn, err := of.examine(ctx, conn, was)
+	if err == nil && !goOn {
+		err = &failure.JobError{Job: was.Name, Problem: "another process has begun it at the same moment", Do: "run the same command again"}
+	}
+	return was, err
+}
+
+// checkReads makes sure that what is loaded of the set was read as it is read now: else other rows would
+// be expected of it.
+func (of *roster) checkReads() error {
+	if len(of.seen.Reads) == 0 {
+		return nil
+	}
+	now := map[string]bool{}
+	for format := range of.formats() {
+		l, err := loaderAs(of.l, format)
+		if err != nil {
+			return err
+		}
+		now[l.manner()] = true
+	}
+	for was, n := range of.seen.Reads {
+		if !now[was] {
+			return &failure.JobError{Job: of.in.name, Problem: fmt.Sprintf("%s of it were loaded, and were read with %s, and are now with %s", term.Plural(n, "file"), was, strings.Join(slices.Sorted(maps.Keys(now)), " or ")), Do: failure.Beside + ", or " + failure.Anew}
+		}
+	}
+	return nil
+}
+
+// formats returns those that parts have, "" for that of the Loader.
+func (of *roster) formats() map[Format]bool {
+	all := map[Format]bool{}
+	for _, p := range of.parts {
+		all[of.input(p.Name).format] = true
+	}
+	return all
+}
+
+// reader returns the Loader that reads a part.
+func (of *roster) reader(in Input) *Loader {
+	l, err := loaderAs(of.l, in.format)
+	if err != nil { // it is said when the part is loaded
+		return of.l
+	}
+	return l
 }
 
 // examine reports whether the job of the set's name is to be gone on with; else it is replaced. An
 // error says why neither may be.
 func (of *roster) examine(ctx context.Context, conn *pgx.Conn, was *ledger.Job) (goOn bool, err error) {
 	t := of.l.target
-	has, err := t.CountRows(ctx, conn, max(was.Added(), 1))
+	has, err := t.CountRows(ctx, conn, 1)
 	switch {
 	case err != nil:
 		return false, err
-	case was.Other != nil:
-		return false, &failure.JobError{Job: was.Name, Problem: fmt.Sprintf("an earlier run loaded it into the table that is %s now", was.Other), Do: failure.Beside}
 	case was.TableOID != t.Table.OID && has == 0:
 		return false, nil // dropped and made anew
 	case was.TableOID != t.Table.OID:
@@ -188,13 +285,13 @@ func (of *roster) examine(ctx context.Context, conn *pgx.Conn, was *ledger.Job) 
 	case was.Set == nil && of.in.alone != nil:
 		return false, errAlone
 	case was.Set == nil:
-		return false, &failure.JobError{Job: was.Name, Problem: "an earlier run has loaded one input under this name", Do: failure.Beside}
-	case of.l.replacing != "":
-		return was.Fingerprint.Replace == of.l.replacing, nil
-	case has < was.Added():
-		return false, &failure.JobError{Job: was.Name, Problem: fmt.Sprintf("%s of it were stored, but the table has %d now", term.Plural(was.Added(), "row"), has), Do: failure.Anew + ", or " + failure.Beside}
+		return false, &failure.JobError{Job: was.Name, Problem: "an earlier run has loaded one file alone under this name", Do: "leave that file out, and name another job"}
+	case of.l.replacing != "" && was.Fingerprint.Replace != of.l.replacing:
+		return false, &failure.JobError{Job: was.Name, Problem: "it was begun by another load than the one that has emptied the table", Do: failure.Anew}
+	case was.Set.Base != of.in.set.base:
+		return false, &failure.JobError{Job: was.Name, Problem: fmt.Sprintf("it is of files in %s, and these are in %s", was.Set.Base, of.in.set.base), Do: "name the files by the directory that they were in, or name another job"}
 	}
-	return true, nil
+	return true, of.holds(ctx, conn, was, was.Added())
 }
 
 // judgeChanged looks at parts that are not what they were when they were loaded, or begun. One with
@@ -202,22 +299,21 @@ func (of *roster) examine(ctx context.Context, conn *pgx.Conn, was *ledger.Job) 
 func (of *roster) judgeChanged(ctx context.Context, conn *pgx.Conn) error {
 	var same []ledger.Part
 	for _, p := range of.seen.Changed {
-		now := of.in.set.open(p.Name)
-		if p.Was.Size == p.Size && p.Was.Head != 0 {
-			head, tail, err := endsOf(now)
-			if err == nil && head == p.Was.Head && tail == p.Was.Tail {
-				same = append(same, ledger.Part{Name: p.Name, Size: p.Size, Tag: p.Tag, Head: head, Tail: tail})
-				continue
-			}
-		}
 		if !p.Loaded {
 			continue // what comes before its marks is compared when it is gone on with
 		}
-		how := "it has another content now"
-		if p.Was.Size != p.Size {
-			how = fmt.Sprintf("it had %d bytes, and has %d now", p.Was.Size, p.Size)
+		now := of.in.set.open(p.Name)
+		is, how, err := of.isPart(ctx, p.Name, p.Was, p.Part)
+		switch {
+		case err != nil:
+			of.failures = append(of.failures, &PartError{now.name, err})
+		case is:
+			was := p.Was
+			was.Tag = p.Tag
+			same = append(same, was)
+		default:
+			of.failures = append(of.failures, &PartError{now.name, &failure.ChangedInputError{Job: now.name, ID: of.set.ID, When: failure.ChangedComplete, How: how}})
 		}
-		of.failures = append(of.failures, &PartError{now.name, &failure.ChangedInputError{Job: now.name, ID: of.set.ID, When: failure.ChangedComplete, How: how}})
 	}
 	if len(same) == 0 {
 		return nil
@@ -492,7 +588,7 @@ func (of *roster) end(ctx context.Context, res *Result) error {
 		if _, err = ledger.EndSet(ctx, conn, of.target, of.set.ID); err != nil {
 			return err
 		}
-		now, err := ledger.AddParts(ctx, conn, of.target, of.set.ID, of.parts)
+		now, err := ledger.CountParts(ctx, conn, of.target, of.set.ID, of.parts)
 		if err != nil {
 			return err
 		}

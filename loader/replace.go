@@ -37,13 +37,13 @@ func (l *Loader) Replacing(id string) { l.replacing = id }
 // load other inputs; the role may not look. Another process that is loading one of the inputs
 // is an error.
 func (l *Loader) Replaced(ctx context.Context, inputs ...Input) (r Replacement, ok bool, err error) {
-	names := map[string]bool{}
+	names := map[string]Input{}
 	for _, in := range inputs {
 		name, err := l.jobName(in)
 		if err != nil || l.cfg.NoResume {
 			return r, false, err
 		}
-		names[name] = true
+		names[name] = in
 	}
 	err = l.target.OnControl(ctx, func(conn *pgx.Conn) (err error) {
 		r, ok, err = l.replaced(ctx, conn, names)
@@ -60,21 +60,39 @@ func (l *Loader) Replaced(ctx context.Context, inputs ...Input) (r Replacement, 
 
 // replaced is Replaced, on conn. The marks are read before the rows are counted: what
 // is stored between makes the numbers differ.
-func (l *Loader) replaced(ctx context.Context, conn *pgx.Conn, names map[string]bool) (r Replacement, ok bool, err error) {
+func (l *Loader) replaced(ctx context.Context, conn *pgx.Conn, names map[string]Input) (r Replacement, ok bool, err error) {
 	jobs, err := ledger.OfTable(ctx, conn, l.ledgerTarget())
 	if err != nil {
 		return r, false, err
 	}
 	complete, added := 0, int64(0)
+	sets := map[string]bool{}
+	for _, was := range jobs {
+		if in, ok := names[was.Name]; ok && was.Set != nil && in.set != nil {
+			sets[was.ID] = true
+		}
+	}
 	for _, was := range jobs {
 		id := was.Fingerprint.Replace
-		if !names[was.Name] || was.TableOID != l.target.Table.OID || id == "" || r.ID != "" && r.ID != id {
+		in, named := names[was.Name]
+		if !(named && was.Of == "" && (was.Set != nil) == (in.set != nil) || sets[was.Of]) || was.TableOID != l.target.Table.OID || id == "" || r.ID != "" && r.ID != id {
 			return r, false, nil
 		}
 		r.ID = id
-		j := &job.Job{Job: was}
+		if was.Set != nil {
+			if same, err := l.sameParts(ctx, conn, was, in); err != nil || !same {
+				return r, false, err
+			}
+			added += was.Added() // that of its closed runs; its open ones are jobs, too
+		}
 		if was.Complete() {
 			complete++
+		}
+		if was.Set != nil {
+			continue
+		}
+		j := &job.Job{Job: was}
+		if was.Complete() {
 			added += was.Added()
 			continue
 		}

@@ -38,6 +38,7 @@ type running struct {
 	ends map[int32]*ledger.PartRows // of parts that were read to their end
 	last int32                      // the part that is entering the lanes
 	from int64                      // records before it; -1 if that is not known
+	was  map[int32]ledger.Part      // what parts were when they were opened
 	took int64                      // bytes of the parts that were claimed
 	has  int                        // parts that are read here, and are not left out
 }
@@ -87,8 +88,12 @@ func (r *running) attemptAs(ctx context.Context, in Input, c *counts, as Format,
 	if err != nil {
 		return false, err
 	}
+	r.Reads = l.manner()
 	ld := l.newLoad(in, c)
-	s := newSeries(l, r.claim, partTeller{failed: r.failed, aside: r.aside, empty: r.empty})
+	s := newSeries(l, r.claim, partTeller{failed: r.failed, aside: r.aside, empty: r.empty, opened: r.opened})
+	if l.cfg.OnConflict == ConflictUpdate { // the last record of a key is that of the last file
+		s.tell.rest = r.rest
+	}
 	ld.feed, ld.series, ld.ofRun = s, s, r
 	defer func() { err = errors.Join(err, s.Close()) }()
 	r.of.l.current.Store(ld)
@@ -239,10 +244,13 @@ func (r *running) enter(ctx context.Context, ld *load, ask *decode.Asker) (ended
 	}
 	r.mu.Lock()
 	r.has = 0
-	r.ends, r.last, r.from = map[int32]*ledger.PartRows{}, -1, start.place.Records
+	r.ends, r.last, r.from, r.was = map[int32]*ledger.PartRows{}, -1, start.place.Records, map[int32]ledger.Part{}
 	r.mu.Unlock()
 	for len(r.given) > 0 && r.given[0].Seq < start.seq {
 		r.given = r.given[1:]
+	}
+	if err := r.prove(ctx, ld, start.seq, reached); err != nil {
+		return nil, err
 	}
 	ld.series.fits = func(ctx context.Context, p *openedPart, c *input.Chunk) error { return fits(ctx, ld, p, c, ask) }
 	ld.series.openFrom(ctx, start, reached)
@@ -295,7 +303,7 @@ func (r *running) enterPart(ctx context.Context, ld *load, d deliverer, c *input
 		return nil
 	}
 	if c.Turns {
-		r.turn(partOf(c.Part.First), front.Place().Records, c.Within)
+		r.turn(partOf(c.Part.First), front.Place(), c.Within)
 	}
 	bad := decode.Turn(front, c)
 	if bad == nil && a.late {
@@ -322,37 +330,53 @@ func (r *running) enterPart(ctx context.Context, ld *load, d deliverer, c *input
 }
 
 // turn notes that the records of a part begin to enter the lanes, before which there are so many.
-func (r *running) turn(seq int32, before int64, within bool) {
+func (r *running) turn(seq int32, before ledger.Place, within bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.endLast(before)
-	r.last, r.from = seq, before
+	r.last, r.from = seq, before.Records
 	if within {
 		r.from = -1
 	}
 }
 
-// endLast notes how many records the last part has had.
-func (r *running) endLast(before int64) {
+// endLast notes how many records the last part has had, and what it was, when the lanes are at its end.
+func (r *running) endLast(end ledger.Place) {
 	if r.last < 0 {
 		return
 	}
 	rows := int64(-1)
 	if r.from >= 0 {
-		rows = before - r.from
+		rows = end.Records - r.from
 	}
-	r.ends[r.last] = &ledger.PartRows{Seq: r.last, Rows: rows}
+	r.ends[r.last] = &ledger.PartRows{Seq: r.last, Rows: rows, Now: r.openedAs(r.last, end.Sum)}
 }
 
-// listEnds lists how many records parts have had, of those that are known, when all are read: so many.
-func (r *running) listEnds(records int64) (list []ledger.PartRows) {
+// openedAs returns what a part was when it was opened, and all of it has that hash.
+func (r *running) openedAs(seq int32, sum uint64) ledger.Part {
+	is, ok := r.was[seq]
+	if !ok {
+		is.Size = -1
+	}
+	delete(r.was, seq)
+	is.Sum = sum
+	return is
+}
+
+// opened notes what a part is as it is opened.
+func (r *running) opened(p *input.Part, is ledger.Part) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.endLast(records)
+	r.was[partOf(p.First)] = is
+}
+
+// listEnds lists what is known of the parts when all are read, and the lanes are at that place.
+func (r *running) listEnds(end ledger.Place) (list []ledger.PartRows) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.endLast(end)
 	for _, end := range r.ends {
-		if end.Rows >= 0 {
-			list = append(list, *end)
-		}
+		list = append(list, *end)
 	}
 	return list
 }
@@ -372,7 +396,7 @@ func (r *running) claim(ctx context.Context) (list []claimed, err error) {
 	for _, p := range parts {
 		r.took += max(p.Size, 0)
 		r.count(1)
-		list = append(list, claimed{seq: p.Seq, in: r.of.input(p.Name)})
+		list = append(list, claimed{seq: p.Seq, in: r.of.input(p.Name), listed: p.Part})
 	}
 	return list, err
 }
@@ -405,6 +429,14 @@ func (r *running) aside(ctx context.Context, p *input.Part) error {
 	r.count(-1)
 	return r.of.l.target.OnControl(ctx, func(conn *pgx.Conn) error {
 		return ledger.PutBack(ctx, conn, r.of.target, r.Is, r.job, partOf(p.First))
+	})
+}
+
+// rest gives back a part that needs another run, and all after it.
+func (r *running) rest(ctx context.Context, p *input.Part) error {
+	r.count(int(partOf(p.First) - r.Is.Next))
+	return r.of.l.target.OnControl(ctx, func(conn *pgx.Conn) error {
+		return ledger.Release(ctx, conn, r.of.target, r.Is, r.job, partOf(p.First))
 	})
 }
 
@@ -468,7 +500,8 @@ func (r *running) loaded() int {
 func (r *running) empty(p *input.Part) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.ends[partOf(p.First)] = &ledger.PartRows{Seq: partOf(p.First)}
+	seq := partOf(p.First)
+	r.ends[seq] = &ledger.PartRows{Seq: seq, Now: r.openedAs(seq, 0)}
 }
 
 // join adds what a run has done.

@@ -16,8 +16,9 @@ import (
 
 // A claimed is a part of a set that this process loads, under its number in the run.
 type claimed struct {
-	seq int32
-	in  Input
+	seq    int32
+	in     Input
+	listed ledger.Part // what it was then
 }
 
 // firstChunk returns the number of the part's first chunk among those of the run.
@@ -44,6 +45,8 @@ type series struct {
 	free   chan []byte // memory for chunks
 	stop   context.CancelFunc
 	opened bool        // openFrom was called
+	some   bool        // a part was begun
+	ended  bool        // what follows is left to another run
 	part   *openedPart // that is read, nil between two
 	over   []*openedPart
 	done   atomic.Int64 // bytes of parts that are over, as they are stored
@@ -57,6 +60,11 @@ type partTeller struct {
 	failed func(ctx context.Context, p *input.Part, why error) error
 	// aside says that nothing is stored of a part, which needs another run.
 	aside func(ctx context.Context, p *input.Part) error
+	// rest says that nothing is stored of a part, nor of those after it, and that they need another run.
+	// It is nil where it does not matter in which order parts are stored.
+	rest func(ctx context.Context, p *input.Part) error
+	// opened says what the file of a part is as it is opened. It is called by several goroutines.
+	opened func(p *input.Part, is ledger.Part)
 	// empty says that a part has no records.
 	empty func(p *input.Part)
 }
@@ -186,6 +194,13 @@ func (s *series) read(ctx context.Context, p *openedPart) {
 	if p.feed, p.err = s.l.open(ctx, p.in); p.err != nil {
 		return
 	}
+	is, isFile, err := input.Opened(p.feed)
+	if p.err = err; err != nil {
+		return
+	}
+	if isFile {
+		s.tell.opened(p.as, is)
+	}
 	c, err := p.feed.Next(ctx, s.buffer())
 	if err == nil {
 		p.heading, _, err = s.l.head(ctx, p.in, p.feed, c)
@@ -262,7 +277,7 @@ func (s *series) Next(ctx context.Context, buf []byte) (*input.Chunk, error) {
 		return nil, err
 	}
 	for {
-		if s.cut.Load() != nil {
+		if s.cut.Load() != nil || s.ended {
 			return nil, io.EOF
 		}
 		if s.part == nil {
@@ -314,7 +329,7 @@ func (s *series) begin(ctx context.Context, p *openedPart, c *input.Chunk) error
 	if err := s.fits(ctx, p, c); err != nil {
 		return err
 	}
-	p.begun = true
+	p.begun, s.some = true, true
 	p.as.Sum = p.heading.sum()
 	c.Turns, c.Within = true, s.start.within(p.seq)
 	return nil
@@ -345,12 +360,26 @@ func (s *series) end(ctx context.Context, p *openedPart, err error) error {
 		return err
 	case p.begun || p.seq <= s.reached:
 		s.cut.CompareAndSwap(nil, &PartError{p.in.name, err})
+	case errors.Is(err, errOtherLayout) && s.some && s.tell.rest != nil:
+		return s.endBefore(ctx, p)
 	case errors.Is(err, errOtherLayout):
 		return s.tell.aside(ctx, p.as)
 	default:
 		return s.tell.failed(ctx, p.as, err)
 	}
 	return nil
+}
+
+// endBefore ends the series before p: what follows is loaded after it.
+func (s *series) endBefore(ctx context.Context, p *openedPart) error {
+	s.ended = true
+	s.stop()
+	for q := range s.ahead { // until nothing is claimed any more
+		for range q.chunks {
+		}
+		s.over = append(s.over, q)
+	}
+	return s.tell.rest(ctx, p.as)
 }
 
 // closeOver closes the feeds of parts that are over, once their last chunks are in the lanes, or,

@@ -17,6 +17,12 @@ func (s *Set) loadReplacing(ctx context.Context, opt SetOptions) ([]SetResult, e
 			}
 		}
 	}
+	if err := s.nobodyLoads(ctx); err != nil {
+		return nil, err
+	}
+	if s.Shared() {
+		return s.loadShared(ctx, opt)
+	}
 	done := opt.emptying()
 	was, err := s.replaced(ctx)
 	if err != nil {
@@ -39,23 +45,26 @@ func (s *Set) loadReplacing(ctx context.Context, opt SetOptions) ([]SetResult, e
 		opt.replacing(false, stuck)
 		done = opt.emptying()
 	}
-	err = s.empty(ctx)
+	err = s.empty(ctx, emptied{before: refuseWorking})
 	if done(); err != nil {
 		return nil, err
 	}
 	opt.emptied()
-	s.replace(strings.ToLower(rand.Text()[:16]))
+	s.replace(newReplaceID())
 	return s.load(ctx, opt)
 }
 
+// newReplaceID returns a name for a load that empties tables.
+func newReplaceID() string { return strings.ToLower(rand.Text()[:16]) }
+
 // empty empties all tables, in one transaction.
-func (s *Set) empty(ctx context.Context) error {
+func (s *Set) empty(ctx context.Context, with emptied) error {
 	var names []string
 	for _, t := range s.tables {
 		names = append(names, t.loader.target.Table.SQL())
 	}
 	first := s.tables[0].loader
-	return first.target.Persist(ctx, func() error { return Truncate(ctx, first.cfg.Conn, names...) })
+	return first.target.Persist(ctx, func() error { return truncate(ctx, first.cfg.Conn, with, names...) })
 }
 
 // replaced returns an earlier run that has emptied the tables and can be gone on with; its ID is

@@ -41,12 +41,16 @@ func notInherited(ctx context.Context, tx *pgx.Conn, t *catalog.Table) error {
 // transaction. Their names are written as in SQL. Tables that refer to them must be
 // among them. It returns an InheritedError if others inherit from one of them.
 func Truncate(ctx context.Context, conn *pgx.ConnConfig, tables ...string) (err error) {
+	return truncate(ctx, conn, emptied{}, tables...)
+}
+
+// truncate is Truncate, with what found has to do in the same transaction.
+func truncate(ctx context.Context, conn *pgx.ConnConfig, found emptied, tables ...string) (err error) {
 	c, err := server.Open(ctx, conn)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, c.Close(context.WithoutCancel(ctx))) }()
-	var found emptied
 	for _, name := range tables {
 		err = catalog.Steady(ctx, func() *pgx.Conn { return c }, name, func() (t *catalog.Table, err error) {
 			err = server.Tx(ctx, c, server.Read, func() error {
@@ -65,6 +69,9 @@ func Truncate(ctx context.Context, conn *pgx.ConnConfig, tables ...string) (err 
 		ending = err == nil
 		return err
 	})
+	if errors.Is(err, errEmptied) {
+		return err
+	}
 	if pgErr, ok := errors.AsType[*pgconn.PgError](err); ok && pgErr.Code == fault.FeatureNotSupported {
 		return fmt.Errorf("empty the tables: %s; empty those that refer to them first, or load with them", pgErr.Message)
 	}
@@ -87,6 +94,9 @@ type emptied struct {
 	targets []ledger.Target
 	names   []string // for TRUNCATE
 	code    bool     // what they call may need the role's search path
+	// before is called when nobody else can reach the tables any more, and their jobs are not forgotten
+	// yet; after when they are. Each may be nil, and an error of theirs leaves all as it was.
+	before, after func(ctx context.Context, tx pgx.Tx, t ledger.Target) error
 }
 
 // find looks a table up, which it returns, and adds it.
@@ -131,9 +141,14 @@ func (e *emptied) truncate(ctx context.Context, tx pgx.Tx) error {
 	if err := empty(ctx, c.PgConn(), "TRUNCATE "+strings.Join(e.names, ", ")); err != nil {
 		return err
 	}
-	for _, t := range e.targets {
-		if err := ledger.ForgetTable(ctx, tx, t); err != nil {
-			return err
+	for _, step := range []func(context.Context, pgx.Tx, ledger.Target) error{e.before, ledger.ForgetTable, e.after} {
+		for _, t := range e.targets {
+			if step == nil {
+				continue
+			}
+			if err := step(ctx, tx, t); err != nil {
+				return err
+			}
 		}
 	}
 	return nil

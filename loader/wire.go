@@ -57,9 +57,10 @@ func (ld *load) jobInput() *job.Input {
 	in, l := ld.in, ld.l
 	of := &job.Input{
 		Name: in.name, Repeats: in.repeats, Feed: ld.feed, Kind: ld.kind, Next: ld.next, Header: ld.Header, Form: ld.form, Shares: ld.shares, Whole: ld.whole, Lay: ld.Layout,
+		Named: l.cfg.Job != "" || in.job != "", Manner: l.manner(),
 		Open: func(ctx context.Context) (input.Feed, error) { return l.open(ctx, in) },
 	}
-	if l.cfg.Job == "" && in.job == "" {
+	if !of.Named {
 		of.Path = in.path
 	}
 	return of

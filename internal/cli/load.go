@@ -295,7 +295,11 @@ func (v *loadVerb) load(ctx context.Context, tables openedTables, opt loader.Set
 			stored.Add(storedSize([]string{in.Name()}))
 		},
 		Replacing: func(goOn bool, because *loader.JobError) {
-			if goOn {
+			switch {
+			case goOn && tables.Shared():
+				v.note("the tables were emptied for this job already: going on")
+				return
+			case goOn:
 				v.note("the tables were emptied by an earlier run of this load, and have its rows alone: going on")
 				return
 			}

@@ -22,6 +22,9 @@ when the same load command is run again.
   last     when a batch was last stored
 
 Indexes that load --defer-indexes has dropped, and that wait to be built, are told of.
+Several files that are loaded together are one job, by the directory that they have
+in common: then done is about how many files are loaded, and below it are the
+processes that work on it, or have stopped, each with its host and what it has loaded.
 
 A small file is stored in one transaction: it is listed once it is complete. A load
 with --no-resume is not listed. status changes nothing.`
@@ -85,7 +88,8 @@ type jobStatus struct {
 	Unread        string     `json:"unread,omitempty"`   // why its progress cannot be read
 	// IndexesWait counts the indexes of its table that wait to be built, whichever load dropped
 	// them.
-	IndexesWait int `json:"indexes_wait,omitempty"`
+	IndexesWait int        `json:"indexes_wait,omitempty"`
+	Set         *setStatus `json:"set,omitempty"` // of a job of several files
 
 	entry *ledger.Entry
 }
@@ -108,6 +112,7 @@ func listJobs(ctx context.Context, conn *pgx.Conn) (*ledger.Listing, []jobStatus
 	jobs := make([]jobStatus, len(list.Jobs))
 	for i, e := range list.Jobs {
 		jobs[i] = newJobStatus(e)
+		jobs[i].addSet(ctx, conn)
 	}
 	return list, jobs, nil
 }
@@ -197,6 +202,11 @@ func (v *statusVerb) print(list *ledger.Listing, jobs []jobStatus) error {
 	}
 	if err := printTable(v.Stdout, head, rows); err != nil {
 		return err
+	}
+	for _, s := range jobs {
+		if err := v.printSet(s); err != nil {
+			return err
+		}
 	}
 	if stopped {
 		v.note("stopped: run the same load command again, and it goes on from there")

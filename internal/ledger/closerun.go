@@ -9,10 +9,12 @@ import (
 	"shardload/internal/citus"
 )
 
-// A PartRows is how many rows of a run's part are stored, where that is known.
+// A PartRows is what is known of a run's part when all of it is stored.
 type PartRows struct {
 	Seq  int32
-	Rows int64
+	Rows int64 // -1 if it is not known
+	// Now is what it was when it was read. Of one of Size -1 nothing is known.
+	Now Part
 }
 
 // CloseRun ends a run, in the caller's transaction, as Complete ends a job: its progress table and its job
@@ -75,17 +77,22 @@ func (r *Run) close(ctx context.Context, conn *pgx.Conn, t Target, j *Job, sum T
 	return err
 }
 
-// noteRows notes how many rows of its parts are stored.
+// noteRows notes how many rows of its parts are stored, and what the parts were.
 func (r *Run) noteRows(ctx context.Context, conn *pgx.Conn, t Target, rows []PartRows) error {
 	if len(rows) == 0 {
 		return nil
 	}
 	var seqs []int32
-	var counts []int64
+	var counts, sizes, heads, tails, sums []int64
+	var tags []string
 	for _, p := range rows {
-		seqs, counts = append(seqs, p.Seq), append(counts, p.Rows)
+		seqs, counts, sizes, tags = append(seqs, p.Seq), append(counts, p.Rows), append(sizes, p.Now.Size), append(tags, p.Now.Tag)
+		heads, tails, sums = append(heads, int64(p.Now.Head)), append(tails, int64(p.Now.Tail)), append(sums, int64(p.Now.Sum))
 	}
-	_, err := conn.Exec(ctx, `UPDATE `+t.parts()+` AS p SET rows = u.rows FROM unnest($3::pg_catalog.int4[], $4::pg_catalog.int8[]) AS u (seq, rows)
-		WHERE p.of = $1::pg_catalog.text AND p.run = $2::pg_catalog.text AND p.seq = u.seq`, r.Of, r.ID, seqs, counts)
+	_, err := conn.Exec(ctx, `UPDATE `+t.parts()+` AS p SET rows = nullif(u.rows, -1), size = CASE WHEN u.size < 0 THEN p.size ELSE u.size END, tag = CASE WHEN u.size < 0 THEN p.tag ELSE nullif(u.tag, '') END,
+			head = nullif(u.head, 0), tail = nullif(u.tail, 0), sum = nullif(u.sum, 0)
+		FROM unnest($3::pg_catalog.int4[], $4::pg_catalog.int8[], $5::pg_catalog.int8[], $6::pg_catalog.text[], $7::pg_catalog.int8[], $8::pg_catalog.int8[], $9::pg_catalog.int8[])
+			AS u (seq, rows, size, tag, head, tail, sum)
+		WHERE p.of = $1::pg_catalog.text AND p.run = $2::pg_catalog.text AND p.seq = u.seq`, r.Of, r.ID, seqs, counts, sizes, tags, heads, tails, sums)
 	return err
 }

@@ -16,6 +16,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -151,6 +152,14 @@ type Hints struct {
 func (h Hints) Untouched(now Hints) bool {
 	known := h.Modified != 0 || h.Tag != ""
 	return known && h.Modified == now.Modified && h.Inode == now.Inode && h.Tag == now.Tag
+}
+
+// PartTag returns what tells of a part of a set, a file, that it was not changed: "" where its hints do not.
+func (h Hints) PartTag() string {
+	if h.Modified == 0 || h.Tag != "" {
+		return h.Tag
+	}
+	return strconv.FormatInt(h.Modified, 36)
 }
 
 // String returns what tells the input from others, without what is only a hint.

@@ -13,9 +13,9 @@ type Part struct {
 	Name string // relative to what the command named, in the set's order of parts
 	Size int64  // in stored bytes, or blocks; -1 if unknown
 	Tag  string // an ETag, or a time of modification; "" if unknown
-	// Head and Tail are hashes of its first and last bytes, 0 if they are not known: by them a
-	// part that has another tag is told to be the same.
-	Head, Tail uint64
+	// Head and Tail are hashes of its first and last bytes as they are stored, and Sum is one of all of it,
+	// decompressed: 0 if they are not known. By them a part that has another tag is told to be the same.
+	Head, Tail, Sum uint64
 }
 
 // maxPartName is the longest name of a part in bytes: the index takes no longer one.
@@ -37,6 +37,9 @@ type Seen struct {
 	// Changed are parts that a run has claimed or loaded, of another size or with another tag than
 	// now. What becomes of them is the caller's to say: see Retag.
 	Changed []ChangedPart
+	// Reads has how those that are loaded were read, by Form.Manner, where that is known, and how many
+	// they are.
+	Reads map[string]int
 
 	set  string
 	left []string
@@ -63,7 +66,7 @@ const addAtOnce = 5000
 // The names differ, and are in the set's order, in which they are claimed. A part that waits takes its
 // new size and tag. If there are new ones a set that was ended goes on.
 func AddParts(ctx context.Context, conn *pgx.Conn, t Target, set string, parts []Part) (*Seen, error) {
-	s := &Seen{set: set}
+	s := &Seen{set: set, Reads: map[string]int{}}
 	for _, p := range parts {
 		if len(p.Name) > maxPartName {
 			return nil, fmt.Errorf("the name %.80q… has %d bytes, and may have %d", p.Name, len(p.Name), maxPartName)
@@ -73,6 +76,22 @@ func AddParts(ctx context.Context, conn *pgx.Conn, t Target, set string, parts [
 		err := guardedSets(ctx, conn, t, func() error { return s.add(ctx, conn, t, page) })
 		if err != nil {
 			return nil, explain(err, t, "keep a list of parts")
+		}
+	}
+	return s, nil
+}
+
+// CountParts says what the ledger knows of these parts, and changes nothing: those that it does not
+// know are in no count.
+func CountParts(ctx context.Context, conn *pgx.Conn, t Target, set string, parts []Part) (*Seen, error) {
+	s := &Seen{set: set, Reads: map[string]int{}}
+	for page := range slices.Chunk(parts, addAtOnce) {
+		err := guardedBy(ctx, conn, guardSets(t, reading), "ROLLBACK", func() error {
+			_, _, err := s.compare(ctx, conn, t, page)
+			return err
+		})
+		if err != nil {
+			return nil, explain(err, t, "count parts")
 		}
 	}
 	return s, nil
@@ -119,22 +138,27 @@ const (
 func (s *Seen) compare(ctx context.Context, conn *pgx.Conn, t Target, page []Part) (known []bool, waiting []Part, err error) {
 	names, sizes, tags := columnsOf(page)
 	rows, err := conn.Query(ctx, fmt.Sprintf(`SELECT u.n, CASE WHEN r.closed IS NOT NULL THEN %d WHEN p.run IS NOT NULL THEN %d WHEN p.failed IS NOT NULL THEN %d ELSE %d END::pg_catalog.int2,
-		p.size IS NOT DISTINCT FROM nullif(u.size, -1) AND p.tag IS NOT DISTINCT FROM nullif(u.tag, ''), coalesce(p.size, -1), coalesce(p.tag, ''), coalesce(p.head, 0), coalesce(p.tail, 0)
+		p.size IS NOT DISTINCT FROM nullif(u.size, -1) AND p.tag IS NOT DISTINCT FROM nullif(u.tag, ''), coalesce(p.size, -1), coalesce(p.tag, ''), coalesce(p.head, 0), coalesce(p.tail, 0), coalesce(p.sum, 0),
+		CASE WHEN r.closed IS NOT NULL THEN coalesce(r.reads, '') ELSE '' END
 		FROM unnest($2::pg_catalog.text[], $3::pg_catalog.int8[], $4::pg_catalog.text[]) WITH ORDINALITY AS u (name, size, tag, n)
 		JOIN %s AS p ON p.of = $1::pg_catalog.text AND p.name = u.name LEFT JOIN %s AS r ON r.id = p.run`, partLoaded, partTaken, partFailed, partWaits, t.parts(), t.runs()), s.set, names, sizes, tags)
 	if err != nil {
 		return nil, nil, err
 	}
 	known, loaded := make([]bool, len(page)), make([]bool, len(page))
-	var n, head, tail int64
+	var n, head, tail, sum int64
 	var state int16
 	var same bool
+	var reads string
 	var was Part
-	_, err = pgx.ForEachRow(rows, []any{&n, &state, &same, &was.Size, &was.Tag, &head, &tail}, func() error {
+	_, err = pgx.ForEachRow(rows, []any{&n, &state, &same, &was.Size, &was.Tag, &head, &tail, &sum, &reads}, func() error {
 		now := page[n-1]
 		known[n-1], loaded[n-1] = true, state == partLoaded
 		*map[int16]*int{partWaits: &s.Waiting, partFailed: &s.Failed, partTaken: &s.Taken, partLoaded: &s.Loaded}[state]++
-		was.Name, was.Head, was.Tail = now.Name, uint64(head), uint64(tail)
+		was.Name, was.Head, was.Tail, was.Sum = now.Name, uint64(head), uint64(tail), uint64(sum)
+		if reads != "" {
+			s.Reads[reads]++
+		}
 		switch {
 		case same:
 		case state == partWaits || state == partFailed:
@@ -174,7 +198,7 @@ func renew(ctx context.Context, conn *pgx.Conn, t Target, set string, parts []Pa
 		return nil
 	}
 	names, sizes, tags := columnsOf(parts)
-	_, err := conn.Exec(ctx, `UPDATE `+t.parts()+` AS p SET size = nullif(u.size, -1), tag = nullif(u.tag, ''), head = NULL, tail = NULL
+	_, err := conn.Exec(ctx, `UPDATE `+t.parts()+` AS p SET size = nullif(u.size, -1), tag = nullif(u.tag, ''), head = NULL, tail = NULL, sum = NULL
 		FROM unnest($2::pg_catalog.text[], $3::pg_catalog.int8[], $4::pg_catalog.text[]) AS u (name, size, tag)
 		WHERE p.of = $1::pg_catalog.text AND p.name = u.name AND p.run IS NULL`, set, names, sizes, tags)
 	return err
@@ -184,14 +208,14 @@ func renew(ctx context.Context, conn *pgx.Conn, t Target, set string, parts []Pa
 // hashes are known by now.
 func Retag(ctx context.Context, conn *pgx.Conn, t Target, set string, parts []Part) error {
 	names, sizes, tags := columnsOf(parts)
-	var heads, tails []int64
+	var heads, tails, sums []int64
 	for _, p := range parts {
-		heads, tails = append(heads, int64(p.Head)), append(tails, int64(p.Tail))
+		heads, tails, sums = append(heads, int64(p.Head)), append(tails, int64(p.Tail)), append(sums, int64(p.Sum))
 	}
 	err := guardedSets(ctx, conn, t, func() error {
-		_, err := conn.Exec(ctx, `UPDATE `+t.parts()+` AS p SET size = nullif(u.size, -1), tag = nullif(u.tag, ''), head = nullif(u.head, 0), tail = nullif(u.tail, 0)
-			FROM unnest($2::pg_catalog.text[], $3::pg_catalog.int8[], $4::pg_catalog.text[], $5::pg_catalog.int8[], $6::pg_catalog.int8[]) AS u (name, size, tag, head, tail)
-			WHERE p.of = $1::pg_catalog.text AND p.name = u.name`, set, names, sizes, tags, heads, tails)
+		_, err := conn.Exec(ctx, `UPDATE `+t.parts()+` AS p SET size = nullif(u.size, -1), tag = nullif(u.tag, ''), head = nullif(u.head, 0), tail = nullif(u.tail, 0), sum = nullif(u.sum, 0)
+			FROM unnest($2::pg_catalog.text[], $3::pg_catalog.int8[], $4::pg_catalog.text[], $5::pg_catalog.int8[], $6::pg_catalog.int8[], $7::pg_catalog.int8[]) AS u (name, size, tag, head, tail, sum)
+			WHERE p.of = $1::pg_catalog.text AND p.name = u.name`, set, names, sizes, tags, heads, tails, sums)
 		return err
 	})
 	if err != nil {

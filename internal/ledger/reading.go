@@ -125,6 +125,16 @@ func columnNames(columns, others []Column) string {
 	return strings.Join(list, ", ")
 }
 
+// Manner says in words how an input is read, whatever its own header and its size decide: an input
+// that is read in another one has other rows. It is "" where only words are known.
+func (f Form) Manner() string {
+	if f.Words != "" || f.Format == "" {
+		return ""
+	}
+	f.Header, f.Chunk = false, 0
+	return f.String()
+}
+
 // Same reports whether an input is cut and read in the same way, whatever its values mean.
 func (f Form) Same(now Form) bool { return f.String() == now.String() }
 

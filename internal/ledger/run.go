@@ -97,8 +97,8 @@ func OpenRun(ctx context.Context, conn *pgx.Conn, t Target, set *Job, j *Job, la
 				return err
 			}
 		}
-		return tx.QueryRow(ctx, `INSERT INTO `+t.runs()+` (id, of, epoch, host, pid) VALUES ($1::pg_catalog.text, $2::pg_catalog.text, $3::pg_catalog.int8, $4::pg_catalog.text, $5::pg_catalog.int8)
-			RETURNING began, beaten`, r.ID, r.Of, r.Epoch, r.Host, r.PID).Scan(&r.Began, &r.Beaten)
+		return tx.QueryRow(ctx, `INSERT INTO `+t.runs()+` (id, of, epoch, host, pid, reads) VALUES ($1::pg_catalog.text, $2::pg_catalog.text, $3::pg_catalog.int8, $4::pg_catalog.text, $5::pg_catalog.int8, nullif($6::pg_catalog.text, ''))
+			RETURNING began, beaten`, r.ID, r.Of, r.Epoch, r.Host, r.PID, j.Manner).Scan(&r.Began, &r.Beaten)
 	})
 	if err != nil {
 		return nil, err

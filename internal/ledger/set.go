@@ -28,11 +28,16 @@ type InSet struct {
 	Of string `json:"of,omitempty"`
 	// Epoch is that in which this process has the run, 0 if it has not: OpenRun and TakeOver set it.
 	Epoch int64 `json:"-"`
+	// Manner is how a run that is opened reads its parts: see Form.Manner.
+	Manner string `json:"-"`
 }
 
 // A Set says what a set's parts come from.
 type Set struct {
 	Named []string `json:"named,omitempty"` // as the command names it
+	// Base, with the name of a part after it, is the name under which that part would be a job of
+	// its own: of files the directory that they have in common. "" if parts have no other names.
+	Base string `json:"base,omitempty"`
 }
 
 // Single reports whether the job is neither a set nor a run of one.
@@ -79,6 +84,41 @@ func EnterSet(ctx context.Context, conn *pgx.Conn, t Target, j *Job, empty func(
 	}
 	return was, nil
 }
+
+// EnterSetIn enters the job of a set in a transaction that has emptied the target and forgotten its jobs.
+func EnterSetIn(ctx context.Context, tx pgx.Tx, t Target, j *Job) error {
+	j.TableOID, j.Kind, j.Progress = t.Table.OID, t.Distribution.Kind, "" // its files are not known yet: see SetFiles
+	err := prepareSets(ctx, tx, t)
+	if err == nil {
+		err = insertJob(ctx, tx, t, j)
+	}
+	if err != nil {
+		return explain(err, t, "keep a list of parts")
+	}
+	return nil
+}
+
+// JobsNamed returns the target's jobs of that name in a transaction, under the lock in which they are made.
+func JobsNamed(ctx context.Context, tx pgx.Tx, t Target, name string) ([]*Job, error) {
+	if err := lock(ctx, tx.Conn(), t); err != nil {
+		return nil, err
+	}
+	there, err := isThere(ctx, tx, t)
+	if err != nil || !there {
+		return nil, err
+	}
+	if err := guard(ctx, tx.Conn(), guardJobsSQL(t)); err != nil {
+		return nil, err
+	}
+	rows, err := tx.Query(ctx, `SELECT `+jobColumns+` FROM `+t.Jobs()+` WHERE target_oid = $1::pg_catalog.oid AND name = $2::pg_catalog.text`, t.Table.OID, name)
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (*Job, error) { return scanJob(row, t.Table.Schema) })
+}
+
+// HasSets reports whether there are tables of sets, in a transaction.
+func HasSets(ctx context.Context, tx pgx.Tx, t Target) (bool, error) { return haveSets(ctx, tx, t) }
 
 // setNamed returns the target's set of that name, nil if there is none, or if it is one of those
 // that are replaced.

@@ -34,6 +34,7 @@ var runsShape = shape{
 		{name: "skipped", kind: "bigint", rest: "NOT NULL DEFAULT 0"},
 		{name: "filtered", kind: "bigint", rest: "NOT NULL DEFAULT 0"},
 		{name: "bytes", kind: "bigint", rest: "NOT NULL DEFAULT 0"},
+		{name: "reads", kind: "text"}, // how it reads its parts: see Form.Manner
 	},
 	keys: [][]string{{"id"}},
 }
@@ -49,6 +50,7 @@ var partsShape = shape{
 		{name: "size", kind: "bigint"},
 		{name: "head", kind: "bigint"},
 		{name: "tail", kind: "bigint"},
+		{name: "sum", kind: "bigint"},
 		{name: "rows", kind: "bigint"},
 		{name: "seq", kind: "integer"}, // its number in the run
 	},

@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"context"
+	"strings"
 
 	"github.com/jackc/pgx/v5"
 )
@@ -119,6 +120,34 @@ func (s *Standing) countParts(ctx context.Context, conn *pgx.Conn, t Target, set
 		return nil
 	})
 	return err
+}
+
+// WorkingRun returns an open run of a set of the target on which a process works, and the set's name; nil if
+// there is none.
+func WorkingRun(ctx context.Context, conn *pgx.Conn, t Target) (r *Run, set string, err error) {
+	s := &Standing{}
+	err = guardedBy(ctx, conn, guardSets(t, reading), "ROLLBACK", func() error {
+		runs, err := readRuns(ctx, conn, t, `r.closed IS NULL AND j.target_oid = $1::pg_catalog.oid ORDER BY r.began, r.id`, t.Table.OID)
+		if err != nil {
+			return err
+		}
+		for _, r := range runs {
+			s.Runs = append(s.Runs, RunStanding{Run: *r})
+		}
+		return s.findLocked(ctx, conn, t)
+	})
+	if err != nil && undefined(err) {
+		return nil, "", nil // there has been no set
+	}
+	if err != nil {
+		return nil, "", explain(err, t, "see who works on the table")
+	}
+	for i := range s.Runs {
+		if it := &s.Runs[i]; it.Locked {
+			return &it.Run, strings.TrimSuffix(it.Name, RunName("", it.ID)), nil
+		}
+	}
+	return nil, "", nil
 }
 
 // advisoryLocks returns the numbers of the advisory locks of the database that somebody has.

@@ -17,6 +17,8 @@ type CompleteError struct {
 	Updated, Skipped int64
 	Filtered         int64 // records that the load's condition left out
 	Parts            int   // files of a set, 0 for one input
+	// Of is the set of which the input is a part, "" for none.
+	Of string
 	// Keyed says that each record has the key of a row that it has become: to load the
 	// input once more, into the table as it is, could store none of them.
 	Keyed bool
@@ -38,6 +40,9 @@ func (e *CompleteError) Error() string {
 	}
 	if e.Parts > 0 {
 		rows += " of " + term.Plural(int64(e.Parts), "file")
+	}
+	if e.Of != "" {
+		rows += ", as one of the files of " + e.Of
 	}
 	text := fmt.Sprintf("%s was loaded completely on %s, %s", e.Job, e.When, rows)
 	if e.Keyed {

@@ -50,6 +50,9 @@ func (o *Opening) jobsOf(ctx context.Context, conn *pgx.Conn, t ledger.Target, n
 	if err != nil {
 		return nil, err
 	}
+	if _, err := o.followAll(ctx, conn, elsewhere, func(e *ledger.Entry) bool { return e.Set != nil }); err != nil {
+		return nil, err
+	}
 	if moved, err := o.follow(ctx, conn, elsewhere, names, found, now); err != nil {
 		return nil, err
 	} else if moved {

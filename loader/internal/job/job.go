@@ -116,10 +116,22 @@ func (o *Opening) find(ctx context.Context, conn *pgx.Conn, j *Job, name string,
 			return err
 		}
 	}
+	if len(found) == 0 {
+		err := o.checkSets(ctx, conn, name, print)
+		if err == nil {
+			err = o.checkRenamed(ctx, conn, print)
+		}
+		if err != nil {
+			return err
+		}
+	}
 	entry := &ledger.Job{ID: ledger.NewID(), Name: name, Fingerprint: print, Files: j.Found}
 	for _, was := range found {
 		if was.Other != nil {
 			continue
+		}
+		if !was.Single() {
+			return &failure.JobError{Job: name, Problem: "the job of that name is one of several files", Do: "name all of them, or name another job"}
 		}
 		if o.In.Whole && !was.Complete() {
 			return lane.ErrInPieces // it goes on, or its table of progress goes with it

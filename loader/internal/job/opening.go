@@ -18,6 +18,8 @@ import (
 type Input struct {
 	Name    string // by which errors call it
 	Path    string // of a file that has no other name as a job, else ""
+	Named   bool   // its job has another name than its own
+	Manner  string // how it is read: see ledger.Form.Manner
 	Repeats bool   // it can be opened again
 	Open    func(context.Context) (input.Feed, error)
 	Feed    input.Feed                                                  // of the load

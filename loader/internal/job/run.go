@@ -16,10 +16,12 @@ type Run struct {
 	By    ledger.Owner
 	Alone bool // no other run of the set may be open
 	ID    string
+	Reads string      // how its parts are read: see ledger.Form.Manner
 	Is    *ledger.Run // nil until it is in the ledger
 	// Ends says of the parts of the run what is known of them, when all are read.
-	// They have had so many records, those of earlier processes included.
-	Ends func(records int64) []ledger.PartRows
+	// The lanes are at that place then, at the end of the last one, and have had so many records, those
+	// of earlier processes included.
+	Ends func(at ledger.Place) []ledger.PartRows
 }
 
 // OpenRun returns the job of a run: that which the ledger has, or where the run is not there yet a
@@ -98,6 +100,7 @@ func (j *Job) enterRun(ctx context.Context, conn *pgx.Conn, again bool) (err err
 		}
 	}
 	return j.t.Settled(ctx, conn, j.run.Set.Name, func() (err error) {
+		j.Manner = j.run.Reads
 		j.run.Is, err = ledger.OpenRun(ctx, conn, j.Target, j.run.Set, j.Job, j.Lanes, j.samples, j.run.By, j.run.Alone)
 		return err
 	})
@@ -116,7 +119,7 @@ func (r *ofRun) IsComplete(ctx context.Context) (done bool, err error) {
 }
 
 func (r *ofRun) End(ctx context.Context, conn *pgx.Conn, end ledger.Mark, place ledger.Place) error {
-	return ledger.CloseRun(ctx, conn, r.j.Target, r.j.run.Is, r.j.Job, r.j.bytes(), r.j.run.Ends(place.Records), func(lanes []ledger.Lane) error { return r.atEnd(lanes, end, place) })
+	return ledger.CloseRun(ctx, conn, r.j.Target, r.j.run.Is, r.j.Job, r.j.bytes(), r.j.run.Ends(place), func(lanes []ledger.Lane) error { return r.atEnd(lanes, end, place) })
 }
 
 // bytes returns how much of the input was read, decompressed, as far as the feed knows.
