@@ -38,25 +38,31 @@ func PutBack(ctx context.Context, conn *pgx.Conn, t Target, r *Run, j *Job, seq 
 	return nil
 }
 
-// RunParts returns the parts of a run that is still its owner's, in the order of their numbers.
+// RunParts returns the parts of a run that is still its owner's, in the order of their numbers. The owner
+// knows of all of them then: see ErrUnread.
 func RunParts(ctx context.Context, conn *pgx.Conn, t Target, r *Run) (parts []Claimed, err error) {
-	err = r.asOwnerOf(ctx, conn, t, func(int32) error {
+	next := r.Next
+	err = r.asOwnerOf(ctx, conn, t, func(there int32) error {
+		next = there
 		parts, err = r.partsFrom(ctx, conn, t, 0)
 		return err
 	})
 	if err != nil {
 		return nil, explain(err, t, "look for the parts of a run")
 	}
+	r.Next = next
 	return parts, nil
 }
 
-// A FailedPart is a part that could not be loaded, and why.
+// A FailedPart is a part that could not be loaded, and why. It has no name if a run has failed for
+// it: Why names it.
 type FailedPart struct{ Name, Why string }
 
-// FailedParts returns parts of a set that have failed, at most that many.
+// FailedParts returns parts of a set that have failed, and for which runs have, at most that many.
 func FailedParts(ctx context.Context, conn *pgx.Conn, t Target, set string, most int) (list []FailedPart, err error) {
 	err = guardedBy(ctx, conn, guardSets(t, reading), "ROLLBACK", func() error {
-		rows, err := conn.Query(ctx, `SELECT name, failed FROM `+t.parts()+` WHERE of = $1::pg_catalog.text AND failed IS NOT NULL ORDER BY name LIMIT $2::pg_catalog.int4`, set, most)
+		rows, err := conn.Query(ctx, `SELECT '', failed FROM `+t.runs()+` WHERE of = $1::pg_catalog.text AND closed IS NULL AND failed IS NOT NULL
+			UNION ALL SELECT name, failed FROM `+t.parts()+` WHERE of = $1::pg_catalog.text AND failed IS NOT NULL ORDER BY 1 LIMIT $2::pg_catalog.int4`, set, most)
 		if err != nil {
 			return err
 		}
