@@ -14,6 +14,7 @@ import (
 
 	"github.com/cespare/xxhash/v2"
 
+	"shardload/internal/input"
 	"shardload/internal/ledger"
 )
 
@@ -47,7 +48,7 @@ func Files(paths ...string) (Input, error) {
 	})
 	return Input{name: filepath.Clean(base), repeats: true, set: &partSet{
 		named: []string{base},
-		list: func(context.Context) ([]ledger.Part, error) {
+		list: func(context.Context, input.Access) ([]ledger.Part, error) {
 			parts := make([]ledger.Part, len(names))
 			for i, name := range names {
 				info, err := os.Stat(base + name)
@@ -89,7 +90,8 @@ func loaderAs(l *Loader, f Format) (*Loader, error) {
 	if f == "" || f == l.cfg.Format {
 		return l, nil
 	}
-	other := &Loader{target: l.target, cfg: l.cfg, plan: l.plan, nodes: l.nodes, replacing: l.replacing, charset: l.charset}
+	other := &Loader{target: l.target, cfg: l.cfg, plan: l.plan, nodes: l.nodes, replacing: l.replacing, charset: l.charset, deferral: l.deferral}
+	other.triggers.Drop.Store(l.triggers.Drop.Load())
 	other.cfg.Format = f
 	_, has := transcribed[f]
 	_, had := transcribed[l.cfg.Format]

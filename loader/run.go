@@ -327,7 +327,7 @@ func (r *running) claim(ctx context.Context) (list []claimed, err error) {
 	for _, p := range parts {
 		r.took += max(p.Size, 0)
 		r.count(1)
-		list = append(list, claimed{seq: p.Seq, in: r.of.input(p.Name)})
+		list = append(list, claimed{seq: p.Seq, in: r.of.claimed(p.Part)})
 	}
 	return list, err
 }
