@@ -403,7 +403,7 @@ func (r *running) claim(ctx context.Context) (list []claimed, err error) {
 	for _, p := range parts {
 		r.took += max(p.Size, 0)
 		r.count(1)
-		in := r.of.input(p.Name)
+		in := r.of.claimed(p.Part)
 		r.kept.number(in.name, p.Seq)
 		list = append(list, claimed{seq: p.Seq, in: in, listed: p.Part})
 	}
