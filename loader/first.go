@@ -177,8 +177,8 @@ func (c *Config) form(header bool, lay *decode.Layout) ledger.Form {
 	return f
 }
 
-// manner says how inputs are read, whatever each one's own header decides.
-func (l *Loader) manner() string {
+// mannerOf says how inputs are read, whatever each one's own header decides.
+func mannerOf(l *Loader) string {
 	f := l.cfg.form(false, &decode.Layout{Dialect: l.cfg.dialect()})
 	f.ForceNull, f.ForceNotNull, f.Select, f.Where = l.cfg.ForceNull, l.cfg.ForceNotNull, l.cfg.Select, l.cfg.Where
 	return f.Manner()

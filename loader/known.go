@@ -36,7 +36,7 @@ type knownOtherwise struct {
 
 // judgeKnown looks at the parts that are left for what is known of them otherwise. What others have
 // loaded counts as loaded. The error says what others have begun: nothing is stored then.
-func (of *roster) judgeKnown(ctx context.Context, conn *pgx.Conn) error {
+func judgeKnown(ctx context.Context, of *roster, conn *pgx.Conn) error {
 	if of.in.set.base == "" || of.l.cfg.Job != "" || of.in.job != "" || len(of.seen.LeftNames()) == 0 {
 		return nil
 	}
@@ -61,14 +61,14 @@ func (of *roster) judgeKnown(ctx context.Context, conn *pgx.Conn) error {
 	if count > 0 {
 		of.l.cfg.Log.Info(fmt.Sprintf("%s: %s of it were loaded before by other commands, and are not loaded again", of.in.name, term.Plural(count, "file")))
 	}
-	if err := of.leaveToOthers(ctx, conn, append(k.open, k.gone...)); err != nil {
+	if err := leaveToOthers(ctx, of, conn, append(k.open, k.gone...)); err != nil {
 		return err
 	}
 	return k.why
 }
 
 // leaveToOthers takes parts out of the set.
-func (of *roster) leaveToOthers(ctx context.Context, conn *pgx.Conn, names []string) error {
+func leaveToOthers(ctx context.Context, of *roster, conn *pgx.Conn, names []string) error {
 	if _, err := ledger.Unlist(ctx, conn, of.target, of.set.ID, names); err != nil {
 		return err
 	}
@@ -145,17 +145,17 @@ func (k *knownOtherwise) judgeSingle(ctx context.Context, name string, was *ledg
 		k.leave(name, "an earlier run has begun to load it alone, and has not stored all of it", alone)
 		return nil
 	}
-	manner, now := was.Fingerprint.Reads.Manner(), of.reader(of.input(name)).manner()
+	manner, now := was.Fingerprint.Reads.Manner(), mannerOf(readerOf(of, of.input(name)))
 	if manner != "" && manner != now {
 		k.leave(name, fmt.Sprintf("it was loaded alone, and was read with %s, and is now with %s", manner, now), "leave it out")
 		return nil
 	}
 	if k.rows += was.Added(); was.Added() > 0 {
-		if err := of.holds(ctx, k.conn, was, k.rows); err != nil {
+		if err := holdsRows(ctx, of, k.conn, was, k.rows); err != nil {
 			return err
 		}
 	}
-	same, how, err := of.sameAsJob(ctx, of.input(name), was)
+	same, how, err := sameAsJob(ctx, of, of.input(name), was)
 	switch {
 	case err != nil:
 		k.fail(name, err)
@@ -182,8 +182,8 @@ func (k *knownOtherwise) fail(name string, why error) {
 }
 
 // sameAsJob reports whether an input is the one that a complete job has loaded.
-func (of *roster) sameAsJob(ctx context.Context, in Input, was *ledger.Job) (same bool, how string, err error) {
-	l := of.reader(in)
+func sameAsJob(ctx context.Context, of *roster, in Input, was *ledger.Job) (same bool, how string, err error) {
+	l := readerOf(of, in)
 	feed, err := l.open(ctx, in)
 	if err != nil {
 		return false, "", err
@@ -198,12 +198,12 @@ func (of *roster) sameAsJob(ctx context.Context, in Input, was *ledger.Job) (sam
 	if err != nil {
 		return false, "", err
 	}
-	return of.opening(in, &h).SameAs(ctx, was, feed, &print)
+	return openingFor(of, in, &h).SameAs(ctx, was, feed, &print)
 }
 
-// opening returns what compares an input of that heading with what was loaded.
-func (of *roster) opening(in Input, h *Heading) *job.Opening {
-	return openingOf(of.reader(in), in, h)
+// openingFor returns what compares an input of that heading with what was loaded.
+func openingFor(of *roster, in Input, h *Heading) *job.Opening {
+	return openingOf(readerOf(of, in), in, h)
 }
 
 func openingOf(l *Loader, in Input, h *Heading) *job.Opening {
@@ -214,9 +214,9 @@ func openingOf(l *Loader, in Input, h *Heading) *job.Opening {
 	return job.NewOpening(l.target, it, l.jobOptions())
 }
 
-// holds makes sure that the table has so many rows of a job, where it stored them.
-func (of *roster) holds(ctx context.Context, conn *pgx.Conn, j *ledger.Job, rows int64) (err error) {
-	o := of.opening(of.in, nil)
+// holdsRows makes sure that the table has so many rows of a job, where it stored them.
+func holdsRows(ctx context.Context, of *roster, conn *pgx.Conn, j *ledger.Job, rows int64) (err error) {
+	o := openingFor(of, of.in, nil)
 	if of.files == nil {
 		if of.files, err = o.TableFiles(ctx, conn); err != nil {
 			return err
@@ -264,7 +264,7 @@ func (k *knownOtherwise) judgeSet(ctx context.Context, set *ledger.Job) error {
 		}
 		return err
 	}
-	if err := of.holds(ctx, k.conn, set, set.Added()); err != nil {
+	if err := holdsRows(ctx, of, k.conn, set, set.Added()); err != nil {
 		return err
 	}
 	for _, p := range found {
@@ -292,12 +292,12 @@ func (k *knownOtherwise) judgePart(ctx context.Context, set *ledger.Job, p ledge
 	case p.State != ledger.PartLoaded:
 		k.leave(name, "it is one of the files of "+set.Name+", the load of which was begun later than this one, and has not stored it so far", again)
 		return nil
-	case p.Reads != "" && p.Reads != of.reader(of.input(name)).manner():
-		k.leave(name, fmt.Sprintf("it was loaded as one of the files of %s, and was read with %s, and is now with %s", set.Name, p.Reads, of.reader(of.input(name)).manner()), "leave it out")
+	case p.Reads != "" && p.Reads != mannerOf(readerOf(of, of.input(name))):
+		k.leave(name, fmt.Sprintf("it was loaded as one of the files of %s, and was read with %s, and is now with %s", set.Name, p.Reads, mannerOf(readerOf(of, of.input(name)))), "leave it out")
 		return nil
 	}
-	now := of.part(name)
-	same, how, err := of.isPart(ctx, name, p.Part, now)
+	now := partNamed(of, name)
+	same, how, err := isPart(ctx, of, name, p.Part, now)
 	switch {
 	case err != nil:
 		k.fail(name, err)
@@ -327,7 +327,7 @@ func (k *knownOtherwise) judgeRenamed(ctx context.Context) error {
 	left := make([]ledger.Part, 0, len(of.seen.LeftNames()))
 	for _, name := range of.seen.LeftNames() {
 		if !known[name] {
-			left = append(left, of.part(name))
+			left = append(left, partNamed(of, name))
 		}
 	}
 	list, err := ledger.AlikeParts(ctx, k.conn, of.target, left)
@@ -347,8 +347,8 @@ func (k *knownOtherwise) judgeRenamed(ctx context.Context) error {
 	return err
 }
 
-// part returns a part as it was listed.
-func (of *roster) part(name string) ledger.Part {
+// partNamed returns a part as it was listed.
+func partNamed(of *roster, name string) ledger.Part {
 	at, found := slices.BinarySearchFunc(of.parts, name, func(p ledger.Part, name string) int { return strings.Compare(p.Name, name) })
 	if !found { // they may have another order
 		at = slices.IndexFunc(of.parts, func(p ledger.Part) bool { return p.Name == name })
@@ -360,16 +360,16 @@ func (of *roster) part(name string) ledger.Part {
 }
 
 // isPart reports whether a part is still what it was when it was loaded.
-func (of *roster) isPart(ctx context.Context, name string, was, now ledger.Part) (same bool, how string, err error) {
+func isPart(ctx context.Context, of *roster, name string, was, now ledger.Part) (same bool, how string, err error) {
 	in := of.input(name)
 	if was.Size != now.Size || was.Tag == now.Tag || was.Sum == 0 {
-		return of.opening(in, nil).IsPart(ctx, was, now)
+		return openingFor(of, in, nil).IsPart(ctx, was, now)
 	}
-	h, err := of.headOf(ctx, in)
+	h, err := headOf(ctx, of, in)
 	if err != nil {
 		return false, "", err
 	}
-	return of.opening(in, &h).IsPart(ctx, was, now)
+	return openingFor(of, in, &h).IsPart(ctx, was, now)
 }
 
 // ignoreEOF returns err, unless it is the end of an input.
@@ -381,8 +381,8 @@ func ignoreEOF(err error) error {
 }
 
 // headOf returns what an input begins with.
-func (of *roster) headOf(ctx context.Context, in Input) (h Heading, err error) {
-	l := of.reader(in)
+func headOf(ctx context.Context, of *roster, in Input) (h Heading, err error) {
+	l := readerOf(of, in)
 	feed, err := l.open(ctx, in)
 	if err != nil {
 		return h, err

@@ -157,7 +157,7 @@ func TestFilesKnownAlone(t *testing.T) {
 
 		s.cfg.Job = "/" + s.dir
 		s.load(s.file("c.csv"), 0, 0)
-		s.refuse(s.set("a.csv", "b.csv"), "one file alone under this name")
+		s.refuse(s.set("a.csv", "b.csv"), "one input alone under this name")
 		s.cfg.Job = s.dir
 		s.refuse(s.file("c.csv"), "is one of several files")
 	})

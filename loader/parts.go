@@ -18,6 +18,7 @@ import (
 	"shardload/internal/ledger"
 	"shardload/internal/term"
 	"shardload/loader/failure"
+	"shardload/loader/internal/job"
 	"shardload/loader/internal/store"
 )
 
@@ -152,7 +153,7 @@ func loadOneByOne(ctx context.Context, l *Loader, in Input) (res Result, err err
 // open finds the set's job, or enters it, with the parts that are new, in conn.
 func (of *roster) open(ctx context.Context, conn *pgx.Conn) error {
 	j := newSetJob(of.l, of.in)
-	found, err := of.opening(of.in, nil).SetsNamed(ctx, conn, j.Name)
+	found, err := job.SetsNamed(ctx, openingFor(of, of.in, nil), conn, j.Name)
 	if err != nil {
 		return err
 	}
@@ -163,20 +164,20 @@ func (of *roster) open(ctx context.Context, conn *pgx.Conn) error {
 		}
 		if !goOn {
 			j.Replaces = append(j.Replaces, was.ID)
-		} else if err := of.noteFiles(ctx, conn, was); err != nil {
+		} else if err := noteFiles(ctx, of, conn, was); err != nil {
 			return err
 		}
 	}
 	if len(found) == len(j.Replaces) {
-		if of.files, err = of.opening(of.in, nil).TableFiles(ctx, conn); err != nil {
+		if of.files, err = openingFor(of, of.in, nil).TableFiles(ctx, conn); err != nil {
 			return err
 		}
 		j.Files = of.files
 	}
-	if of.set, err = of.enter(ctx, conn, j); err != nil {
+	if of.set, err = enterSet(ctx, of, conn, j); err != nil {
 		return err
 	}
-	if err := of.checkEmptiedFor(ctx, conn); err != nil {
+	if err := checkEmptiedFor(ctx, of, conn); err != nil {
 		return err
 	}
 	if err := ledger.RetryFailed(ctx, conn, of.target, of.set.ID); err != nil {
@@ -189,10 +190,10 @@ func (of *roster) open(ctx context.Context, conn *pgx.Conn) error {
 	if of.seen.New > 0 {
 		of.set.Finished = time.Time{} // it goes on
 	}
-	if err := of.checkReads(); err != nil {
+	if err := checkReads(of); err != nil {
 		return err
 	}
-	if err := of.judgeKnown(ctx, conn); err != nil {
+	if err := judgeKnown(ctx, of, conn); err != nil {
 		return err
 	}
 	return of.judgeChanged(ctx, conn)
@@ -200,11 +201,11 @@ func (of *roster) open(ctx context.Context, conn *pgx.Conn) error {
 
 // noteFiles notes the table's files in a set that was entered when they were emptied, and has stored
 // nothing since.
-func (of *roster) noteFiles(ctx context.Context, conn *pgx.Conn, was *ledger.Job) (err error) {
+func noteFiles(ctx context.Context, of *roster, conn *pgx.Conn, was *ledger.Job) (err error) {
 	if was.Files != nil || was.Rows > 0 {
 		return nil
 	}
-	if was.Files, err = of.opening(of.in, nil).TableFiles(ctx, conn); err != nil {
+	if was.Files, err = openingFor(of, of.in, nil).TableFiles(ctx, conn); err != nil {
 		return err
 	}
 	was.FileNode = of.l.target.Table.RelFileNode
@@ -219,8 +220,8 @@ func newSetJob(l *Loader, in Input) *ledger.Job {
 	}
 }
 
-// enter enters the set's job, or returns that which another process has entered meanwhile.
-func (of *roster) enter(ctx context.Context, conn *pgx.Conn, j *ledger.Job) (*ledger.Job, error) {
+// enterSet enters the set's job, or returns that which another process has entered meanwhile.
+func enterSet(ctx context.Context, of *roster, conn *pgx.Conn, j *ledger.Job) (*ledger.Job, error) {
 	was, err := ledger.EnterSet(ctx, conn, of.target, j, nil)
 	if err != nil {
 		return nil, err
@@ -241,17 +242,17 @@ func (of *roster) enter(ctx context.Context, conn *pgx.Conn, j *ledger.Job) (*le
 
 // checkReads makes sure that what is loaded of the set was read as it is read now: else other rows would
 // be expected of it.
-func (of *roster) checkReads() error {
+func checkReads(of *roster) error {
 	if len(of.seen.Reads) == 0 {
 		return nil
 	}
 	now := map[string]bool{}
-	for format := range of.formats() {
+	for format := range formatsOf(of) {
 		l, err := loaderAs(of.l, format)
 		if err != nil {
 			return err
 		}
-		now[l.manner()] = true
+		now[mannerOf(l)] = true
 	}
 	for was, n := range of.seen.Reads {
 		if !now[was] {
@@ -261,8 +262,8 @@ func (of *roster) checkReads() error {
 	return nil
 }
 
-// formats returns those that parts have, "" for that of the Loader.
-func (of *roster) formats() map[Format]bool {
+// formatsOf returns those that parts have, "" for that of the Loader.
+func formatsOf(of *roster) map[Format]bool {
 	all := map[Format]bool{}
 	for _, p := range of.parts {
 		all[of.input(p.Name).format] = true
@@ -270,8 +271,8 @@ func (of *roster) formats() map[Format]bool {
 	return all
 }
 
-// reader returns the Loader that reads a part.
-func (of *roster) reader(in Input) *Loader {
+// readerOf returns the Loader that reads a part.
+func readerOf(of *roster, in Input) *Loader {
 	l, err := loaderAs(of.l, in.format)
 	if err != nil { // it is said when the part is loaded
 		return of.l
@@ -294,13 +295,13 @@ func (of *roster) examine(ctx context.Context, conn *pgx.Conn, was *ledger.Job) 
 	case was.Set == nil && of.in.alone != nil:
 		return false, errAlone
 	case was.Set == nil:
-		return false, &failure.JobError{Job: was.Name, Problem: "an earlier run has loaded one file alone under this name", Do: "leave that file out, and name another job"}
+		return false, &failure.JobError{Job: was.Name, Problem: "an earlier run has loaded one input alone under this name", Do: failure.Anew + ", or leave that file out and name another job"}
 	case of.l.replacing != "" && was.Fingerprint.Replace != of.l.replacing:
 		return false, &failure.JobError{Job: was.Name, Problem: "it was begun by another load than the one that has emptied the table", Do: failure.Anew}
 	case was.Set.Base != of.in.set.base:
 		return false, &failure.JobError{Job: was.Name, Problem: fmt.Sprintf("it is of files in %s, and these are in %s", was.Set.Base, of.in.set.base), Do: "name the files by the directory that they were in, or name another job"}
 	}
-	return true, of.holds(ctx, conn, was, was.Added())
+	return true, holdsRows(ctx, of, conn, was, was.Added())
 }
 
 // judgeChanged looks at parts that are not what they were when they were loaded, or begun. One with
@@ -312,7 +313,7 @@ func (of *roster) judgeChanged(ctx context.Context, conn *pgx.Conn) error {
 			continue // what comes before its marks is compared when it is gone on with
 		}
 		now := of.in.set.open(p.Name)
-		is, how, err := of.isPart(ctx, p.Name, p.Was, p.Part)
+		is, how, err := isPart(ctx, of, p.Name, p.Was, p.Part)
 		switch {
 		case err != nil:
 			of.failures = append(of.failures, &PartError{now.name, err})

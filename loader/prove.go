@@ -8,10 +8,10 @@ import (
 	"shardload/loader/failure"
 )
 
-// prove makes sure, before anything more is stored of a run that is gone on with, that the parts of which some lanes
+// proveParts makes sure, before anything more is stored of a run that is gone on with, that the parts of which some lanes
 // have records, and others have not, are what they were: from the one in which the load begins to the last that a
 // lane has reached. What follows the marks in that one may be another by now.
-func (r *running) prove(ctx context.Context, ld *load, start, reached int32) error {
+func proveParts(ctx context.Context, r *running, ld *load, start, reached int32) error {
 	for _, p := range r.given {
 		if p.Seq < start || p.Seq > reached {
 			continue
@@ -20,7 +20,7 @@ func (r *running) prove(ctx context.Context, ld *load, start, reached int32) err
 		if untouchedFile(in, p.Part) {
 			continue
 		}
-		same, err := r.proves(ctx, ld, in, p.Seq)
+		same, err := provesPart(ctx, r, ld, in, p.Seq)
 		if err == nil && !same {
 			err = &failure.ChangedInputError{Job: in.name, ID: r.Set.ID, When: failure.ChangedBegun, Stored: storedOf(ld.Job.Lanes, p.Seq)}
 		}
@@ -41,8 +41,8 @@ func untouchedFile(in Input, was ledger.Part) bool {
 	return err != nil || info.Size() == was.Size && ledger.Hints{Modified: info.ModTime().UnixNano()}.PartTag() == was.Tag
 }
 
-// proves reports whether the marks that are in a part are of it, as it is now, and none is after it.
-func (r *running) proves(ctx context.Context, ld *load, in Input, seq int32) (bool, error) {
+// provesPart reports whether the marks that are in a part are of it, as it is now, and none is after it.
+func provesPart(ctx context.Context, r *running, ld *load, in Input, seq int32) (bool, error) {
 	var lanes []ledger.Lane
 	for _, l := range ld.Job.Lanes {
 		switch at := reachedBy(l.Mark); {
@@ -53,7 +53,7 @@ func (r *running) proves(ctx context.Context, ld *load, in Input, seq int32) (bo
 			lanes = append(lanes, l)
 		}
 	}
-	h, err := r.of.headOf(ctx, in)
+	h, err := headOf(ctx, r.of, in)
 	if err != nil {
 		return false, err
 	}

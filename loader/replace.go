@@ -80,7 +80,7 @@ func (l *Loader) replaced(ctx context.Context, conn *pgx.Conn, names map[string]
 		}
 		r.ID = id
 		if was.Set != nil {
-			if same, err := l.sameParts(ctx, conn, was, in); err != nil || !same {
+			if same, err := sameParts(ctx, l, conn, was, in); err != nil || !same {
 				return r, false, err
 			}
 			added += was.Added() // that of its closed runs; its open ones are jobs, too

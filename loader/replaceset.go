@@ -23,7 +23,7 @@ var errEmptied = errors.New("the tables were emptied for this job by another pro
 
 // sameParts reports whether all that was loaded, or begun, of a set is among the parts that in has, and
 // as it was.
-func (l *Loader) sameParts(ctx context.Context, conn *pgx.Conn, was *ledger.Job, in Input) (bool, error) {
+func sameParts(ctx context.Context, l *Loader, conn *pgx.Conn, was *ledger.Job, in Input) (bool, error) {
 	parts, err := in.set.list(ctx, l.cfg.reading().Access)
 	if err != nil {
 		return false, err
@@ -196,7 +196,7 @@ func (s *Set) emptyOnce(ctx context.Context) (id string, err error) {
 
 // checkEmptiedFor makes sure, where the table was emptied for a set which is complete, that it was for the parts
 // that the set has now: else what is new would be stored beside the rows of others.
-func (of *roster) checkEmptiedFor(ctx context.Context, conn *pgx.Conn) error {
+func checkEmptiedFor(ctx context.Context, of *roster, conn *pgx.Conn) error {
 	if of.l.replacing == "" || !of.set.Complete() {
 		return nil
 	}

@@ -90,11 +90,11 @@ func (r *running) attemptAs(ctx context.Context, in Input, c *counts, as Format,
 	if err != nil {
 		return false, err
 	}
-	r.Reads = l.manner()
+	r.Reads = mannerOf(l)
 	ld := l.newLoad(in, c)
 	s := newSeries(l, r.claim, partTeller{failed: r.failed, aside: r.aside, empty: r.empty, opened: r.opened})
 	if l.cfg.OnConflict == ConflictUpdate { // the last record of a key is that of the last file
-		s.tell.rest = r.rest
+		s.tell.rest = func(ctx context.Context, p *input.Part) error { return releaseRest(ctx, r, p) }
 	}
 	ld.feed, ld.series, ld.ofRun = s, s, r
 	defer func() { err = errors.Join(err, s.Close()) }()
@@ -256,7 +256,7 @@ func (r *running) enter(ctx context.Context, ld *load, ask *decode.Asker) (ended
 	for len(r.given) > 0 && r.given[0].Seq < start.seq {
 		r.given = r.given[1:]
 	}
-	if err := r.prove(ctx, ld, start.seq, reached); err != nil {
+	if err := proveParts(ctx, r, ld, start.seq, reached); err != nil {
 		return nil, err
 	}
 	ld.series.fits = func(ctx context.Context, p *openedPart, c *input.Chunk) error { return fits(ctx, ld, p, c, ask) }
@@ -340,7 +340,7 @@ func (r *running) enterPart(ctx context.Context, ld *load, d deliverer, c *input
 func (r *running) turn(seq int32, before ledger.Place, within bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.endLast(before)
+	endLast(r, before)
 	r.last, r.from = seq, before.Records
 	if within {
 		r.from = -1
@@ -348,7 +348,7 @@ func (r *running) turn(seq int32, before ledger.Place, within bool) {
 }
 
 // endLast notes how many records the last part has had, and what it was, when the lanes are at its end.
-func (r *running) endLast(end ledger.Place) {
+func endLast(r *running, end ledger.Place) {
 	if r.last < 0 {
 		return
 	}
@@ -356,18 +356,18 @@ func (r *running) endLast(end ledger.Place) {
 	if r.from >= 0 {
 		rows = end.Records - r.from
 	}
-	r.ends[r.last] = &ledger.PartRows{Seq: r.last, Rows: rows, Now: r.openedAs(r.last, end.Sum)}
+	r.ends[r.last] = &ledger.PartRows{Seq: r.last, Rows: rows, Now: openedAs(r, r.last, end.Sum)}
 }
 
 // openedAs returns what a part was when it was opened, and all of it has that hash.
-func (r *running) openedAs(seq int32, sum uint64) ledger.Part {
+func openedAs(r *running, seq int32, sum uint64) *ledger.Part {
 	is, ok := r.was[seq]
 	if !ok {
 		is.Size = -1
 	}
 	delete(r.was, seq)
 	is.Sum = sum
-	return is
+	return &is
 }
 
 // opened notes what a part is as it is opened.
@@ -381,7 +381,7 @@ func (r *running) opened(p *input.Part, is ledger.Part) {
 func (r *running) listEnds(end ledger.Place) (list []ledger.PartRows) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.endLast(end)
+	endLast(r, end)
 	for _, end := range r.ends {
 		list = append(list, *end)
 	}
@@ -441,8 +441,8 @@ func (r *running) aside(ctx context.Context, p *input.Part) error {
 	})
 }
 
-// rest gives back a part that needs another run, and all after it.
-func (r *running) rest(ctx context.Context, p *input.Part) error {
+// releaseRest gives back a part that needs another run, and all after it.
+func releaseRest(ctx context.Context, r *running, p *input.Part) error {
 	r.count(int(partOf(p.First) - r.Is.Next))
 	return r.of.l.target.OnControl(ctx, func(conn *pgx.Conn) error {
 		return ledger.Release(ctx, conn, r.of.target, r.Is, r.job, partOf(p.First))
@@ -509,7 +509,7 @@ func (r *running) empty(p *input.Part) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	seq := partOf(p.First)
-	r.ends[seq] = &ledger.PartRows{Seq: seq, Now: r.openedAs(seq, 0)}
+	r.ends[seq] = &ledger.PartRows{Seq: seq, Now: openedAs(r, seq, 0)}
 }
 
 // join adds what a run has done.

@@ -44,13 +44,18 @@ type series struct {
 	ahead  chan *openedPart
 	free   chan []byte // memory for chunks
 	stop   context.CancelFunc
-	opened bool        // openFrom was called
-	some   bool        // a part was begun
-	ended  bool        // what follows is left to another run
+	opened bool // openFrom was called
+	order  ordered
 	part   *openedPart // that is read, nil between two
 	over   []*openedPart
 	done   atomic.Int64 // bytes of parts that are over, as they are stored
 	cut    atomic.Pointer[PartError]
+}
+
+// An ordered says how far the parts of a series are that are to be stored in their order.
+type ordered struct {
+	some  bool // a part was begun
+	ended bool // what follows is left to another run
 }
 
 // A partTeller is told what becomes of parts. An error of theirs ends
@@ -277,7 +282,7 @@ func (s *series) Next(ctx context.Context, buf []byte) (*input.Chunk, error) {
 		return nil, err
 	}
 	for {
-		if s.cut.Load() != nil || s.ended {
+		if s.cut.Load() != nil || s.order.ended {
 			return nil, io.EOF
 		}
 		if s.part == nil {
@@ -329,7 +334,7 @@ func (s *series) begin(ctx context.Context, p *openedPart, c *input.Chunk) error
 	if err := s.fits(ctx, p, c); err != nil {
 		return err
 	}
-	p.begun, s.some = true, true
+	p.begun, s.order.some = true, true
 	p.as.Sum = p.heading.sum()
 	c.Turns, c.Within = true, s.start.within(p.seq)
 	return nil
@@ -360,7 +365,7 @@ func (s *series) end(ctx context.Context, p *openedPart, err error) error {
 		return err
 	case p.begun || p.seq <= s.reached:
 		s.cut.CompareAndSwap(nil, &PartError{p.in.name, err})
-	case errors.Is(err, errOtherLayout) && s.some && s.tell.rest != nil:
+	case errors.Is(err, errOtherLayout) && s.order.some && s.tell.rest != nil:
 		return s.endBefore(ctx, p)
 	case errors.Is(err, errOtherLayout):
 		return s.tell.aside(ctx, p.as)
@@ -372,7 +377,7 @@ func (s *series) end(ctx context.Context, p *openedPart, err error) error {
 
 // endBefore ends the series before p: what follows is loaded after it.
 func (s *series) endBefore(ctx context.Context, p *openedPart) error {
-	s.ended = true
+	s.order.ended = true
 	s.stop()
 	for q := range s.ahead { // until nothing is claimed any more
 		for range q.chunks {

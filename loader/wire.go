@@ -60,7 +60,7 @@ func (ld *load) jobInput() *job.Input {
 	in, l := ld.in, ld.l
 	of := &job.Input{
 		Name: in.name, Repeats: in.repeats, Feed: ld.feed, Kind: ld.kind, Next: ld.next, Header: ld.Header, Form: ld.form, Shares: ld.shares, Whole: ld.whole, Lay: ld.Layout,
-		Named: l.cfg.Job != "" || in.job != "", Manner: l.manner(),
+		Named: l.cfg.Job != "" || in.job != "", Manner: mannerOf(l),
 		Open: func(ctx context.Context) (input.Feed, error) { return l.open(ctx, in) },
 	}
 	if !of.Named {

@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -14,8 +15,8 @@ import (
 type PartRows struct {
 	Seq  int32
 	Rows int64 // -1 if it is not known
-	// Now is what it was when it was read. Of one of Size -1 nothing is known.
-	Now Part
+	// Now is what it was when it was read, nil if that is not known; with Size -1 its Sum alone is.
+	Now *Part
 }
 
 // ErrUnread says that a run has parts which its owner has not read: it is not closed.
@@ -99,8 +100,9 @@ func (r *Run) noteRows(ctx context.Context, conn *pgx.Conn, t Target, rows []Par
 	var counts, sizes, heads, tails, sums []int64
 	var tags []string
 	for _, p := range rows {
-		seqs, counts, sizes, tags = append(seqs, p.Seq), append(counts, p.Rows), append(sizes, p.Now.Size), append(tags, p.Now.Tag)
-		heads, tails, sums = append(heads, int64(p.Now.Head)), append(tails, int64(p.Now.Tail)), append(sums, int64(p.Now.Sum))
+		now := cmp.Or(p.Now, &Part{Size: -1})
+		seqs, counts, sizes, tags = append(seqs, p.Seq), append(counts, p.Rows), append(sizes, now.Size), append(tags, now.Tag)
+		heads, tails, sums = append(heads, int64(now.Head)), append(tails, int64(now.Tail)), append(sums, int64(now.Sum))
 	}
 	_, err := conn.Exec(ctx, `UPDATE `+t.parts()+` AS p SET rows = nullif(u.rows, -1), size = CASE WHEN u.size < 0 THEN p.size ELSE u.size END, tag = CASE WHEN u.size < 0 THEN p.tag ELSE nullif(u.tag, '') END,
 			head = nullif(u.head, 0), tail = nullif(u.tail, 0), sum = nullif(u.sum, 0)

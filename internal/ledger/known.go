@@ -125,7 +125,7 @@ func CountAsLoaded(ctx context.Context, conn *pgx.Conn, t Target, seen *Seen, pa
 	var ends []PartRows
 	for i, p := range parts {
 		names = append(names, p.Name)
-		ends = append(ends, PartRows{Seq: int32(i), Rows: p.Rows, Now: p.Part})
+		ends = append(ends, PartRows{Seq: int32(i), Rows: p.Rows, Now: &p.Part})
 	}
 	err := guardedSets(ctx, conn, t, func() error {
 		if _, err := holdSet(ctx, conn, t, seen.set); err != nil {

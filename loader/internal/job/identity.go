@@ -50,7 +50,7 @@ func (o *Opening) jobsOf(ctx context.Context, conn *pgx.Conn, t ledger.Target, n
 	if err != nil {
 		return nil, err
 	}
-	if _, err := o.followAll(ctx, conn, elsewhere, func(e *ledger.Entry) bool { return e.Set != nil }); err != nil {
+	if _, err := followAll(ctx, o, conn, elsewhere, func(e *ledger.Entry) bool { return e.Set != nil }); err != nil {
 		return nil, err
 	}
 	if moved, err := o.follow(ctx, conn, elsewhere, names, found, now); err != nil {

@@ -117,9 +117,9 @@ func (o *Opening) find(ctx context.Context, conn *pgx.Conn, j *Job, name string,
 		}
 	}
 	if len(found) == 0 {
-		err := o.checkSets(ctx, conn, name, print)
+		err := checkSets(ctx, o, conn, name, print)
 		if err == nil {
-			err = o.checkRenamed(ctx, conn, print)
+			err = checkRenamed(ctx, o, conn, print)
 		}
 		if err != nil {
 			return err

@@ -19,7 +19,7 @@ import (
 // checkSets makes sure that the input, which has no job of that name, is no part of a set that the
 // table has, by whatever directory that set is called. The lock of its own job is held: a set that comes up
 // later sees that, and one that has the input waiting loses it.
-func (o *Opening) checkSets(ctx context.Context, conn *pgx.Conn, name string, now ledger.Fingerprint) error {
+func checkSets(ctx context.Context, o *Opening, conn *pgx.Conn, name string, now ledger.Fingerprint) error {
 	if o.In.Named {
 		return nil
 	}
@@ -32,7 +32,7 @@ func (o *Opening) checkSets(ctx context.Context, conn *pgx.Conn, name string, no
 		if set.Set.Base == "" || !ok {
 			continue
 		}
-		if err := o.checkSet(ctx, conn, name, set, part, now); err != nil {
+		if err := checkSet(ctx, o, conn, name, set, part, now); err != nil {
 			return err
 		}
 	}
@@ -40,7 +40,7 @@ func (o *Opening) checkSets(ctx context.Context, conn *pgx.Conn, name string, no
 }
 
 // checkSet is checkSets for one set, of which the input may be that part.
-func (o *Opening) checkSet(ctx context.Context, conn *pgx.Conn, name string, set *ledger.Job, part string, now ledger.Fingerprint) error {
+func checkSet(ctx context.Context, o *Opening, conn *pgx.Conn, name string, set *ledger.Job, part string, now ledger.Fingerprint) error {
 	found, err := ledger.FindParts(ctx, conn, o.opt.Ledger, set.ID, []string{part})
 	if err != nil || len(found) == 0 {
 		return err
@@ -54,16 +54,16 @@ func (o *Opening) checkSet(ctx context.Context, conn *pgx.Conn, name string, set
 	}
 	switch p := found[0]; p.State {
 	case ledger.PartLoaded:
-		return o.loadedInSet(ctx, name, set, p, now)
+		return loadedInSet(ctx, o, name, set, p, now)
 	case ledger.PartTaken:
 		return &failure.JobError{Job: name, Problem: "it is one of the files of " + set.Name + ", the load of which has begun with it and has not stored all of it", Do: "run that load again, or wait for its end"}
 	default:
-		return o.takeFromSet(ctx, conn, name, set, p)
+		return takeFromSet(ctx, o, conn, name, set, p)
 	}
 }
 
 // takeFromSet takes the input out of a set that has not begun with it, unless processes work on that.
-func (o *Opening) takeFromSet(ctx context.Context, conn *pgx.Conn, name string, set *ledger.Job, p ledger.FoundPart) error {
+func takeFromSet(ctx context.Context, o *Opening, conn *pgx.Conn, name string, set *ledger.Job, p ledger.FoundPart) error {
 	runs, err := ledger.OpenRuns(ctx, conn, o.opt.Ledger, set.ID)
 	for _, r := range runs {
 		if err == nil && r.Locked {
@@ -81,7 +81,7 @@ func (o *Opening) takeFromSet(ctx context.Context, conn *pgx.Conn, name string, 
 }
 
 // loadedInSet returns the error of an input that is loaded, as p of a set.
-func (o *Opening) loadedInSet(ctx context.Context, name string, set *ledger.Job, p ledger.FoundPart, now ledger.Fingerprint) error {
+func loadedInSet(ctx context.Context, o *Opening, name string, set *ledger.Job, p ledger.FoundPart, now ledger.Fingerprint) error {
 	if p.Reads != "" && o.In.Manner != "" && p.Reads != o.In.Manner {
 		return &failure.JobError{
 			Job: name, Problem: fmt.Sprintf("it was loaded completely, as one of the files of %s, and it was read with %s, and is now with %s", set.Name, p.Reads, o.In.Manner),
@@ -191,12 +191,12 @@ func (o *Opening) TableFiles(ctx context.Context, conn *pgx.Conn) (ledger.Files,
 // SetsNamed returns the jobs of the target that have the name of a set, after those of the target that lie
 // elsewhere have followed it: it may have been moved to another schema. Jobs of other tables that are
 // in the way have other names then.
-func (o *Opening) SetsNamed(ctx context.Context, conn *pgx.Conn, name string) (own []*ledger.Job, err error) {
+func SetsNamed(ctx context.Context, o *Opening, conn *pgx.Conn, name string) (own []*ledger.Job, err error) {
 	found, elsewhere, err := ledger.FindAlike(ctx, conn, o.opt.Ledger, []string{name}, ledger.Fingerprint{})
 	if err != nil {
 		return nil, err
 	}
-	moved, err := o.followAll(ctx, conn, elsewhere, func(*ledger.Entry) bool { return true })
+	moved, err := followAll(ctx, o, conn, elsewhere, func(*ledger.Entry) bool { return true })
 	if err == nil && moved {
 		found, _, err = ledger.FindAlike(ctx, conn, o.opt.Ledger, []string{name}, ledger.Fingerprint{})
 	}
@@ -212,7 +212,7 @@ func (o *Opening) SetsNamed(ctx context.Context, conn *pgx.Conn, name string) (o
 }
 
 // followAll moves those jobs of the target from elsewhere that are wanted, and are no runs.
-func (o *Opening) followAll(ctx context.Context, conn *pgx.Conn, elsewhere ledger.Elsewhere, wanted func(*ledger.Entry) bool) (moved bool, err error) {
+func followAll(ctx context.Context, o *Opening, conn *pgx.Conn, elsewhere ledger.Elsewhere, wanted func(*ledger.Entry) bool) (moved bool, err error) {
 	if len(elsewhere) == 0 {
 		return false, nil
 	}

@@ -41,7 +41,7 @@ func IsRenamed(path string, was ledger.Alike) error {
 }
 
 // checkRenamed makes sure that the input is no part of a set under another name.
-func (o *Opening) checkRenamed(ctx context.Context, conn *pgx.Conn, now ledger.Fingerprint) error {
+func checkRenamed(ctx context.Context, o *Opening, conn *pgx.Conn, now ledger.Fingerprint) error {
 	if o.In.Named || o.In.Path == "" || now.PartTag() == "" {
 		return nil
 	}
