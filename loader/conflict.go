@@ -44,7 +44,7 @@ func (pl *planner) chooseKey() error {
 	if pl.cfg.OnConflict == ConflictError {
 		return nil
 	}
-	name := pl.target.Table.SQL()
+	name := pl.target.Table.String()
 	switch {
 	case !pl.target.MayStage():
 		return &failure.PreflightError{

@@ -54,5 +54,5 @@ func keyedColumns(t *target.Target, keys []string) ([]*catalog.Column, error) {
 	if len(columns) > 0 {
 		return columns, nil
 	}
-	return nil, fmt.Errorf("none of the first records has a key that is a column of table %s, which has %s", t.Table.SQL(), strings.Join(t.Table.ColumnNames(), ", "))
+	return nil, fmt.Errorf("none of the first records has a key that is a column of table %s, which has %s", t.Table, strings.Join(t.Table.ColumnNames(), ", "))
 }

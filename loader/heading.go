@@ -36,9 +36,9 @@ type Heading struct {
 
 // Heading reads the beginning of in, and says how Load would take it. A header that cannot be
 // one of the table is a *RowError, as for Load. ok is false if the input has no records, or
-// could not be read again by Load.
+// could not be read again by Load, or is a set of files, of which Headings tells.
 func (l *Loader) Heading(ctx context.Context, in Input) (h Heading, ok bool, err error) {
-	if !in.repeats {
+	if !in.repeats || in.open == nil {
 		return h, false, nil
 	}
 	feed, err := l.open(ctx, in)
@@ -161,6 +161,9 @@ func (h *Heading) guess(l *Loader, c *input.Chunk) (names []string) {
 
 // String says in words what the first record is taken for.
 func (h Heading) String() string {
+	if h.Line == 0 {
+		return "it needs no header: " + h.Why
+	}
 	what := "a record, not a header"
 	if h.Header {
 		what = "the header"

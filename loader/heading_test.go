@@ -101,7 +101,7 @@ func TestHeadingIsSaid(t *testing.T) {
 		{"people", "id,name\n1,x\n", "", ""},
 		{"people", "1,x,2020-01-01,2020-01-01\n", "in.csv: line 1 is a record, not a header: none of its fields is the name of a column", ""},
 		{"words", "word\nBob\n", `in.csv: line 1 is the header: field 1, "word", is the name of a column`, ""},
-		{"kinds", "id,5\nx,6\n", "", `in.csv:1: column "5": is not in table "public"."kinds", which has kind, id; the line was taken for a header, as field 1, "id", is the name of a column; if it is no header but a record say so`},
+		{"kinds", "id,5\nx,6\n", "", `in.csv:1: column "5": is not in table public.kinds, which has kind, id; the line was taken for a header, as field 1, "id", is the name of a column; if it is no header but a record say so`},
 		{"kinds", "sort,number\nx,6\n", "in.csv: line 1 is a record", ""},
 	} {
 		for _, quiet := range []loader.Header{loader.HeaderAuto, loader.HeaderNo} {

@@ -49,7 +49,7 @@ func (pl *planner) surveyIndexes(ctx context.Context) error {
 	}
 	if !pl.target.Rights.Owner && !pl.target.Rights.Superuser {
 		return &failure.PreflightError{
-			Problem: fmt.Sprintf("role %s does not own %s, and only its owner may drop and build its indexes", pl.target.Rights.Role, pl.target.Table.SQL()),
+			Problem: fmt.Sprintf("role %s does not own %s, and only its owner may drop and build its indexes", pl.target.Rights.Role, pl.target.Table),
 			Do:      "connect as its owner, or load without Config.DeferIndexes",
 		}
 	}
@@ -118,7 +118,7 @@ func (d *deferral) drop(ctx context.Context) error {
 		return err
 	}
 	defer func() { server.CloseSoon(conn.PgConn()) }()
-	return d.target.Settled(ctx, conn, d.target.Table.SQL(), func() error {
+	return d.target.Settled(ctx, conn, d.target.Table.String(), func() error {
 		dropped, err := indexes.Drop(ctx, conn, d.ledgerTarget())
 		if err != nil {
 			return err

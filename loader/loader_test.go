@@ -324,7 +324,7 @@ func TestRights(t *testing.T) {
 	cfg := loader.Config{Conn: parse(t, dsn), Table: "guarded", NoResume: true}
 	cfg.Conn.User, cfg.Conn.Password = "guest", "guest"
 	_, err := loader.Open(context.Background(), cfg)
-	if err == nil || !strings.Contains(err.Error(), `GRANT INSERT ON "public"."guarded" TO "guest"`) {
+	if err == nil || !strings.Contains(err.Error(), `GRANT INSERT ON public.guarded TO "guest"`) {
 		t.Errorf("error %v", err)
 	}
 	exec(t, conn, `GRANT INSERT ON guarded TO guest`)

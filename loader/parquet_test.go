@@ -327,7 +327,7 @@ func TestParquetErrors(t *testing.T) {
 		in   loader.Input
 		want string
 	}{
-		"an unknown column": {loader.File(id("nope", parquet.String())), `column "nope": is not in table "public"."things"`},
+		"an unknown column": {loader.File(id("nope", parquet.String())), `column "nope": is not in table public.things`},
 		"a missing column":  {loader.File(parquetFile(t, "in.parquet", parquet.Group{"id": parquet.Leaf(parquet.Int32Type)}, []parquet.Row{{parquet.ValueOf(int32(1)).Level(0, 0, 0)}})), `column "name": is missing`},
 		"a nested column":   {loader.File(id("note", parquet.Group{"a": parquet.String()})), `in.parquet: column "note": is a group of columns in the file, and text in the table; its place is a json or jsonb column`},
 		"BSON":              {loader.File(id("note", parquet.BSON())), `column "note": holds BSON`},

@@ -152,12 +152,12 @@ func (pl *planner) checkTable(ctx context.Context) (err error) {
 		return err
 	}
 	if pl.target.Table.Schema == "pg_catalog" || pl.target.Table.Schema == "information_schema" {
-		return &failure.PreflightError{Problem: pl.target.Table.SQL() + " belongs to the server itself", Do: "name a table of your own"}
+		return &failure.PreflightError{Problem: pl.target.Table.String() + " belongs to the server itself", Do: "name a table of your own"}
 	}
 	if pl.target.Rights, err = catalog.Privileges(ctx, pl.target.Conn, pl.target.Table); err != nil {
 		return err
 	}
-	name := pl.target.Table.SQL()
+	name := pl.target.Table
 	switch {
 	case !pl.target.Rights.Insert && len(pl.target.Rights.InsertInto) == 0:
 		return &failure.PreflightError{
@@ -211,13 +211,13 @@ func (pl *planner) explainRows(err error) error {
 			Awaits: fault.Awaits(pgErr),
 		}
 	}
-	return fmt.Errorf("look for rows in %s: %w", pl.target.Table.SQL(), err)
+	return fmt.Errorf("look for rows in %s: %w", pl.target.Table, err)
 }
 
 // makePlan chooses the route and the number of streams.
 func (pl *planner) makePlan(ctx context.Context) error {
 	p := &pl.plan
-	p.Table, p.Batch, p.Memory = pl.target.Table.SQL(), pl.cfg.Batch, pl.cfg.Memory
+	p.Table, p.Batch, p.Memory = pl.target.Table.String(), pl.cfg.Batch, pl.cfg.Memory
 	p.Route = RouteCoordinator
 	p.Server = "PostgreSQL " + strings.Fields(pl.target.Server.VersionText + " ")[0]
 	lay, err := decode.NewRouter(pl.target, pl.target.Table.CopyColumns(), false)
@@ -253,7 +253,7 @@ func (pl *planner) planCitus() error {
 	}
 	switch pl.target.Distribution.Kind {
 	case citus.Append:
-		return &failure.PreflightError{Problem: pl.target.Table.SQL() + " is append-distributed", Do: "distribute it by hash: no other shards can be loaded"}
+		return &failure.PreflightError{Problem: pl.target.Table.String() + " is append-distributed", Do: "distribute it by hash: no other shards can be loaded"}
 	case citus.Hash:
 		pl.plan.Why = fmt.Sprintf("the table is distributed by %s over %s; a batch holds rows of one of them", pl.target.Distribution.Column, term.Plural(len(pl.target.Distribution.Shards), "shard"))
 	case citus.Single:

@@ -53,7 +53,7 @@ func (l *Loader) Replaced(ctx context.Context, inputs ...Input) (r Replacement, 
 		return Replacement{}, false, nil // what cannot be read cannot be gone on with
 	}
 	if err != nil {
-		return r, false, fmt.Errorf("look for a load that has emptied %s: %w", l.target.Table.SQL(), err)
+		return r, false, fmt.Errorf("look for a load that has emptied %s: %w", l.target.Table, err)
 	}
 	return r, ok, nil
 }

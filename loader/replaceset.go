@@ -93,7 +93,7 @@ func working(ctx context.Context, conn *pgx.Conn, t ledger.Target) (busy, err er
 		return nil, err
 	}
 	return &failure.PreflightError{
-		Problem: fmt.Sprintf("process %d on %s is loading files of %s into %s, and what it has stored would be gone", r.PID, r.Host, set, t.Table.SQL()),
+		Problem: fmt.Sprintf("process %d on %s is loading files of %s into %s, and what it has stored would be gone", r.PID, r.Host, set, t.Table),
 		Do:      "wait for it, or end it; processes that are to load together are all given the same job name",
 	}, nil
 }

@@ -31,7 +31,7 @@ func (ld *stager) layOut() error {
 	}
 	if rule := l.target.Rule; rule != "" {
 		return &failure.PreflightError{
-			Problem: fmt.Sprintf("table %s has the rule %s on INSERT, by which the server would store rows while it evaluates %s; COPY, which stores them otherwise, fires none", l.target.Table.SQL(), server.Name(rule), plan.Because),
+			Problem: fmt.Sprintf("table %s has the rule %s on INSERT, by which the server would store rows while it evaluates %s; COPY, which stores them otherwise, fires none", l.target.Table, server.Name(rule), plan.Because),
 			Do:      "disable the rule for the load: ALTER TABLE " + l.target.Table.SQL() + " DISABLE RULE " + server.Name(rule),
 		}
 	}

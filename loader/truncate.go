@@ -29,10 +29,10 @@ func notInherited(ctx context.Context, tx *pgx.Conn, t *catalog.Table) error {
 	children, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (string, error) {
 		var schema, name string
 		err := row.Scan(&schema, &name)
-		return pgx.Identifier{schema, name}.Sanitize(), err
+		return server.Shown(schema, name), err
 	})
 	if err == nil && len(children) > 0 {
-		err = &failure.InheritedError{Table: t.SQL(), Children: children}
+		err = &failure.InheritedError{Table: t.String(), Children: children}
 	}
 	return err
 }

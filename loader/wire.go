@@ -116,7 +116,7 @@ func (c *Config) layoutOptions() decode.Options {
 // target returns the table as the ledger wants to know it.
 func (l *Loader) ledgerTarget() ledger.Target {
 	return ledger.Target{Table: l.target.Table, Distribution: l.target.Distribution, Waiting: server.Waiting{Limit: l.cfg.RetryFor, Tell: func(holders []server.Holder) {
-		l.cfg.Log.Warn("waiting for the lock under which tables of progress are made and dropped, which "+server.DescribeHolders(holders), "table", l.target.Table.SQL())
+		l.cfg.Log.Warn("waiting for the lock under which tables of progress are made and dropped, which "+server.DescribeHolders(holders), "table", l.target.Table.String())
 	}, Waits: l.cfg.Waits}}
 }
 

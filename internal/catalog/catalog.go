@@ -11,6 +11,8 @@ import (
 	"strings"
 
 	"github.com/jackc/pgx/v5"
+
+	"shardload/internal/server"
 )
 
 // A Table is a relation that Lookup found. It need not be a table: Kind says
@@ -137,6 +139,10 @@ func (c *Column) Required() bool {
 // its schema.
 func (t *Table) SQL() string { return pgx.Identifier{t.Schema, t.Name}.Sanitize() }
 
+// String returns the table's name as people read it: with its schema, and in quotes where it needs
+// them.
+func (t *Table) String() string { return server.Shown(t.Schema, t.Name) }
+
 // Column returns the column of that exact name, or nil.
 func (t *Table) Column(name string) *Column {
 	for i := range t.Columns {
@@ -218,11 +224,11 @@ func (t *Table) KindName() string {
 func (t *Table) Loadable() error {
 	switch {
 	case t.Kind != 'r' && t.Kind != 'p':
-		return fmt.Errorf("%s is no table but of kind %s: only tables can be loaded", t.SQL(), t.KindName())
+		return fmt.Errorf("%s is no table but of kind %s: only tables can be loaded", t, t.KindName())
 	case t.Persistence == 't':
-		return fmt.Errorf("%s is a temporary table: other connections cannot see it", t.SQL())
+		return fmt.Errorf("%s is a temporary table: other connections cannot see it", t)
 	case len(t.Columns) == 0:
-		return fmt.Errorf("%s has no columns", t.SQL())
+		return fmt.Errorf("%s has no columns", t)
 	}
 	return nil
 }

@@ -130,6 +130,9 @@ func TestLookupColumns(t *testing.T) {
 	if want := `"Odd ""one"""."Ta.ble"`; got.SQL() != want {
 		t.Errorf("SQL() = %s, want %s", got.SQL(), want)
 	}
+	if plain := (&catalog.Table{Schema: "public", Name: "ads"}); got.String() != got.SQL() || plain.String() != "public.ads" {
+		t.Errorf("String() = %s and %s", got, plain)
+	}
 	if err := got.Loadable(); err != nil {
 		t.Errorf("Loadable() = %v", err)
 	}

@@ -54,7 +54,7 @@ SELECT current_user::text, current_database()::text,
 		return row.Scan(&r.Role, &r.Database, &r.Select, &r.Insert, &r.Update, &r.Delete, &r.Truncate, &r.Temporary, &r.Owner, &r.Superuser, &r.InsertInto)
 	})
 	if err := server.Ask(ctx, conn, batch); err != nil {
-		return Rights{}, fmt.Errorf("read the rights on %s: %w", t.SQL(), err)
+		return Rights{}, fmt.Errorf("read the rights on %s: %w", t, err)
 	}
 	return r, nil
 }

@@ -220,12 +220,12 @@ type fileHeading struct {
 // headings says it of the files of t that can be read twice.
 func headings(ctx context.Context, t *loader.SetTable) (list []fileHeading, err error) {
 	for _, in := range t.Inputs {
-		h, ok, err := t.Loader().Heading(ctx, in)
+		found, err := t.Loader().Headings(ctx, in)
 		if err != nil {
 			return nil, err
 		}
-		if ok {
-			list = append(list, fileHeading{in.Name(), h})
+		for _, h := range found {
+			list = append(list, fileHeading{h.Name, h.Heading})
 		}
 	}
 	return list, nil

@@ -149,7 +149,7 @@ func describeServer(err error) (text string, ok bool) {
 		at = fmt.Sprintf("%s (port %d)", cfg.Host, cfg.Port)
 	}
 	if refused, ok := errors.AsType[*pgconn.PgError](err); ok {
-		return fmt.Sprintf("server %s: %s%s", at, refused.Message, serverHint(refused.Code, cfg)), true
+		return fmt.Sprintf("server %s: %s%s", at, refused.Message, serverHint(refused, cfg)), true
 	}
 	return networkFailure(at, cfg, err), true
 }
@@ -157,16 +157,22 @@ func describeServer(err error) (text string, ok bool) {
 // connectHint says what to do about an error of connecting, "" for nothing.
 func connectHint(cfg *pgconn.Config, err error) string {
 	if refused, ok := errors.AsType[*pgconn.PgError](err); ok {
-		return strings.TrimPrefix(serverHint(refused.Code, cfg), "; ")
+		return strings.TrimPrefix(serverHint(refused, cfg), "; ")
 	}
 	_, hint, _ := strings.Cut(networkFailure("", cfg, err), "; ")
 	return strings.TrimSpace(hint)
 }
 
 // serverHint says what to do about a server's refusal.
-func serverHint(code string, cfg *pgconn.Config) string {
-	switch code {
+func serverHint(refused *pgconn.PgError, cfg *pgconn.Config) string {
+	switch refused.Code {
 	case fault.WrongPassword, fault.NotAuthorized:
+		if strings.Contains(refused.Message, "pg_hba.conf") { // in every language
+			if onlyPlain(cfg) {
+				return "; it may let in none without TLS: name sslmode=verify-full or another one"
+			}
+			return "; whoever runs the server decides in that file who is let in, and from where"
+		}
 		if cfg.Password == "" {
 			return "; no password was given: put it in ~/.pgpass or PGPASSWORD"
 		}
@@ -203,7 +209,9 @@ func networkFailure(at string, cfg *pgconn.Config, err error) string {
 		return fmt.Sprintf("no server at %s: there is no socket%s", at, another)
 	case errors.Is(err, syscall.EACCES):
 		return fmt.Sprintf("server %s: the socket may not be used by this user", at)
-	case errors.As(err, &certificate), errors.As(err, &authority), errors.As(err, &hostname):
+	case errors.As(err, &hostname):
+		return fmt.Sprintf("server %s: its TLS certificate is for another name: %v; name the server as its certificate does, or choose sslmode=verify-ca", at, server.RootCause(err))
+	case errors.As(err, &certificate), errors.As(err, &authority):
 		return fmt.Sprintf("server %s: its TLS certificate is not trusted: %v; name its authority with sslrootcert, or choose another sslmode",
 			at, server.RootCause(err))
 	case strings.Contains(err.Error(), "server refused TLS connection") && mayBePlain(cfg):
@@ -215,6 +223,11 @@ func networkFailure(at string, cfg *pgconn.Config, err error) string {
 		return fmt.Sprintf("no server at %s: no answer in time%s", at, another)
 	}
 	return fmt.Sprintf("server %s: %v", at, server.RootCause(err))
+}
+
+// onlyPlain reports whether cfg connects without TLS, and in no other way.
+func onlyPlain(cfg *pgconn.Config) bool {
+	return cfg.TLSConfig == nil && !slices.ContainsFunc(cfg.Fallbacks, func(f *pgconn.FallbackConfig) bool { return f.TLSConfig != nil })
 }
 
 // mayBePlain reports whether cfg also connects without TLS.

@@ -17,7 +17,7 @@ import (
 func indexNames(w *ledger.WaitingIndexes) string {
 	var names []string
 	for _, x := range w.Indexes {
-		names = append(names, indexes.Shown(x.Name))
+		names = append(names, server.Shown(x.Name))
 	}
 	return strings.Join(names, ", ")
 }
@@ -36,7 +36,7 @@ func (v *statusVerb) noteWaiting(list []*ledger.WaitingIndexes) {
 			v.note("%s; their table is gone, or was made anew: DROP TABLE %s forgets them", what, w.Table)
 			continue
 		}
-		table := indexes.Shown(w.Of.Table.Schema, w.Of.Table.Name)
+		table := server.Shown(w.Of.Table.Schema, w.Of.Table.Name)
 		v.note("%s: %s; the load that has dropped them builds them at its end when it is run again, shardload forget %s at once", table, what, shellWord(table))
 	}
 }
@@ -76,7 +76,7 @@ func (v *forgetVerb) build(ctx context.Context, w *ledger.WaitingIndexes) error 
 		return err
 	}
 	begun := time.Now()
-	table := indexes.Shown(w.Of.Table.Schema, w.Of.Table.Name)
+	table := server.Shown(w.Of.Table.Schema, w.Of.Table.Name)
 	v.note("%s: building %s: %s", table, plural(int64(len(w.Indexes)), "index"), indexNames(w))
 	b := &indexes.Builder{
 		Target:  w.Of,

@@ -29,7 +29,7 @@ type Builder struct {
 }
 
 // shown returns the table's name as people write it.
-func (b *Builder) shown() string { return Shown(b.Target.Table.Schema, b.Target.Table.Name) }
+func (b *Builder) shown() string { return server.Shown(b.Target.Table.Schema, b.Target.Table.Name) }
 
 // nodesAtOnce is how many indexes of a table of Citus are built at a time at most: Citus builds
 // each on all shards of all nodes at once, and opens up to citus.max_adaptive_executor_pool_size
@@ -56,7 +56,7 @@ func (b *Builder) Build(ctx context.Context) (built int, err error) {
 		return b.lock(ctx, lock)
 	})
 	if err != nil {
-		return 0, fmt.Errorf("build the indexes of %s: %w", b.Target.Table.SQL(), err)
+		return 0, fmt.Errorf("build the indexes of %s: %w", b.Target.Table, err)
 	}
 	w := newWorkers(b)
 	defer w.close()
@@ -91,7 +91,7 @@ func Share(ctx context.Context, conn *pgx.Conn, t ledger.Target, log *slog.Logge
 		return err
 	}
 	return server.ShareLock(ctx, conn, ledger.IndexesLock(t.Table.OID), "store rows without indexes", server.Waiting{Limit: fault.Endless, Tell: func(list []server.Holder) {
-		log.Warn(fmt.Sprintf("waiting until the indexes of %s are built that wait: %s its lock", Shown(t.Table.Schema, t.Table.Name), server.DescribeHolders(list)))
+		log.Warn(fmt.Sprintf("waiting until the indexes of %s are built that wait: %s its lock", server.Shown(t.Table.Schema, t.Table.Name), server.DescribeHolders(list)))
 	}})
 }
 
@@ -166,7 +166,7 @@ func (w *workers) build(ctx context.Context, conn *pgx.Conn, x task) error {
 			return err
 		}
 		if on == nil {
-			w.Log.Warn(fmt.Sprintf("index %s is not built: %s is gone", Shown(x.Name), x.Table))
+			w.Log.Warn(fmt.Sprintf("index %s is not built: %s is gone", server.Shown(x.Name), x.Table))
 			return w.waiting.Remove(ctx, tx, x.Index)
 		}
 		if err := w.make(ctx, conn, x, on); err != nil {

@@ -192,7 +192,7 @@ func sort(list []*found) (may []*found, kept []Kept) {
 		case why == "":
 			may = append(may, f)
 		case !top.guards && f == top:
-			kept = append(kept, Kept{Name: Shown(f.name), Why: why})
+			kept = append(kept, Kept{Name: server.Shown(f.name), Why: why})
 		}
 	}
 	return may, kept

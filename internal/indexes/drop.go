@@ -5,8 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"regexp"
-	"strings"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -15,19 +13,6 @@ import (
 	"shardload/internal/ledger"
 	"shardload/internal/server"
 )
-
-// Shown returns a name of these parts as people write it: quoted where it must be.
-func Shown(parts ...string) string {
-	shown := make([]string, len(parts))
-	for i, part := range parts {
-		if shown[i] = part; !plain.MatchString(part) {
-			shown[i] = server.Name(part)
-		}
-	}
-	return strings.Join(shown, ".")
-}
-
-var plain = regexp.MustCompile(`^[a-z_][a-z0-9_]*$`)
 
 // A Survey says which indexes of a table may wait, and why others that guard no rows do not.
 type Survey struct {
@@ -44,7 +29,7 @@ func Look(ctx context.Context, conn *pgx.Conn, t ledger.Target) (s Survey, err e
 	may, kept := sort(list)
 	s.Kept = kept
 	for _, f := range tops(may) {
-		s.May = append(s.May, Shown(f.name))
+		s.May = append(s.May, server.Shown(f.name))
 	}
 	return s, nil
 }
@@ -98,7 +83,7 @@ func Drop(ctx context.Context, conn *pgx.Conn, t ledger.Target) (s Survey, err e
 		return s, nil
 	}
 	if err != nil {
-		return Survey{}, fmt.Errorf("drop the indexes of %s: %w", t.Table.SQL(), err)
+		return Survey{}, fmt.Errorf("drop the indexes of %s: %w", t.Table, err)
 	}
 	return s, nil
 }
@@ -124,7 +109,7 @@ func drop(ctx context.Context, tx pgx.Tx, t ledger.Target, may []*found, s *Surv
 		if err := server.Exec(ctx, tx.Conn().PgConn(), "DROP INDEX "+server.Name(f.schema, f.name)); err != nil {
 			return err
 		}
-		s.May = append(s.May, Shown(f.name))
+		s.May = append(s.May, server.Shown(f.name))
 	}
 	return nil
 }

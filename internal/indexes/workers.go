@@ -63,7 +63,7 @@ func (w *workers) each(ctx context.Context, list []task, do func(context.Context
 
 // failed is the error of an index that could not be built.
 func (w *workers) failed(x task, err error) error {
-	return &failure.IndexError{Table: w.shown(), Index: Shown(x.Name), Kept: w.waiting.Table, Name: server.Literal(x.Name), Err: err}
+	return &failure.IndexError{Table: w.shown(), Index: server.Shown(x.Name), Kept: w.waiting.Table, Name: server.Literal(x.Name), Err: err}
 }
 
 // do calls fn with a connection that nobody else has, again and again as Persist does.

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"unicode"
 
-	"github.com/jackc/pgx/v5"
+	"shardload/internal/server"
 )
 
 // longestName is the length in bytes beyond which PostgreSQL cuts a name off.
@@ -17,18 +17,7 @@ const longestName = 63
 const maxColumns = 1600
 
 // Name returns a name as SQL writes it: in quotes where it needs them.
-func Name(name string) string {
-	plain := func(i int, c rune) bool { return c == '_' || 'a' <= c && c <= 'z' || i > 0 && '0' <= c && c <= '9' }
-	for i, c := range name {
-		if !plain(i, c) {
-			return pgx.Identifier{name}.Sanitize()
-		}
-	}
-	if _, reserved := slices.BinarySearch(keywords, name); reserved || name == "" {
-		return pgx.Identifier{name}.Sanitize()
-	}
-	return name
-}
+func Name(name string) string { return server.Shown(name) }
 
 // systemColumns are names that each table has for columns of its own.
 var systemColumns = []string{"tableoid", "xmin", "cmin", "xmax", "cmax", "ctid"}
@@ -88,18 +77,3 @@ func LooksLikeHeader(fields []string) bool {
 
 // isLetter takes whatever is not ASCII for a letter: the encoding may be any.
 func isLetter(c rune) bool { return c >= 0x80 || unicode.IsLetter(c) }
-
-// keywords are those of SQL that cannot everywhere be a name without quotes, of PostgreSQL
-// 14 to 18: pg_get_keywords() has them, in all categories but U.
-var keywords = strings.Fields(`
-all analyse analyze and any array as asc asymmetric authorization between bigint binary bit boolean both case cast char
-character check coalesce collate collation column concurrently constraint create cross current_catalog current_date
-current_role current_schema current_time current_timestamp current_user dec decimal default deferrable desc distinct do
-else end except exists extract false fetch float for foreign freeze from full grant greatest group grouping having ilike in
-initially inner inout int integer intersect interval into is isnull join json json_array json_arrayagg json_exists
-json_object json_objectagg json_query json_scalar json_serialize json_table json_value lateral leading least left like
-limit localtime localtimestamp merge_action national natural nchar none normalize not notnull null nullif numeric offset on
-only or order out outer overlaps overlay placing position precision primary real references returning right row select
-session_user setof similar smallint some substring symmetric system_user table tablesample then time timestamp to trailing
-treat trim true union unique user using values varchar variadic verbose when where window with xmlattributes xmlconcat
-xmlelement xmlexists xmlforest xmlnamespaces xmlparse xmlpi xmlroot xmlserialize xmltable`)

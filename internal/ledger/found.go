@@ -38,7 +38,7 @@ type found struct {
 	left *int64
 }
 
-func (t *found) sql() string { return pgx.Identifier{t.schema, t.name}.Sanitize() }
+func (t *found) sql() string { return server.Shown(t.schema, t.name) }
 
 // grant returns the statements by which the role may read the table.
 func (t *found) grant() string {

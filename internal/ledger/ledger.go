@@ -39,7 +39,7 @@ type Target struct {
 }
 
 // Jobs returns the name of the target's table of jobs, quoted.
-func (t Target) Jobs() string { return pgx.Identifier{t.Table.Schema, jobsTable}.Sanitize() }
+func (t Target) Jobs() string { return server.Shown(t.Table.Schema, jobsTable) }
 
 // Sharded reports whether lanes are shards, and the progress table colocated.
 func (t Target) Sharded() bool {

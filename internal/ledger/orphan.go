@@ -92,7 +92,7 @@ func (l *Listing) orphans(tables *allFound) {
 		jobs[e.Progress] = true
 	}
 	for _, schema := range slices.Sorted(maps.Keys(tables.progress)) {
-		if unknown[pgx.Identifier{schema, jobsTable}.Sanitize()] {
+		if unknown[server.Shown(schema, jobsTable)] {
 			continue
 		}
 		list := tables.progress[schema]

@@ -19,7 +19,7 @@ import (
 type Renamed struct{ Schema, Name string }
 
 // String returns the table's name, quoted.
-func (r *Renamed) String() string { return pgx.Identifier{r.Schema, r.Name}.Sanitize() }
+func (r *Renamed) String() string { return server.Shown(r.Schema, r.Name) }
 
 // findRenamed fills in Other of the jobs that are other tables'. conn is in a transaction.
 func findRenamed(ctx context.Context, conn *pgx.Conn, t Target, jobs []*Job) error {

@@ -5,6 +5,8 @@ import (
 	"strings"
 
 	"github.com/jackc/pgx/v5"
+
+	"shardload/internal/server"
 )
 
 // The tables, in the target's schema, that have a row for each run and for each part of sets.
@@ -57,8 +59,8 @@ var partsShape = shape{
 	keys: [][]string{{"of", "name"}},
 }
 
-func (t Target) runs() string  { return pgx.Identifier{t.Table.Schema, runsTable}.Sanitize() }
-func (t Target) parts() string { return pgx.Identifier{t.Table.Schema, partsTable}.Sanitize() }
+func (t Target) runs() string  { return server.Shown(t.Table.Schema, runsTable) }
+func (t Target) parts() string { return server.Shown(t.Table.Schema, partsTable) }
 
 // A local table is one of those that lie on the coordinator, by its name in the target's schema.
 type localTable struct {

@@ -192,7 +192,7 @@ func progressTable(schema, id string) (string, error) {
 	if !validID.MatchString(id) {
 		return "", fmt.Errorf("%.40q is not an id that shardload gives a job that has a progress table", id)
 	}
-	return pgx.Identifier{schema, progressPrefix + id}.Sanitize(), nil
+	return server.Shown(schema, progressPrefix+id), nil
 }
 
 // isOurs reports whether a relation's name is that of a progress table, and of which job.

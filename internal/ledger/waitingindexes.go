@@ -130,7 +130,7 @@ func scanWaiting(row pgx.CollectableRow) (*WaitingIndexes, error) {
 	w := &WaitingIndexes{Of: Target{Table: &catalog.Table{}}}
 	var name string
 	err := row.Scan(&w.schema, &name, &w.Of.Table.OID, &w.Of.Table.Schema, &w.Of.Table.Name, &w.why)
-	w.Table, w.Gone = pgx.Identifier{w.schema, name}.Sanitize(), w.Of.Table.Name == ""
+	w.Table, w.Gone = server.Shown(w.schema, name), w.Of.Table.Name == ""
 	return w, err
 }
 
@@ -188,7 +188,7 @@ func prepareWaiting(ctx context.Context, tx pgx.Tx, t Target) (*WaitingIndexes, 
 		return nil, err
 	}
 	if w == nil {
-		w = &WaitingIndexes{Table: pgx.Identifier{t.Table.Schema, fmt.Sprint(indexesPrefix, t.Table.OID)}.Sanitize(), Of: t, schema: t.Table.Schema}
+		w = &WaitingIndexes{Table: server.Shown(t.Table.Schema, fmt.Sprint(indexesPrefix, t.Table.OID)), Of: t, schema: t.Table.Schema}
 		if err := makeTable(ctx, tx, t, "TABLE", w.Table, indexesShape.create("")); err != nil {
 			return nil, err
 		}

@@ -90,7 +90,7 @@ func readDistributions(ctx context.Context, conn *pgx.Conn, tables []found) ([]*
 			diff = "it is not colocated with " + tables[anchor].want.Name
 		}
 		if diff != "" {
-			errs = append(errs, &ShapeError{Table: t.have.SQL(), Differences: []string{diff}, Remedy: remedy(t.want)})
+			errs = append(errs, &ShapeError{Table: t.have.String(), Differences: []string{diff}, Remedy: remedy(t.want)})
 		}
 	}
 	return dists, errors.Join(errs...)

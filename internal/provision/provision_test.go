@@ -70,7 +70,7 @@ func wantShapeError(t *testing.T, err error, table string, differences ...string
 	if !ok {
 		t.Fatalf("error %v, want a *ShapeError", err)
 	}
-	if !strings.HasSuffix(shape.Table, `."`+table+`"`) {
+	if !strings.HasSuffix(shape.Table, "."+table) {
 		t.Errorf("error about %s, want %s", shape.Table, table)
 	}
 	if diff := cmp.Diff(differences, shape.Differences); diff != "" {
@@ -235,8 +235,8 @@ func TestWiderTablesWillDo(t *testing.T) {
 
 func TestShapeErrorIsShort(t *testing.T) {
 	t.Parallel()
-	err := &provision.ShapeError{Table: `"public"."ads"`, Differences: []string{"a", "b", "c", "d", "e"}, Remedy: "drop it"}
-	want := `"public"."ads" is not as the dataset's table: a; b; c; and 2 more: drop it`
+	err := &provision.ShapeError{Table: "public.ads", Differences: []string{"a", "b", "c", "d", "e"}, Remedy: "drop it"}
+	want := "public.ads is not as the dataset's table: a; b; c; and 2 more: drop it"
 	if err.Error() != want {
 		t.Errorf("got  %s\nwant %s", err, want)
 	}

@@ -45,7 +45,7 @@ func checkShape(want *schema.Table, have *catalog.Table) error {
 		return nil
 	}
 	return &ShapeError{
-		Table:       have.SQL(),
+		Table:       have.String(),
 		Differences: diffs,
 		Remedy:      "rename or drop it, or set search_path to another schema",
 	}

@@ -137,7 +137,7 @@ func (a *analysis) unknown(i int, l *listed) *MistakeError {
 	if c := a.Table.Near(l.name); c != "" {
 		near = fmt.Sprintf("did you mean %q?", c)
 	}
-	of := fmt.Sprintf("table %s, which has %s", a.Table.SQL(), strings.Join(a.Table.ColumnNames(), ", "))
+	of := fmt.Sprintf("table %s, which has %s", a.Table, strings.Join(a.Table.ColumnNames(), ", "))
 	switch {
 	case l.name == "?column?":
 		return a.source.mistake(l.at, fmt.Sprintf("item %d has no name", i+1), "write AS after it, and the column that it is for")

@@ -161,7 +161,7 @@ func (d *deep) prepare(ctx context.Context) (err error) {
 	case err != nil:
 		return err
 	case !d.rights.Select:
-		return fmt.Errorf("role %s may not read it; its owner can allow it: GRANT SELECT ON %s TO %s", d.rights.Role, d.table.SQL(), server.Name(d.rights.Role))
+		return fmt.Errorf("role %s may not read it; its owner can allow it: GRANT SELECT ON %s TO %s", d.rights.Role, d.table, server.Name(d.rights.Role))
 	case d.table.RowSecurity:
 		return errors.New("row-level security hides rows from this role: verify as the table's owner or as a role with BYPASSRLS")
 	}

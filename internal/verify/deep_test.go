@@ -406,7 +406,7 @@ func TestDeepNeedsTheRightToRead(t *testing.T) {
 	cfg := verify.DeepConfig{Conn: conn.Config().Copy(), Table: "visits", Inputs: []verify.Input{verify.File(file)}}
 	cfg.Conn.User, cfg.Conn.Password = role, "x"
 	_, err := verify.Deep(context.Background(), cfg)
-	if err == nil || !strings.Contains(err.Error(), `GRANT SELECT ON "public"."visits" TO `+name) {
+	if err == nil || !strings.Contains(err.Error(), `GRANT SELECT ON public.visits TO `+name) {
 		t.Errorf("without SELECT: %v", err)
 	}
 	exec(t, conn, "GRANT SELECT ON visits TO "+name)

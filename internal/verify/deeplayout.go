@@ -195,7 +195,7 @@ func (in Input) checkHeader(names []string, t *catalog.Table) error {
 	for i, name := range names {
 		if t.Column(name) == nil {
 			return fmt.Errorf("%s:1: column %q: is not in table %s, which has %s",
-				in.at.Name, name, t.SQL(), strings.Join(t.ColumnNames(), ", "))
+				in.at.Name, name, t, strings.Join(t.ColumnNames(), ", "))
 		}
 		if slices.Contains(names[:i], name) {
 			return fmt.Errorf("%s:1: column %q: is named twice in the header", in.at.Name, name)

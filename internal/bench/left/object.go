@@ -122,9 +122,9 @@ func Objects(ctx context.Context, conn querier) ([]Object, error) {
 		if !f.mark.names(f.schema, f.table) {
 			continue // it was renamed, and is somebody's now
 		}
-		f.What, f.Name, f.Made = "schema", pgx.Identifier{f.schema}.Sanitize(), f.mark.Made
+		f.What, f.Name, f.Made = "schema", server.Shown(f.schema), f.mark.Made
 		if f.table != "" {
-			f.What, f.Name = "table", pgx.Identifier{f.schema, f.table}.Sanitize()
+			f.What, f.Name = "table", server.Shown(f.schema, f.table)
 		}
 		if f.InUse, err = f.mark.inUse(ctx, conn); err != nil {
 			return nil, err

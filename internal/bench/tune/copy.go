@@ -142,11 +142,11 @@ func (t *tuner) makeCopy(ctx context.Context) error {
 	err = left.MakeMarked(ctx, t.conn, left.Tune, id, fmt.Sprintf("CREATE %s %s (LIKE %s INCLUDING ALL)%s", kind, quoted, t.table.SQL(), using), "TABLE "+quoted)
 	if pgErr, ok := errors.AsType[*pgconn.PgError](err); ok && pgErr.Code == fault.InsufficientPrivilege {
 		t.copy = ""
-		return fmt.Errorf("%s: to tune, this role must be allowed to make a table beside %s", pgErr.Message, t.table.SQL())
+		return fmt.Errorf("%s: to tune, this role must be allowed to make a table beside %s", pgErr.Message, t.table)
 	}
 	if err != nil {
 		t.copy = ""
-		return fmt.Errorf("make a copy of %s: %w", t.table.SQL(), err)
+		return fmt.Errorf("make a copy of %s: %w", t.table, err)
 	}
 	if err := t.ownSequences(ctx, name); err != nil {
 		return err
@@ -187,7 +187,7 @@ func (t *tuner) distributeCopy(ctx context.Context) error {
 		err = server.Run(ctx, t.conn, fmt.Sprintf("SELECT create_reference_table(%s)", server.Literal(t.copy)))
 	}
 	if err != nil {
-		return fmt.Errorf("distribute the copy of %s: %w", t.table.SQL(), err)
+		return fmt.Errorf("distribute the copy of %s: %w", t.table, err)
 	}
 	return nil
 }

@@ -164,7 +164,7 @@ func (t *tuner) look(ctx context.Context) (err error) {
 	if err := l.Close(); err != nil {
 		return err
 	}
-	t.advice = Advice{Table: t.table.SQL(), Server: plan.Server, Route: plan.Route, Why: plan.Why, Nodes: plan.Nodes, Lanes: plan.Lanes}
+	t.advice = Advice{Table: t.table.String(), Server: plan.Server, Route: plan.Route, Why: plan.Why, Nodes: plan.Nodes, Lanes: plan.Lanes}
 	t.sample, err = takeSample(ctx, t.cfg.File, t.cfg.Dir, t.cfg.Loader, t.cfg.Sample)
 	t.cfg.Loader.Compression = loader.CompressionNone // the sample is not
 	t.advice.Sample = t.sample.bytes

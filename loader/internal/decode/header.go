@@ -61,9 +61,9 @@ func unknownColumn(t *catalog.Table, name string) error {
 // notIn says of a name that it is none of the table's columns.
 func notIn(t *catalog.Table, name string) error {
 	if near := t.Near(name); near != "" {
-		return fmt.Errorf("is not in table %s; did you mean %q?", t.SQL(), near)
+		return fmt.Errorf("is not in table %s; did you mean %q?", t, near)
 	}
-	return fmt.Errorf("is not in table %s, which has %s", t.SQL(), strings.Join(t.ColumnNames(), ", "))
+	return fmt.Errorf("is not in table %s, which has %s", t, strings.Join(t.ColumnNames(), ", "))
 }
 
 // MatchHeader returns how a header differs from the columns that COPY takes of t without a list
@@ -84,7 +84,7 @@ func MatchHeader(t *catalog.Table, names []string) error {
 			text = fmt.Sprintf("field %d of the header is %q and should be %q", i+1, names[i], want[i])
 		}
 		if text != "" {
-			return fmt.Errorf("%s: the columns of table %s are %s", text, t.SQL(), strings.Join(want, ", "))
+			return fmt.Errorf("%s: the columns of table %s are %s", text, t, strings.Join(want, ", "))
 		}
 	}
 	return nil

@@ -57,7 +57,7 @@ func (x *examination) examine(ctx context.Context, entry *ledger.Job, now ledger
 	case was.TableOID != x.t.Table.OID && x.allOthers(ctx):
 		return false, nil // dropped and made anew, and then filled by other jobs
 	case was.Other != nil:
-		return false, &failure.JobError{Job: was.Name, Problem: fmt.Sprintf("an earlier run loaded it into the table that is %s now and had the name of %s then, and rows are here that no job has stored: it is not known which of the two has its rows", was.Other, x.t.Table.SQL()), Do: "if the other one has them " + failure.Beside}
+		return false, &failure.JobError{Job: was.Name, Problem: fmt.Sprintf("an earlier run loaded it into the table that is %s now and had the name of %s then, and rows are here that no job has stored: it is not known which of the two has its rows", was.Other, x.t.Table), Do: "if the other one has them " + failure.Beside}
 	case was.TableOID != x.t.Table.OID:
 		return false, &failure.JobError{Job: was.Name, Problem: "the table was rebuilt since this input was begun, and its rows may be there", Do: failure.Anew + ", or, if a deep verification shows none of them there, forget job " + was.ID + " and load it"}
 	case was.Complete() && has < was.Added():
@@ -135,7 +135,7 @@ func (x *examination) settleMarks(ctx context.Context) error {
 		if !errors.Is(err, ledger.ErrLocked) {
 			return err
 		}
-		x.t.Log.Info("a transaction of an earlier run, or a move of a shard, is not over yet; the load waits for it", "table", x.t.Table.SQL())
+		x.t.Log.Info("a transaction of an earlier run, or a move of a shard, is not over yet; the load waits for it", "table", x.t.Table.String())
 		end := x.t.Watch.Waits.Begin(waiting.Wait{For: "a transaction of an earlier run, or a move of a shard"})
 		err = x.t.Settle(ctx, x.conn, x.j.Name, "")
 		if end(); err != nil {

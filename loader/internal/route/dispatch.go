@@ -111,7 +111,7 @@ func (d *Dispatch) followJob(ctx context.Context) error {
 func (d *Dispatch) through() Destination {
 	t := Destination{
 		Table: d.t.Table.SQL(), Relation: d.t.Table.Name,
-		Guard: strings.Join(d.t.TableLockSQL(d.columns), "; ") + "; " + sameSQL(d.t.Table, d.columns, true), Count: len(d.columns), Lost: &failure.ChangedError{Table: d.t.Table.SQL()},
+		Guard: strings.Join(d.t.TableLockSQL(d.columns), "; ") + "; " + sameSQL(d.t.Table, d.columns, true), Count: len(d.columns), Lost: &failure.ChangedError{Table: d.t.Table.String()},
 	}
 	if d.t.Server.Citus != "" {
 		// Rows of several shards, all of which else get connections of their own.
@@ -272,7 +272,7 @@ func (d *Dispatch) Remap(ctx context.Context, b *lane.Batch) error {
 		}
 	}
 	if b.Tries > 2*fault.RemapTries {
-		homeless := fmt.Sprintf("a batch of %s finds no place", d.t.Table.SQL())
+		homeless := fmt.Sprintf("a batch of %s finds no place", d.t.Table)
 		if !d.job.InPieces() {
 			return errors.New(homeless + ": no server has its shard, as far as they say; what was stored before stays")
 		}
@@ -295,7 +295,7 @@ func (d *Dispatch) Remap(ctx context.Context, b *lane.Batch) error {
 		return err
 	}
 	if was := d.t.Distribution; now.Kind != was.Kind || now.Column != was.Column || now.Colocation != was.Colocation {
-		return &failure.ChangedError{Table: d.t.Table.SQL(), How: "it is distributed in another way"}
+		return &failure.ChangedError{Table: d.t.Table.String(), How: "it is distributed in another way"}
 	}
 	return d.locate(ctx)
 }

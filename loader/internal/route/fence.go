@@ -66,13 +66,13 @@ func (f *Fence) lock(ctx context.Context) (err error) {
 	if f.conn == nil || f.conn.IsClosed() {
 		conn, err := f.t.TakeAhead(ctx)
 		if err != nil {
-			return fmt.Errorf("lock %s: %w", f.t.Table.SQL(), err)
+			return fmt.Errorf("lock %s: %w", f.t.Table, err)
 		}
 		f.conn = conn
 	}
 	if f.conn.PgConn().TxStatus() != 'I' { // of a try that failed
 		if err := server.Exec(ctx, f.conn.PgConn(), "ROLLBACK"); err != nil {
-			return fmt.Errorf("lock %s: %w", f.t.Table.SQL(), err)
+			return fmt.Errorf("lock %s: %w", f.t.Table, err)
 		}
 	}
 	err = server.Start(ctx, f.conn.PgConn(), server.Write, append(f.t.TableLockSQL(f.columns), f.others...)...)
@@ -80,7 +80,7 @@ func (f *Fence) lock(ctx context.Context) (err error) {
 		return gone(ctx, f)
 	}
 	if err != nil {
-		return fmt.Errorf("lock %s: %w", f.t.Table.SQL(), err)
+		return fmt.Errorf("lock %s: %w", f.t.Table, err)
 	}
 	return f.lockJob(ctx)
 }
@@ -98,7 +98,7 @@ func gone(ctx context.Context, f *Fence) error {
 	if fault.Is(err, fault.UndefinedTable) {
 		return f.changed("it is gone")
 	}
-	return fmt.Errorf("lock %s: %w", f.t.Table.SQL(), err)
+	return fmt.Errorf("lock %s: %w", f.t.Table, err)
 }
 
 // lockJob makes sure that no other process works on the job.
@@ -107,7 +107,7 @@ func (f *Fence) lockJob(ctx context.Context) error {
 		return nil
 	}
 	err := ledger.LockJob(ctx, f.conn, f.of, f.jobName, func(holders []server.Holder) {
-		f.t.Log.Info("another process is loading this input: "+server.DescribeHolders(holders)+" its lock", "table", f.t.Table.SQL())
+		f.t.Log.Info("another process is loading this input: "+server.DescribeHolders(holders)+" its lock", "table", f.t.Table.String())
 	})
 	if locked, ok := errors.AsType[*server.LockedError](err); ok {
 		return Busy(f.t, locked)
@@ -118,7 +118,7 @@ func (f *Fence) lockJob(ctx context.Context) error {
 // Busy returns the error of an input that another process is loading into t.
 func Busy(t *target.Target, locked *server.LockedError) error {
 	return &failure.PreflightError{
-		Problem: "another process is loading this input into " + t.Table.SQL() + ": " + server.DescribeHolders(locked.Holders) + " its lock",
+		Problem: "another process is loading this input into " + t.Table.String() + ": " + server.DescribeHolders(locked.Holders) + " its lock",
 		Do:      "wait for it, or end it",
 	}
 }
@@ -155,7 +155,7 @@ func (f *Fence) unlock(ctx context.Context) error {
 		return nil
 	}
 	if err := server.Exec(ctx, f.conn.PgConn(), "COMMIT"); err != nil && !f.conn.IsClosed() {
-		return fmt.Errorf("unlock %s: %w", f.t.Table.SQL(), err)
+		return fmt.Errorf("unlock %s: %w", f.t.Table, err)
 	}
 	return nil
 }
@@ -230,7 +230,7 @@ func (f *Fence) checkNodes(now []citus.Node) error {
 
 // changed is the error of a table that is not what it was.
 func (f *Fence) changed(how string) error {
-	return &failure.ChangedError{Table: f.t.Table.SQL(), How: how}
+	return &failure.ChangedError{Table: f.t.Table.String(), How: how}
 }
 
 // Close opens the fence for good.

@@ -60,7 +60,7 @@ func (f *Fence) checkShards(ctx context.Context, end End) error {
 func (f *Fence) finishWhole(ctx context.Context, end End) error {
 	results, err := f.conn.PgConn().Exec(ctx, ledger.FinishSQL(end.Job.Target, end.Job.Job)+"; COMMIT").ReadAll()
 	if err != nil {
-		return fmt.Errorf("end the load of %s: %w", f.t.Table.SQL(), err)
+		return fmt.Errorf("end the load of %s: %w", f.t.Table, err)
 	}
 	if results[len(results)-2].CommandTag.RowsAffected() != 1 && end.Lanes.Front().Added() > 0 { // an input without rows has entered none
 		return &failure.JobError{Job: end.Job.Name, Problem: "it is stored, and its job was forgotten meanwhile", Do: "if it is to be known as loaded, " + failure.Anew}
@@ -81,7 +81,7 @@ type End struct {
 // stored, as the marks say, and ends the job. The fence is open afterwards.
 func (f *Fence) Finish(ctx context.Context, end End) error {
 	defer time.AfterFunc(fault.SlowEnd, func() {
-		f.t.Log.Info("all rows are stored, and the end of the job takes long: a shard of its colocation group that is being moved or split would hold it up", "table", f.t.Table.SQL())
+		f.t.Log.Info("all rows are stored, and the end of the job takes long: a shard of its colocation group that is being moved or split would hold it up", "table", f.t.Table.String())
 	}).Stop()
 	return f.t.Persist(ctx, func() error {
 		if f.conn.IsClosed() || f.conn.PgConn().TxStatus() != 'T' {
@@ -114,7 +114,7 @@ func (f *Fence) Finish(ctx context.Context, end End) error {
 			return f.unlocked(ctx, end, err)
 		}
 		if err := server.Exec(ctx, f.conn.PgConn(), "COMMIT"); err != nil {
-			return fmt.Errorf("end the load of %s: %w", f.t.Table.SQL(), err)
+			return fmt.Errorf("end the load of %s: %w", f.t.Table, err)
 		}
 		return nil
 	})

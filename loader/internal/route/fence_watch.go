@@ -69,12 +69,12 @@ func (w *watch) run(ctx context.Context, done <-chan struct{}) error {
 // openFor opens the fence: for those who wait at it, or because asking who does has failed with
 // lost. It says why.
 func (w *watch) openFor(ctx context.Context, others bool, lost error) error {
-	why := "the lock on " + w.t.Table.SQL() + ", the connection of which was lost"
+	why := "the lock on " + w.t.Table.String() + ", the connection of which was lost"
 	if others {
-		w.t.Log.Info("another session waits to lock the table; the load lets it go first", "table", w.t.Table.SQL())
-		why = "another session that wants to lock " + w.t.Table.SQL()
+		w.t.Log.Info("another session waits to lock the table; the load lets it go first", "table", w.t.Table.String())
+		why = "another session that wants to lock " + w.t.Table.String()
 	} else {
-		w.t.Log.Info("the connection that locks the table was lost; the load goes on when it is locked again", "table", w.t.Table.SQL(), "error", lost)
+		w.t.Log.Info("the connection that locks the table was lost; the load goes on when it is locked again", "table", w.t.Table.String(), "error", lost)
 	}
 	defer w.t.Watch.Waits.Begin(waiting.Wait{For: why})()
 	return w.open(ctx)
@@ -99,7 +99,7 @@ func (w *watch) open(ctx context.Context) error {
 // pause waits until no batch is in flight, and gives up where that takes too long.
 func (w *watch) pause(ctx context.Context) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, fault.FenceLimit, fmt.Errorf("a batch has been waiting for %s while somebody waits to change %s; "+
-		"does that transaction hold rows of the same keys? end it, and load again", fault.FenceLimit, w.t.Table.SQL()))
+		"does that transaction hold rows of the same keys? end it, and load again", fault.FenceLimit, w.t.Table))
 	defer cancel()
 	defer w.lanes.Watch(ctx)()
 	return w.lanes.Pause(ctx)
@@ -113,7 +113,7 @@ func (f *Fence) waiting(ctx context.Context) (waiting bool, err error) {
 	err = f.conn.QueryRow(ctx, `SELECT EXISTS (SELECT 1 FROM pg_catalog.pg_locks
 		WHERE pid <> pg_catalog.pg_backend_pid() AND NOT granted AND pg_catalog.pg_backend_pid() = ANY (pg_catalog.pg_blocking_pids(pid)))`).Scan(&waiting)
 	if err != nil {
-		return false, fmt.Errorf("watch the lock on %s: %w", f.t.Table.SQL(), err)
+		return false, fmt.Errorf("watch the lock on %s: %w", f.t.Table, err)
 	}
 	return waiting, nil
 }

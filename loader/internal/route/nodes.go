@@ -182,7 +182,7 @@ func (ns *Nodes) LookAtShards(ctx context.Context, conn *pgx.Conn, files ledger.
 			err = addFiles(files, results)
 		}
 		if err != nil {
-			return fmt.Errorf("look at the shards of %s: %w", ns.t.Table.SQL(), err)
+			return fmt.Errorf("look at the shards of %s: %w", ns.t.Table, err)
 		}
 		return nil
 	}, nil
@@ -255,7 +255,7 @@ func (ns *Nodes) Analyze(ctx context.Context) error {
 		return err
 	}
 	if err := ns.t.Persist(ctx, func() error { return ns.First().With(ctx, analyze) }); err != nil {
-		return fmt.Errorf("analyze %s: %w", ns.t.Table.SQL(), err)
+		return fmt.Errorf("analyze %s: %w", ns.t.Table, err)
 	}
 	return nil
 }

@@ -68,7 +68,7 @@ func New(plan *selection.Plan, table *catalog.Table, opt Options) (*Table, error
 	for _, item := range plan.Items {
 		c := table.Column(item.Column)
 		if c == nil {
-			return nil, fmt.Errorf("column %q: is not in table %s", item.Column, table.SQL())
+			return nil, fmt.Errorf("column %q: is not in table %s", item.Column, table)
 		}
 		t.Loaded = append(t.Loaded, c)
 	}

@@ -39,7 +39,7 @@ func (x *tx) missNone(ctx context.Context) error {
 	}
 	if !x.load.Repeats {
 		return x.rollback(ctx, &failure.PreflightError{
-			Problem: fmt.Sprintf("a trigger of %s may drop rows, and was not known when the load began", l.Target.Table.SQL()),
+			Problem: fmt.Sprintf("a trigger of %s may drop rows, and was not known when the load began", l.Target.Table),
 			Do:      "run the same command again, with the same input, or disable the trigger",
 		})
 	}
@@ -68,7 +68,7 @@ func (x *tx) uncounted() bool {
 // unlike is the error of a reference table whose copies have not the same triggers.
 func (l *Store) unlike() error {
 	return &failure.PreflightError{
-		Problem: fmt.Sprintf("a trigger of some copies of the reference table %s, and not of all, may drop rows, and no count tells", l.Target.Table.SQL()),
+		Problem: fmt.Sprintf("a trigger of some copies of the reference table %s, and not of all, may drop rows, and no count tells", l.Target.Table),
 		Do:      "disable it for the load, or drop it",
 	}
 }
@@ -163,7 +163,7 @@ func (l *Store) droppersFound(ctx context.Context) (found, of int, err error) {
 		}
 		n, ok := d.Among(places)
 		if !ok {
-			return &fault.PassingError{Err: fmt.Errorf("a node with shards of %s does not say which triggers it has", l.Target.Table.SQL())}
+			return &fault.PassingError{Err: fmt.Errorf("a node with shards of %s does not say which triggers it has", l.Target.Table)}
 		}
 		found = n
 		return nil

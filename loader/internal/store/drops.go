@@ -39,7 +39,7 @@ func (l *Store) CountTruly(ctx context.Context, by, may route.Way, whole bool) e
 		return nil
 	case !l.Target.MayStage():
 		return &failure.PreflightError{
-			Problem: fmt.Sprintf("a trigger of %s may drop rows, and this role may not create temporary tables, by which rows would be counted", l.Target.Table.SQL()),
+			Problem: fmt.Sprintf("a trigger of %s may drop rows, and this role may not create temporary tables, by which rows would be counted", l.Target.Table),
 			Do:      l.Target.Rights.GrantTemporary() + ", or disable the trigger for the load",
 		}
 	}

@@ -177,7 +177,7 @@ func (s *stream) ofTable(err error) error {
 // droppedByTrigger reports that not all rows of b were stored, without an error.
 func (x *tx) droppedByTrigger() error {
 	row := &failure.RowError{
-		Err: fmt.Errorf("the server has dropped rows, and so none of these is kept; does a trigger of %s do that? disable it for the load", x.load.Layout.Table.SQL()),
+		Err: fmt.Errorf("the server has dropped rows, and so none of these is kept; does a trigger of %s do that? disable it for the load", x.load.Layout.Table),
 	}
 	placeAt(row, x.b.Span(), x.load.Input)
 	return row

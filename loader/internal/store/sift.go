@@ -302,7 +302,7 @@ func (s *sifter) verdict(err *pgconn.PgError, lo, hi int) *verdict {
 // droppedError reports that of the rows of p not all were stored, without an error.
 func droppedError(name string, p *lane.Section, sent, stored int64, lay *decode.Layout) error {
 	row := &failure.RowError{
-		Err: fmt.Errorf("%s sent, %d stored, and so none is kept; does a trigger of %s drop rows? disable it for the load", term.Plural(sent, "row"), stored, lay.Table.SQL()),
+		Err: fmt.Errorf("%s sent, %d stored, and so none is kept; does a trigger of %s drop rows? disable it for the load", term.Plural(sent, "row"), stored, lay.Table),
 	}
 	placeAt(row, p.Span(), name)
 	return row

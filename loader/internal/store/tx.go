@@ -222,7 +222,7 @@ func (x *tx) noRows(ctx context.Context, err *pgconn.PgError) error {
 	case fault.Passing:
 		return x.fail(ctx, err)
 	case fault.Changed:
-		return x.rollback(ctx, &failure.ChangedError{Table: x.load.Layout.Table.SQL(), How: x.load.Layout.Refused(err).Error()})
+		return x.rollback(ctx, &failure.ChangedError{Table: x.load.Layout.Table.String(), How: x.load.Layout.Refused(err).Error()})
 	case fault.Row, fault.Unclear:
 		return nil
 	}

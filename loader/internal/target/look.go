@@ -45,10 +45,10 @@ func (t *Target) Look(ctx context.Context, conn *pgx.Conn) (files ledger.Files, 
 		})
 	}
 	if err := server.Ask(ctx, conn, batch); err != nil {
-		return nil, fmt.Errorf("look at %s: %w", t.Table.SQL(), err)
+		return nil, fmt.Errorf("look at %s: %w", t.Table, err)
 	}
 	if !there { // the fence has fallen
-		return nil, &failure.ChangedError{Table: t.Table.SQL(), How: "it is gone"}
+		return nil, &failure.ChangedError{Table: t.Table.String(), How: "it is gone"}
 	}
 	return files, nil
 }

@@ -31,7 +31,7 @@ func (t *Target) MayInsert(columns []*catalog.Column) error {
 	if denied == nil {
 		return nil
 	}
-	list, name, role := strings.Join(denied, ", "), t.Table.SQL(), t.Rights.Role
+	list, name, role := strings.Join(denied, ", "), t.Table, t.Rights.Role
 	word := "column"
 	if len(denied) > 1 {
 		word = "columns"
