@@ -54,9 +54,9 @@ func URLs(header http.Header, patterns ...string) (Input, error) {
 	}
 	return Input{name: name, repeats: true, set: &partSet{
 		named: []string{cmp.Or(p.Base(), name)}, base: base,
-		list:  g.list,
-		open:  func(name string) Input { return g.open(ledger.Part{Name: name, Size: -1}) },
-		was:   g.open,
+		list: g.list,
+		open: func(name string) Input { return g.open(ledger.Part{Name: name, Size: -1}) },
+		was:  g.open,
 	}}, nil
 }
 

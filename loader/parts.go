@@ -344,18 +344,18 @@ func (of *roster) complete() error {
 }
 
 // input returns the input that a part is.
-func (of *roster) input(name string) Input { return of.formatted(of.in.set.open(name)) }
+func (of *roster) input(name string) Input { return formatted(of, of.in.set.open(name)) }
 
 // claimed returns the input that a part is which a run has.
 func (of *roster) claimed(p ledger.Part) Input {
 	if of.in.set.was == nil {
 		return of.input(p.Name)
 	}
-	return of.formatted(of.in.set.was(p))
+	return formatted(of, of.in.set.was(p))
 }
 
 // formatted returns a part with the format in which it is written.
-func (of *roster) formatted(in Input) Input {
+func formatted(of *roster, in Input) Input {
 	if of.in.set.format != nil {
 		in.format = of.in.set.format(in.name)
 	}

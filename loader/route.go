@@ -43,7 +43,7 @@ func (pl *planner) take(best Route, ob route.Obstacle) error {
 	rank := map[Route]int{RouteCoordinator: 0, RouteNode: 1, RouteShard: 2}
 	asked := pl.cfg.Route
 	if asked != RouteAuto && rank[asked] > rank[best] {
-		return pl.blocked(ob)
+		return blocked(pl.cfg.Route, ob)
 	}
 	pl.plan.Route = best
 	if asked != RouteAuto {
@@ -64,8 +64,8 @@ func (pl *planner) take(best Route, ob route.Obstacle) error {
 }
 
 // blocked is the error of a route that was asked for by name.
-func (l *Loader) blocked(ob route.Obstacle) error {
-	return &failure.PreflightError{Problem: fmt.Sprintf("route %s cannot be taken: %s", l.cfg.Route, ob), Do: "Config.Route auto takes the fastest that can"}
+func blocked(asked Route, ob route.Obstacle) error {
+	return &failure.PreflightError{Problem: fmt.Sprintf("route %s cannot be taken: %s", asked, ob), Do: "Config.Route auto takes the fastest that can"}
 }
 
 // chooseFor checks what only the input's columns and values tell: that no column
@@ -92,7 +92,7 @@ func (ld *load) chooseFor(ctx context.Context, first *input.Chunk, ask *decode.A
 		return by, nil
 	}
 	if l.cfg.Route != RouteAuto {
-		return "", l.blocked(ob)
+		return "", blocked(l.cfg.Route, ob)
 	}
 	ld.log.Warn("rows go through the coordinator", "because", string(ob))
 	return RouteCoordinator, nil

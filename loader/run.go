@@ -8,7 +8,6 @@ import (
 	"io"
 	"os"
 	"slices"
-	"sync"
 	"syscall"
 	"time"
 
@@ -34,14 +33,9 @@ type running struct {
 	lost  context.CancelCauseFunc
 	begun time.Time
 
-	mu   sync.Mutex
-	ends map[int32]*ledger.PartRows // of parts that were read to their end
-	last int32                      // the part that is entering the lanes
-	from int64                      // records before it; -1 if that is not known
-	was  map[int32]ledger.Part      // what parts were when they were opened
-	took int64                      // bytes of the parts that were claimed
-	has  int                        // parts that are read here, and are not left out
+	took int64 // bytes of the parts that were claimed
 
+	tally
 	kept keptOfRun
 }
 
@@ -249,10 +243,7 @@ func (r *running) enter(ctx context.Context, ld *load, ask *decode.Asker) (ended
 	for _, l := range ld.Job.Lanes {
 		reached = max(reached, reachedBy(l.Mark))
 	}
-	r.mu.Lock()
-	r.has = 0
-	r.ends, r.last, r.from, r.was = map[int32]*ledger.PartRows{}, -1, start.place.Records, map[int32]ledger.Part{}
-	r.mu.Unlock()
+	r.tally.begin(start.place.Records)
 	for len(r.given) > 0 && r.given[0].Seq < start.seq {
 		r.given = r.given[1:]
 	}
@@ -334,58 +325,6 @@ func (r *running) enterPart(ctx context.Context, ld *load, d deliverer, c *input
 		return ld.series.leave(ctx, c.Part, front.Mark(), bad)
 	}
 	return nil
-}
-
-// turn notes that the records of a part begin to enter the lanes, before which there are so many.
-func (r *running) turn(seq int32, before ledger.Place, within bool) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	endLast(r, before)
-	r.last, r.from = seq, before.Records
-	if within {
-		r.from = -1
-	}
-}
-
-// endLast notes how many records the last part has had, and what it was, when the lanes are at its end.
-func endLast(r *running, end ledger.Place) {
-	if r.last < 0 {
-		return
-	}
-	rows := int64(-1)
-	if r.from >= 0 {
-		rows = end.Records - r.from
-	}
-	r.ends[r.last] = &ledger.PartRows{Seq: r.last, Rows: rows, Now: openedAs(r, r.last, end.Sum)}
-}
-
-// openedAs returns what a part was when it was opened, and all of it has that hash.
-func openedAs(r *running, seq int32, sum uint64) *ledger.Part {
-	is, ok := r.was[seq]
-	if !ok {
-		is.Size = -1
-	}
-	delete(r.was, seq)
-	is.Sum = sum
-	return &is
-}
-
-// opened notes what a part is as it is opened.
-func (r *running) opened(p *input.Part, is ledger.Part) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.was[partOf(p.First)] = is
-}
-
-// listEnds lists what is known of the parts when all are read, and the lanes are at that place.
-func (r *running) listEnds(end ledger.Place) (list []ledger.PartRows) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	endLast(r, end)
-	for _, end := range r.ends {
-		list = append(list, *end)
-	}
-	return list
 }
 
 // claim returns the next parts: those that a run which was taken over has, and then such as nobody
@@ -488,28 +427,6 @@ func thisProcess() ledger.Owner {
 		host = fmt.Sprintf("(%v)", err)
 	}
 	return ledger.Owner{Host: host, PID: os.Getpid()}
-}
-
-// count counts parts that are read here.
-func (r *running) count(n int) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.has += n
-}
-
-// loaded returns how many parts the run has stored, of those that this process has read.
-func (r *running) loaded() int {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.has
-}
-
-// empty notes that a part has no records.
-func (r *running) empty(p *input.Part) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	seq := partOf(p.First)
-	r.ends[seq] = &ledger.PartRows{Seq: seq, Now: openedAs(r, seq, 0)}
 }
 
 // join adds what a run has done.
