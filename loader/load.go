@@ -113,7 +113,7 @@ func again(c *store.Counts, err error) bool {
 	// Another attempt finds an unlogged table empty after a crash, or says that it must be
 	// emptied.
 	_, ok := errors.AsType[*job.StartOverError](err)
-	return ok || errors.Is(err, ledger.ErrMarksGone)
+	return ok || errors.Is(err, ledger.ErrMarksGone) || errors.Is(err, ledger.ErrUnread)
 }
 
 // attempt loads what of in is not stored yet. It reports whether a later run can go

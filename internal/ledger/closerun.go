@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/jackc/pgx/v5"
@@ -17,10 +18,14 @@ type PartRows struct {
 	Now Part
 }
 
+// ErrUnread says that a run has parts which its owner has not read: it is not closed.
+var ErrUnread = errors.New("the run has got parts that were not read")
+
 // CloseRun ends a run, in the caller's transaction, as Complete ends a job: its progress table and its job
 // go, its row keeps the totals, which are added to the set's, and from then on its parts count as loaded.
 // check says whether the marks, as the coordinator reads them, are those of the end of its last part.
-// The error is ErrEpoch if the run is not, or no longer, its owner's.
+// The error is ErrEpoch if the run is not, or no longer, its owner's, and ErrUnread if it has parts that
+// its owner does not know of.
 func CloseRun(ctx context.Context, conn *pgx.Conn, t Target, r *Run, j *Job, bytes int64, rows []PartRows, check func([]Lane) error) error {
 	if _, err := conn.Exec(ctx, citus.FewConnectionsSQL); err != nil {
 		return fmt.Errorf("close the run: %w", err)
@@ -45,7 +50,12 @@ func CloseRun(ctx context.Context, conn *pgx.Conn, t Target, r *Run, j *Job, byt
 	if err := lock(ctx, conn, t); err != nil {
 		return fmt.Errorf("close the run: %w", err)
 	}
-	err = r.asOwnerOf(ctx, conn, t, func(int32) error { return r.close(ctx, conn, t, j, sum, rows) })
+	err = r.asOwnerOf(ctx, conn, t, func(next int32) error {
+		if next != r.Next {
+			return ErrUnread
+		}
+		return r.close(ctx, conn, t, j, sum, rows)
+	})
 	if err != nil {
 		return explain(err, t, "close the run")
 	}

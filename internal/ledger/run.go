@@ -59,6 +59,12 @@ func (j *Job) Application() string {
 // Open reports whether the parts of the run are not loaded yet.
 func (r *Run) Open() bool { return r.Closed.IsZero() }
 
+// New reports whether the process that has entered the run has it still.
+func (r *Run) New() bool { return r.Open() && r.Epoch == firstEpoch }
+
+// firstEpoch is that in which a run is entered.
+const firstEpoch = 1
+
 // ErrEpoch says that another process has taken a run over, or that it was closed or forgotten:
 // nothing more is stored of it here.
 var ErrEpoch = errors.New("another process has taken the run over, or it is closed")
@@ -76,7 +82,7 @@ func (e *BusyError) Error() string {
 // added to since, is not.
 func OpenRun(ctx context.Context, conn *pgx.Conn, t Target, set *Job, j *Job, lanes []Lane, samples []string, by Owner, alone bool) (*Run, error) {
 	j.Name, j.Of = RunName(set.Name, j.ID), set.ID
-	r := &Run{ID: j.ID, Of: set.ID, Name: j.Name, Epoch: 1, Owner: by}
+	r := &Run{ID: j.ID, Of: set.ID, Name: j.Name, Epoch: firstEpoch, Owner: by}
 	j.Epoch = r.Epoch
 	for i := range lanes {
 		lanes[i].Epoch = r.Epoch

@@ -295,6 +295,30 @@ func TestLostClaim(t *testing.T) {
 	}
 }
 
+// A run is not closed over parts that its owner does not know of: nobody has read them.
+func TestUnreadParts(t *testing.T) {
+	conn := pgtest.Connect(t, pgtest.Plain(t))
+	pgtest.Exec(t, conn, "CREATE TABLE target (k int)")
+	target := targetOf(t, conn, "target")
+	set, seen := enterSet(t, conn, target, "set", someParts(4)...)
+	r, j := openRun(t, conn, target, set, 1)
+	another := *r
+	claim(t, conn, target, r, seen, ledger.Limit{Parts: 2})
+	seen.Rewind()
+	another.Next = r.Next
+	claim(t, conn, target, &another, seen, ledger.Limit{Parts: 1})
+	if err := closeRun(t, conn, target, r, j, 1); !errors.Is(err, ledger.ErrUnread) {
+		t.Fatalf("closed over a part that was not read: %v", err)
+	}
+	parts, err := ledger.RunParts(t.Context(), conn, target, r)
+	if err != nil || len(parts) != 3 {
+		t.Fatalf("%d parts, %v", len(parts), err)
+	}
+	if err := closeRun(t, conn, target, r, j, 2); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestOneRunAlone(t *testing.T) {
 	conn := pgtest.Connect(t, pgtest.Plain(t))
 	pgtest.Exec(t, conn, "CREATE TABLE target (k int)")

@@ -38,15 +38,19 @@ func PutBack(ctx context.Context, conn *pgx.Conn, t Target, r *Run, j *Job, seq 
 	return nil
 }
 
-// RunParts returns the parts of a run that is still its owner's, in the order of their numbers.
+// RunParts returns the parts of a run that is still its owner's, in the order of their numbers. The owner
+// knows of all of them then: see ErrUnread.
 func RunParts(ctx context.Context, conn *pgx.Conn, t Target, r *Run) (parts []Claimed, err error) {
-	err = r.asOwnerOf(ctx, conn, t, func(int32) error {
+	next := r.Next
+	err = r.asOwnerOf(ctx, conn, t, func(there int32) error {
+		next = there
 		parts, err = r.partsFrom(ctx, conn, t, 0)
 		return err
 	})
 	if err != nil {
 		return nil, explain(err, t, "look for the parts of a run")
 	}
+	r.Next = next
 	return parts, nil
 }
 

@@ -92,11 +92,18 @@ func (o *Opening) goOnWith(ctx context.Context, conn *pgx.Conn, j *Job, now ledg
 }
 
 // enterRun enters a new run, and its job. again says that an earlier try may have done so, the
-// answer to which was lost.
-func (j *Job) enterRun(ctx context.Context, conn *pgx.Conn, again bool) (err error) {
+// answer to which was lost: then the run is there, and another process may have it by now.
+func (j *Job) enterRun(ctx context.Context, conn *pgx.Conn, again bool) error {
 	if again {
-		if j.run.Is, err = ledger.ReadRun(ctx, conn, j.Target, j.ID); err != nil || j.run.Is != nil {
+		is, err := ledger.ReadRun(ctx, conn, j.Target, j.ID)
+		switch {
+		case err != nil:
 			return err
+		case is != nil && !is.New():
+			return ledger.ErrEpoch
+		case is != nil:
+			j.run.Is = is
+			return nil
 		}
 	}
 	return j.t.Settled(ctx, conn, j.run.Set.Name, func() (err error) {
