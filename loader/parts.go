@@ -51,12 +51,17 @@ type SetError struct {
 	Set    string
 	Failed []*PartError // some of them
 	More   int          // how many others there are
+	// Begun is how many of the others are stored in part, and go on when those that failed can.
+	Begun int
 }
 
 func (e *SetError) Error() string {
 	text := fmt.Sprintf("%s: %s not loaded: %v", e.Set, term.Plural(len(e.Failed)+e.More, "file"), e.Failed[0])
 	if n := len(e.Failed) + e.More - 1; n > 0 {
-		text += fmt.Sprintf("; and %d others", n)
+		text += "; and " + term.Plural(n, "other")
+	}
+	if e.Begun > 0 {
+		text += fmt.Sprintf("; %d of them are stored in part, together with what failed, and go on when it can be read and stored to its end", e.Begun)
 	}
 	return text
 }
@@ -324,7 +329,7 @@ func (of *roster) judgeChanged(ctx context.Context, conn *pgx.Conn) error {
 // complete returns the error of a set of which nothing is to be loaded.
 func (of *roster) complete() error {
 	if len(of.failures) > 0 {
-		return of.failed(nil)
+		return of.failed(nil, ledger.PartCounts{})
 	}
 	was := of.set
 	return &failure.CompleteError{
@@ -454,6 +459,8 @@ func (of *roster) run(ctx context.Context, r *running, res *Result) error {
 		return nil // it is waited for
 	}
 	switch {
+	case errors.Is(err, ledger.ErrSetGone) && r.Is == nil:
+		return nil // others have loaded the last parts, and ended the set, or it is found to be forgotten
 	case errors.Is(err, ledger.ErrEpoch):
 		of.l.cfg.Log.Warn(of.in.name + ": another process has taken over what this one was loading; going on with the rest")
 		return nil
@@ -502,7 +509,11 @@ func (of *roster) persist(ctx context.Context, r *running, c *counts) error {
 func (r *running) once(ctx context.Context, in Input, c *counts) error {
 	ctx, r.lost = context.WithCancelCause(ctx)
 	defer r.lost(nil)
-	return r.attempt(ctx, in, c)
+	err := r.attempt(ctx, in, c)
+	if lost := context.Cause(ctx); err != nil && errors.Is(lost, ledger.ErrEpoch) {
+		return lost // what is cut off for it says only that it is cut off
+	}
+	return err
 }
 
 // leaveOut leaves out of the run the part that err is about, if nothing of it is stored, and reports
@@ -536,7 +547,9 @@ func (of *roster) note(name string, why error) {
 	of.l.cfg.Log.Error("not loaded", "error", &PartError{name, why})
 	of.mu.Lock()
 	defer of.mu.Unlock()
-	of.failures = append(of.failures, &PartError{name, why})
+	if !slices.ContainsFunc(of.failures, func(f *PartError) bool { return f.Part == name }) { // another process may have it tried again
+		of.failures = append(of.failures, &PartError{name, why})
+	}
 }
 
 // leave leaves a run that cannot go on for one of its parts: what it has not reached others may load.
@@ -584,6 +597,7 @@ func (of *roster) release(ctx context.Context, r *running) error {
 // end ends the set, if all of it is stored, and says what of it is not.
 func (of *roster) end(ctx context.Context, res *Result) error {
 	var failed []ledger.FailedPart
+	var unloaded ledger.PartCounts
 	err := of.l.target.OnControl(ctx, func(conn *pgx.Conn) (err error) {
 		if _, err = ledger.EndSet(ctx, conn, of.target, of.set.ID); err != nil {
 			return err
@@ -592,6 +606,7 @@ func (of *roster) end(ctx context.Context, res *Result) error {
 		if err != nil {
 			return err
 		}
+		unloaded = now.PartCounts
 		res.Parts.Failed = len(of.parts) - now.Loaded
 		if res.Parts.Failed > 0 {
 			failed, err = ledger.FailedParts(ctx, conn, of.target, of.set.ID, 20)
@@ -602,20 +617,25 @@ func (of *roster) end(ctx context.Context, res *Result) error {
 	if err != nil || res.Parts.Failed == 0 && len(of.failures) == 0 {
 		return err
 	}
-	return of.failed(failed)
+	return of.failed(failed, unloaded)
 }
 
 // failed returns the error that parts are not loaded: those that this process has found, and others.
-func (of *roster) failed(others []ledger.FailedPart) error {
+func (of *roster) failed(others []ledger.FailedPart, now ledger.PartCounts) error {
 	e := &SetError{Set: of.in.name, Failed: of.failures}
 	for _, p := range others {
-		name := of.input(p.Name).name
-		if !slices.ContainsFunc(e.Failed, func(f *PartError) bool { return f.Part == name }) {
+		name := ""
+		if p.Name != "" {
+			name = of.input(p.Name).name
+		}
+		if !slices.ContainsFunc(e.Failed, func(f *PartError) bool { return f.Part == name || f.Error() == p.Why }) {
 			e.Failed = append(e.Failed, &PartError{name, errors.New(p.Why)})
 		}
 	}
 	if len(e.Failed) == 0 {
 		return fmt.Errorf("%s: not all of it is loaded, and it is not known why; run the same command again", of.in.name)
 	}
+	e.More = max(now.Failed+now.Taken+now.Waiting-len(e.Failed), 0)
+	e.Begun = min(e.More, now.Taken)
 	return e
 }

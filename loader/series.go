@@ -100,13 +100,13 @@ func (r resumption) within(seq int32) bool { return r.seq == seq && r.chunk > 0 
 
 // A PartError says what is wrong with a part of a set.
 type PartError struct {
-	Part string // as errors call it
+	Part string // as errors call it; "" where Err names it
 	Err  error
 }
 
 func (e *PartError) Error() string {
 	text := e.Err.Error()
-	if strings.HasPrefix(text, e.Part+":") {
+	if e.Part == "" || strings.HasPrefix(text, e.Part+":") {
 		return text
 	}
 	return e.Part + ": " + text

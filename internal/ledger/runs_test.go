@@ -319,6 +319,23 @@ func TestUnreadParts(t *testing.T) {
 	}
 }
 
+// Whoever comes to the end of a set learns why a run of another process has failed.
+func TestRunFails(t *testing.T) {
+	conn := pgtest.Connect(t, pgtest.Plain(t))
+	pgtest.Exec(t, conn, "CREATE TABLE target (k int)")
+	target := targetOf(t, conn, "target")
+	set, seen := enterSet(t, conn, target, "set", someParts(2)...)
+	r, _ := openRun(t, conn, target, set, 1)
+	claim(t, conn, target, r, seen, ledger.Limit{})
+	if err := ledger.Leave(t.Context(), conn, target, r, "b.csv:7: bad"); err != nil {
+		t.Fatal(err)
+	}
+	failed, err := ledger.FailedParts(t.Context(), conn, target, set.ID, 9)
+	if diff := cmp.Diff([]ledger.FailedPart{{Why: "b.csv:7: bad"}}, failed); err != nil || diff != "" {
+		t.Errorf("%v (-want +got):\n%s", err, diff)
+	}
+}
+
 func TestOneRunAlone(t *testing.T) {
 	conn := pgtest.Connect(t, pgtest.Plain(t))
 	pgtest.Exec(t, conn, "CREATE TABLE target (k int)")

@@ -54,13 +54,15 @@ func RunParts(ctx context.Context, conn *pgx.Conn, t Target, r *Run) (parts []Cl
 	return parts, nil
 }
 
-// A FailedPart is a part that could not be loaded, and why.
+// A FailedPart is a part that could not be loaded, and why. It has no name if a run has failed for
+// it: Why names it.
 type FailedPart struct{ Name, Why string }
 
-// FailedParts returns parts of a set that have failed, at most that many.
+// FailedParts returns parts of a set that have failed, and for which runs have, at most that many.
 func FailedParts(ctx context.Context, conn *pgx.Conn, t Target, set string, most int) (list []FailedPart, err error) {
 	err = guardedBy(ctx, conn, guardSets(t, reading), "ROLLBACK", func() error {
-		rows, err := conn.Query(ctx, `SELECT name, failed FROM `+t.parts()+` WHERE of = $1::pg_catalog.text AND failed IS NOT NULL ORDER BY name LIMIT $2::pg_catalog.int4`, set, most)
+		rows, err := conn.Query(ctx, `SELECT '', failed FROM `+t.runs()+` WHERE of = $1::pg_catalog.text AND closed IS NULL AND failed IS NOT NULL
+			UNION ALL SELECT name, failed FROM `+t.parts()+` WHERE of = $1::pg_catalog.text AND failed IS NOT NULL ORDER BY 1 LIMIT $2::pg_catalog.int4`, set, most)
 		if err != nil {
 			return err
 		}
