@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/jackc/pgx/v5"
 
 	"shardload/internal/pgtest"
 )
@@ -25,8 +26,8 @@ import (
 const manyProcesses = 4
 
 // TestManyProcesses loads one set of files by several processes at once, which are killed and begun
-// again, stopped and woken at random, while shards move: every record of every file is stored once, and
-// each process ends only when all of them are. SHARDLOAD_TEST_KILLS is how many are killed; 6 without it.
+// again, stopped and woken at random, while shards move and a worker crashes: every record of every file is
+// stored once, and each process ends only when all of them are. SHARDLOAD_TEST_KILLS is how many are killed; 6 without it.
 //
 //	SHARDLOAD_TEST_KILLS=50 go test -timeout 30m -run TestManyProcesses -v ./internal/cli
 func TestManyProcesses(t *testing.T) {
@@ -36,20 +37,25 @@ func TestManyProcesses(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	pgtest.Each(t, func(t *testing.T, dsn string) {
+	test := func(t *testing.T, dsn string, citus bool) {
 		conn := pgtest.Connect(t, dsn)
 		runSQL(t, conn, "CREATE TABLE events (id int, tenant int, what text); ALTER TABLE events REPLICA IDENTITY FULL")
-		if strings.HasSuffix(t.Name(), "/citus") {
+		dir, records := manyFiles(t, 300, 60*kills)
+		h := &herd{t: t, dsn: dsn, dir: dir, long: long != ""}
+		h.kills.Store(int32(kills))
+		var all sync.WaitGroup
+		if citus {
 			runSQL(t, conn, "SELECT create_distributed_table('events', 'tenant', colocate_with => 'none')")
 			moving, stop := context.WithCancel(t.Context())
 			moved := make(chan int)
 			go func() { moved <- moveShards(moving, dsn) }()
 			defer func() { stop(); t.Logf("%d shards were moved", <-moved) }()
+			nodes := connectNodes(t, dsn)
+			worker := nodes[1+rand.IntN(len(nodes)-1)]
+			// The servers of tests may forget what they have said to be stored, and Citus takes no crash for that.
+			pgtest.Exec(t, worker, "ALTER SYSTEM SET synchronous_commit = on", "SELECT pg_reload_conf()")
+			all.Go(func() { crash(t, worker, nodes[0], records/4) })
 		}
-		dir, records := manyFiles(t, 300, 60*kills)
-		h := &herd{t: t, dsn: dsn, dir: dir, long: long != ""}
-		h.kills.Store(int32(kills))
-		var all sync.WaitGroup
 		for i := range manyProcesses {
 			all.Go(func() { h.live(i) })
 		}
@@ -64,7 +70,26 @@ func TestManyProcesses(t *testing.T) {
 			t.Errorf("parts, different, of closed runs (-want +got):\n%s", diff)
 		}
 		t.Log(row(t, conn, "SELECT count(*) AS runs, sum(epoch - 1) AS taken_over, sum(rows) FROM shardload_runs"))
-	})
+	}
+	t.Run("postgres", func(t *testing.T) { test(t, pgtest.Plain(t), false) })
+	t.Run("citus", func(t *testing.T) { test(t, pgtest.OwnCitus(t), true) })
+}
+
+// crash makes the worker's server crash, which starts again by itself, once so many rows are stored.
+func crash(t *testing.T, worker, coordinator *pgx.Conn, rows int) {
+	for limit := time.Now().Add(endPatience); ; time.Sleep(50 * time.Millisecond) {
+		var stored int
+		if err := coordinator.QueryRow(t.Context(), "SELECT count(*) FROM events").Scan(&stored); err == nil && stored >= rows {
+			break
+		}
+		if time.Now().After(limit) {
+			t.Errorf("no %d rows within %s", rows, endPatience)
+			return
+		}
+	}
+	if _, err := worker.Exec(t.Context(), "COPY (SELECT 1) TO PROGRAM 'kill -9 $PPID'"); err == nil {
+		t.Error("the worker did not crash")
+	}
 }
 
 // manyFiles writes so many files of about that many records each, and returns their directory and the
