@@ -463,7 +463,7 @@ func (of *roster) run(ctx context.Context, r *running, res *Result) error {
 	if _, ok := errors.AsType[*PartError](err); ok {
 		return of.leave(ctx, r, err)
 	}
-	if row, ok := errors.AsType[*failure.RowError](err); ok {
+	if row := ofRecord(err); row != nil {
 		return of.leave(ctx, r, &PartError{row.File, err})
 	}
 	return errors.Join(err, of.release(ctx, r))
@@ -508,8 +508,8 @@ func (r *running) once(ctx context.Context, in Input, c *counts) error {
 // leaveOut leaves out of the run the part that err is about, if nothing of it is stored, and reports
 // whether the run can go on without it.
 func (of *roster) leaveOut(ctx context.Context, r *running, err error) (left bool, failed error) {
-	row, ok := errors.AsType[*failure.RowError](err)
-	if !ok || r.Is == nil || ctx.Err() != nil {
+	row := ofRecord(err)
+	if row == nil || r.Is == nil || ctx.Err() != nil {
 		return false, nil
 	}
 	failed = of.l.target.OnControl(ctx, func(conn *pgx.Conn) error {
@@ -584,8 +584,15 @@ func (of *roster) release(ctx context.Context, r *running) error {
 // end ends the set, if all of it is stored, and says what of it is not.
 func (of *roster) end(ctx context.Context, res *Result) error {
 	var failed []ledger.FailedPart
+	var tooMany *failure.TooManyError
 	err := of.l.target.OnControl(ctx, func(conn *pgx.Conn) (err error) {
-		if _, err = ledger.EndSet(ctx, conn, of.target, of.set.ID); err != nil {
+		if tooMany, err = of.endRejects(ctx, conn, res); err != nil {
+			return err
+		}
+		if tooMany == nil {
+			_, err = ledger.EndSet(ctx, conn, of.target, of.set.ID)
+		}
+		if err != nil {
 			return err
 		}
 		now, err := ledger.CountParts(ctx, conn, of.target, of.set.ID, of.parts)
@@ -599,10 +606,16 @@ func (of *roster) end(ctx context.Context, res *Result) error {
 		return err
 	})
 	res.Parts.Others = res.Parts.All - res.Parts.Before - res.Parts.Loaded - res.Parts.Failed
-	if err != nil || res.Parts.Failed == 0 && len(of.failures) == 0 {
+	switch {
+	case err != nil:
 		return err
+	case res.Parts.Failed > 0 || len(of.failures) > 0:
+		return of.failed(failed)
+	case tooMany != nil:
+		res.Resumable = true
+		return tooMany
 	}
-	return of.failed(failed)
+	return nil
 }
 
 // failed returns the error that parts are not loaded: those that this process has found, and others.

@@ -41,6 +41,8 @@ type running struct {
 	was  map[int32]ledger.Part      // what parts were when they were opened
 	took int64                      // bytes of the parts that were claimed
 	has  int                        // parts that are read here, and are not left out
+
+	kept keptOfRun
 }
 
 // newRunning returns a run of the set: the one that was taken over with these parts, or a new one.
@@ -235,6 +237,11 @@ func (r *running) enter(ctx context.Context, ld *load, ask *decode.Asker) (ended
 		return nil, err
 	}
 	r.job = ld.Job.Job
+	if !ld.l.cfg.MaxErrors.None() {
+		if err := ld.Fence.Meanwhile(ctx, func(ctx context.Context) error { return r.keepAside(ctx, ld) }); err != nil {
+			return nil, err
+		}
+	}
 	start, reached := resumption{}, int32(-1)
 	if from := ld.Job.Behind(); from.Mark != (ledger.Mark{}) {
 		start = resumptionAt(from.Mark, from.Place)
@@ -310,7 +317,7 @@ func (r *running) enterPart(ctx context.Context, ld *load, d deliverer, c *input
 		a.bad = c.PlaceAt(front.Place(), a.bad)
 	}
 	if bad == nil && a.bad != nil {
-		if _, ofRecord := errors.AsType[*failure.RowError](a.bad); !ofRecord && !a.unreadable {
+		if ofRecord(a.bad) == nil && !a.unreadable {
 			return a.bad
 		}
 		bad = a.bad
@@ -396,7 +403,9 @@ func (r *running) claim(ctx context.Context) (list []claimed, err error) {
 	for _, p := range parts {
 		r.took += max(p.Size, 0)
 		r.count(1)
-		list = append(list, claimed{seq: p.Seq, in: r.of.input(p.Name), listed: p.Part})
+		in := r.of.input(p.Name)
+		r.kept.number(in.name, p.Seq)
+		list = append(list, claimed{seq: p.Seq, in: in, listed: p.Part})
 	}
 	return list, err
 }
@@ -454,8 +463,7 @@ func (r *running) beat(ctx context.Context, c *counts) {
 		case <-tick.C:
 		}
 		err := r.of.l.target.OnControl(steady, func(conn *pgx.Conn) error {
-			_, err := ledger.Beat(steady, conn, r.of.target, r.Is, ledger.Totals{Rows: c.Before.Load() + c.Rows.Load(), Rejected: c.Rejected.Load(), Bytes: c.Read.Load()})
-			return err
+			return r.beatAs(steady, conn, ledger.Totals{Rows: c.Before.Load() + c.Rows.Load(), Rejected: c.Rejected.Load(), Bytes: c.Read.Load()})
 		})
 		if errors.Is(err, ledger.ErrEpoch) {
 			r.lost(err)

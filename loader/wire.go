@@ -33,6 +33,9 @@ func (ld *load) newKeeper(ctx context.Context) (*reject.Keeper, error) {
 	if l.charset != nil {
 		opt.Encode = l.charset.Encode
 	}
+	if ld.ofRun != nil {
+		opt.Rows = ld.ofRun.rejectRows(ctx, ld)
+	}
 	if ld.Job.Tell() {
 		opt.Job, opt.Lanes = ld.Job.Job, ld.Job.Lanes
 		opt.AwaitEarlier = func() error { return ld.Job.AwaitEarlier(ctx) }

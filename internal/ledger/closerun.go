@@ -57,6 +57,9 @@ func (r *Run) close(ctx context.Context, conn *pgx.Conn, t Target, j *Job, sum T
 	if err := guard(ctx, conn, joined(guardProgress(t, writing, j))+"; DROP TABLE "+j.Progress); err != nil {
 		return err
 	}
+	if err := r.moveRejects(ctx, conn, t, j, sum.Rejected); err != nil {
+		return err
+	}
 	if _, err := conn.Exec(ctx, `DELETE FROM `+t.Jobs()+` WHERE id = $1::pg_catalog.text`, r.ID); err != nil {
 		return err
 	}

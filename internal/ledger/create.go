@@ -85,7 +85,7 @@ func create(ctx context.Context, conn *pgx.Conn, t Target, j *Job, lanes []Lane,
 		if err := forget(ctx, tx, t, j.Replaces); err != nil {
 			return err
 		}
-		if err := createProgress(ctx, tx, t, j.Progress); err != nil {
+		if err := createBeside(ctx, tx, t, j.Progress, progressShape); err != nil {
 			return err
 		}
 		if err := giveKeys(ctx, tx, t, lanes, samples); err != nil {
@@ -132,10 +132,10 @@ func isThere(ctx context.Context, tx pgx.Tx, t Target) (there bool, err error) {
 	return hasTable(ctx, tx, t.Jobs())
 }
 
-// createProgress makes the progress table. Where it is distributed its key must be
-// of exactly the distribution column's type and collation, and its shards then lie
+// createBeside makes a progress table, or another one of that shape. Where it is distributed its key
+// must be of exactly the distribution column's type and collation, and its shards then lie
 // where the target's do.
-func createProgress(ctx context.Context, tx pgx.Tx, t Target, name string) error {
+func createBeside(ctx context.Context, tx pgx.Tx, t Target, name string, s shape) error {
 	key := "pg_catalog.int4"
 	if t.Distribution.Kind == citus.Hash {
 		c := t.Table.Column(t.Distribution.Column)
@@ -148,7 +148,7 @@ func createProgress(ctx context.Context, tx pgx.Tx, t Target, name string) error
 	if t.Table.Persistence == 'u' {
 		kind = "UNLOGGED TABLE" // a crash that empties the target empties the marks with it
 	}
-	err := makeTable(ctx, tx, t, kind, name, progressShape.create(key))
+	err := makeTable(ctx, tx, t, kind, name, s.create(key))
 	if err != nil || !t.Sharded() {
 		return err
 	}

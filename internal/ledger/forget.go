@@ -149,8 +149,12 @@ func deleteJobs(ctx context.Context, tx pgx.Tx, t Target, of []string) (ids, set
 	return ids, sets, err
 }
 
-// dropProgress drops the progress table of that job, if it is there and ours.
+// dropProgress drops the progress table of that job, if it is there and ours, and the table of its
+// rejected records.
 func dropProgress(ctx context.Context, tx pgx.Tx, t Target, id string) error {
+	if err := dropAside(ctx, tx, t, id); err != nil {
+		return err
+	}
 	table, err := ownProgress(ctx, tx, t, id)
 	if err != nil || table == "" {
 		return err
@@ -164,8 +168,13 @@ func ownProgress(ctx context.Context, tx pgx.Tx, t Target, id string) (table str
 	if table, err = progressTable(t.Table.Schema, id); err != nil {
 		return "", err
 	}
+	return ownTable(ctx, tx, t, table, progressShape)
+}
+
+// ownTable returns table, "" if it is not there. It is an error if it is not ours, and of that shape.
+func ownTable(ctx context.Context, tx pgx.Tx, t Target, table string, s shape) (string, error) {
 	var why *string
-	err = tx.QueryRow(ctx, `SELECT `+reasonSQL(progressShape, fmt.Sprint(t.Table.OID), anyType)+fromOwned+` WHERE c.oid = pg_catalog.to_regclass($1::pg_catalog.text)`, table).Scan(&why)
+	err := tx.QueryRow(ctx, `SELECT `+reasonSQL(s, fmt.Sprint(t.Table.OID), anyType)+fromOwned+` WHERE c.oid = pg_catalog.to_regclass($1::pg_catalog.text)`, table).Scan(&why)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return "", nil
 	}

@@ -78,7 +78,10 @@ func deleteMembers(ctx context.Context, tx pgx.Tx, t Target, sets []string) (run
 		_, err := tx.Exec(ctx, `DELETE FROM `+t.parts()+` WHERE of = ANY ($1::pg_catalog.text[])`, sets)
 		return err
 	})
-	return runs, err
+	if err != nil {
+		return nil, err
+	}
+	return runs, deleteRejects(ctx, tx, t, sets)
 }
 
 // followSet moves the parts and the closed runs of a set from the schema that the target was in to that
@@ -104,7 +107,8 @@ func followSet(ctx context.Context, tx pgx.Tx, t Target, e *Entry) error {
 	if open > 0 {
 		return fmt.Errorf("%d of its runs are open: move the table back to schema %s, and let the load end there", open, e.Target.Table.Schema)
 	}
-	return errors.Join(move(ctx, tx, e.Target.runs(), t.runs(), runsShape, e.ID), move(ctx, tx, e.Target.parts(), t.parts(), partsShape, e.ID))
+	return errors.Join(move(ctx, tx, e.Target.runs(), t.runs(), runsShape, e.ID), move(ctx, tx, e.Target.parts(), t.parts(), partsShape, e.ID),
+		followRejects(ctx, tx, t, e.Target, e.ID))
 }
 
 // move moves the rows of a set from a table of sets to another one.

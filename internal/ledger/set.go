@@ -30,6 +30,8 @@ type InSet struct {
 	Epoch int64 `json:"-"`
 	// Manner is how a run that is opened reads its parts: see Form.Manner.
 	Manner string `json:"-"`
+	// Aside is where the rejected records of a run are, nil if none may be: MakeRejects sets it.
+	Aside *Aside `json:"-"`
 }
 
 // A Set says what a set's parts come from.

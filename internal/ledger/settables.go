@@ -110,9 +110,9 @@ func haveSets(ctx context.Context, tx pgx.Tx, t Target) (bool, error) {
 // hasTable reports whether something has that name. A session may remember that nothing had it,
 // and a lock that is advisory alone does not make it ask anew, as the lock on a catalog does: another
 // process may have made the table while that one was waited for.
-func hasTable(ctx context.Context, tx pgx.Tx, name string) (there bool, err error) {
+func hasTable(ctx context.Context, conn querier, name string) (there bool, err error) {
 	// IF NOT EXISTS alone would ask for the right to create it.
-	err = tx.QueryRow(ctx, `SELECT pg_catalog.to_regclass($1::pg_catalog.text) IS NOT NULL FROM pg_catalog.pg_class LIMIT 1`, name).Scan(&there)
+	err = conn.QueryRow(ctx, `SELECT pg_catalog.to_regclass($1::pg_catalog.text) IS NOT NULL FROM pg_catalog.pg_class LIMIT 1`, name).Scan(&there)
 	return there, err
 }
 

@@ -98,7 +98,7 @@ func (s shape) names() string {
 }
 
 // typeNames has the names that the server's own types have in their schema.
-var typeNames = map[string]string{"text": "text", "oid": "oid", "jsonb": "jsonb", "timestamptz": "timestamptz", "bigint": "int8", "integer": "int4", "boolean": "bool"}
+var typeNames = map[string]string{"text": "text", "oid": "oid", "jsonb": "jsonb", "timestamptz": "timestamptz", "bigint": "int8", "integer": "int4", "boolean": "bool", "bytea": "bytea"}
 
 // A key type of a progress table that may be anything: it is not looked at then.
 const anyType = "NULL::pg_catalog.oid"

@@ -147,7 +147,7 @@ func distrusted(err error) error {
 // that statements on it run nobody's code.
 func CheckProgress(ctx context.Context, conn *pgx.Conn, t Target, j *Job) error {
 	guards := guardProgress(t, writing, j)
-	if err := guard(ctx, conn, strings.Join(guards[:], "; ")); err != nil {
+	if err := guard(ctx, conn, strings.Join(append(guards[:], guardAside(t, writing, j)...), "; ")); err != nil {
 		return fmt.Errorf("look at the progress table: %w", err)
 	}
 	return nil

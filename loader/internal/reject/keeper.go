@@ -53,6 +53,7 @@ type Options struct {
 	Lanes        []ledger.Lane           // of the job, as they are when the load begins
 	AwaitEarlier func() error            // waits until it is known what an earlier run has stored
 	Note         func(path string) error // keeps with the job where the records are
+	Rows         *Rows                   // nil for a file
 }
 
 // Written is how a record goes back to what it was in the input.
@@ -95,6 +96,9 @@ func New(opt Options) (*Keeper, error) {
 	k := &Keeper{Options: opt, before: read, reasons: map[[3]string]*failure.Reason{}}
 	k.read.Store(read)
 	k.Found.Store(rejected)
+	if k.Rows != nil {
+		return k, k.goOnRows()
+	}
 	k.log = &rejectLog{names: names{dir: opt.Dir, table: opt.Table, extension: opt.Extension}, oneLine: opt.OneLine, input: opt.Input, pending: map[*lane.Batch]span{}}
 	if opt.Job == nil {
 		k.log.job = ledger.NewID()
@@ -115,23 +119,36 @@ func (k *Keeper) Reject(err *failure.RowError) error {
 	if k.Guessed > 0 && err.Line == k.Guessed && err.MayBeHeader() {
 		return err
 	}
-	if n := k.Found.Add(1); k.Limit.Exceeded(n, k.read.Load(), false) {
+	if n, read := k.all(k.Found.Add(1)); k.Limit.Exceeded(n, read, false) {
 		return k.tooMany(n, err)
 	}
 	return nil
 }
 
+// all returns how many records are rejected, of those that were read, where so many are in this
+// keeper: of a set those of other runs count, too.
+func (k *Keeper) all(found int64) (rejected, read int64) {
+	rejected, read = found, k.read.Load()
+	if k.Rows != nil {
+		r, n := k.Rows.Others()
+		rejected, read = rejected+r, read+n
+	}
+	return rejected, read
+}
+
 func (k *Keeper) tooMany(n int64, last *failure.RowError) error {
-	file := k.log.file()
+	file := k.File()
 	if k.Whole {
 		file = "" // nothing of it is stored, and so nothing is kept
 	}
-	return &failure.TooManyError{Limit: k.Limit, Rejected: n, Read: max(k.read.Load(), n), Last: *last, File: file}
+	_, read := k.all(0)
+	return &failure.TooManyError{Limit: k.Limit, Rejected: n, Read: max(read, n), Last: *last, File: file}
 }
 
 // judge judges the records that were rejected when all are read.
 func (k *Keeper) judge() error {
-	if n := k.Found.Load(); k.Limit.Exceeded(n, k.read.Load(), true) {
+	n, read := k.all(k.Found.Load())
+	if k.Limit.Exceeded(n, read, k.Rows == nil) { // a set ends when all of its runs have
 		return k.tooMany(n, &failure.RowError{})
 	}
 	return nil
@@ -140,7 +157,7 @@ func (k *Keeper) judge() error {
 // Finish judges what was rejected, and writes the original records beside the log, under
 // the header.
 func (k *Keeper) Finish(header []byte, eol pgcsv.EOL) error {
-	if err := k.judge(); err != nil {
+	if err := k.judge(); err != nil || k.Rows != nil {
 		return err
 	}
 	return k.log.writeCSV(k.encoded(header), eol)
@@ -256,7 +273,9 @@ func (k *Keeper) Stored(b *lane.Batch) {
 	if b.Rejects() == 0 {
 		return
 	}
-	k.log.confirm(b)
+	if k.Rows == nil {
+		k.log.confirm(b)
+	}
 	var buf []byte
 	for _, row := range b.Aside.Refs() {
 		buf = b.Aside.AppendRow(buf[:0], row)
@@ -269,7 +288,12 @@ func (k *Keeper) Stored(b *lane.Batch) {
 }
 
 // File returns the path of the file that has the records, "" if there is none.
-func (k *Keeper) File() string { return k.log.file() }
+func (k *Keeper) File() string {
+	if k.Rows != nil {
+		return ""
+	}
+	return k.log.file()
+}
 
 // Write writes what of b is rejected to disk. number is that of the lane in the job.
 func (k *Keeper) Write(b *lane.Batch, number int32) error {
@@ -277,10 +301,20 @@ func (k *Keeper) Write(b *lane.Batch, number int32) error {
 }
 
 // Undo takes back what write has written.
-func (k *Keeper) Undo(b *lane.Batch) error { return k.log.undo(b) }
+func (k *Keeper) Undo(b *lane.Batch) error {
+	if k.Rows != nil {
+		return nil // the transaction has them
+	}
+	return k.log.undo(b)
+}
 
 // Close ends the keeper.
-func (k *Keeper) Close() error { return k.log.close() }
+func (k *Keeper) Close() error {
+	if k.Rows != nil {
+		return nil
+	}
+	return k.log.close()
+}
 
 // CountRead says how many records have entered the lanes.
 func (k *Keeper) CountRead(n int64) { k.read.Store(k.before + n) }

@@ -12,7 +12,6 @@ import (
 	"path/filepath"
 	"sync"
 	"syscall"
-	"unicode/utf8"
 
 	"shardload/internal/fault"
 	"shardload/internal/regular"
@@ -145,16 +144,9 @@ func (g *rejectLog) write(b *lane.Batch, number int32, each func(func(lane.Cause
 	out := json.NewEncoder(&byteCounter{&g.size, w})
 	out.SetEscapeHTML(false)
 	err = each(func(c lane.Cause, at lane.Origin, record []byte) error {
-		e := rejectEntry{
-			Job: g.job, Lane: number, Mark: [2]int64{b.To.Chunk, b.To.Records}, Input: cmp.Or(at.Source, g.input), Line: at.Line, Offset: at.Offset,
-			Column: c.Column, SQLState: c.SQLState, Reason: c.Reason, Detail: c.Detail,
-		}
-		if text := string(record); utf8.ValidString(text) {
-			e.Record = &text
-		} else {
-			e.Base64 = record
-		}
-		return out.Encode(&e)
+		e := newEntry(b, number, c, at, record)
+		e.Job, e.Input = g.job, cmp.Or(at.Source, g.input)
+		return out.Encode(e)
 	})
 	g.pending[b] = span{start, g.size}
 	if err == nil {

@@ -31,6 +31,7 @@ type Destination struct {
 	Count    int    // what the guard must count
 	Lost     error  // what another count means
 	Marks    string // the progress table, or its shard beside table; "" for none
+	Aside    string // likewise that of rejected records
 	Direct   bool   // the coordinator's lock on the table does not see these rows
 	Nodes    bool   // what Citus sends on to workers is to find no names but the server's own
 }
@@ -44,6 +45,7 @@ type Dispatch struct {
 	lanes    *lane.Lanes
 	job      *job.Job
 	progress uint32
+	aside    uint32 // the table of rejected records, 0 for none
 	way      Way
 	delay    time.Duration // for which a batch that has no place waits
 	ranges   []citus.Shard // of the lanes, where they are shards
@@ -94,6 +96,12 @@ func (d *Dispatch) followJob(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("look for the progress table: %w", err)
 		}
+		if d.job.Aside == nil {
+			return nil
+		}
+		if err := server.Value(ctx, conn, &d.aside, "SELECT $1::text::regclass::oid", d.job.Aside.Table); err != nil {
+			return fmt.Errorf("look for the table of rejected records: %w", err)
+		}
 		return nil
 	})
 }
@@ -111,6 +119,9 @@ func (d *Dispatch) through() Destination {
 		t.Nodes = !d.t.Code
 	}
 	t.Marks = d.job.Progress
+	if d.job.Aside != nil {
+		t.Aside = d.job.Aside.Table
+	}
 	return t
 }
 
@@ -127,11 +138,14 @@ func (d *Dispatch) To(lane int) Destination {
 // lane's rows from then on. So it does for a node that was added after the load
 // began.
 func (d *Dispatch) locate(ctx context.Context) error {
-	var shards, marks []citus.Placement
+	var shards, marks, aside []citus.Placement
 	err := d.t.OnControl(ctx, func(conn *pgx.Conn) (err error) {
 		return server.Tx(ctx, conn, server.Read, func() (err error) {
 			if shards, err = citus.Placements(ctx, conn, d.t.Table.OID); err == nil && d.job.InPieces() {
 				marks, err = citus.Placements(ctx, conn, d.progress)
+			}
+			if err == nil && d.aside != 0 {
+				aside, err = citus.Placements(ctx, conn, d.aside)
 			}
 			return err
 		})
@@ -145,7 +159,7 @@ func (d *Dispatch) locate(ctx context.Context) error {
 		return &job.StartOverError{Why: "a shard was split"}
 	}
 	for i := range d.targets {
-		t := d.find(i, shards, marks)
+		t := d.find(i, shards, marks, aside)
 		d.targets[i] = t
 		d.lanes.Assign(i, t.Node, t.Direct)
 	}
@@ -165,8 +179,8 @@ func (d *Dispatch) split(shards []citus.Placement) bool {
 }
 
 // find returns the target of a lane: its shard, if there is one of its range, and
-// the lane's mark is kept beside it.
-func (d *Dispatch) find(lane int, shards, marks []citus.Placement) Destination {
+// the lane's mark is kept beside it, and so are its rejected records if there may be any.
+func (d *Dispatch) find(lane int, shards, marks, aside []citus.Placement) Destination {
 	own := func(p citus.Placement) bool {
 		return d.t.Distribution.Kind == citus.Single || p.Min == d.ranges[lane].Min && p.Max == d.ranges[lane].Max
 	}
@@ -185,7 +199,16 @@ func (d *Dispatch) find(lane int, shards, marks []citus.Placement) Destination {
 	if k < 0 || marks[k].Group != shards[i].Group || d.t.Distribution.Kind == citus.Hash && !d.job.Lanes[lane].Home() {
 		return d.through()
 	}
-	return d.at(at, shards[i], &marks[k])
+	to := d.at(at, shards[i], &marks[k])
+	if d.aside == 0 || d.way == ByNode {
+		return to
+	}
+	n := slices.IndexFunc(aside, own)
+	if n < 0 || aside[n].Group != shards[i].Group {
+		return d.through()
+	}
+	to.Aside = aside[n].Table
+	return to
 }
 
 // node returns the node of that group, nil if the load does not know it.

@@ -128,8 +128,11 @@ func Busy(t *target.Target, locked *server.LockedError) error {
 func (f *Fence) AddProgress(ctx context.Context, j *job.Job) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	sql := f.t.LockSQL(j.Progress)
-	f.others, f.progress = append(f.others, sql), j
+	locks := []string{f.t.LockSQL(j.Progress)}
+	if j.Aside != nil {
+		locks = append(locks, f.t.LockSQL(j.Aside.Table))
+	}
+	f.others, f.progress = append(f.others, locks...), j
 	return f.t.Persist(ctx, func() error {
 		if f.conn.IsClosed() || f.conn.PgConn().TxStatus() != 'T' { // all locks, this one among them
 			if err := f.lock(ctx); err != nil {
@@ -137,8 +140,10 @@ func (f *Fence) AddProgress(ctx context.Context, j *job.Job) error {
 			}
 			return f.check(ctx)
 		}
-		if err := server.Exec(ctx, f.conn.PgConn(), sql); err != nil {
-			return fmt.Errorf("lock %s: %w", j.Progress, err)
+		for _, sql := range locks {
+			if err := server.Exec(ctx, f.conn.PgConn(), sql); err != nil {
+				return fmt.Errorf("lock %s: %w", j.Progress, err)
+			}
 		}
 		return ledger.CheckProgress(ctx, f.conn, j.Target, j.Job)
 	})

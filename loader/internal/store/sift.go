@@ -81,6 +81,12 @@ func (x *tx) sift(ctx context.Context) error {
 // keepAside writes what of b is rejected, and corrects what its mark counts.
 func (x *tx) keepAside(ctx context.Context) error {
 	k, j := x.load.Keeper, x.load.Job
+	if k.InRows() {
+		if err := x.insertRejects(ctx); err != nil {
+			return err
+		}
+		return x.account(ctx)
+	}
 	err := k.Write(x.b, j.Number(x.b.Lane))
 	if err == nil && x.b.Rejects() > 0 && j.AtOnce() {
 		err = k.Finish(x.load.Header, x.load.EOL)
@@ -107,12 +113,17 @@ func (x *tx) account(ctx context.Context) error {
 
 // correct runs a statement that changes one row of the ledger.
 func (s *stream) correct(ctx context.Context, sql string) error {
+	return s.change(ctx, sql, 1)
+}
+
+// change runs a statement that changes so many rows of the ledger.
+func (s *stream) change(ctx context.Context, sql string, want int64) error {
 	results, err := s.conn.Exec(ctx, server.OwnPathSQL+"; "+sql+"; "+s.load.Target.Session.PathSQL()).ReadAll()
 	if err != nil {
 		return s.fail(ctx, fmt.Errorf("count what became of the rows: %w", err))
 	}
-	if n := results[len(results)-2].CommandTag.RowsAffected(); n != 1 {
-		return s.fail(ctx, fmt.Errorf("count what became of the rows: %d rows of progress changed, want 1", n))
+	if n := results[len(results)-2].CommandTag.RowsAffected(); n != want {
+		return s.fail(ctx, fmt.Errorf("count what became of the rows: %d rows of progress changed, want %d", n, want))
 	}
 	return nil
 }

@@ -1,0 +1,143 @@
+package loader_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	gocmp "github.com/google/go-cmp/cmp"
+
+	"shardload/internal/pgtest"
+	"shardload/loader"
+)
+
+// badFiles writes so many files, each with good records, and bad ones of several kinds, and returns their paths, the
+// number of good records, and the bad ones as "file:line record", in their order.
+func badFiles(t *testing.T, files int) (paths []string, good int, bad []string) {
+	t.Helper()
+	dir := t.TempDir()
+	for f := range files {
+		path := filepath.Join(dir, fmt.Sprintf("part.%03d.csv", f))
+		var b strings.Builder
+		b.WriteString("id,tenant,name,n,at\n")
+		for i := range 120 {
+			id := f*1000 + i
+			record := fmt.Sprintf("%d,%d,x,%d,2024-01-02 03:04:05", id, id%37, id+100)
+			switch i % 40 {
+			case 7:
+				record = fmt.Sprintf("%d,%d,x,many,", id, id%37)
+			case 15:
+				record = fmt.Sprintf("%d,%d,x,13,", id, id%37)
+			case 23:
+				record = fmt.Sprintf("%d,%d,x", id, id%37)
+			case 31:
+				record = fmt.Sprintf("%d,%d,\xff,1,", id, id%37)
+			default:
+				good++
+				b.WriteString(record + "\n")
+				continue
+			}
+			bad = append(bad, fmt.Sprintf("%s:%d %s", path, i+2, record))
+			b.WriteString(record + "\n")
+		}
+		if err := os.WriteFile(path, []byte(b.String()), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		paths = append(paths, path)
+	}
+	return paths, good, bad
+}
+
+// listed returns the records of lists of rejected ones, as badFiles does.
+func listed(t *testing.T, lists ...string) (got []string) {
+	t.Helper()
+	for _, path := range lists {
+		data, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for line := range bytes.Lines(data) {
+			var r rejectLine
+			if err := json.Unmarshal(line, &r); err != nil {
+				t.Fatalf("%s: %v", line, err)
+			}
+			got = append(got, fmt.Sprintf("%s:%d %s", r.Input, r.Line, r.bytes()))
+		}
+	}
+	return got
+}
+
+// TestFilesRejects holds that of a set that is stopped again and again each bad record is rejected once, in the
+// order of the files and lines, and is in no table afterwards; and that what is new is in a list of its own.
+func TestFilesRejects(t *testing.T) {
+	t.Parallel()
+	pgtest.Each(t, func(t *testing.T, dsn string) {
+		conn := pgtest.Connect(t, dsn)
+		exec(t, conn, tested)
+		distribute(t, conn, "tested", "tenant")
+		paths, good, bad := badFiles(t, 24)
+		dir := t.TempDir()
+		in := func(n int) loader.Input {
+			in, err := loader.Files(paths[:n]...)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return in
+		}
+		cfg := pieces(t, dsn)
+		cfg.Job, cfg.Table, cfg.MaxErrors, cfg.RejectsDir = "", "tested", loader.ErrorLimit{Records: int64(len(bad))}, dir
+		var res loader.Result
+		err := context.Canceled
+		runs := 0
+		for ; errors.Is(err, context.Canceled); runs++ {
+			cfg.Route = routes(t)[runs%len(routes(t))]
+			if res, err = run(t, cfg, in(20), int64(3+5*runs)); err != nil && !errors.Is(err, context.Canceled) {
+				t.Fatal(err)
+			}
+			if lists, _ := filepath.Glob(dir + "/*"); err != nil && len(lists) > 0 {
+				t.Errorf("before the end there is %q", lists)
+			}
+		}
+		if runs < 2 {
+			t.Errorf("it took %d runs", runs)
+		}
+		first := len(bad) * 20 / 24
+		if res.Rejected != int64(first) {
+			t.Errorf("%d rejected, want %d", res.Rejected, first)
+		}
+		if diff := gocmp.Diff(bad[:first], listed(t, res.Rejects)); diff != "" {
+			t.Errorf("rejected (-want +got):\n%.2000s", diff)
+		}
+		if res, err = run(t, cfg, in(24), 0); err != nil {
+			t.Fatal(err)
+		}
+		if diff := gocmp.Diff(bad[first:], listed(t, res.Rejects)); diff != "" || res.Rejected != int64(len(bad)) {
+			t.Errorf("%d rejected; of the new files (-want +got):\n%.2000s", res.Rejected, diff)
+		}
+		want := []string{"id,tenant,name,n,at"}
+		for _, b := range bad[:first] {
+			want = append(want, b[strings.Index(b, " ")+1:])
+		}
+		records, err := os.ReadFile(filepath.Join(dir, "tested.rejects.csv"))
+		if diff := gocmp.Diff(want, strings.Split(strings.TrimSuffix(string(records), "\n"), "\n")); err != nil || diff != "" {
+			t.Errorf("%v; records (-want +got):\n%.2000s", err, diff)
+		}
+		if names, _ := filepath.Glob(dir + "/*"); len(names) != 4 {
+			t.Errorf("files %q", names)
+		}
+		if got := query(t, conn, "SELECT count(*) FROM tested"); got[0] != fmt.Sprint(good) {
+			t.Errorf("%s rows, want %d", got, good)
+		}
+		got := query(t, conn, "SELECT relname::text FROM pg_class WHERE relname LIKE 'shardload%rejects%' AND relkind = 'r' ORDER BY 1")
+		if !slices.Equal(got, []string{"shardload_rejects"}) || query(t, conn, "SELECT count(*) FROM shardload_rejects")[0] != "0" {
+			t.Errorf("left: %q", got)
+		}
+	})
+}
