@@ -47,6 +47,7 @@ func (v *loadVerb) printReasons(report loadReport) error {
 // rejection returns a *rejectedError if records were rejected.
 func (r loadReport) rejection() error {
 	var parts []string
+	listed := false
 	for _, t := range r.Tables {
 		if t.Rejected == 0 {
 			continue
@@ -54,11 +55,16 @@ func (r loadReport) rejection() error {
 		part := fmt.Sprintf("%s of %s rejected", plural(t.Rejected, "record"), t.Table)
 		if len(t.Rejects) > 0 {
 			part += ": see " + strings.Join(t.Rejects, ", ")
+			listed = true
 		}
 		parts = append(parts, part)
 	}
 	if parts == nil {
 		return nil
 	}
-	return &rejectedError{strings.Join(parts, "; ") + "; the file beside it has the records as they were: mend it and load it"}
+	do := "; the file beside it has the records as they were: mend it and load it"
+	if !listed {
+		do = "; another process of the set lists them: look where that one was told to keep them (--rejects)"
+	}
+	return &rejectedError{strings.Join(parts, "; ") + do}
 }

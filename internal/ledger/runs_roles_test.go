@@ -52,9 +52,11 @@ func workWithSet(t *testing.T, conn *pgx.Conn, target ledger.Target) {
 	if err := ledger.Retag(ctx, conn, target, set.ID, changed[:1]); err != nil {
 		t.Fatal(err)
 	}
+	rejectOne(t, conn, target, j)
 	if err := closeRun(t, conn, target, now, j, 5); err != nil {
 		t.Fatal(err)
 	}
+	takeOne(t, conn, target, set.ID, now.ID)
 	if ended, err := ledger.EndSet(ctx, conn, target, set.ID); !ended || err != nil {
 		t.Fatalf("ended %t, %v", ended, err)
 	}

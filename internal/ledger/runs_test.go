@@ -357,7 +357,9 @@ func TestForgetSet(t *testing.T) {
 		target := targetOf(t, conn, "target")
 		set, _ := enterSet(t, conn, target, "set", someParts(3)...)
 		kept, _ := enterSet(t, conn, target, "other set", someParts(2)...)
-		r, _ := openRun(t, conn, target, set, 1)
+		r, j := openRun(t, conn, target, set, 1)
+		rejectOne(t, conn, target, j)
+		pgtest.Exec(t, conn, "INSERT INTO shardload_rejects VALUES ('"+set.ID+"', 'an earlier run', 0, 1, 0, 0, 0, 1, 1, 'entry')")
 		entry := func(id string) *ledger.Entry {
 			l, err := ledger.List(ctx, conn)
 			if err != nil {
@@ -395,6 +397,9 @@ func TestForgetSet(t *testing.T) {
 		left := pgtest.Query(t, conn, "SELECT id FROM shardload_jobs UNION ALL SELECT id FROM shardload_runs UNION ALL SELECT DISTINCT of FROM shardload_parts ORDER BY 1")
 		if !slices.Equal(left, []string{kept.ID, kept.ID}) {
 			t.Errorf("left: %q", left)
+		}
+		if left := pgtest.Query(t, conn, "SELECT relname FROM pg_class WHERE relname LIKE 'shardload_rejects_%' AND relkind = 'r' UNION ALL SELECT of FROM shardload_rejects"); len(left) > 0 {
+			t.Errorf("of rejected records are left: %q", left)
 		}
 		if _, err := ledger.AddParts(ctx, conn, target, set.ID, someParts(1)); !errors.Is(err, ledger.ErrSetGone) {
 			t.Errorf("added a part to a set that is gone: error %v", err)
