@@ -15,6 +15,7 @@ import (
 
 	"shardload/internal/fault"
 	"shardload/internal/ledger"
+	"shardload/internal/server"
 	"shardload/internal/term"
 	"shardload/loader/failure"
 	"shardload/loader/internal/store"
@@ -80,6 +81,7 @@ type roster struct {
 	parts  []ledger.Part
 	seen   *ledger.Seen
 	watch  ledger.Watch
+	since  time.Time    // when this process began with it, by the server's clock
 	files  ledger.Files // that have the table's rows; nil until it is asked
 
 	mu       sync.Mutex
@@ -142,6 +144,9 @@ func loadOneByOne(ctx context.Context, l *Loader, in Input) (res Result, err err
 
 // open finds the set's job, or enters it, with the parts that are new, in conn.
 func (of *roster) open(ctx context.Context, conn *pgx.Conn) error {
+	if err := server.Value(ctx, conn, &of.since, "SELECT pg_catalog.now()"); err != nil {
+		return err
+	}
 	j := newSetJob(of.l, of.in)
 	found, err := of.opening(of.in, nil).SetsNamed(ctx, conn, j.Name)
 	if err != nil {

@@ -114,11 +114,11 @@ func (of *roster) endRejects(ctx context.Context, conn *pgx.Conn, res *Result) (
 	if err != nil {
 		return nil, err
 	}
-	all, err := ledger.SetTotals(ctx, conn, of.target, of.set.ID)
-	if err != nil || all.Rejected == 0 {
+	all, rejected, err := ledger.SetTotals(ctx, conn, of.target, of.set.ID, of.since)
+	if err != nil || rejected == 0 {
 		return nil, err
 	}
-	res.Rejected = all.Rejected
+	res.Rejected = rejected
 	if read := all.Rows + all.Rejected + all.Filtered; cfg.MaxErrors.Exceeded(all.Rejected, read, true) {
 		tooMany = &failure.TooManyError{Limit: cfg.MaxErrors, Rejected: all.Rejected, Read: read, File: res.Rejects}
 	}
