@@ -591,7 +591,7 @@ func (of *roster) end(ctx context.Context, res *Result) error {
 	var failed []ledger.FailedPart
 	var tooMany *failure.TooManyError
 	err := of.l.target.OnControl(ctx, func(conn *pgx.Conn) (err error) {
-		if tooMany, err = of.endRejects(ctx, conn, res); err != nil {
+		if tooMany, err = endRejects(ctx, of, conn, res); err != nil {
 			return err
 		}
 		if tooMany == nil {

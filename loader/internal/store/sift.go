@@ -81,8 +81,8 @@ func (x *tx) sift(ctx context.Context) error {
 // keepAside writes what of b is rejected, and corrects what its mark counts.
 func (x *tx) keepAside(ctx context.Context) error {
 	k, j := x.load.Keeper, x.load.Job
-	if k.InRows() {
-		if err := x.insertRejects(ctx); err != nil {
+	if k.Rows != nil {
+		if err := insertRejects(ctx, x); err != nil {
 			return err
 		}
 		return x.account(ctx)
