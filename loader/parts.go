@@ -16,6 +16,7 @@ import (
 	"shardload/internal/fault"
 	"shardload/internal/input"
 	"shardload/internal/ledger"
+	"shardload/internal/server"
 	"shardload/internal/term"
 	"shardload/loader/failure"
 	"shardload/loader/internal/job"
@@ -90,6 +91,7 @@ type roster struct {
 	parts  []ledger.Part
 	seen   *ledger.Seen
 	watch  ledger.Watch
+	since  time.Time    // when this process began with it, by the server's clock
 	files  ledger.Files // that have the table's rows; nil until it is asked
 
 	mu       sync.Mutex
@@ -152,6 +154,9 @@ func loadOneByOne(ctx context.Context, l *Loader, in Input) (res Result, err err
 
 // open finds the set's job, or enters it, with the parts that are new, in conn.
 func (of *roster) open(ctx context.Context, conn *pgx.Conn) error {
+	if err := server.Value(ctx, conn, &of.since, "SELECT pg_catalog.now()"); err != nil {
+		return err
+	}
 	j := newSetJob(of.l, of.in)
 	found, err := job.SetsNamed(ctx, openingFor(of, of.in, nil), conn, j.Name)
 	if err != nil {
@@ -615,7 +620,7 @@ func (of *roster) end(ctx context.Context, res *Result) error {
 	var unloaded ledger.PartCounts
 	var tooMany *failure.TooManyError
 	err := of.l.target.OnControl(ctx, func(conn *pgx.Conn) (err error) {
-		if tooMany, err = of.endRejects(ctx, conn, res); err != nil {
+		if tooMany, err = endRejects(ctx, of, conn, res); err != nil {
 			return err
 		}
 		if tooMany == nil {

@@ -232,7 +232,7 @@ func (r *running) enter(ctx context.Context, ld *load, ask *decode.Asker) (ended
 	}
 	r.job = ld.Job.Job
 	if !ld.l.cfg.MaxErrors.None() {
-		if err := ld.Fence.Meanwhile(ctx, func(ctx context.Context) error { return r.keepAside(ctx, ld) }); err != nil {
+		if err := ld.Fence.Meanwhile(ctx, func(ctx context.Context) error { return keepAside(ctx, r, ld) }); err != nil {
 			return nil, err
 		}
 	}
@@ -402,7 +402,7 @@ func (r *running) beat(ctx context.Context, c *counts) {
 		case <-tick.C:
 		}
 		err := r.of.l.target.OnControl(steady, func(conn *pgx.Conn) error {
-			return r.beatAs(steady, conn, ledger.Totals{Rows: c.Before.Load() + c.Rows.Load(), Rejected: c.Rejected.Load(), Bytes: c.Read.Load()})
+			return beatAs(steady, r, conn, ledger.Totals{Rows: c.Before.Load() + c.Rows.Load(), Rejected: c.Rejected.Load(), Bytes: c.Read.Load()})
 		})
 		if errors.Is(err, ledger.ErrEpoch) {
 			r.lost(err)

@@ -44,7 +44,7 @@ func (a *keptOfRun) part(name string) int32 {
 }
 
 // keepAside makes room for rejected records beside the marks of the run, and hears how many others have.
-func (r *running) keepAside(ctx context.Context, ld *load) error {
+func keepAside(ctx context.Context, r *running, ld *load) error {
 	form := reject.Form{Extension: ld.l.cfg.rejectsExtension(), OneLine: ld.l.cfg.Format == FormatJSON, Header: ld.Header, EOL: ld.EOL}
 	if c := ld.l.charset; c != nil {
 		form.Header = c.Encode(nil, form.Header)
@@ -64,12 +64,12 @@ func (r *running) keepAside(ctx context.Context, ld *load) error {
 		if err != nil {
 			return err
 		}
-		return r.beatAs(ctx, conn, stored)
+		return beatAs(ctx, r, conn, stored)
 	})
 }
 
 // beatAs says that the run goes on, and what it has stored, and hears what others have.
-func (r *running) beatAs(ctx context.Context, conn *pgx.Conn, so ledger.Totals) error {
+func beatAs(ctx context.Context, r *running, conn *pgx.Conn, so ledger.Totals) error {
 	pulse, err := ledger.Beat(ctx, conn, r.of.target, r.Is, so)
 	if err != nil {
 		return err
@@ -81,7 +81,7 @@ func (r *running) beatAs(ctx context.Context, conn *pgx.Conn, so ledger.Totals) 
 }
 
 // rejectRows returns what the keeper of the run's rejected records is to know.
-func (r *running) rejectRows(ctx context.Context, ld *load) *reject.Rows {
+func rejectRows(ctx context.Context, r *running, ld *load) *reject.Rows {
 	return &reject.Rows{
 		Part:   r.kept.part,
 		Others: func() (rejected, read int64) { return r.kept.rejected.Load(), r.kept.read.Load() },
@@ -103,7 +103,7 @@ func ofRecord(err error) *failure.RowError {
 
 // endRejects writes the files of the set's rejected records, now that no run of it is open that could
 // go on, and judges whether they are too many.
-func (of *roster) endRejects(ctx context.Context, conn *pgx.Conn, res *Result) (tooMany *failure.TooManyError, err error) {
+func endRejects(ctx context.Context, of *roster, conn *pgx.Conn, res *Result) (tooMany *failure.TooManyError, err error) {
 	cfg := &of.l.cfg
 	err = ledger.TakeRejects(ctx, conn, of.target, of.set.ID, func(forms map[string][]byte, next func(func(string, []byte) error) error) (path string, err error) {
 		files := reject.SetFiles{Dir: cfg.RejectsDir, Table: of.l.target.Table.Name, Set: of.set.ID, Forms: maps.Clone(forms)}
@@ -114,11 +114,11 @@ func (of *roster) endRejects(ctx context.Context, conn *pgx.Conn, res *Result) (
 	if err != nil {
 		return nil, err
 	}
-	all, err := ledger.SetTotals(ctx, conn, of.target, of.set.ID)
-	if err != nil || all.Rejected == 0 {
+	all, rejected, err := ledger.SetTotals(ctx, conn, of.target, of.set.ID, of.since)
+	if err != nil || rejected == 0 {
 		return nil, err
 	}
-	res.Rejected = all.Rejected
+	res.Rejected = rejected
 	if read := all.Rows + all.Rejected + all.Filtered; cfg.MaxErrors.Exceeded(all.Rejected, read, true) {
 		tooMany = &failure.TooManyError{Limit: cfg.MaxErrors, Rejected: all.Rejected, Read: read, File: res.Rejects}
 	}

@@ -34,7 +34,7 @@ func (ld *load) newKeeper(ctx context.Context) (*reject.Keeper, error) {
 		opt.Encode = l.charset.Encode
 	}
 	if ld.ofRun != nil {
-		opt.Rows = ld.ofRun.rejectRows(ctx, ld)
+		opt.Rows = rejectRows(ctx, ld.ofRun, ld)
 	}
 	if ld.Job.Tell() {
 		opt.Job, opt.Lanes = ld.Job.Job, ld.Job.Lanes

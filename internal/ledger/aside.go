@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -278,17 +279,19 @@ func eachReject(ctx context.Context, conn *pgx.Conn, t Target, set string, fn fu
 	return err
 }
 
-// SetTotals returns what all runs of a set have stored: closed ones as their marks said, others as their
-// owners have said with their last beats.
-func SetTotals(ctx context.Context, conn *pgx.Conn, t Target, set string) (sum Totals, err error) {
+// SetTotals returns what all runs of a set have stored since the set was ended last: closed ones as their
+// marks said, others as their owners have said with their last beats. rejected counts those, too, of
+// runs that were closed since then, by the server's clock, though another process has ended the set meanwhile.
+func SetTotals(ctx context.Context, conn *pgx.Conn, t Target, set string, since time.Time) (sum Totals, rejected int64, err error) {
 	err = guardedBy(ctx, conn, guardSets(t, reading), "ROLLBACK", func() error {
-		return conn.QueryRow(ctx, `SELECT coalesce(pg_catalog.sum(rows), 0)::pg_catalog.int8, coalesce(pg_catalog.sum(rejected), 0)::pg_catalog.int8, coalesce(pg_catalog.sum(filtered), 0)::pg_catalog.int8
-			FROM `+t.runs()+` WHERE of = $1::pg_catalog.text`, set).Scan(&sum.Rows, &sum.Rejected, &sum.Filtered)
+		return conn.QueryRow(ctx, `SELECT coalesce(pg_catalog.sum(rows) FILTER (WHERE NOT ended), 0)::pg_catalog.int8, coalesce(pg_catalog.sum(rejected) FILTER (WHERE NOT ended), 0)::pg_catalog.int8,
+			coalesce(pg_catalog.sum(filtered) FILTER (WHERE NOT ended), 0)::pg_catalog.int8, coalesce(pg_catalog.sum(rejected) FILTER (WHERE NOT ended OR closed >= $2::pg_catalog.timestamptz), 0)::pg_catalog.int8
+			FROM `+t.runs()+` WHERE of = $1::pg_catalog.text`, set, since).Scan(&sum.Rows, &sum.Rejected, &sum.Filtered, &rejected)
 	})
 	if err != nil {
-		return sum, explain(err, t, "count rejected records")
+		return sum, 0, explain(err, t, "count rejected records")
 	}
-	return sum, nil
+	return sum, rejected, nil
 }
 
 // deleteRejects deletes the rejected records of sets, if there is a table of them.

@@ -181,6 +181,9 @@ func finishSet(ctx context.Context, conn *pgx.Conn, t Target, set string) error 
 	if err != nil {
 		return err
 	}
+	if _, err = conn.Exec(ctx, `UPDATE `+t.runs()+` SET ended = true WHERE of = $1::pg_catalog.text AND NOT ended`, set); err != nil {
+		return err
+	}
 	_, err = conn.Exec(ctx, `UPDATE `+t.Jobs()+` SET finished = pg_catalog.now(),
 		fingerprint = fingerprint || `+server.Literal(fmt.Sprintf(`{"filtered": %d}`, filtered))+`::pg_catalog.jsonb WHERE id = $1::pg_catalog.text`, set)
 	return err

@@ -29,6 +29,7 @@ var runsShape = shape{
 		{name: "released", kind: "boolean", rest: "NOT NULL DEFAULT false"},
 		{name: "failed", kind: "text"},
 		{name: "closed", kind: "timestamptz"},
+		{name: "ended", kind: "boolean", rest: "NOT NULL DEFAULT false"}, // the set, since then
 		// What it has stored: as its owner says with each beat, and at its end as the marks say.
 		{name: "rows", kind: "bigint", rest: "NOT NULL DEFAULT 0"},
 		{name: "rejected", kind: "bigint", rest: "NOT NULL DEFAULT 0"},

@@ -49,11 +49,16 @@ type Options struct {
 	// Again reads bytes of the input at an offset once more. It is nil where nobody can.
 	Again func(p []byte, offset int64) error
 
-	Job          *ledger.Job             // nil if no progress is kept
-	Lanes        []ledger.Lane           // of the job, as they are when the load begins
-	AwaitEarlier func() error            // waits until it is known what an earlier run has stored
-	Note         func(path string) error // keeps with the job where the records are
-	Rows         *Rows                   // nil for a file
+	Job          *ledger.Job   // nil if no progress is kept
+	Lanes        []ledger.Lane // of the job, as they are when the load begins
+	AwaitEarlier func() error  // waits until it is known what an earlier run has stored
+	Kept
+}
+
+// Kept is where rejected records are kept.
+type Kept struct {
+	Note func(path string) error // keeps with the job where the file is
+	Rows *Rows                   // nil for a file
 }
 
 // Written is how a record goes back to what it was in the input.
@@ -97,7 +102,7 @@ func New(opt Options) (*Keeper, error) {
 	k.read.Store(read)
 	k.Found.Store(rejected)
 	if k.Rows != nil {
-		return k, k.goOnRows()
+		return k, k.Rows.goOn(k.count)
 	}
 	k.log = &rejectLog{names: names{dir: opt.Dir, table: opt.Table, extension: opt.Extension}, oneLine: opt.OneLine, input: opt.Input, pending: map[*lane.Batch]span{}}
 	if opt.Job == nil {

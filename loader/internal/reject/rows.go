@@ -22,14 +22,14 @@ type Rows struct {
 	Earlier func(fn func(entry []byte) error) error
 }
 
-// goOnRows counts what the run has kept already.
-func (k *Keeper) goOnRows() error {
-	return k.Rows.Earlier(func(entry []byte) error {
+// goOn counts what the run has kept already.
+func (r *Rows) goOn(count func(lane.Cause, int64)) error {
+	return r.Earlier(func(entry []byte) error {
 		var e rejectEntry
 		if err := json.Unmarshal(entry, &e); err != nil {
 			return err
 		}
-		k.count(e.cause(), e.Line)
+		count(e.cause(), e.Line)
 		return nil
 	})
 }
@@ -38,11 +38,8 @@ func (e *rejectEntry) cause() lane.Cause {
 	return lane.Cause{Column: e.Column, SQLState: e.SQLState, Reason: e.Reason, Detail: e.Detail}
 }
 
-// InRows reports whether EachRow has what is to be stored of a batch, and Write does nothing.
-func (k *Keeper) InRows() bool { return k.Rows != nil }
-
-// EachRow calls fn with each rejected record of b, as a row beside the marks. number is that of the
-// lane in the job.
+// EachRow calls fn with each rejected record of b, as a row beside the marks: with Options.Rows, where
+// Write is not to be called. number is that of the lane in the job.
 func (k *Keeper) EachRow(b *lane.Batch, number int32, fn func(ledger.Reject) error) error {
 	return k.each(b, func(c lane.Cause, at lane.Origin, record []byte) error {
 		e := newEntry(b, number, c, at, record)

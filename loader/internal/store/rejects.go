@@ -10,7 +10,7 @@ import (
 const rejectsAtOnce = 256 << 10
 
 // insertRejects stores what of b is rejected as rows beside the marks, in the batch's transaction.
-func (x *tx) insertRejects(ctx context.Context) error {
+func insertRejects(ctx context.Context, x *tx) error {
 	var list []ledger.Reject
 	done, size := 0, 0
 	flush := func() error {

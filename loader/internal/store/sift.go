@@ -81,8 +81,8 @@ func (x *tx) sift(ctx context.Context) error {
 // keepAside writes what of b is rejected, and corrects what its mark counts.
 func (x *tx) keepAside(ctx context.Context) error {
 	k, j := x.load.Keeper, x.load.Job
-	if k.InRows() {
-		if err := x.insertRejects(ctx); err != nil {
+	if k.Rows != nil {
+		if err := insertRejects(ctx, x); err != nil {
 			return err
 		}
 		return x.account(ctx)
@@ -302,7 +302,7 @@ func (s *sifter) verdict(err *pgconn.PgError, lo, hi int) *verdict {
 // droppedError reports that of the rows of p not all were stored, without an error.
 func droppedError(name string, p *lane.Section, sent, stored int64, lay *decode.Layout) error {
 	row := &failure.RowError{
-		Err: fmt.Errorf("%s sent, %d stored, and so none is kept; does a trigger of %s drop rows? disable it for the load", term.Plural(sent, "row"), stored, lay.Table),
+		Err: fmt.Errorf("%s sent, %d stored, and so none is kept; does a trigger of %s drop rows? disable it for the load", term.Plural(sent, "row"), stored, lay.Table.SQL()),
 	}
 	placeAt(row, p.Span(), name)
 	return row
