@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"shardload/internal/citus"
+	"shardload/internal/fault"
 	"shardload/internal/ledger"
 	"shardload/internal/server"
 )
@@ -37,9 +38,16 @@ type Survey struct {
 
 // Look finds out which indexes of t may wait.
 func Look(ctx context.Context, conn *pgx.Conn, t ledger.Target) (s Survey, err error) {
-	list, err := read(ctx, conn, t.Table.OID, onCitus(t), "true")
-	if err != nil {
-		return s, err
+	var list []*found
+	for try := 1; ; try++ {
+		list, err = read(ctx, conn, t.Table.OID, onCitus(t), "true")
+		if err == nil {
+			break
+		}
+		// The server cannot describe an index that is dropped at this moment.
+		if !fault.Is(err, fault.InternalError) || try == fault.LookTries {
+			return s, err
+		}
 	}
 	may, kept := sort(list)
 	s.Kept = kept
