@@ -36,10 +36,13 @@ type Heading struct {
 
 // Heading reads the beginning of in, and says how Load would take it. A header that cannot be
 // one of the table is a *RowError, as for Load. ok is false if the input has no records, or
-// could not be read again by Load.
+// could not be read again by Load, or is a set: each of its Parts has a heading of its own.
 func (l *Loader) Heading(ctx context.Context, in Input) (h Heading, ok bool, err error) {
-	if !in.repeats {
+	if !in.repeats || in.set != nil {
 		return h, false, nil
+	}
+	if l, err = loaderAs(l, in.format); err != nil {
+		return h, false, err
 	}
 	feed, err := l.open(ctx, in)
 	if err != nil {

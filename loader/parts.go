@@ -334,12 +334,29 @@ func (of *roster) complete() error {
 }
 
 // input returns the input that a part is.
-func (of *roster) input(name string) Input {
-	in := of.in.set.open(name)
-	if of.in.set.format != nil {
-		in.format = of.in.set.format(in.name)
+func (of *roster) input(name string) Input { return of.in.set.input(name) }
+
+// input returns the part of that name.
+func (set *partSet) input(name string) Input {
+	in := set.open(name)
+	if set.format != nil {
+		in.format = set.format(in.name)
 	}
 	return in
+}
+
+// Parts returns the inputs of a set in the order in which they are loaded, and of any other Input
+// itself.
+func (in Input) Parts(ctx context.Context) ([]Input, error) {
+	if in.set == nil {
+		return []Input{in}, nil
+	}
+	list, err := in.set.list(ctx)
+	parts := make([]Input, len(list))
+	for i, p := range list {
+		parts[i] = in.set.input(p.Name)
+	}
+	return parts, err
 }
 
 // waiting returns the names of some parts that nobody has.

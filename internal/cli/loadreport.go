@@ -219,7 +219,15 @@ type fileHeading struct {
 
 // headings says it of the files of t that can be read twice.
 func headings(ctx context.Context, t *loader.SetTable) (list []fileHeading, err error) {
+	var files []loader.Input
 	for _, in := range t.Inputs {
+		parts, err := in.Parts(ctx)
+		if err != nil {
+			return nil, err
+		}
+		files = append(files, parts...)
+	}
+	for _, in := range files {
 		h, ok, err := t.Loader().Heading(ctx, in)
 		if err != nil {
 			return nil, err
