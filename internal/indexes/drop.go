@@ -38,16 +38,9 @@ type Survey struct {
 
 // Look finds out which indexes of t may wait.
 func Look(ctx context.Context, conn *pgx.Conn, t ledger.Target) (s Survey, err error) {
-	var list []*found
-	for try := 1; ; try++ {
-		list, err = read(ctx, conn, t.Table.OID, onCitus(t), "true")
-		if err == nil {
-			break
-		}
-		// The server cannot describe an index that is dropped at this moment.
-		if !fault.Is(err, fault.InternalError) || try == fault.LookTries {
-			return s, err
-		}
+	list, err := readAnyhow(ctx, conn, t)
+	if err != nil {
+		return s, err
 	}
 	may, kept := sort(list)
 	s.Kept = kept
@@ -55,6 +48,30 @@ func Look(ctx context.Context, conn *pgx.Conn, t ledger.Target) (s Survey, err e
 		s.May = append(s.May, Shown(f.name))
 	}
 	return s, nil
+}
+
+// readAnyhow reads the indexes of t, also while somebody drops them: the server cannot describe an
+// index that goes at this moment, and can say so a moment later.
+func readAnyhow(ctx context.Context, conn *pgx.Conn, t ledger.Target) (list []*found, err error) {
+	for try := 1; ; try++ {
+		begin, undo, end := "SAVEPOINT shardload_look", "ROLLBACK TO SAVEPOINT shardload_look", "RELEASE SAVEPOINT shardload_look"
+		if conn.PgConn().TxStatus() == 'I' {
+			begin, undo, end = "", "", ""
+		}
+		if err := server.Exec(ctx, conn.PgConn(), begin); err != nil {
+			return nil, err
+		}
+		list, err = read(ctx, conn, t.Table.OID, onCitus(t), "true")
+		if err == nil {
+			return list, server.Exec(ctx, conn.PgConn(), end)
+		}
+		if !fault.Is(err, fault.InternalError) || try == fault.LookTries || conn.IsClosed() {
+			return nil, err
+		}
+		if err := server.Exec(ctx, conn.PgConn(), undo); err != nil {
+			return nil, err
+		}
+	}
 }
 
 func onCitus(t ledger.Target) bool {
