@@ -41,6 +41,9 @@ func (l *Loader) Heading(ctx context.Context, in Input) (h Heading, ok bool, err
 	if !in.repeats || in.open == nil {
 		return h, false, nil
 	}
+	if l, err = loaderAs(l, in.format); err != nil {
+		return h, false, err
+	}
 	feed, err := l.open(ctx, in)
 	if err != nil {
 		return h, false, err

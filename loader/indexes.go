@@ -73,27 +73,39 @@ func (p *IndexPlan) take(found indexes.Survey) {
 type deferral struct {
 	*Loader
 	share   *pgx.Conn // keeps others from building the table's indexes, nil for none
+	dropped bool      // since share was opened what may wait was dropped
 	waiting bool      // indexes of the table wait
 }
 
-// begin drops the indexes that may wait, before the first row is on its way.
+// begin drops the indexes that may wait, before the first row is on its way. As long as nobody
+// builds them that is done once: the fence, which is nil if there is none, lets go for it, and who
+// sees a run without one takes it over.
 func (d *deferral) begin(ctx context.Context, fence *route.Fence) error {
-	if !d.cfg.DeferIndexes {
+	if !d.cfg.DeferIndexes || d.shares() && d.dropped {
 		return nil
 	}
-	return route.Apart(ctx, fence, func() error {
+	drop := func() error {
 		return d.target.Persist(ctx, func() error {
 			if err := d.take(ctx); err != nil {
 				return err
 			}
 			return d.drop(ctx)
 		})
-	})
+	}
+	if fence == nil {
+		return drop()
+	}
+	return route.Apart(ctx, fence, drop)
+}
+
+// shares reports whether nobody can build the table's indexes now.
+func (d *deferral) shares() bool {
+	return d.share != nil && !d.share.IsClosed() && d.share.PgConn().TxStatus() == 'T'
 }
 
 // take sees to it that nobody builds the table's indexes while it is loaded.
 func (d *deferral) take(ctx context.Context) (err error) {
-	if d.share != nil && !d.share.IsClosed() && d.share.PgConn().TxStatus() == 'T' {
+	if d.shares() {
 		return nil
 	}
 	d.leave()
@@ -105,6 +117,7 @@ func (d *deferral) take(ctx context.Context) (err error) {
 
 // leave lets others build them.
 func (d *deferral) leave() {
+	d.dropped = false
 	if d.share != nil {
 		server.CloseSoon(d.share.PgConn())
 		d.share = nil
@@ -128,7 +141,7 @@ func (d *deferral) drop(ctx context.Context) error {
 				d.cfg.Log.Warn(fmt.Sprintf("index %s of %s stays while rows are stored: it %s", k.Name, d.cfg.Table, k.Why))
 			}
 		}
-		d.waiting = d.waiting || len(dropped.May) > 0
+		d.dropped, d.waiting = true, d.waiting || len(dropped.May) > 0
 		return nil
 	})
 }

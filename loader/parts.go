@@ -423,6 +423,9 @@ func (of *roster) next(ctx context.Context) (r *running, open int, err error) {
 			if !of.watch.Lost(&runs[i].Run, runs[i].Locked, isGone(runs[i].Owner), time.Now()) {
 				continue
 			}
+			if err := of.l.deferral.begin(ctx, nil); err != nil {
+				return err
+			}
 			if r, err = of.takeOver(ctx, conn, &runs[i].Run); err != nil || r != nil {
 				return err
 			}
@@ -432,10 +435,14 @@ func (of *roster) next(ctx context.Context) (r *running, open int, err error) {
 		}
 		of.seen.Rewind()
 		names, err := ledger.Waiting(ctx, conn, of.target, of.seen, 1)
-		if err == nil && len(names) > 0 {
-			r = of.newRunning(nil, nil)
+		if err != nil || len(names) == 0 {
+			return err
 		}
-		return err
+		if err := of.l.deferral.begin(ctx, nil); err != nil {
+			return err
+		}
+		r = of.newRunning(nil, nil)
+		return nil
 	})
 	return r, open, err
 }

@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
@@ -81,6 +82,7 @@ type found struct {
 	oid, parent  uint32 // parent: of the index that it is a part of, 0 for none
 	schema, name string
 	guards       bool   // rows: it is unique, or a constraint's
+	gone         bool   // it was dropped while the catalog was read
 	why          string // it cannot be dropped and made again, "" if it can
 }
 
@@ -91,7 +93,7 @@ const invalid = "is not valid"
 // indexesSQL has %s for the condition of the indexes x, of tables t.
 const indexesSQL = `
 SELECT x.indexrelid, coalesce(i.inhparent, 0), tn.nspname::text, c.relname::text, t.oid, format('%%I.%%I', tn.nspname, t.relname), c.relkind = 'I', p.level,
-       pg_get_indexdef(x.indexrelid), format('CREATE INDEX %%I ON %%s%%I.%%I ', c.relname, CASE WHEN c.relkind = 'I' THEN 'ONLY ' END, tn.nspname, t.relname),
+       coalesce(pg_get_indexdef(x.indexrelid), ''), format('CREATE INDEX %%I ON %%s%%I.%%I ', c.relname, CASE WHEN c.relkind = 'I' THEN 'ONLY ' END, tn.nspname, t.relname),
        coalesce(pg_get_expr(x.indpred, x.indrelid), ''), coalesce(s.spcname::text, ''), coalesce(obj_description(c.oid, 'pg_class'), ''),
        (SELECT coalesce(json_object_agg(a.attnum, a.attstattarget), '{}')::text FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attstattarget >= 0),
        x.indisclustered,
@@ -123,6 +125,8 @@ func read(ctx context.Context, conn *pgx.Conn, table uint32, onCitus bool, where
 	batch := &pgx.Batch{}
 	batch.Queue(fmt.Sprintf(indexesSQL, where), append([]any{table, onCitus}, args...)...).Query(func(rows pgx.Rows) error {
 		list, err = pgx.CollectRows(rows, scan)
+		// The statement may have waited for whoever dropped an index that it sees still.
+		list = slices.DeleteFunc(list, func(f *found) bool { return f.gone })
 		return err
 	})
 	if err := server.Ask(ctx, conn, batch); err != nil {
@@ -142,6 +146,7 @@ func scan(row pgx.CollectableRow) (*found, error) {
 	if err != nil {
 		return nil, err
 	}
+	f.gone = whole == ""
 	using, begins := strings.CutPrefix(whole, prefix)
 	where := ""
 	if f.Where != "" {

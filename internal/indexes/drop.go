@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"shardload/internal/citus"
+	"shardload/internal/fault"
 	"shardload/internal/ledger"
 	"shardload/internal/server"
 )
@@ -22,7 +23,7 @@ type Survey struct {
 
 // Look finds out which indexes of t may wait.
 func Look(ctx context.Context, conn *pgx.Conn, t ledger.Target) (s Survey, err error) {
-	list, err := read(ctx, conn, t.Table.OID, onCitus(t), "true")
+	list, err := readAnyhow(ctx, conn, t)
 	if err != nil {
 		return s, err
 	}
@@ -32,6 +33,30 @@ func Look(ctx context.Context, conn *pgx.Conn, t ledger.Target) (s Survey, err e
 		s.May = append(s.May, server.Shown(f.name))
 	}
 	return s, nil
+}
+
+// readAnyhow reads the indexes of t, also while somebody drops them: the server cannot describe an
+// index that goes at this moment, and can say so a moment later.
+func readAnyhow(ctx context.Context, conn *pgx.Conn, t ledger.Target) (list []*found, err error) {
+	for try := 1; ; try++ {
+		begin, undo, end := "SAVEPOINT shardload_look", "ROLLBACK TO SAVEPOINT shardload_look", "RELEASE SAVEPOINT shardload_look"
+		if conn.PgConn().TxStatus() == 'I' {
+			begin, undo, end = "", "", ""
+		}
+		if err := server.Exec(ctx, conn.PgConn(), begin); err != nil {
+			return nil, err
+		}
+		list, err = read(ctx, conn, t.Table.OID, onCitus(t), "true")
+		if err == nil {
+			return list, server.Exec(ctx, conn.PgConn(), end)
+		}
+		if !fault.Is(err, fault.InternalError) || try == fault.LookTries || conn.IsClosed() {
+			return nil, err
+		}
+		if err := server.Exec(ctx, conn.PgConn(), undo); err != nil {
+			return nil, err
+		}
+	}
 }
 
 func onCitus(t ledger.Target) bool {
