@@ -41,7 +41,7 @@ var layers = []struct {
 	{"internal/selection", []string{"internal/fault", "internal/catalog", "internal/server", "internal/term"}},
 	{"internal/checksum", []string{"internal/pghash"}},
 	{"internal/pgtext", []string{"internal/pgarray"}},
-	{"internal/infer", []string{"internal/pgcopy", "internal/pgtext"}},
+	{"internal/infer", []string{"internal/pgcopy", "internal/pgtext", "internal/server"}},
 	{"internal/regular", nil},
 	{"internal/owned", []string{"internal/regular"}},
 	{"internal/notices", nil},

@@ -12,7 +12,7 @@ type InputHeading struct {
 // is one at most. Files that have no records are left out.
 func (l *Loader) Headings(ctx context.Context, in Input) (list []InputHeading, err error) {
 	if in.open != nil {
-		return l.headingOf(ctx, in, nil)
+		return headingOf(ctx, l, in, nil)
 	}
 	parts, err := in.set.list(ctx)
 	for i := 0; i < len(parts) && err == nil; i++ {
@@ -21,14 +21,14 @@ func (l *Loader) Headings(ctx context.Context, in Input) (list []InputHeading, e
 			part.format = in.set.format(part.name)
 		}
 		if as, err = loaderAs(l, part.format); err == nil {
-			list, err = as.headingOf(ctx, part, list)
+			list, err = headingOf(ctx, as, part, list)
 		}
 	}
 	return list, err
 }
 
 // headingOf appends what in has for a heading.
-func (l *Loader) headingOf(ctx context.Context, in Input, list []InputHeading) ([]InputHeading, error) {
+func headingOf(ctx context.Context, l *Loader, in Input, list []InputHeading) ([]InputHeading, error) {
 	h, ok, err := l.Heading(ctx, in)
 	if ok {
 		list = append(list, InputHeading{in.name, h})
