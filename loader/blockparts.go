@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 
+	"shardload/internal/input"
 	"shardload/internal/ledger"
 )
 
@@ -27,7 +28,7 @@ func BlockParts(name string, b BlockSource) Input {
 	in.alone = &one
 	in.set = &partSet{
 		named: []string{name},
-		list: func(context.Context) ([]ledger.Part, error) {
+		list: func(context.Context, input.Access) ([]ledger.Part, error) {
 			var parts []ledger.Part
 			for from := int64(0); from < b.Len(); from += partBlocks {
 				n := min(partBlocks, b.Len()-from)

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"shardload/internal/input"
 	"shardload/internal/ledger"
 )
 
@@ -42,7 +43,7 @@ func Files(paths ...string) (Input, error) {
 	})
 	return Input{name: filepath.Clean(base), repeats: true, set: &partSet{
 		named: []string{base}, base: base,
-		list: func(context.Context) ([]ledger.Part, error) {
+		list: func(context.Context, input.Access) ([]ledger.Part, error) {
 			parts := make([]ledger.Part, len(names))
 			for i, name := range names {
 				info, err := os.Stat(base + name)
@@ -85,6 +86,7 @@ func loaderAs(l *Loader, f Format) (*Loader, error) {
 		return l, nil
 	}
 	other := &Loader{target: l.target, cfg: l.cfg, plan: l.plan, nodes: l.nodes, replacing: l.replacing, charset: l.charset, deferral: l.deferral}
+	other.triggers.Drop.Store(l.triggers.Drop.Load())
 	other.cfg.Format = f
 	_, has := transcribed[f]
 	_, had := transcribed[l.cfg.Format]

@@ -14,6 +14,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"shardload/internal/fault"
+	"shardload/internal/input"
 	"shardload/internal/ledger"
 	"shardload/internal/term"
 	"shardload/loader/failure"
@@ -25,9 +26,12 @@ type counts = store.Counts
 // A partSet is what an Input is that has parts.
 type partSet struct {
 	// list returns them, in the order in which they are loaded. Each name is another one.
-	list func(ctx context.Context) ([]ledger.Part, error)
+	list func(ctx context.Context, how input.Access) ([]ledger.Part, error)
 	// open returns the input that a part is, by its name.
 	open func(name string) Input
+	// was, if not nil, returns the input that a part is, as it was when it was listed: another
+	// content is an error.
+	was func(p ledger.Part) Input
 	// format returns how a part is written, nil for Config.Format.
 	format func(name string) Format
 	// named is what the set was named by.
@@ -95,7 +99,7 @@ func loadSet(ctx context.Context, l *Loader, in Input) (res Result, err error) {
 		res.Elapsed = time.Since(started)
 	}()
 	of := &roster{l: l, in: in, by: thisProcess(), target: l.ledgerTarget()}
-	if of.parts, err = in.set.list(ctx); err != nil {
+	if of.parts, err = in.set.list(ctx, l.cfg.reading().Access); err != nil {
 		return res, err
 	}
 	err = l.target.OnControl(ctx, func(conn *pgx.Conn) error { return of.open(ctx, conn) })
@@ -128,7 +132,7 @@ func loadOneByOne(ctx context.Context, l *Loader, in Input) (res Result, err err
 		return l.Load(ctx, *in.alone)
 	}
 	started := time.Now()
-	parts, err := in.set.list(ctx)
+	parts, err := in.set.list(ctx, l.cfg.reading().Access)
 	for _, p := range parts {
 		done, err := l.Load(ctx, in.set.open(p.Name))
 		res.join(done)
@@ -334,8 +338,18 @@ func (of *roster) complete() error {
 }
 
 // input returns the input that a part is.
-func (of *roster) input(name string) Input {
-	in := of.in.set.open(name)
+func (of *roster) input(name string) Input { return of.formatted(of.in.set.open(name)) }
+
+// claimed returns the input that a part is which a run has.
+func (of *roster) claimed(p ledger.Part) Input {
+	if of.in.set.was == nil {
+		return of.input(p.Name)
+	}
+	return of.formatted(of.in.set.was(p))
+}
+
+// formatted returns a part with the format in which it is written.
+func (of *roster) formatted(in Input) Input {
 	if of.in.set.format != nil {
 		in.format = of.in.set.format(in.name)
 	}

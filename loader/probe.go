@@ -91,7 +91,7 @@ func probe(ctx context.Context, l *Loader, in Input) error {
 // probeSet is probe for a set, of which its first parts are looked at. What is wrong with others does
 // not stop those that are right.
 func probeSet(ctx context.Context, l *Loader, in Input) error {
-	parts, err := in.set.list(ctx)
+	parts, err := in.set.list(ctx, l.cfg.reading().Access)
 	if err != nil {
 		return err
 	}

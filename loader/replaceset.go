@@ -24,7 +24,7 @@ var errEmptied = errors.New("the tables were emptied for this job by another pro
 // sameParts reports whether all that was loaded, or begun, of a set is among the parts that in has, and
 // as it was.
 func (l *Loader) sameParts(ctx context.Context, conn *pgx.Conn, was *ledger.Job, in Input) (bool, error) {
-	parts, err := in.set.list(ctx)
+	parts, err := in.set.list(ctx, l.cfg.reading().Access)
 	if err != nil {
 		return false, err
 	}

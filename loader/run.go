@@ -396,7 +396,7 @@ func (r *running) claim(ctx context.Context) (list []claimed, err error) {
 	for _, p := range parts {
 		r.took += max(p.Size, 0)
 		r.count(1)
-		list = append(list, claimed{seq: p.Seq, in: r.of.input(p.Name), listed: p.Part})
+		list = append(list, claimed{seq: p.Seq, in: r.of.claimed(p.Part), listed: p.Part})
 	}
 	return list, err
 }

@@ -54,18 +54,11 @@ func (t tableInput) formatOf(flags loader.Config, opt places.Options) (detected,
 	case t.format == generate.Parquet:
 		return detected{Format: loader.FormatParquet}, nil
 	}
-	if len(t.Files) > 1 && t.mixes && areRegular(t.Files) {
-		return detectOne(input.Path(t.Files[0]), flags.Compression), nil // the others may be of others
+	if t.mixes {
+		at, err := t.first(context.Background(), opt)
+		return detectOne(at, flags.Compression), err // the others may be of others
 	}
 	return t.detect(flags.Compression, opt)
-}
-
-// formats returns how each of several files is written, by its path, nil if all are written alike.
-func (t tableInput) formats(flags loader.Config) func(path string) loader.Format {
-	if asked := flags.Format; asked != formatAuto && asked != "" || t.data != nil || t.format != generate.CSV {
-		return nil
-	}
-	return func(path string) loader.Format { return detectOne(input.Path(path), flags.Compression).Format }
 }
 
 // detect returns the format of the files, which must all have the same.

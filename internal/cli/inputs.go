@@ -36,7 +36,7 @@ type tableInput struct {
 	counted bool            // the files were counted: Rows is not the manifest's
 	sums    *checksum.Table // of the rows to be stored, as the manifest has them, or nil
 	as      loader.Format   // in which it is read, once resolveFormats knows
-	mixes   bool            // files may be of different formats
+	mixes   bool            // they are a set, the parts of which may be of different formats
 
 	header http.Header // for servers of http and https
 
@@ -54,7 +54,7 @@ func inputs(cmd *cobra.Command, table string, args []string) ([]tableInput, erro
 		return nil, usagef(cmd, "nothing to read for table %s: name its files, or - for standard input", table)
 	case table != "":
 		files := input.TableFiles{Table: table, Files: args}
-		return []tableInput{{TableFiles: files, Rows: -1}}, checkFiles(cmd, args)
+		return []tableInput{{TableFiles: files, Rows: -1}}, checkPatterns(cmd, args)
 	case len(args) > 1 || args[0] == "-":
 		return nil, usagef(cmd, "which table do these rows belong to? say so with --table")
 	}

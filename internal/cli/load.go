@@ -21,9 +21,13 @@ holds it where table, rights and network allow; --explain says how, and why.
 
 A directory is searched for TABLE.csv or TABLE.N.csv, .jsonl or .parquet, of the
 dataset's tables (companies, campaigns, ads), which are loaded in this order. Any
-other table is named with --table, and so are its files; - is standard input. Files
-may be compressed (gzip, zstd, bzip2, xz): their content tells, unless --compression
-does. They are CSV, or, with --format text, in COPY's own format: tabs, backslashes,
+other table is named with --table, and so are its files: by names, patterns (in quotes:
+'in/**/*.csv'), directories, URLs (https, s3) and prefixes (s3://bucket/2026/); - is
+standard input. Several are one set: each is loaded once, and the same command, run
+again, loads what is new.
+
+Files may be compressed (gzip, zstd, bzip2, xz): their content tells, unless
+--compression does. They are CSV, or, with --format text, in COPY's own format: tabs, backslashes,
 \N for NULL. With --format json, or names that end in .json, .jsonl or .ndjson, they
 are JSON: an object on each line, or an array of them, whose keys name columns. With
 --format parquet, or names that end in .parquet or .pq, they are Parquet files, whose
@@ -94,6 +98,7 @@ func newLoadCommand(a *app) *cobra.Command {
 		Long:  loadHelp,
 		Example: `  shardload load data
   shardload load --table events --streams 4 events.*.csv.gz
+  shardload load --table events 's3://bucket/2026/**/*.parquet'
   zcat events.csv.gz | shardload load --table app.events --delimiter tab -
   shardload load --generate --size 10GiB
   shardload load --table events --on-conflict update corrections.csv
@@ -178,7 +183,12 @@ func (opt *loadOptions) checkFlags(cmd *cobra.Command) error {
 
 func (v *loadVerb) run(ctx context.Context, opt loadOptions, inputs []tableInput) (err error) {
 	for i := range inputs {
-		inputs[i].mixes = !opt.cfg.NoResume && !opt.cfg.Appended && areRegular(inputs[i].Files)
+		if inputs[i].mixes = !opt.cfg.NoResume && !opt.cfg.Appended && inputs[i].isSet(); inputs[i].mixes {
+			continue
+		}
+		if err := inputs[i].spread(ctx, placesOf(&v.console)); err != nil {
+			return err
+		}
 	}
 	if err := v.resolveFormats(inputs, opt.cfg); err != nil {
 		return err
@@ -247,7 +257,7 @@ func (v *loadVerb) open(ctx context.Context, cfg loader.Config, inputs []tableIn
 		cfg.Format = in.as
 		cfg.Table, cfg.Observe, cfg.Retried = in.Table, watch.observer(in.Table), watch.retried(in.Table)
 		t := &loader.SetTable{Config: cfg}
-		if t.Inputs, err = v.inputsOf(in, t.Config, in.formats(asked)); err != nil {
+		if t.Inputs, err = v.inputsOf(in, in.formats(asked, placesOf(&v.console))); err != nil {
 			return opened, err
 		}
 		tables = append(tables, t)
@@ -284,7 +294,10 @@ func (v *loadVerb) load(ctx context.Context, tables openedTables, opt loader.Set
 	opt.SetObserver = loader.SetObserver{
 		Begin: func(t *loader.SetTable) func() {
 			in := tables.inputs[t]
-			total := storedSize(in.Files)
+			total := int64(0)
+			if !in.mixes {
+				total = storedSize(in.Files)
+			}
 			stored.Store(0)
 			return v.progress(ctx, in.Table, func() snapshot { return loadProgress(t.Loader().Progress(), stored.Load(), total, in.Rows) })
 		},
@@ -346,11 +359,11 @@ func loadProgress(p loader.Progress, earlier, total, rows int64) snapshot {
 	return s
 }
 
-// inputsOf returns the inputs that the files of t are. Several files are one set, of which each is
-// loaded once; where no progress is kept, or one can be read once only, each is an input of its own.
-func (v *loadVerb) inputsOf(t tableInput, cfg loader.Config, formats func(string) loader.Format) (list []loader.Input, err error) {
-	if t.data == nil && len(t.Files) > 1 && !cfg.NoResume && !cfg.Appended && areRegular(t.Files) {
-		in, err := loader.Files(t.Files...)
+// inputsOf returns the inputs that the files of t are. Several are one set, of which each is loaded
+// once; where no progress is kept, or one can be read once only, each is an input of its own.
+func (v *loadVerb) inputsOf(t tableInput, formats func(string) loader.Format) (list []loader.Input, err error) {
+	if t.mixes {
+		in, err := loader.URLs(t.header, t.Files...)
 		return []loader.Input{in.WithFormats(formats)}, err
 	}
 	for _, file := range t.Files {

@@ -94,6 +94,7 @@ func TestScript(t *testing.T) {
 			"events":   eventsCommand,
 			"web":      webCommand,
 			"s3":       s3Command,
+			"put":      putCommand,
 		},
 	})
 }

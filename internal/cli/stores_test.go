@@ -63,3 +63,18 @@ func s3Command(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Setenv("AWS_ACCESS_KEY_ID", "somebody")
 	ts.Setenv("AWS_SECRET_ACCESS_KEY", "s3cr3t")
 }
+
+// putCommand puts a file into the bucket of s3 under a key: by it objects are new, or changed.
+func putCommand(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: put KEY FILE")
+	}
+	r, err := http.NewRequest(http.MethodPut, ts.Getenv("AWS_ENDPOINT_URL")+"/data/"+args[0], strings.NewReader(ts.ReadFile(args[1])))
+	ts.Check(err)
+	answer, err := http.DefaultClient.Do(r)
+	ts.Check(err)
+	ts.Check(answer.Body.Close())
+	if answer.StatusCode != http.StatusOK {
+		ts.Fatalf("put %s: %s", args[0], answer.Status)
+	}
+}

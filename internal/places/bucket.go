@@ -23,6 +23,7 @@ type bucket struct {
 	key    string // of the object, "" if it is certainly none
 	base   string // "" or the prefix of a directory or pattern, with its slash
 	prefix string // of the names of parts
+	object string // the name of the part that the object of the key is
 	pattern
 }
 
@@ -36,7 +37,7 @@ func splitS3(name string) (bucket, key string, ok bool) {
 	return bucket, key, bucketName.MatchString(bucket)
 }
 
-func newBucket(env *environment, name string, beside bool) (place, error) {
+func newBucket(env *environment, name string) (place, error) {
 	of, key, ok := splitS3(name)
 	if !ok {
 		return nil, fmt.Errorf("%s: want s3://BUCKET/KEY", Identity(name))
@@ -56,10 +57,19 @@ func newBucket(env *environment, name string, beside bool) (place, error) {
 	default:
 		b.key, b.base = plainName(key), plainName(key)+"/"
 	}
-	if beside {
-		b.prefix = b.called(b.base)
-	}
 	return b, nil
+}
+
+func (b *bucket) root() string {
+	if b.key != "" {
+		return b.called(b.key[:strings.LastIndexByte(b.key, '/')+1])
+	}
+	return b.called(b.base)
+}
+
+func (b *bucket) under(base string) {
+	b.prefix = strings.TrimPrefix(b.called(b.base), base)
+	b.object = strings.TrimPrefix(b.called(b.key), base)
 }
 
 // called returns what errors call an object.
@@ -67,7 +77,7 @@ func (b *bucket) called(key string) string { return "s3://" + b.bucket + "/" + k
 
 func (b *bucket) list(ctx context.Context, yield func(Part) bool) error {
 	if b.key != "" {
-		part, err := b.object(ctx)
+		part, err := b.ask(ctx)
 		if err == nil {
 			yield(part)
 			return nil
@@ -89,8 +99,8 @@ func (b *bucket) list(ctx context.Context, yield func(Part) bool) error {
 	return fmt.Errorf("%s: there is no such object", b.said)
 }
 
-// object returns the part that the only object is.
-func (b *bucket) object(ctx context.Context) (Part, error) {
+// ask returns the part that the only object is.
+func (b *bucket) ask(ctx context.Context) (Part, error) {
 	core, err := b.env.s3.client()
 	if err != nil {
 		return Part{}, err
@@ -101,7 +111,7 @@ func (b *bucket) object(ctx context.Context) (Part, error) {
 		info, err := core.StatObject(asked.ctx, b.bucket, b.key, minio.StatObjectOptions{})
 		asked.close()
 		if err == nil {
-			return Part{Name: b.called(b.key), Size: info.Size, Tag: trimETag(info.ETag)}, nil
+			return Part{Name: b.object, Size: info.Size, Tag: trimETag(info.ETag)}, nil
 		}
 		if err := waits.wait(ctx, b.env.s3.explain(err, 0, 0)); err != nil {
 			return Part{}, err
@@ -113,7 +123,7 @@ func trimETag(etag string) string { return strings.Trim(strings.TrimPrefix(etag,
 
 func (b *bucket) locate(name string, known version) (input.Location, bool) {
 	key, ok := "", false
-	if b.key != "" && name == b.called(b.key) {
+	if b.key != "" && name == b.object {
 		key, ok = b.key, true
 	} else if rest, has := strings.CutPrefix(name, b.prefix); has {
 		key, ok = b.base+rest, b.matches(rest)
@@ -129,7 +139,7 @@ func (b *bucket) single() (input.Location, bool) {
 	if b.key == "" {
 		return input.Location{}, false
 	}
-	return b.locate(b.called(b.key), version{size: -1})
+	return b.locate(b.object, version{size: -1})
 }
 
 // A listing goes through the objects of a bucket, page by page.

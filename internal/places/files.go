@@ -1,6 +1,7 @@
 package places
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -19,13 +20,14 @@ import (
 type files struct {
 	env    *environment
 	said   string
-	base   string // the directory of a directory or pattern
-	prefix string // of the names of parts: "" or base with a slash
-	plain  bool   // said is a file
+	base   string // the directory of a directory, a pattern or a file
+	whole  string // the same with all links resolved, and a slash at its end
+	prefix string // of the names of parts
+	plain  string // the name of a single file in whole, "" for others
 	pattern
 }
 
-func newFiles(env *environment, name string, beside bool) (place, error) {
+func newFiles(env *environment, name string) (place, error) {
 	f := &files{env: env, said: name}
 	info, err := os.Stat(name)
 	if err != nil && !IsPattern(name) {
@@ -38,8 +40,7 @@ func newFiles(env *environment, name string, beside bool) (place, error) {
 	case err == nil && info.IsDir():
 		f.base, f.pattern = filepath.Clean(name), everything
 	case err == nil:
-		f.plain = true
-		return f, nil
+		return f, f.resolve(name)
 	case !IsPattern(name):
 		return nil, named(err)
 	default:
@@ -49,25 +50,41 @@ func newFiles(env *environment, name string, beside bool) (place, error) {
 		}
 		f.base, f.pattern = filepath.Clean(base), p
 	}
-	if beside {
-		f.prefix = filepath.ToSlash(f.base) + "/"
-		switch f.base {
-		case ".":
-			f.prefix = ""
-		case "/":
-			f.prefix = "/"
-		}
-	}
-	return f, nil
+	return f, f.resolve("")
 }
 
+// resolve finds out where the base really lies, or the file at path.
+func (f *files) resolve(path string) error {
+	real, err := filepath.Abs(cmp.Or(path, f.base))
+	if err != nil {
+		return err
+	}
+	there, err := filepath.EvalSymlinks(real)
+	switch {
+	case err == nil:
+		real = there
+	case !errors.Is(err, fs.ErrNotExist): // which has no parts, as list says
+		return named(err)
+	}
+	if path != "" {
+		f.base, f.plain = filepath.Dir(path), filepath.Base(real)
+		real = filepath.Dir(real)
+	}
+	f.whole = strings.TrimSuffix(filepath.ToSlash(real), "/") + "/"
+	return nil
+}
+
+func (f *files) root() string { return f.whole }
+
+func (f *files) under(base string) { f.prefix = strings.TrimPrefix(f.whole, base) }
+
 func (f *files) list(ctx context.Context, yield func(Part) bool) error {
-	if f.plain {
+	if f.plain != "" {
 		info, err := os.Stat(f.said)
 		if err != nil {
 			return named(err)
 		}
-		yield(filePart(filepath.ToSlash(filepath.Clean(f.said)), info))
+		yield(filePart(f.prefix+f.plain, info))
 		return nil
 	}
 	w := &walk{files: f, ctx: ctx, yield: yield}
@@ -85,7 +102,7 @@ func (f *files) list(ctx context.Context, yield func(Part) bool) error {
 
 // nothing says that there is no part.
 func (f *files) nothing() error {
-	if f.whole == everything.whole {
+	if f.pattern.whole == everything.whole {
 		return fmt.Errorf("%s: holds no files", f.said)
 	}
 	return fmt.Errorf("%s: there is no such file", f.said)
@@ -101,8 +118,8 @@ func filePart(name string, info fs.FileInfo) Part {
 
 // locate knows every name that could have been found. That of a single file is the file's.
 func (f *files) locate(name string, _ version) (input.Location, bool) {
-	if f.plain {
-		return input.Path(f.said), name == filepath.ToSlash(filepath.Clean(f.said))
+	if f.plain != "" {
+		return input.Path(f.said), name == f.prefix+f.plain
 	}
 	rest, ok := strings.CutPrefix(name, f.prefix)
 	if !ok || !filepath.IsLocal(rest) || !f.matches(rest) {
@@ -111,7 +128,7 @@ func (f *files) locate(name string, _ version) (input.Location, bool) {
 	return input.Path(filepath.Join(f.base, filepath.FromSlash(rest))), true
 }
 
-func (f *files) single() (input.Location, bool) { return input.Path(f.said), f.plain }
+func (f *files) single() (input.Location, bool) { return input.Path(f.said), f.plain != "" }
 
 // A walk goes through directories.
 type walk struct {

@@ -3,6 +3,7 @@ package places
 import (
 	"errors"
 	"fmt"
+	"os"
 	"strings"
 
 	"github.com/bmatcuk/doublestar/v4"
@@ -31,6 +32,25 @@ func plainName(name string) string {
 		name = strings.ReplaceAll(name, `\`+string(c), string(c))
 	}
 	return name
+}
+
+// Escape returns the name that means a file or an object of exactly that name.
+func Escape(name string) string {
+	if !IsURL(name) {
+		if _, err := os.Stat(name); err == nil {
+			return name
+		}
+	} else if _, key, ok := splitS3(name); !ok || !strings.EqualFold(name[:2], "s3") || !strings.ContainsAny(key, meta+`]}\`) {
+		return name
+	}
+	var b strings.Builder
+	for i := range len(name) {
+		if strings.IndexByte(meta+`]}\`, name[i]) >= 0 {
+			b.WriteByte('\\')
+		}
+		b.WriteByte(name[i])
+	}
+	return b.String()
 }
 
 // A pattern says which names it means: relative ones, with slashes.

@@ -39,9 +39,8 @@ type Options struct {
 
 // A Part is one input of those that a command names.
 type Part struct {
-	// Name tells it from the others of its command, and is the same wherever that runs: of a
-	// command that names a single directory, pattern or prefix, it is what follows the part
-	// of that without patterns; else what was named, or begins like that. It holds no secrets.
+	// Name tells it from the others of its command, and is the same wherever that runs: it is
+	// what follows Places.Base. It holds no secrets.
 	Name string
 	Size int64 // in bytes, as it is stored; -1 if it is not known
 	// Tag is another one after a change: the time of the last one in nanoseconds since 1970, or
@@ -57,12 +56,19 @@ type place interface {
 	list(ctx context.Context, yield func(Part) bool) error
 	// locate returns where the part of that name is. version is what is known of it.
 	locate(name string, known version) (input.Location, bool)
+	// root returns what the names of all parts would begin with if they were whole: the
+	// directory, with its slash, or what a URL is called up to its last slash.
+	root() string
+	// under makes the names of parts begin after base, with which root begins.
+	under(base string)
 }
 
 // Places are what a command names.
 type Places struct {
 	list []place
 	env  *environment
+	base string
+	one  map[string]place // those that are of one part, by its name
 }
 
 // An environment is what all places of a command share.
@@ -82,13 +88,50 @@ func New(names []string, opt Options) (*Places, error) {
 	}
 	p := &Places{env: env}
 	for _, name := range names {
-		of, err := env.place(name, len(names) > 1)
+		of, err := env.place(name)
 		if err != nil {
 			return nil, err
 		}
 		p.list = append(p.list, of)
 	}
+	if p.base, err = p.common(names); err != nil {
+		return nil, err
+	}
+	p.one = map[string]place{}
+	for _, of := range p.list {
+		of.under(p.base)
+		switch of := of.(type) {
+		case *webPage:
+			p.one[of.part] = of
+		case *files:
+			if of.plain != "" {
+				p.one[of.prefix+of.plain] = of
+			}
+		}
+	}
 	return p, p.distinct()
+}
+
+// Base returns what all parts have in common: the directory, with a slash at its end and all links
+// resolved, or what their URLs are called up to a slash. It holds no secrets.
+func (p *Places) Base() string { return p.base }
+
+// common returns the base of all names.
+func (p *Places) common(names []string) (base string, err error) {
+	for i, of := range p.list {
+		root := of.root()
+		if i == 0 {
+			base = root
+			continue
+		}
+		if IsURL(names[i]) != IsURL(names[0]) {
+			return "", fmt.Errorf("%s lies in a store, and %s on this machine: load them one after the other", Identity(names[i]), Identity(names[0]))
+		}
+		for !strings.HasPrefix(root, base) {
+			base = base[:strings.LastIndexByte(strings.TrimSuffix(base, "/"), '/')+1]
+		}
+	}
+	return base, nil
 }
 
 // distinct refuses URLs that differ in what must not be kept alone: one of two parts of the same
@@ -128,15 +171,15 @@ func newEnvironment(opt Options) (*environment, error) {
 	return env, nil
 }
 
-// place returns what a name names, beside others or alone.
-func (env *environment) place(name string, beside bool) (place, error) {
+// place returns what a name names.
+func (env *environment) place(name string) (place, error) {
 	switch scheme, _, _ := strings.Cut(name, "://"); strings.ToLower(scheme) {
 	case "http", "https":
 		return newPage(env, name)
 	case "s3":
-		return newBucket(env, name, beside)
+		return newBucket(env, name)
 	}
-	return newFiles(env, name, beside)
+	return newFiles(env, name)
 }
 
 // IsURL reports whether a name is of what lies in a store: it begins with https://, http:// or
@@ -152,9 +195,13 @@ func IsURL(name string) bool {
 
 // List returns the parts of all names, one name after the other. The first error is the last
 // thing that it returns: there may be parts that were not found then. A name without any part is
-// an error.
+// an error. What two names mean comes twice.
 func (p *Places) List(ctx context.Context) iter.Seq2[Part, error] {
 	return func(yield func(Part, error) bool) {
+		if err := p.lookUp(ctx); err != nil {
+			yield(Part{}, err)
+			return
+		}
 		for _, of := range p.list {
 			more := true
 			err := of.list(ctx, func(part Part) bool {
@@ -176,6 +223,9 @@ func (p *Places) List(ctx context.Context) iter.Seq2[Part, error] {
 // Find returns the part of that name, which another process may have listed, without looking for
 // it. size and tag are those that it had. ok is false if these places have no such name.
 func (p *Places) Find(name string, size int64, tag string) (part Part, ok bool) {
+	if of, ok := p.one[name]; ok {
+		return Part{Name: name, Size: size, Tag: tag, of: of}, true
+	}
 	for _, of := range p.list {
 		part = Part{Name: name, Size: size, Tag: tag, of: of}
 		if _, ok := of.locate(name, part.version()); ok {
@@ -193,7 +243,25 @@ func (p Part) Location() input.Location {
 }
 
 // version returns what is known of the part.
-func (p Part) version() version { return version{size: p.Size, etag: p.Tag} }
+func (p Part) version() version { return versionTagged(p.Size, p.Tag) }
+
+// Single returns the name of the file or the object that a name means, where it means one certainly: it is
+// no pattern, no directory and no prefix that ends in a slash.
+func Single(name string) (plain string, ok bool) {
+	of, err := (&environment{}).place(name)
+	if err != nil {
+		return "", false
+	}
+	switch of := of.(type) {
+	case *webPage:
+		return name, true
+	case *bucket:
+		return name, of.key != ""
+	case *files:
+		return of.said, of.plain != ""
+	}
+	return "", false
+}
 
 // Locate returns where the single object or file of that name is. A pattern is an error.
 func Locate(name string, opt Options) (input.Location, error) {
@@ -201,7 +269,7 @@ func Locate(name string, opt Options) (input.Location, error) {
 	if err != nil {
 		return input.Location{}, err
 	}
-	of, err := env.place(name, false)
+	of, err := env.place(name)
 	if err != nil {
 		return input.Location{}, err
 	}

@@ -2,6 +2,7 @@ package places
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -21,6 +22,27 @@ func (v version) strong() bool { return v.etag != "" && !strings.HasPrefix(v.eta
 
 // known reports whether a change could be seen.
 func (v version) known() bool { return v.strong() || !v.modified.IsZero() }
+
+// tag returns what tells the version from others, "" if nothing does.
+func (v version) tag() string {
+	if v.etag == "" && !v.modified.IsZero() {
+		return modifiedTag + strconv.FormatInt(v.modified.Unix(), 10)
+	}
+	return v.etag
+}
+
+// modifiedTag is what the tag of an object without an ETag begins with: no ETag does.
+const modifiedTag = "modified "
+
+// versionTagged returns the version of a size and a tag.
+func versionTagged(size int64, tag string) version {
+	if text, ok := strings.CutPrefix(tag, modifiedTag); ok {
+		if seconds, err := strconv.ParseInt(text, 10, 64); err == nil {
+			return version{size: size, modified: time.Unix(seconds, 0)}
+		}
+	}
+	return version{size: size, etag: tag}
+}
 
 // differs says in what way now is another version, "" if it is not.
 func (v version) differs(now version) string {

@@ -17,6 +17,7 @@ import (
 
 	"github.com/jdx/go-netrc"
 	"golang.org/x/net/http/httpproxy"
+	"golang.org/x/sync/errgroup"
 
 	"shardload/internal/fault"
 	"shardload/internal/input"
@@ -239,6 +240,8 @@ type webPage struct {
 	env  *environment
 	name string // without secrets
 	url  *url.URL
+	part string // the name of the part
+	is   version
 }
 
 func newPage(env *environment, name string) (place, error) {
@@ -246,22 +249,64 @@ func newPage(env *environment, name string) (place, error) {
 	if err != nil || u.Host == "" {
 		return nil, fmt.Errorf("%s: is no URL that can be read", Identity(name))
 	}
-	return &webPage{env: env, name: identityOf(u), url: u}, nil
+	return &webPage{env: env, name: identityOf(u), url: u, is: version{size: -1}}, nil
 }
 
+func (p *webPage) root() string {
+	path, _, _ := strings.Cut(p.name, "?")
+	if head := p.url.Scheme + "://"; strings.Count(path, "/") < 3 {
+		return strings.ToLower(head) // of a host alone
+	}
+	return path[:strings.LastIndexByte(path, '/')+1]
+}
+
+func (p *webPage) under(base string) { p.part = strings.TrimPrefix(p.name, base) }
+
 func (p *webPage) list(_ context.Context, yield func(Part) bool) error {
-	yield(Part{Name: p.name, Size: -1})
+	yield(Part{Name: p.part, Size: p.is.size, Tag: p.is.tag()})
 	return nil
+}
+
+// lookUp asks what lies there now. What the server says against it is found out once more when it is
+// opened.
+func (p *webPage) lookUp(ctx context.Context) error {
+	o, err := openObject(ctx, p.env, p.name, newWebObject(p.env.web, p.url), version{size: -1})
+	if p.is = (version{size: -1}); err == nil {
+		p.is = o.version
+		return o.Close()
+	}
+	if _, ok := errors.AsType[*statusError](err); ok {
+		return nil
+	}
+	if _, ok := errors.AsType[*finalError](err); ok {
+		return nil
+	}
+	return fmt.Errorf("%s: %w", p.name, err)
+}
+
+// lookUps is how many pages are asked for at once.
+const lookUps = 16
+
+// lookUp asks what lies at all pages now: a server has no list of them.
+func (p *Places) lookUp(ctx context.Context) error {
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(lookUps)
+	for _, of := range p.list {
+		if page, ok := of.(*webPage); ok {
+			g.Go(func() error { return page.lookUp(ctx) })
+		}
+	}
+	return g.Wait()
 }
 
 func (p *webPage) locate(name string, known version) (input.Location, bool) {
 	of := newWebObject(p.env.web, p.url)
 	return input.Location{Name: p.name, Open: func(ctx context.Context) (input.Object, error) {
 		return openObject(ctx, p.env, p.name, of, known)
-	}}, name == p.name
+	}}, name == p.part
 }
 
-func (p *webPage) single() (input.Location, bool) { return p.locate(p.name, version{size: -1}) }
+func (p *webPage) single() (input.Location, bool) { return p.locate(p.part, version{size: -1}) }
 
 // ParseHeader reads a header as curl's --header takes it, "Name: value".
 func ParseHeader(text string, into http.Header) error {
