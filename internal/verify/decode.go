@@ -44,6 +44,7 @@ type decoder struct {
 	d    *deep
 	sink sink
 	ask  asker
+	how  *Reading // of the chunk
 
 	transcript input.Transcript
 	scan       pgcsv.Scanner
@@ -71,7 +72,6 @@ type waiting struct {
 func newDecoder(d *deep, s sink) *decoder {
 	n := len(d.columns)
 	dec := &decoder{d: d, sink: s, ask: asker{cfg: d.cfg.Conn, session: d.session}, questions: make([]questions, n), text: make([]byte, 0, 1<<10)}
-	dec.scan.SetDialect(d.cfg.Reading.dialect)
 	dec.row.hashes, dec.row.nulls = make([]int64, n), make([]bool, n)
 	return dec
 }
@@ -81,6 +81,10 @@ func (dec *decoder) close() { dec.ask.close() }
 // decode hands the rows of c to the sink.
 func (dec *decoder) decode(ctx context.Context, c chunk) error {
 	lay := dec.d.layouts[c.of]
+	if how := dec.d.how(c.of); how != dec.how {
+		dec.how = how
+		dec.scan.SetDialect(how.dialect)
+	}
 	if _, err := c.Fill(&dec.transcript); err != nil {
 		return err
 	}
@@ -141,7 +145,7 @@ func (dec *decoder) check(lay *layout, text bool) error {
 	raw := dec.scan.Record()
 	dec.fields = dec.scan.AppendFields(dec.fields[:0])
 	switch {
-	case pgcsv.IsEnd(raw) && dec.d.cfg.Reading.dialect.EndMark(dec.d.session.version) != nil:
+	case pgcsv.IsEnd(raw) && dec.how.dialect.EndMark(dec.d.session.version) != nil:
 		return errors.New(`\. ends the data for PostgreSQL`)
 	case dec.d.cfg.Reading.charset != nil && dec.d.cfg.Reading.charset.Check(raw) != nil:
 		return dec.d.cfg.Reading.charset.Check(raw)
@@ -152,7 +156,7 @@ func (dec *decoder) check(lay *layout, text bool) error {
 	case bytes.IndexByte(raw, 0) >= 0:
 		return errors.New("holds a zero byte")
 	}
-	if complaint := dec.d.cfg.Reading.dialect.Complaint(raw); complaint != "" {
+	if complaint := dec.how.dialect.Complaint(raw); complaint != "" {
 		return errors.New(complaint)
 	}
 	if complaint := dec.scan.LineBreak(); complaint != "" {
