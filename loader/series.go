@@ -198,6 +198,9 @@ func (s *series) read(ctx context.Context, p *openedPart) {
 	if p.err = err; err != nil {
 		return
 	}
+	if isFile && p.in.path == "" && p.listed.Tag != "" { // a store's: another one would not have been opened
+		is = ledger.Part{Size: p.listed.Size, Tag: p.listed.Tag}
+	}
 	if isFile {
 		s.tell.opened(p.as, is)
 	}
