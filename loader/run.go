@@ -95,6 +95,8 @@ func (r *running) attemptAs(ctx context.Context, in Input, c *counts, as Format,
 		s.tell.rest = r.rest
 	}
 	ld.feed, ld.series, ld.ofRun = s, s, r
+	ld.course.times = &r.of.clock
+	defer func() { r.of.l.whole.Load().pass(s) }()
 	defer func() { err = errors.Join(err, s.Close()) }()
 	r.of.l.current.Store(ld)
 	var first *input.Chunk

@@ -50,6 +50,7 @@ type series struct {
 	part   *openedPart // that is read, nil between two
 	over   []*openedPart
 	done   atomic.Int64 // bytes of parts that are over, as they are stored
+	now    atomic.Pointer[openedPart]
 	cut    atomic.Pointer[PartError]
 }
 
@@ -324,6 +325,7 @@ func (s *series) nextOf(ctx context.Context, p *openedPart) (*input.Chunk, error
 		return nil, nil
 	}
 	c.Part, p.last = p.as, c
+	s.now.Store(p)
 	return c, nil
 }
 
@@ -345,6 +347,7 @@ func (h *Heading) sum() uint64 { return ledger.SumOf(h.before) }
 // whole series.
 func (s *series) end(ctx context.Context, p *openedPart, err error) error {
 	s.part = nil
+	s.now.Store(nil)
 	s.over = append(s.over, p)
 	if p.feed != nil && !p.as.Left() {
 		_, size := p.feed.Far()
@@ -435,7 +438,12 @@ func (s *series) Fingerprint(*input.Chunk) (ledger.Fingerprint, error) {
 }
 
 // Far returns how many bytes were read of all parts, as they are stored.
-func (s *series) Far() (done, total int64) { return s.done.Load(), -1 }
+func (s *series) Far() (done, total int64) {
+	if p := s.now.Load(); p != nil {
+		done, _ = p.feed.Far()
+	}
+	return done + s.done.Load(), -1
+}
 
 // Close closes all parts.
 func (s *series) Close() error {
