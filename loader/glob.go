@@ -54,9 +54,9 @@ func URLs(header http.Header, patterns ...string) (Input, error) {
 	g.local = !places.IsURL(patterns[0])
 	return Input{name: name, repeats: true, set: &partSet{
 		named: []string{cmp.Or(p.Base(), name)}, base: p.Base(),
-		list:  g.list,
-		open:  func(name string) Input { return g.open(ledger.Part{Name: name, Size: -1}) },
-		was:   g.open,
+		list: g.list,
+		open: func(name string) Input { return g.open(ledger.Part{Name: name, Size: -1}) },
+		was:  g.open,
 	}}, nil
 }
 

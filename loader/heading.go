@@ -61,7 +61,7 @@ func (l *Loader) Heading(ctx context.Context, in Input) (h Heading, ok bool, err
 }
 
 // Parts returns the inputs that a set has now, in the order of their names, and any other input alone.
-func (l *Loader) Parts(ctx context.Context, in Input) ([]Input, error) {
+func Parts(ctx context.Context, l *Loader, in Input) ([]Input, error) {
 	if in.set == nil {
 		return []Input{in}, nil
 	}

@@ -223,7 +223,7 @@ const mostHeadings = 100
 // headings says it of the first files of t that can be read twice, and how many files there are.
 func headings(ctx context.Context, t *loader.SetTable) (list []fileHeading, files int, err error) {
 	for _, in := range t.Inputs {
-		parts, err := t.Loader().Parts(ctx, in)
+		parts, err := loader.Parts(ctx, t.Loader(), in)
 		if err != nil {
 			return nil, 0, err
 		}

@@ -133,15 +133,7 @@ type verifyReport struct {
 // check checks tables against their files. The dataset's tables are checked for
 // integrity as well; if no tables are given, all of them, but not counted.
 func (v *verifyVerb) check(ctx context.Context, conn *pgx.Conn, dataset bool, tables []tableInput) (report verifyReport, err error) {
-	for i := range tables {
-		if tables[i].mixes = tables[i].isSet(); !tables[i].mixes {
-			continue
-		}
-		if tables[i].parts, err = tables[i].partsOf(ctx, tables[i].Files, placesOf(&v.console)); err != nil {
-			return report, err
-		}
-	}
-	if err := v.resolveFormats(tables, v.opt.read); err != nil {
+	if err := v.lookUp(ctx, tables); err != nil {
 		return report, err
 	}
 	names := tableNames(tables)
@@ -268,6 +260,20 @@ func (v *verifyVerb) expect(ctx context.Context, conn *pgx.Conn, tables []tableI
 		list = append(list, e)
 	}
 	return list, nil
+}
+
+// lookUp finds out which inputs are meant, and how they are written.
+func (v *verifyVerb) lookUp(ctx context.Context, tables []tableInput) (err error) {
+	for i := range tables {
+		t := &tables[i]
+		if t.mixes = t.isSet(); !t.mixes {
+			continue
+		}
+		if t.parts, err = t.partsOf(ctx, t.Files, placesOf(&v.console)); err != nil {
+			return err
+		}
+	}
+	return v.resolveFormats(tables, v.opt.read)
 }
 
 // inputs returns what the contents of t are compared with.

@@ -44,7 +44,6 @@ type decoder struct {
 	d    *deep
 	sink sink
 	ask  asker
-	how  *Reading // of the chunk
 
 	transcript input.Transcript
 	scan       pgcsv.Scanner
@@ -81,10 +80,8 @@ func (dec *decoder) close() { dec.ask.close() }
 // decode hands the rows of c to the sink.
 func (dec *decoder) decode(ctx context.Context, c chunk) error {
 	lay := dec.d.layouts[c.of]
-	if how := dec.d.how(c.of); how != dec.how {
-		dec.how = how
-		dec.scan.SetDialect(how.dialect)
-	}
+	how := dec.d.how(c.of)
+	dec.scan.SetDialect(how.dialect)
 	if _, err := c.Fill(&dec.transcript); err != nil {
 		return err
 	}
@@ -107,7 +104,7 @@ func (dec *decoder) decode(ctx context.Context, c chunk) error {
 			dec.sink.reject()
 			continue
 		}
-		err := dec.check(lay, checkText)
+		err := dec.check(lay, how, checkText)
 		if f := c.Fault(i); f != nil {
 			err = f
 		}
@@ -141,11 +138,11 @@ func (dec *decoder) position(c chunk) position {
 }
 
 // check finds what is no record.
-func (dec *decoder) check(lay *layout, text bool) error {
+func (dec *decoder) check(lay *layout, how *Reading, text bool) error {
 	raw := dec.scan.Record()
 	dec.fields = dec.scan.AppendFields(dec.fields[:0])
 	switch {
-	case pgcsv.IsEnd(raw) && dec.how.dialect.EndMark(dec.d.session.version) != nil:
+	case pgcsv.IsEnd(raw) && how.dialect.EndMark(dec.d.session.version) != nil:
 		return errors.New(`\. ends the data for PostgreSQL`)
 	case dec.d.cfg.Reading.charset != nil && dec.d.cfg.Reading.charset.Check(raw) != nil:
 		return dec.d.cfg.Reading.charset.Check(raw)
@@ -156,7 +153,7 @@ func (dec *decoder) check(lay *layout, text bool) error {
 	case bytes.IndexByte(raw, 0) >= 0:
 		return errors.New("holds a zero byte")
 	}
-	if complaint := dec.how.dialect.Complaint(raw); complaint != "" {
+	if complaint := how.dialect.Complaint(raw); complaint != "" {
 		return errors.New(complaint)
 	}
 	if complaint := dec.scan.LineBreak(); complaint != "" {
