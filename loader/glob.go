@@ -47,13 +47,13 @@ func URLs(header http.Header, patterns ...string) (Input, error) {
 	if err != nil {
 		return Input{}, err
 	}
-	name, base := cmp.Or(p.Base(), "URLs"), ""
-	if g.local = !places.IsURL(patterns[0]); g.local {
+	name := cmp.Or(p.Base(), "URLs")
+	if !places.IsURL(patterns[0]) {
 		name = filepath.Clean(name)
-		base = strings.TrimSuffix(name, "/") + "/"
 	}
+	g.local = !places.IsURL(patterns[0])
 	return Input{name: name, repeats: true, set: &partSet{
-		named: []string{cmp.Or(p.Base(), name)}, base: base,
+		named: []string{cmp.Or(p.Base(), name)}, base: p.Base(),
 		list: g.list,
 		open: func(name string) Input { return g.open(ledger.Part{Name: name, Size: -1}) },
 		was:  g.open,

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -113,4 +114,64 @@ func TestURLsChanged(t *testing.T) {
 		t.Errorf("with another ETag: %v", err)
 	}
 	sameRows(t, conn, "flowing", f.rows)
+}
+
+// TestProgressOfSet holds that progress is of all parts, and tells what was loaded before from the rest.
+func TestProgressOfSet(t *testing.T) {
+	t.Parallel()
+	dsn := pgtest.Plain(t)
+	conn := makeFlowing(t, dsn)
+	paths, rows := flowFiles(t, 10, 4_000)
+	cfg := pieces(t, dsn)
+	cfg.Job = ""
+	first, err := loader.Files(paths[:6]...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	done, err := run(t, cfg, first, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var before, total int64
+	for i, path := range paths {
+		info, err := os.Stat(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if total += info.Size(); i < 6 {
+			before += info.Size()
+		}
+	}
+	var l *loader.Loader
+	var mu sync.Mutex
+	var seen []loader.Progress
+	cfg.Observe = func(loader.StoredBatch) {
+		mu.Lock()
+		defer mu.Unlock()
+		seen = append(seen, l.Progress())
+	}
+	if l, err = loader.Open(t.Context(), cfg); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	all, err := loader.Glob(filepath.Dir(paths[0]))
+	if err != nil {
+		t.Fatal(err)
+	}
+	res, err := l.Load(t.Context(), all)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range seen {
+		if p.BytesTotal != total || p.BytesPassed < before || p.BytesRead < p.BytesPassed || p.BytesRead > total || p.Before != done.Rows || p.Rows < p.Before || p.Rows > int64(rows) {
+			t.Errorf("%d bytes, %d before, %d rows before: %+v", total, before, done.Rows, p)
+		}
+	}
+	if n := len(seen); n == 0 || seen[n-1].BytesRead <= before {
+		t.Errorf("%d looks", n)
+	}
+	if sum := res.Times.Opening + res.Times.Copying + res.Times.Ending; res.Times.Opening <= 0 || res.Times.Copying <= 0 || sum > res.Elapsed+time.Second {
+		t.Errorf("%+v of %v", res.Times, res.Elapsed)
+	}
+	sameRows(t, conn, "flowing", rows)
 }

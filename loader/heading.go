@@ -35,10 +35,10 @@ type Heading struct {
 }
 
 // Heading reads the beginning of in, and says how Load would take it. A header that cannot be
-// one of the table is a *RowError, as for Load. ok is false if the input has no records, or
-// could not be read again by Load, or is a set of files, of which Headings tells.
+// one of the table is a *RowError, as for Load. ok is false if the input has no records, could not be
+// read again by Load, or is a set: each of its Parts has its own.
 func (l *Loader) Heading(ctx context.Context, in Input) (h Heading, ok bool, err error) {
-	if !in.repeats || in.open == nil {
+	if !in.repeats || in.set != nil {
 		return h, false, nil
 	}
 	if l, err = loaderAs(l, in.format); err != nil {
@@ -58,6 +58,21 @@ func (l *Loader) Heading(ctx context.Context, in Input) (h Heading, ok bool, err
 	}
 	h, err = l.heading(ctx, in, feed, c)
 	return h, err == nil, err
+}
+
+// Parts returns the inputs that a set has now, in the order of their names, and any other input alone.
+func Parts(ctx context.Context, l *Loader, in Input) ([]Input, error) {
+	if in.set == nil {
+		return []Input{in}, nil
+	}
+	parts, err := in.set.list(ctx, l.cfg.reading().Access)
+	list := make([]Input, len(parts))
+	for i, p := range parts {
+		if list[i] = in.set.open(p.Name); in.set.format != nil {
+			list[i].format = in.set.format(list[i].name)
+		}
+	}
+	return list, err
 }
 
 // heading finds out which columns the fields of in are, the feed of which has c for its first chunk.

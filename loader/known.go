@@ -164,7 +164,9 @@ func (k *knownOtherwise) judgeSingle(ctx context.Context, name string, was *ledg
 		if was.Fingerprint.From != nil {
 			p.Sum = 0 // of what was appended alone
 		}
-		if p.Head, p.Tail, err = input.Ends(of.input(name).path); err != nil {
+		if path := of.input(name).path; path == "" { // in a store, which tells by a tag
+			p.Size, p.Tag = partNamed(of, name).Size, partNamed(of, name).Tag
+		} else if p.Head, p.Tail, err = input.Ends(path); err != nil {
 			k.fail(name, err)
 			return nil
 		}

@@ -96,7 +96,7 @@ func (l *Loader) Load(ctx context.Context, in Input) (res Result, err error) {
 			}
 			p.begin(partEnding)
 			res = resultOf(c, p.since.Sub(started))
-			res.Times, res.Resumable = Times{Opening: p.took[partOpening], Copying: p.took[partCopying], Ending: p.took[partEnding]}, resumable
+			res.Times, res.Resumable = p.times(), resumable
 			return res, err
 		}
 		l.cfg.Log.Info("going on from the marks in the database", "because", err)

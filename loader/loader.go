@@ -42,6 +42,7 @@ type Loader struct {
 	deferral  *deferral
 
 	current atomic.Pointer[load]
+	whole   atomic.Pointer[whole] // set that is loaded, nil for one input
 	past    totals
 }
 

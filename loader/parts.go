@@ -91,7 +91,8 @@ type roster struct {
 	parts  []ledger.Part
 	seen   *ledger.Seen
 	watch  ledger.Watch
-	since  time.Time    // when this process began with it, by the server's clock
+	since  time.Time // when this process began with it, by the server's clock
+	clock  times
 	files  ledger.Files // that have the table's rows; nil until it is asked
 
 	mu       sync.Mutex
@@ -102,11 +103,16 @@ type roster struct {
 // or cannot be.
 func loadSet(ctx context.Context, l *Loader, in Input) (res Result, err error) {
 	started := time.Now()
+	of := &roster{l: l, in: in, by: thisProcess(), target: l.ledgerTarget(), clock: times{since: started}}
 	defer func() {
 		l.current.Store(nil)
+		l.whole.Store(nil)
 		res.Elapsed = time.Since(started)
+		of.clock.begin(partEnding)
+		if res.Times == (Times{}) {
+			res.Times = of.clock.times()
+		}
 	}()
-	of := &roster{l: l, in: in, by: thisProcess(), target: l.ledgerTarget()}
 	if of.parts, err = in.set.list(ctx, l.cfg.reading().Access); err != nil {
 		return res, err
 	}
@@ -124,6 +130,7 @@ func loadSet(ctx context.Context, l *Loader, in Input) (res Result, err error) {
 	if res.Parts.Before > 0 {
 		l.cfg.Log.Info(fmt.Sprintf("%s: %s: %d loaded before, %d new", in.name, term.Plural(len(of.parts), "file"), res.Parts.Before, len(of.parts)-res.Parts.Before))
 	}
+	l.whole.Store(of.size())
 	if err := of.work(ctx, &res); err != nil {
 		res.Resumable = true
 		return res, err
@@ -398,6 +405,7 @@ func (of *roster) work(ctx context.Context, res *Result) error {
 			of.l.cfg.Log.Info(fmt.Sprintf("%s: nothing is left to begin; waiting for %s that other processes have begun", of.in.name, term.Plural(open, "run")))
 			told = true
 		}
+		of.clock.begin(partCopying) // which others do
 		select {
 		case <-time.After(fault.LockGone):
 		case <-ctx.Done():

@@ -15,7 +15,7 @@ type Progress struct {
 	// BytesPassed is an estimate of how far the records of the current input are stored,
 	// rejected or left out, in the same unit: those on their way are not.
 	BytesPassed int64
-	BytesTotal  int64 // of the same; -1 where unknown
+	BytesTotal  int64 // of the same; -1 where unknown. Of a set they are all of its parts.
 	Rows        int64 // stored, of this and earlier inputs, by this and earlier runs
 	Before      int64 // of Rows: by earlier runs
 	Bytes       int64 // input read, decompressed, of this and earlier inputs
@@ -33,7 +33,7 @@ type Times struct {
 // A Spent is the time that a Load took.
 type Spent struct {
 	Elapsed time.Duration // from opening the input to the last COMMIT
-	Times   Times         // of Elapsed; of a set they are not known
+	Times   Times         // of Elapsed; of a set Copying is until others have stored their parts, too
 	// Copying is how much of Elapsed, summed over the streams, the server had a
 	// batch to work on. Copying / (Elapsed * streams) near 1 means that the server
 	// sets the pace.
@@ -61,7 +61,49 @@ func (l *Loader) Progress() Progress {
 		p.Bytes += ld.Read.Load()
 		p.Ending = ld.course.ending.Load()
 	}
+	if w := l.whole.Load(); w != nil {
+		past := w.before + w.past.Load()
+		p.BytesRead, p.BytesPassed, p.BytesTotal = p.BytesRead+past, p.BytesPassed+past, w.total
+		if w.total >= 0 { // what was read once more counts twice
+			p.BytesRead, p.BytesPassed = min(p.BytesRead, w.total), min(p.BytesPassed, w.total)
+		}
+		p.Rows, p.Before = p.Rows+w.rows, p.Before+w.rows
+		p.Ending = false // of a run alone
+	}
 	return p
+}
+
+// A whole is how large a set is.
+type whole struct {
+	total  int64 // bytes of all parts, as they are stored; -1 where that is not known
+	before int64 // of those that were loaded before
+	rows   int64 // of theirs
+	past   atomic.Int64
+}
+
+// size returns how large the set is, and how much of it is loaded.
+func (of *roster) size() *whole {
+	w := &whole{rows: of.set.Rows}
+	left := map[string]bool{}
+	for _, name := range of.seen.LeftNames() {
+		left[name] = true
+	}
+	for _, p := range of.parts {
+		if p.Size < 0 {
+			return &whole{total: -1, rows: of.set.Rows}
+		}
+		if w.total += p.Size; !left[p.Name] {
+			w.before += p.Size
+		}
+	}
+	return w
+}
+
+// pass adds the parts of a run that are over.
+func (w *whole) pass(s *series) {
+	if w != nil {
+		w.past.Add(s.done.Load())
+	}
 }
 
 // A course is how far a load has come.
@@ -118,6 +160,11 @@ type times struct {
 	took  [numParts]time.Duration
 	now   int
 	since time.Time // when that one began
+}
+
+// times returns how long they took.
+func (p *times) times() Times {
+	return Times{Opening: p.took[partOpening], Copying: p.took[partCopying], Ending: p.took[partEnding]}
 }
 
 // begin ends the part that is under way, and begins another one. Nobody asks nil.

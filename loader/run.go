@@ -91,6 +91,8 @@ func (r *running) attemptAs(ctx context.Context, in Input, c *counts, as Format,
 		s.tell.rest = func(ctx context.Context, p *input.Part) error { return releaseRest(ctx, r, p) }
 	}
 	ld.feed, ld.series, ld.ofRun = s, s, r
+	ld.course.times = &r.of.clock
+	defer func() { r.of.l.whole.Load().pass(s) }()
 	defer func() { err = errors.Join(err, s.Close()) }()
 	r.of.l.current.Store(ld)
 	var first *input.Chunk

@@ -48,8 +48,14 @@ type series struct {
 	order  ordered
 	part   *openedPart // that is read, nil between two
 	over   []*openedPart
-	done   atomic.Int64 // bytes of parts that are over, as they are stored
-	cut    atomic.Pointer[PartError]
+	passing
+	cut atomic.Pointer[PartError]
+}
+
+// A passing says, to whoever asks, how far a series is.
+type passing struct {
+	done atomic.Int64 // bytes of parts that are over, as they are stored
+	now  atomic.Pointer[openedPart]
 }
 
 // An ordered says how far the parts of a series are that are to be stored in their order.
@@ -203,6 +209,9 @@ func (s *series) read(ctx context.Context, p *openedPart) {
 	if p.err = err; err != nil {
 		return
 	}
+	if isFile && p.in.path == "" && p.listed.Tag != "" { // a store's: another one would not have been opened
+		is = ledger.Part{Size: p.listed.Size, Tag: p.listed.Tag}
+	}
 	if isFile {
 		s.tell.opened(p.as, is)
 	}
@@ -326,6 +335,7 @@ func (s *series) nextOf(ctx context.Context, p *openedPart) (*input.Chunk, error
 		return nil, nil
 	}
 	c.Part, p.last = p.as, c
+	s.now.Store(p)
 	return c, nil
 }
 
@@ -347,6 +357,7 @@ func (h *Heading) sum() uint64 { return ledger.SumOf(h.before) }
 // whole series.
 func (s *series) end(ctx context.Context, p *openedPart, err error) error {
 	s.part = nil
+	s.now.Store(nil)
 	s.over = append(s.over, p)
 	if p.feed != nil && !p.as.Left() {
 		_, size := p.feed.Far()
@@ -437,7 +448,12 @@ func (s *series) Fingerprint(*input.Chunk) (ledger.Fingerprint, error) {
 }
 
 // Far returns how many bytes were read of all parts, as they are stored.
-func (s *series) Far() (done, total int64) { return s.done.Load(), -1 }
+func (s *series) Far() (done, total int64) {
+	if p := s.now.Load(); p != nil {
+		done, _ = p.feed.Far()
+	}
+	return done + s.done.Load(), -1
+}
 
 // Close closes all parts.
 func (s *series) Close() error {

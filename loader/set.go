@@ -183,7 +183,7 @@ func (t *SetTable) load(ctx context.Context, opt SetOptions) (r SetResult, err e
 		res, err := t.loader.Load(ctx, in)
 		opt.loaded(t, in, res, err)
 		if complete, ok := errors.AsType[*CompleteError](err); ok {
-			res, err = completed(complete, res.Elapsed), nil
+			res, err = completed(complete, res.Spent), nil
 		}
 		if r.Inputs = append(r.Inputs, res); err != nil {
 			return r, err
@@ -223,8 +223,8 @@ func (t *SetTable) buildIndexes(ctx context.Context, opt SetOptions, r *SetResul
 }
 
 // completed returns the result of an input that was loaded completely before.
-func completed(e *CompleteError, elapsed time.Duration) Result {
-	return Result{Before: e.Rows, Rejected: e.Rejected, Rejects: e.Rejects, Updated: e.Updated, Skipped: e.Skipped, Filtered: e.Filtered, Spent: Spent{Elapsed: elapsed}}
+func completed(e *CompleteError, spent Spent) Result {
+	return Result{Before: e.Rows, Rejected: e.Rejected, Rejects: e.Rejects, Updated: e.Updated, Skipped: e.Skipped, Filtered: e.Filtered, Spent: spent}
 }
 
 func (o SetObserver) begin(t *SetTable) (stored func()) {

@@ -141,5 +141,5 @@ func (t tableInput) what() string {
 	if t.data != nil {
 		return plural(t.data.Rows(), "generated row")
 	}
-	return plural(int64(len(t.Files)), "file")
+	return plural(int64(max(len(t.Files), len(t.parts))), "file")
 }

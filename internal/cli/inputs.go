@@ -38,7 +38,8 @@ type tableInput struct {
 	as      loader.Format   // in which it is read, once resolveFormats knows
 	mixes   bool            // they are a set, the parts of which may be of different formats
 
-	header http.Header // for servers of http and https
+	header http.Header      // for servers of http and https
+	parts  []input.Location // of a set that verify reads
 
 	data *generate.Table // what is loaded as it is made, nil for files
 	job  string          // by which a later run finds the load of data

@@ -34,9 +34,6 @@ func (c *loadClock) connected() { c.connecting = time.Since(c.begun) }
 func (c *loadClock) add(r loader.Result) {
 	c.opening += r.Times.Opening
 	c.copying += r.Times.Copying
-	if r.Times == (loader.Times{}) { // of a set
-		c.copying += r.Elapsed
-	}
 }
 
 // end says how long the load of r took, now that it is over.

@@ -217,18 +217,28 @@ type fileHeading struct {
 	loader.Heading
 }
 
-// headings says it of the files of t that can be read twice.
-func headings(ctx context.Context, t *loader.SetTable) (list []fileHeading, err error) {
+// mostHeadings is of how many files of a table it is said.
+const mostHeadings = 100
+
+// headings says it of the first files of t that can be read twice, and how many files there are.
+func headings(ctx context.Context, t *loader.SetTable) (list []fileHeading, files int, err error) {
 	for _, in := range t.Inputs {
-		found, err := t.Loader().Headings(ctx, in)
+		parts, err := loader.Parts(ctx, t.Loader(), in)
 		if err != nil {
-			return nil, err
+			return nil, 0, err
 		}
-		for _, h := range found {
-			list = append(list, fileHeading{h.Name, h.Heading})
+		files += len(parts)
+		for _, part := range parts[:min(len(parts), max(mostHeadings-len(list), 0))] {
+			h, ok, err := t.Loader().Heading(ctx, part)
+			if err != nil {
+				return nil, 0, err
+			}
+			if ok {
+				list = append(list, fileHeading{part.Name(), h})
+			}
 		}
 	}
-	return list, nil
+	return list, files, nil
 }
 
 // headingLines says it in lines, one for files of which the same is said.
@@ -259,18 +269,21 @@ func (v *loadVerb) printPlans(ctx context.Context, tables openedTables) error {
 	text := []string{tables.Tables()[0].Loader().Plan().Server}
 	for _, t := range tables.Tables() {
 		p, in := t.Loader().Plan(), tables.inputs[t]
-		found, err := headings(ctx, t)
+		found, files, err := headings(ctx, t)
 		if err != nil {
 			return err
 		}
 		docs = append(docs, planJSON{p.Table, in.shown(), p.Server, p.Route, p.Why, p.Lanes, p.Shards, p.Nodes, p.Streams, p.Batch, p.Memory, planFound{p.HasRows, p.Indexes}, p.OnConflict, p.Key, found})
-		has := "none"
+		has, what := "none", in.what()
+		if in.mixes {
+			what = plural(int64(files), "file")
+		}
 		if p.HasRows {
 			has = "some"
 		}
 		rows = append(rows, []string{
 			p.Table, string(p.Route), lanesText(p), count(int64(p.Streams * p.Nodes)),
-			size(int64(p.Batch)), size(p.Memory), has, in.what(),
+			size(int64(p.Batch)), size(p.Memory), has, what,
 		})
 		text = append(text, fmt.Sprintf("%s: %s route, as %s", in.Table, p.Route, p.Why))
 		if p.OnConflict != "" {

@@ -114,10 +114,10 @@ func (t tableInput) partsOf(ctx context.Context, names []string, opt places.Opti
 	return list, nil
 }
 
-// locations returns where all that the files mean lies.
-func (t tableInput) locations(ctx context.Context, opt places.Options) (list []input.Location, err error) {
-	if t.isSet() {
-		return t.partsOf(ctx, t.Files, opt)
+// located returns where the files lie, each part of a set that was looked up.
+func (t tableInput) located(opt places.Options) (list []input.Location, err error) {
+	if t.mixes {
+		return t.parts, nil
 	}
 	for _, file := range t.Files {
 		at, err := t.at(file, opt)
@@ -129,9 +129,20 @@ func (t tableInput) locations(ctx context.Context, opt places.Options) (list []i
 	return list, nil
 }
 
+// readAs returns the format of one of the files.
+func (t tableInput) readAs(at input.Location, flags loader.Config) loader.Format {
+	if !t.mixes || t.alike(flags) {
+		return t.as
+	}
+	return detectOne(at, flags.Compression).Format
+}
+
 // first returns where the first input lies that the files mean.
 func (t tableInput) first(ctx context.Context, opt places.Options) (input.Location, error) {
-	if !isPlace(t.Files[0]) {
+	switch {
+	case len(t.parts) > 0:
+		return t.parts[0], nil
+	case !isPlace(t.Files[0]):
 		return t.at(t.Files[0], opt)
 	}
 	opt.Header = t.header

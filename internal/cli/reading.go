@@ -58,6 +58,19 @@ func readingWords(cfg loader.Config) (words []string) {
 
 // reading returns how verify reads the files of t, that were loaded with cfg.
 func (t tableInput) reading(cfg loader.Config, maxRecord int64) verify.Reading {
+	return t.readingAs(t.as, cfg, maxRecord)
+}
+
+// readingAs is reading of those that are in that format.
+func (t tableInput) readingAs(as loader.Format, cfg loader.Config, maxRecord int64) verify.Reading {
+	if as != t.as { // of which cfg does not speak, as the loader has it
+		cfg.Delimiter, cfg.Quote, cfg.Escape, cfg.Null = 0, 0, 0, ""
+	}
+	if as != t.as && as != loader.FormatCSV {
+		cfg.NoQuotes, cfg.ForceNull, cfg.ForceNotNull = false, nil, nil
+		cfg.Header, cfg.Skip = loader.HeaderAuto, 0
+	}
+	t.as = as
 	of, records := t.recordsOf()
 	return verify.Reading{
 		Input: of, Format: records, Header: verify.Header(cfg.Header), Skip: cfg.Skip, Null: cfg.Null, Delimiter: cfg.Delimiter,

@@ -4,12 +4,15 @@ import (
 	"context"
 	"errors"
 	"io"
+	"runtime"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
 
 	"shardload/generate"
 	"shardload/internal/catalog"
@@ -32,7 +35,8 @@ difference. It changes nothing.
 --deep adds up hashes of all values, here of the files and there of the shards, all at
 once. Read the files as they were loaded (--format, --header,
 --skip, --null, --delimiter, --quote and so on; --select, --where): what the server has
-evaluated it evaluates again.
+evaluated it evaluates again. Name them as to load: patterns in quotes, directories,
+URLs and prefixes, too. They are read several at a time.
 Where contents differ it names the columns and, up to ten, the tenants: values of the
 distribution column, or of the primary key of a table that is not distributed. Nothing
 should write to the tables meanwhile. Records that the load has rejected are left out if
@@ -129,7 +133,7 @@ type verifyReport struct {
 // check checks tables against their files. The dataset's tables are checked for
 // integrity as well; if no tables are given, all of them, but not counted.
 func (v *verifyVerb) check(ctx context.Context, conn *pgx.Conn, dataset bool, tables []tableInput) (report verifyReport, err error) {
-	if err := v.resolveFormats(tables, v.opt.read); err != nil {
+	if err := v.lookUp(ctx, tables); err != nil {
 		return report, err
 	}
 	names := tableNames(tables)
@@ -192,16 +196,8 @@ func (v *verifyVerb) compare(ctx context.Context, conn *pgx.Conn, tables []table
 	for i, t := range tables {
 		v.note("%s: comparing the contents with %s", t.Table, t.what())
 		cfg := verify.DeepConfig{Conn: server, Table: t.Table, Reading: t.reading(v.opt.read, v.opt.maxRecord), Select: v.opt.read.Select, Where: v.opt.read.Where, Rejects: v.opt.rejects, Expected: t.sums}
-		for _, file := range t.Files {
-			if t.data != nil {
-				cfg.Inputs = append(cfg.Inputs, verify.Blocks(file, t.data))
-				continue
-			}
-			at, err := t.at(file, placesOf(&v.console))
-			if err != nil {
-				return nil, err
-			}
-			cfg.Inputs = append(cfg.Inputs, verify.At(at))
+		if cfg.Inputs, err = v.inputs(t); err != nil {
+			return nil, err
 		}
 		var check verify.DeepCheck
 		err := v.persist(ctx, conn, func() (err error) {
@@ -251,7 +247,7 @@ func (v *verifyVerb) expect(ctx context.Context, conn *pgx.Conn, tables []tableI
 			e.Source, e.Rows = t.Files[0], t.data.Stored()
 		}
 		if t.Rows < 0 {
-			v.note("%s: counting the records of %s", t.Table, plural(int64(len(t.Files)), "file"))
+			v.note("%s: counting the records of %s", t.Table, t.what())
 			columns, err := catalog.Lookup(ctx, conn, t.Table)
 			if err != nil {
 				return nil, err
@@ -266,40 +262,78 @@ func (v *verifyVerb) expect(ctx context.Context, conn *pgx.Conn, tables []tableI
 	return list, nil
 }
 
-// countRecords counts the records of t's files, without their headers.
+// lookUp finds out which inputs are meant, and how they are written.
+func (v *verifyVerb) lookUp(ctx context.Context, tables []tableInput) (err error) {
+	for i := range tables {
+		t := &tables[i]
+		if t.mixes = t.isSet(); !t.mixes {
+			continue
+		}
+		if t.parts, err = t.partsOf(ctx, t.Files, placesOf(&v.console)); err != nil {
+			return err
+		}
+	}
+	return v.resolveFormats(tables, v.opt.read)
+}
+
+// inputs returns what the contents of t are compared with.
+func (v *verifyVerb) inputs(t tableInput) (list []verify.Input, err error) {
+	if t.data != nil {
+		return []verify.Input{verify.Blocks(t.Files[0], t.data)}, nil
+	}
+	parts, err := t.located(placesOf(&v.console))
+	for _, at := range parts {
+		one := verify.At(at)
+		if as := t.readAs(at, v.opt.read); as != t.as {
+			one = one.As(t.readingAs(as, v.opt.read, v.opt.maxRecord))
+		}
+		list = append(list, one)
+	}
+	return list, err
+}
+
+// countRecords counts the records of t's files, several at a time, without their headers.
 func (v *verifyVerb) countRecords(ctx context.Context, table *catalog.Table, t tableInput) (int64, error) {
-	var sum int64
-	reading := t.reading(v.opt.read, v.opt.maxRecord)
-	dialect := reading.Dialect()
-	how := input.Reading{Format: reading.Input, Chunk: pgcsv.ChunkSize, Dialect: dialect, Skip: reading.Skip, MaxRecord: reading.MaxRecord, Compression: reading.Compression}
 	server, err := v.server()
 	if err != nil {
 		return 0, err
 	}
+	parts, err := t.located(placesOf(&v.console))
+	if err != nil {
+		return 0, err
+	}
+	var sum atomic.Int64
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(runtime.GOMAXPROCS(0))
+	for _, at := range parts {
+		g.Go(func() error {
+			reading := t.readingAs(t.readAs(at, v.opt.read), v.opt.read, v.opt.maxRecord)
+			n, err := countRecords(ctx, server, table, at, reading)
+			sum.Add(n)
+			return err
+		})
+	}
+	err = g.Wait()
+	return sum.Load(), err
+}
+
+// countRecords counts the records of an input, without its header.
+func countRecords(ctx context.Context, server *pgx.ConnConfig, table *catalog.Table, at input.Location, reading verify.Reading) (int64, error) {
+	dialect := reading.Dialect()
+	how := input.Reading{Format: reading.Input, Chunk: pgcsv.ChunkSize, Dialect: dialect, Skip: reading.Skip, MaxRecord: reading.MaxRecord, Compression: reading.Compression}
 	if c := verify.Charset(server, reading.Encoding); c != nil {
 		how.Convert = func(r io.Reader) io.ReadCloser { return c.Reader(ctx, r) }
 	}
-	for _, file := range t.Files {
-		at, err := t.at(file, placesOf(&v.console))
-		if err != nil {
-			return 0, err
-		}
-		n, first, err := input.CountRecords(ctx, at, how)
-		if err != nil {
-			return 0, err
-		}
-		if first == nil {
-			sum += n
-			continue
-		}
-		header := reading.Header == verify.HeaderYes || reading.Header == verify.HeaderMatch
-		if reading.Header == verify.HeaderAuto {
-			header = table.LooksLikeHeader(dialect.Values(first), dialect.RareHeader())
-		}
-		if n > 0 && header {
-			n--
-		}
-		sum += n
+	n, first, err := input.CountRecords(ctx, at, how)
+	if err != nil || first == nil {
+		return n, err
 	}
-	return sum, nil
+	header := reading.Header == verify.HeaderYes || reading.Header == verify.HeaderMatch
+	if reading.Header == verify.HeaderAuto {
+		header = table.LooksLikeHeader(dialect.Values(first), dialect.RareHeader())
+	}
+	if n > 0 && header {
+		n--
+	}
+	return n, nil
 }

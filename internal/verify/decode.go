@@ -71,7 +71,6 @@ type waiting struct {
 func newDecoder(d *deep, s sink) *decoder {
 	n := len(d.columns)
 	dec := &decoder{d: d, sink: s, ask: asker{cfg: d.cfg.Conn, session: d.session}, questions: make([]questions, n), text: make([]byte, 0, 1<<10)}
-	dec.scan.SetDialect(d.cfg.Reading.dialect)
 	dec.row.hashes, dec.row.nulls = make([]int64, n), make([]bool, n)
 	return dec
 }
@@ -81,6 +80,8 @@ func (dec *decoder) close() { dec.ask.close() }
 // decode hands the rows of c to the sink.
 func (dec *decoder) decode(ctx context.Context, c chunk) error {
 	lay := dec.d.layouts[c.of]
+	how := dec.d.how(c.of)
+	dec.scan.SetDialect(how.dialect)
 	if _, err := c.Fill(&dec.transcript); err != nil {
 		return err
 	}
@@ -103,7 +104,7 @@ func (dec *decoder) decode(ctx context.Context, c chunk) error {
 			dec.sink.reject()
 			continue
 		}
-		err := dec.check(lay, checkText)
+		err := dec.check(lay, how, checkText)
 		if f := c.Fault(i); f != nil {
 			err = f
 		}
@@ -137,11 +138,11 @@ func (dec *decoder) position(c chunk) position {
 }
 
 // check finds what is no record.
-func (dec *decoder) check(lay *layout, text bool) error {
+func (dec *decoder) check(lay *layout, how *Reading, text bool) error {
 	raw := dec.scan.Record()
 	dec.fields = dec.scan.AppendFields(dec.fields[:0])
 	switch {
-	case pgcsv.IsEnd(raw) && dec.d.cfg.Reading.dialect.EndMark(dec.d.session.version) != nil:
+	case pgcsv.IsEnd(raw) && how.dialect.EndMark(dec.d.session.version) != nil:
 		return errors.New(`\. ends the data for PostgreSQL`)
 	case dec.d.cfg.Reading.charset != nil && dec.d.cfg.Reading.charset.Check(raw) != nil:
 		return dec.d.cfg.Reading.charset.Check(raw)
@@ -152,7 +153,7 @@ func (dec *decoder) check(lay *layout, text bool) error {
 	case bytes.IndexByte(raw, 0) >= 0:
 		return errors.New("holds a zero byte")
 	}
-	if complaint := dec.d.cfg.Reading.dialect.Complaint(raw); complaint != "" {
+	if complaint := how.dialect.Complaint(raw); complaint != "" {
 		return errors.New(complaint)
 	}
 	if complaint := dec.scan.LineBreak(); complaint != "" {

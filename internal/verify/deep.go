@@ -106,7 +106,9 @@ type deep struct {
 
 func newDeep(cfg DeepConfig) *deep {
 	cfg = cfg.withDefaults()
-	return &deep{cfg: cfg, inputs: inputs{list: cfg.Inputs, reading: cfg.Reading}}
+	d := &deep{cfg: cfg, inputs: inputs{list: cfg.Inputs, reading: cfg.Reading}}
+	d.settle()
+	return d
 }
 
 func (d *deep) run(ctx context.Context) (check DeepCheck, err error) {

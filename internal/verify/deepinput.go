@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"sync"
 
 	"golang.org/x/sync/errgroup"
@@ -23,6 +24,7 @@ type BlockSource = input.BlockSource
 type Input struct {
 	at     input.Location
 	blocks BlockSource
+	as     *Reading // nil for that of the configuration
 }
 
 // File returns the input in the file at path, which is decompressed as the Reading says.
@@ -31,6 +33,13 @@ func File(path string) Input { return At(input.Path(path)) }
 
 // At returns the input that lies at a location, as File does.
 func At(at input.Location) Input { return Input{at: at} }
+
+// As returns the input, which is read in another way than the configuration says. The encoding is the
+// same.
+func (in Input) As(how Reading) Input {
+	in.as = &how
+	return in
+}
 
 // Blocks returns the input that b makes. Errors call it name.
 func Blocks(name string, b BlockSource) Input { return Input{at: input.Path(name), blocks: b} }
@@ -41,6 +50,26 @@ type inputs struct {
 	reading Reading
 	layouts []*layout // of the inputs; nil for one without records
 	rejects rejects
+}
+
+// how returns how an input is read.
+func (in *inputs) how(i int) *Reading {
+	if i < len(in.list) && in.list[i].as != nil {
+		return in.list[i].as
+	}
+	return &in.reading
+}
+
+// settle fills in how inputs are read that have their own way.
+func (in *inputs) settle() {
+	in.list = slices.Clone(in.list)
+	for i, one := range in.list {
+		if one.as != nil {
+			how := one.as.withDefaults()
+			how.Encoding, how.charset = in.reading.Encoding, in.reading.charset
+			in.list[i].as = &how
+		}
+	}
 }
 
 // A chunk is a run of whole records of an input.
@@ -91,7 +120,7 @@ func (in Input) firstRecord(ctx context.Context, how Reading) (record []byte, er
 	return s.Record(), nil
 }
 
-// scan reads all inputs once and hands their rows to sinks, one for each of the
+// scan reads all inputs once, several at a time, and hands their rows to sinks, one for each of the
 // goroutines that decode. At most two chunks for each are in memory.
 func (d *deep) scan(ctx context.Context, newSink func(i int) sink) error {
 	g, ctx := errgroup.WithContext(ctx)
@@ -102,7 +131,7 @@ func (d *deep) scan(ctx context.Context, newSink func(i int) sink) error {
 	}
 	g.Go(func() error {
 		defer close(chunks)
-		return d.read(ctx, chunks, free)
+		return d.read(ctx, chunks, free, d.cfg.Procs)
 	})
 	for i := range d.cfg.Procs {
 		dec := newDecoder(d, newSink(i))
@@ -122,22 +151,21 @@ func (d *deep) scan(ctx context.Context, newSink func(i int) sink) error {
 	return g.Wait()
 }
 
-// read sends the chunks of all inputs.
-func (in *inputs) read(ctx context.Context, chunks chan<- chunk, free chan []byte) error {
+// read sends the chunks of all inputs, of which so many are open at once.
+func (in *inputs) read(ctx context.Context, chunks chan<- chunk, free chan []byte, most int) error {
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(most)
 	for i := range in.list {
-		if in.layouts[i] == nil {
-			continue
-		}
-		if err := in.readInput(ctx, i, chunks, free); err != nil {
-			return err
+		if in.layouts[i] != nil && ctx.Err() == nil {
+			g.Go(func() error { return in.readInput(ctx, i, chunks, free) })
 		}
 	}
-	return nil
+	return g.Wait()
 }
 
 // readInput sends the chunks of one input.
 func (in *inputs) readInput(ctx context.Context, i int, chunks chan<- chunk, free chan []byte) (err error) {
-	feed, err := in.list[i].open(ctx, in.reading)
+	feed, err := in.list[i].open(ctx, *in.how(i))
 	if err != nil {
 		return err
 	}

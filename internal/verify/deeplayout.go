@@ -9,6 +9,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgtype"
+	"golang.org/x/sync/errgroup"
 
 	"shardload/internal/catalog"
 	"shardload/internal/charset"
@@ -112,12 +113,11 @@ func (d *deep) readLayouts(ctx context.Context) (columns []column, err error) {
 	in.layouts = make([]*layout, len(in.list))
 	seen := map[string]int{}
 	filled := 0
-	for i, one := range in.list {
-		lay, err := d.readLayout(ctx, one)
-		if err != nil {
-			return nil, err
-		}
-		if in.layouts[i] = lay; lay == nil {
+	if err := d.readEach(ctx); err != nil {
+		return nil, err
+	}
+	for _, lay := range in.layouts {
+		if lay == nil {
 			continue
 		}
 		filled++
@@ -143,12 +143,25 @@ func (d *deep) readLayouts(ctx context.Context) (columns []column, err error) {
 	return columns, nil
 }
 
-// readLayout returns the layout of in, nil if it has no records.
-func (d *deep) readLayout(ctx context.Context, in Input) (*layout, error) {
-	if d.cfg.Select == "" && d.cfg.Where == "" {
-		return in.readLayout(ctx, d.cfg.Reading, d.table)
+// readEach reads the layouts of all inputs, nil for one that has no records.
+func (d *deep) readEach(ctx context.Context) error {
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(d.cfg.Procs)
+	planned := d.cfg.Select != "" || d.cfg.Where != ""
+	if planned {
+		g.SetLimit(1) // they ask the server, over one connection
 	}
-	return d.readPlan(ctx, in)
+	for i, one := range d.list {
+		g.Go(func() (err error) {
+			if planned {
+				d.layouts[i], err = d.readPlan(ctx, one, *d.how(i))
+				return err
+			}
+			d.layouts[i], err = one.readLayout(ctx, *d.how(i), d.table)
+			return err
+		})
+	}
+	return g.Wait()
 }
 
 // readLayout returns the layout of in, nil if it has no records.

@@ -19,8 +19,7 @@ import (
 )
 
 // readPlan returns the layout of in by the list and the condition, nil if it has no records.
-func (d *deep) readPlan(ctx context.Context, in Input) (*layout, error) {
-	how := d.cfg.Reading
+func (d *deep) readPlan(ctx context.Context, in Input, how Reading) (*layout, error) {
 	r := sel.Request{List: d.cfg.Select, Where: d.cfg.Where, File: in.at.Name, Encoding: how.sent(), Table: d.table, Session: &d.session.Session, Temporary: d.rights.GrantTemporary()}
 	found, forced := sel.Found{Named: true}, pgcsv.Forced{Null: how.ForceNull, NotNull: how.ForceNotNull}
 	names, keyed, err := in.named(ctx, how)

@@ -132,7 +132,7 @@ func (in *inputs) keyNames(r *row, key []int) []*string {
 	if key == nil {
 		return nil
 	}
-	lay, how := in.layouts[r.at.input], in.reading
+	lay, how := in.layouts[r.at.input], *in.how(r.at.input)
 	dec := decoder{d: &deep{cfg: DeepConfig{Reading: how}, inputs: *in}, fields: how.dialect.AppendFields(nil, r.raw)}
 	names := make([]*string, len(key))
 	for i, k := range key {

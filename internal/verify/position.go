@@ -25,7 +25,7 @@ func (in *inputs) positionName(p position) string {
 	switch {
 	case of.blocks != nil:
 		return fmt.Sprintf("%s, block %d:%d", of.at.Name, p.chunk, p.line)
-	case in.reading.Input == input.Parquet:
+	case in.how(p.input).Input == input.Parquet:
 		return fmt.Sprintf("%s: row %d", of.at.Name, p.line)
 	}
 	return fmt.Sprintf("%s:%d", of.at.Name, p.line)
