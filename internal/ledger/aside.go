@@ -53,9 +53,9 @@ var ofRecordNames = shape{columns: ofRecord}.names()
 
 func (t Target) rejects() string { return pgx.Identifier{t.Table.Schema, rejectsTable}.Sanitize() }
 
-// guardRejects is guardSQL of the table of closed runs.
-func (t Target) guardRejects(mode lockMode) [guardStatements]string {
-	return guardSQL(t, mode, t.rejects(), rejectsShape, anyType)
+// guardRejects is guardSQL, for writing, of the table of closed runs.
+func (t Target) guardRejects() [guardStatements]string {
+	return guardSQL(t, writing, t.rejects(), rejectsShape, anyType)
 }
 
 // asideTable returns the table of the rejected records of a run: see progressTable.
@@ -95,7 +95,7 @@ func MakeRejects(ctx context.Context, conn *pgx.Conn, t Target, j *Job, form []b
 		if err == nil && !there {
 			err = makeTable(ctx, tx, t, "TABLE", t.rejects(), rejectsShape.create(""))
 		} else if err == nil {
-			err = guard(ctx, conn, joined(t.guardRejects(writing)))
+			err = guard(ctx, conn, joined(t.guardRejects()))
 		}
 		if err != nil {
 			return err
@@ -172,7 +172,7 @@ func (r *Run) moveRejects(ctx context.Context, conn *pgx.Conn, t Target, j *Job,
 		return errors.Join(err, checkRejects(0, want))
 	}
 	of := Job{Kind: j.Kind, InSet: InSet{Aside: &Aside{Table: table}}}
-	if err := guard(ctx, conn, joined(t.guardRejects(writing))+"; "+strings.Join(guardAside(t, writing, &of), "; ")); err != nil {
+	if err := guard(ctx, conn, joined(t.guardRejects())+"; "+strings.Join(guardAside(t, writing, &of), "; ")); err != nil {
 		return err
 	}
 	tag, err := conn.Exec(ctx, `INSERT INTO `+t.rejects()+` (of, run, `+ofRecordNames+`) SELECT $1::pg_catalog.text, $2::pg_catalog.text, `+ofRecordNames+` FROM `+table, r.Of, r.ID)
@@ -225,7 +225,7 @@ func TakeRejects(ctx context.Context, conn *pgx.Conn, t Target, set string, writ
 		if err != nil || !there {
 			return err
 		}
-		if err := guard(ctx, conn, joined(t.guardRejects(writing))); err != nil {
+		if err := guard(ctx, conn, joined(t.guardRejects())); err != nil {
 			return err
 		}
 		if _, err := holdSet(ctx, conn, t, set); err != nil {
@@ -300,7 +300,7 @@ func deleteRejects(ctx context.Context, tx pgx.Tx, t Target, sets []string) erro
 	if err != nil || !there {
 		return err
 	}
-	if err := guard(ctx, tx.Conn(), joined(t.guardRejects(writing))); err != nil {
+	if err := guard(ctx, tx.Conn(), joined(t.guardRejects())); err != nil {
 		return err
 	}
 	return asOwner(ctx, tx, t.rejects(), func() error {
@@ -316,7 +316,7 @@ func followRejects(ctx context.Context, tx pgx.Tx, t, from Target, set string) e
 	if err != nil || !there {
 		return err
 	}
-	if err := guard(ctx, tx.Conn(), joined(from.guardRejects(writing))); err != nil {
+	if err := guard(ctx, tx.Conn(), joined(from.guardRejects())); err != nil {
 		return err
 	}
 	there, err = hasTable(ctx, tx, t.rejects())
@@ -324,7 +324,7 @@ func followRejects(ctx context.Context, tx pgx.Tx, t, from Target, set string) e
 	case err != nil:
 		return err
 	case there:
-		err = guard(ctx, tx.Conn(), joined(t.guardRejects(writing)))
+		err = guard(ctx, tx.Conn(), joined(t.guardRejects()))
 	default:
 		err = makeTable(ctx, tx, t, "TABLE", t.rejects(), rejectsShape.create(""))
 	}
