@@ -346,7 +346,10 @@ func (k *knownOtherwise) judgeRenamed(ctx context.Context) error {
 			k.open, k.why = append(k.open, was.Name), cmp.Or(k.why, why)
 		}
 	}
-	return err
+	if err != nil {
+		return err
+	}
+	return k.judgeMoved(ctx, known)
 }
 
 // partNamed returns a part as it was listed.

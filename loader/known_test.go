@@ -163,6 +163,31 @@ func TestFilesKnownAlone(t *testing.T) {
 	})
 }
 
+// TestFilesMovedSinceAlone holds that a file which was loaded alone, and has another path now, is not loaded once
+// more with others, and that a copy of it is.
+func TestFilesMovedSinceAlone(t *testing.T) {
+	t.Parallel()
+	pgtest.Each(t, func(t *testing.T, dsn string) {
+		s := newShelf(t, dsn)
+		s.put(20, "a.csv", "b.csv", "c.csv")
+		s.load(s.file("a.csv"), 0, 0)
+		if err := os.Rename(filepath.Join(s.dir, "a.csv"), filepath.Join(s.dir, "z.csv")); err != nil {
+			t.Fatal(err)
+		}
+		_, err := run(t, s.cfg, s.set("b.csv", "z.csv"), 0)
+		if err == nil || !strings.Contains(err.Error(), "a.csv, which was loaded alone, and which is gone") {
+			t.Errorf("error %v", err)
+		}
+		s.once("a.csv", "b.csv")
+		s.load(s.file("c.csv"), 0, 0)
+		s.write("d.csv", s.read("c.csv"))
+		s.load(s.set("b.csv", "d.csv"), 1, 1)
+		if got := query(t, s.conn, "SELECT count(*), count(DISTINCT id) FROM flowing")[0]; got != "80|60" {
+			t.Errorf("rows|different: %s, want those of the copy beside the others", got)
+		}
+	})
+}
+
 // TestFilesChangedSinceAlone holds that a file which has another content than when it was loaded alone is refused, and
 // all others are loaded, and that one which was touched alone is not loaded again.
 func TestFilesChangedSinceAlone(t *testing.T) {

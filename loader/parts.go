@@ -423,8 +423,10 @@ func (of *roster) next(ctx context.Context) (r *running, open int, err error) {
 			return err
 		}
 		open = 0
+		failed := false
 		for i := range runs {
 			if runs[i].Failed != "" {
+				failed = true
 				continue
 			}
 			open++
@@ -443,6 +445,9 @@ func (of *roster) next(ctx context.Context) (r *running, open int, err error) {
 		}
 		of.seen.Rewind()
 		names, err := ledger.Waiting(ctx, conn, of.target, of.seen, 1)
+		if err == nil && len(names) == 0 && open == 0 && !failed {
+			open, err = ofOthers(ctx, of, conn)
+		}
 		if err != nil || len(names) == 0 {
 			return err
 		}
@@ -453,6 +458,15 @@ func (of *roster) next(ctx context.Context) (r *running, open int, err error) {
 		return nil
 	})
 	return r, open, err
+}
+
+// ofOthers returns 1 if another process has begun, or released, a part between two looks of this one, else 0.
+func ofOthers(ctx context.Context, of *roster, conn *pgx.Conn) (open int, err error) {
+	now, err := ledger.CountParts(ctx, conn, of.target, of.set.ID, of.parts)
+	if err == nil && now.Taken+now.Waiting > 0 {
+		open = 1
+	}
+	return open, err
 }
 
 // takeOver takes a run over that has lost its owner. It returns nil if another process was first.

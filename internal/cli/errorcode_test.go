@@ -60,7 +60,7 @@ func TestErrorDocument(t *testing.T) {
 		"usage": {&usageError{"no", "shardload --help"}, errorJSON{Code: "usage", Message: "no", Do: "shardload --help"}},
 		"too many": {&loader.TooManyError{Rejected: 2, Read: 3, Last: *row}, errorJSON{
 			Code: "too_many_errors", File: "a.csv", Line: 7, LastLine: 9, Column: "id", SQLState: "23505",
-			Message: `2 records of the 3 read so far cannot be stored, more than --max-errors 0 allows; the last one: a.csv:7-9: column "id": duplicate key (--on-conflict skip keeps the row that is there, --on-conflict update the new one); mend the input, or allow more of them and go on`,
+			Message: `2 records of the 3 read so far cannot be stored, more than --max-errors 0 allows; the last one: a.csv:7-9: column "id": duplicate key (--on-conflict skip keeps the row that is there, --on-conflict update the new one); allow more of them and go on: what is kept aside can be mended and loaded`,
 			Do:      "mend the input, or allow more with --max-errors",
 		}},
 		"a file":   {&fs.PathError{Op: "open", Path: "a", Err: fs.ErrPermission}, errorJSON{Code: "file", Message: "open a: permission denied", File: "a"}},

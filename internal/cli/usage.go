@@ -26,7 +26,7 @@ func topics() []topic {
 		{title: "What is compared", with: "deep", flags: []string{"deep", "table", "select", "where", "rejects", "generate"}},
 		{title: "What is loaded, and where", flags: []string{"table", "select", "where", "generate"}},
 		{title: "How files are read", with: "header", flags: []string{
-			"format", "compression", "header", "skip", "delimiter", "null", "quote", "escape", "force-null", "force-not-null", "encoding", "max-record",
+			"format", "compression", "http-header", "header", "skip", "delimiter", "null", "quote", "escape", "force-null", "force-not-null", "encoding", "max-record",
 		}},
 		{title: "What is written", flags: []string{"out", "stdout", "format", "split", "compress", "no-header", "no-checksums", "tutorial"}},
 		{title: "The dataset", flags: []string{"ads", "campaigns", "companies", "size", "part", "seed", "skew", "dirty", "procs"}},

@@ -189,7 +189,7 @@ func TestDefaultsAndNullsAreCompared(t *testing.T) {
 	_, err := provision.Create(context.Background(), conn, server.Waiting{})
 	for _, want := range []string{
 		"column impressions_count has the default 1, not 0", "column clicks_count has no default, not 0",
-		"column monthly_budget is NOT NULL", "column blacklisted_site_urls is integer[], not character varying[]", `"campaigns"`, `"ads"`,
+		"column monthly_budget is NOT NULL", "column blacklisted_site_urls is integer[], not character varying[]", "public.campaigns", "public.ads",
 	} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("error %v, want it to say %q", err, want)
