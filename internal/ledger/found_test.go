@@ -63,7 +63,7 @@ func TestStrangerBesideList(t *testing.T) {
 	}
 	want := map[string]string{"falls": "has a column id that shardload does not make", "locked": "lacks the column id", "shaped": "cannot be read: another session has it locked"}
 	for schema, why := range want {
-		if slices.Contains(list.LeftAlone, UntrustedError{Table: server.Name(schema, jobsTable), Reason: why}) {
+		if slices.Contains(list.LeftAlone, UntrustedError{Table: server.Shown(schema, jobsTable), Reason: why}) {
 			delete(want, schema)
 		}
 	}

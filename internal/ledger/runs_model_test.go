@@ -630,7 +630,7 @@ func (c *crowd) verify(when string) {
 
 // modelChecks is how many lives of a set are tried unless it is said how many: each is some hundred
 // transactions.
-const modelChecks = 30
+const modelChecks = 8
 
 // given reports whether the flag of that name was given.
 func given(name string) (yes bool) {
