@@ -13,7 +13,7 @@ import (
 // that each of them says so only when all of it is stored.
 func TestGeneratedByMany(t *testing.T) {
 	t.Parallel()
-	pgtest.Each(t, func(t *testing.T, dsn string) {
+	pgtest.One(t, func(t *testing.T, dsn string) {
 		conn := makeFlowing(t, dsn)
 		var blocks flowBlocks
 		f := newFlow(0)

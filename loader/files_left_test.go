@@ -20,7 +20,7 @@ import (
 // rejected.
 func TestFilesOfWhichOneIsBad(t *testing.T) {
 	t.Parallel()
-	pgtest.Each(t, func(t *testing.T, dsn string) {
+	pgtest.One(t, func(t *testing.T, dsn string) {
 		conn := makeFlowing(t, dsn)
 		paths, rows := flowFiles(t, 20, 4_000)
 		bad := filepath.Join(filepath.Dir(paths[0]), "part.009z.csv")
@@ -73,7 +73,7 @@ func TestFilesOfWhichOneIsBad(t *testing.T) {
 // some of its files are empty, or it had none.
 func TestFilesOfDeadProcess(t *testing.T) {
 	t.Parallel()
-	pgtest.Each(t, func(t *testing.T, dsn string) {
+	pgtest.One(t, func(t *testing.T, dsn string) {
 		conn := makeFlowing(t, dsn)
 		paths, rows := flowFiles(t, 10, 2_000)
 		cfg := pieces(t, dsn)

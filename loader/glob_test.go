@@ -19,7 +19,7 @@ import (
 // TestGlob holds that files are known by the same names, however a set names them.
 func TestGlob(t *testing.T) {
 	t.Parallel()
-	pgtest.Each(t, func(t *testing.T, dsn string) {
+	pgtest.One(t, func(t *testing.T, dsn string) {
 		conn := makeFlowing(t, dsn)
 		paths, rows := flowFiles(t, 10, 2_000)
 		dir := filepath.Dir(paths[0])

@@ -15,7 +15,7 @@ import (
 // no run of a set over before: it would have that run without a fence, and lose it to the next one.
 func TestDeferIndexesOfRun(t *testing.T) {
 	t.Parallel()
-	pgtest.Each(t, func(t *testing.T, dsn string) {
+	pgtest.One(t, func(t *testing.T, dsn string) {
 		conn, indexes := indexed(t, dsn)
 		paths, rows := flowFiles(t, 6, 3_000)
 		cfg := pieces(t, dsn)

@@ -156,7 +156,7 @@ func TestDeferIndexes(t *testing.T) {
 // or while they were built, are built when it is run again.
 func TestDeferIndexesLate(t *testing.T) {
 	t.Parallel()
-	pgtest.Each(t, func(t *testing.T, dsn string) {
+	pgtest.One(t, func(t *testing.T, dsn string) {
 		conn, indexes := indexed(t, dsn)
 		path, rows := flowFile(t, 2000)
 		cfg := pieces(t, dsn)
@@ -191,7 +191,7 @@ func TestDeferIndexesLate(t *testing.T) {
 // ends first waits for the other, and says so, and that all are built once.
 func TestDeferIndexesBeside(t *testing.T) {
 	t.Parallel()
-	pgtest.Each(t, func(t *testing.T, dsn string) {
+	pgtest.One(t, func(t *testing.T, dsn string) {
 		conn, _ := indexed(t, dsn)
 		exec(t, conn, "DROP INDEX flowing_once") // both loads have the same keys
 		indexes := indexesOf(t, conn)

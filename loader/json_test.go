@@ -334,7 +334,7 @@ func jsonFlow(n int, array bool) string {
 // A load of JSON that is stopped goes on where it stopped, and once complete is done.
 func TestJSONGoesOn(t *testing.T) {
 	t.Parallel()
-	pgtest.Each(t, func(t *testing.T, dsn string) {
+	pgtest.One(t, func(t *testing.T, dsn string) {
 		conn := makeFlowing(t, dsn)
 		const rows = 40_000
 		for name, in := range map[string]string{"lines": jsonFlow(rows, false), "array": jsonFlow(rows, true)} {

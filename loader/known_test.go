@@ -138,7 +138,7 @@ func (s *shelf) once(names ...string) {
 // whatever order.
 func TestFilesKnownAlone(t *testing.T) {
 	t.Parallel()
-	pgtest.Each(t, func(t *testing.T, dsn string) {
+	pgtest.One(t, func(t *testing.T, dsn string) {
 		s := newShelf(t, dsn)
 		s.put(20, "a.csv", "b.csv", "c.csv")
 		s.load(s.file("a.csv"), 0, 0)
@@ -167,7 +167,7 @@ func TestFilesKnownAlone(t *testing.T) {
 // more with others, and that a copy of it is.
 func TestFilesMovedSinceAlone(t *testing.T) {
 	t.Parallel()
-	pgtest.Each(t, func(t *testing.T, dsn string) {
+	pgtest.One(t, func(t *testing.T, dsn string) {
 		s := newShelf(t, dsn)
 		s.put(20, "a.csv", "b.csv", "c.csv")
 		s.load(s.file("a.csv"), 0, 0)
@@ -188,11 +188,32 @@ func TestFilesMovedSinceAlone(t *testing.T) {
 	})
 }
 
+// TestFilesOfTwoMounts holds that a set with a name is the same one wherever its files lie: they are known by their
+// names from their directory on. Others of these names are refused.
+func TestFilesOfTwoMounts(t *testing.T) {
+	t.Parallel()
+	pgtest.One(t, func(t *testing.T, dsn string) {
+		s := newShelf(t, dsn)
+		s.cfg.Job = "shared"
+		s.put(20, "one/a.csv", "one/b.csv")
+		for _, name := range []string{"a.csv", "b.csv"} {
+			s.write("two/"+name, s.read("one/"+name))
+		}
+		s.put(20, "two/c.csv")
+		s.load(s.set("one/a.csv", "one/b.csv"), 0, 2)
+		s.load(s.set("two/a.csv", "two/b.csv", "two/c.csv"), 2, 1)
+		s.done(s.set("one/a.csv", "one/b.csv"))
+		s.put(20, "three/a.csv", "three/b.csv")
+		s.refuse(s.set("three/a.csv", "three/b.csv"), "was changed since")
+		s.once("one/a.csv", "one/b.csv", "two/c.csv")
+	})
+}
+
 // TestFilesChangedSinceAlone holds that a file which has another content than when it was loaded alone is refused, and
 // all others are loaded, and that one which was touched alone is not loaded again.
 func TestFilesChangedSinceAlone(t *testing.T) {
 	t.Parallel()
-	pgtest.Each(t, func(t *testing.T, dsn string) {
+	pgtest.One(t, func(t *testing.T, dsn string) {
 		s := newShelf(t, dsn)
 		s.put(2000, "a.csv", "b.csv", "c.csv", "d.csv")
 		s.load(s.file("a.csv"), 0, 0)
@@ -230,7 +251,7 @@ func TestFilesChangedSinceAlone(t *testing.T) {
 // anything else before that is complete; and the other way round.
 func TestFilesBegunAlone(t *testing.T) {
 	t.Parallel()
-	pgtest.Each(t, func(t *testing.T, dsn string) {
+	pgtest.One(t, func(t *testing.T, dsn string) {
 		s := newShelf(t, dsn)
 		s.put(3000, "a.csv", "b.csv", "c.csv")
 		s.cfg = pieces(t, dsn)
@@ -258,7 +279,7 @@ func TestFilesBegunAlone(t *testing.T) {
 // TestFilesOfTwoSets holds that a file is stored once, by whatever directory the set is called that it is in.
 func TestFilesOfTwoSets(t *testing.T) {
 	t.Parallel()
-	pgtest.Each(t, func(t *testing.T, dsn string) {
+	pgtest.One(t, func(t *testing.T, dsn string) {
 		s := newShelf(t, dsn)
 		s.put(20, "a.csv", "2024/b.csv", "2024/c.csv", "2024/d.csv", "2025/e.csv")
 		s.load(s.set("2024/b.csv", "2024/c.csv"), 0, 2)

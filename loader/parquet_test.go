@@ -100,7 +100,7 @@ var parquetKinds = []parquetKind{
 // binary where both mean the same for certain and as text where not.
 func TestParquetSameAsCopy(t *testing.T) {
 	t.Parallel()
-	pgtest.Each(t, func(t *testing.T, dsn string) {
+	pgtest.One(t, func(t *testing.T, dsn string) {
 		conn := pgtest.Connect(t, dsn)
 		exec(t, conn, "CREATE TYPE mood AS ENUM ('sad', 'happy')")
 		const rows = 3000
@@ -208,7 +208,7 @@ func flowParquet(t *testing.T, rows int) string {
 func TestParquetResume(t *testing.T) {
 	t.Parallel()
 	const rows = 12_000
-	pgtest.Each(t, func(t *testing.T, dsn string) {
+	pgtest.One(t, func(t *testing.T, dsn string) {
 		path := flowParquet(t, rows)
 		conn := makeFlowing(t, dsn)
 		ways := routes(t)

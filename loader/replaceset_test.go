@@ -52,7 +52,7 @@ func (s *shelf) replace(in loader.Input, batches int) (told string, res loader.R
 // it once more where the table has other rows, or the set other files, or all was complete.
 func TestReplaceWithFiles(t *testing.T) {
 	t.Parallel()
-	pgtest.Each(t, func(t *testing.T, dsn string) {
+	pgtest.One(t, func(t *testing.T, dsn string) {
 		s := newShelf(t, dsn)
 		s.cfg.Batch, s.cfg.Memory, s.cfg.MaxRecord = 8<<10, 8<<20, 1<<20
 		s.put(3000, "a.csv", "b.csv", "c.csv")
@@ -90,7 +90,7 @@ func TestReplaceWithFiles(t *testing.T) {
 // without one while others load.
 func TestReplaceByMany(t *testing.T) {
 	t.Parallel()
-	pgtest.Each(t, func(t *testing.T, dsn string) {
+	pgtest.One(t, func(t *testing.T, dsn string) {
 		s := newShelf(t, dsn)
 		s.cfg.Batch, s.cfg.Memory, s.cfg.MaxRecord, s.cfg.Job = 8<<10, 8<<20, 1<<20, "tonight"
 		s.put(3000, "a.csv", "b.csv", "c.csv", "d.csv")

@@ -370,7 +370,7 @@ func TestSelectJSON(t *testing.T) {
 // refused before anything is loaded.
 func TestSelectJSONOneValue(t *testing.T) {
 	t.Parallel()
-	pgtest.Each(t, func(t *testing.T, dsn string) {
+	pgtest.One(t, func(t *testing.T, dsn string) {
 		conn := pgtest.Connect(t, dsn)
 		exec(t, conn, "CREATE TABLE j (id bigint, doc jsonb, tags text[], note text)")
 		distribute(t, conn, "j", "id")

@@ -78,7 +78,7 @@ func listed(t *testing.T, lists ...string) (got []string) {
 // order of the files and lines, and is in no table afterwards; and that what is new is in a list of its own.
 func TestFilesRejects(t *testing.T) {
 	t.Parallel()
-	pgtest.Each(t, func(t *testing.T, dsn string) {
+	pgtest.One(t, func(t *testing.T, dsn string) {
 		conn := pgtest.Connect(t, dsn)
 		exec(t, conn, tested)
 		distribute(t, conn, "tested", "tenant")

@@ -16,7 +16,7 @@ import (
 // table was made anew is loaded anew, and that a set follows its table.
 func TestSetsOfChangedTables(t *testing.T) {
 	t.Parallel()
-	pgtest.Each(t, func(t *testing.T, dsn string) {
+	pgtest.One(t, func(t *testing.T, dsn string) {
 		s := newShelf(t, dsn)
 		s.put(20, "a.csv", "b.csv", "c.csv")
 		ab := s.set("a.csv", "b.csv")
@@ -68,7 +68,7 @@ func TestSetsOfChangedTables(t *testing.T) {
 // keeps others from being loaded.
 func TestPartsThatChange(t *testing.T) {
 	t.Parallel()
-	pgtest.Each(t, func(t *testing.T, dsn string) {
+	pgtest.One(t, func(t *testing.T, dsn string) {
 		s := newShelf(t, dsn)
 		s.put(20, "a.csv", "b.csv", "c.csv", "d.csv", "e.csv")
 		s.load(s.set("a.csv", "b.csv"), 0, 2)
@@ -96,7 +96,7 @@ func TestPartsThatChange(t *testing.T) {
 // now, takes one that has grown after it, and says so of one that is gone.
 func TestPartsThatChangeMeanwhile(t *testing.T) {
 	t.Parallel()
-	pgtest.Each(t, func(t *testing.T, dsn string) {
+	pgtest.One(t, func(t *testing.T, dsn string) {
 		s := newShelf(t, dsn)
 		s.cfg = pieces(t, dsn).WithChunkSize(16 << 10)
 		s.cfg.Job = ""

@@ -14,7 +14,7 @@ import (
 // however many processes load them, and whatever the order of its columns; and that all of them end well.
 func TestUpdateByMany(t *testing.T) {
 	t.Parallel()
-	pgtest.Each(t, func(t *testing.T, dsn string) {
+	pgtest.One(t, func(t *testing.T, dsn string) {
 		conn := pgtest.Connect(t, dsn)
 		exec(t, conn, "CREATE TABLE flowing (id int PRIMARY KEY, n int)")
 		distribute(t, conn, "flowing", "id")

@@ -97,7 +97,7 @@ func TestURL(t *testing.T) {
 	z := gzip.NewWriter(&packed)
 	_, _ = z.Write(data)
 	_ = z.Close()
-	pgtest.Each(t, func(t *testing.T, dsn string) {
+	pgtest.One(t, func(t *testing.T, dsn string) {
 		conn := makeFlowing(t, dsn)
 		for _, test := range []struct {
 			name    string
@@ -142,7 +142,7 @@ func TestChangedURL(t *testing.T) {
 	other := bytes.Clone(data)
 	middle := len(other)/2 + bytes.IndexByte(other[len(other)/2:], ',') - 1
 	other[middle]++ // of the same length
-	pgtest.Each(t, func(t *testing.T, dsn string) {
+	pgtest.One(t, func(t *testing.T, dsn string) {
 		conn := makeFlowing(t, dsn)
 		s, url := newWebSite(t, data)
 		cfg := pieces(t, dsn)

@@ -43,7 +43,7 @@ var killings = []killing{
 // again: every row is stored once, and all indexes are as they were, on every shard.
 func TestKilledIndexes(t *testing.T) {
 	t.Parallel()
-	pgtest.Each(t, func(t *testing.T, dsn string) {
+	pgtest.One(t, func(t *testing.T, dsn string) {
 		conn := pgtest.Connect(t, dsn)
 		runSQL(t, conn, "CREATE TABLE events (id int, tenant int, what text, PRIMARY KEY (id, tenant))")
 		onCitus := strings.HasSuffix(t.Name(), "/citus")

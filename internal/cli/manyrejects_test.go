@@ -22,7 +22,7 @@ import (
 // TestManyProcessesReject holds that of a set which several processes load, each with a disk of its own, and which are
 // killed and stopped at random, each bad record is in one list once, and in one file of records.
 func TestManyProcessesReject(t *testing.T) {
-	pgtest.Each(t, func(t *testing.T, dsn string) {
+	pgtest.One(t, func(t *testing.T, dsn string) {
 		conn := pgtest.Connect(t, dsn)
 		runSQL(t, conn, "CREATE TABLE events (id int, tenant int, what text)")
 		if strings.HasSuffix(t.Name(), "/citus") {

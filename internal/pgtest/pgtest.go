@@ -151,6 +151,20 @@ func Each(t *testing.T, fn func(t *testing.T, dsn string)) {
 	t.Run("citus", func(t *testing.T) { fn(t, Citus(t)) })
 }
 
+// One is Each, and in the short tests runs fn on one of them alone, Citus where it is installed: for
+// what takes long, and goes the same way on both but for what others test.
+func One(t *testing.T, fn func(t *testing.T, dsn string)) {
+	t.Helper()
+	switch {
+	case !testing.Short():
+		Each(t, fn)
+	case os.Getenv(citusEnv) != "" || localpg.HasCitus():
+		t.Run("citus", func(t *testing.T) { fn(t, Citus(t)) })
+	default:
+		t.Run("postgres", func(t *testing.T) { fn(t, Plain(t)) })
+	}
+}
+
 // Connect returns a connection to dsn that is closed after t.
 func Connect(t testing.TB, dsn string) *pgx.Conn {
 	t.Helper()
