@@ -188,27 +188,6 @@ func TestFilesMovedSinceAlone(t *testing.T) {
 	})
 }
 
-// TestFilesOfTwoMounts holds that a set with a name is the same one wherever its files lie: they are known by their
-// names from their directory on. Others of these names are refused.
-func TestFilesOfTwoMounts(t *testing.T) {
-	t.Parallel()
-	pgtest.One(t, func(t *testing.T, dsn string) {
-		s := newShelf(t, dsn)
-		s.cfg.Job = "shared"
-		s.put(20, "one/a.csv", "one/b.csv")
-		for _, name := range []string{"a.csv", "b.csv"} {
-			s.write("two/"+name, s.read("one/"+name))
-		}
-		s.put(20, "two/c.csv")
-		s.load(s.set("one/a.csv", "one/b.csv"), 0, 2)
-		s.load(s.set("two/a.csv", "two/b.csv", "two/c.csv"), 2, 1)
-		s.done(s.set("one/a.csv", "one/b.csv"))
-		s.put(20, "three/a.csv", "three/b.csv")
-		s.refuse(s.set("three/a.csv", "three/b.csv"), "was changed since")
-		s.once("one/a.csv", "one/b.csv", "two/c.csv")
-	})
-}
-
 // TestFilesChangedSinceAlone holds that a file which has another content than when it was loaded alone is refused, and
 // all others are loaded, and that one which was touched alone is not loaded again.
 func TestFilesChangedSinceAlone(t *testing.T) {

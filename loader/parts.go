@@ -310,6 +310,8 @@ func (of *roster) examine(ctx context.Context, conn *pgx.Conn, was *ledger.Job) 
 		return false, &failure.JobError{Job: was.Name, Problem: "an earlier run has loaded one input alone under this name", Do: failure.Anew + ", or leave that file out and name another job"}
 	case of.l.replacing != "" && was.Fingerprint.Replace != of.l.replacing:
 		return false, &failure.JobError{Job: was.Name, Problem: "it was begun by another load than the one that has emptied the table", Do: failure.Anew}
+	case was.Set.Base != of.in.set.base: // by other names its files would be new ones
+		return false, &failure.JobError{Job: was.Name, Problem: fmt.Sprintf("it is of files in %s, and these are in %s", was.Set.Base, of.in.set.base), Do: "name the files by the directory that they were in, or name another job"}
 	}
 	return true, holdsRows(ctx, of, conn, was, was.Added())
 }
