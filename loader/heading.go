@@ -68,9 +68,7 @@ func Parts(ctx context.Context, l *Loader, in Input) ([]Input, error) {
 	parts, err := in.set.list(ctx, l.cfg.reading().Access)
 	list := make([]Input, len(parts))
 	for i, p := range parts {
-		if list[i] = in.set.open(p.Name); in.set.format != nil {
-			list[i].format = in.set.format(list[i].name)
-		}
+		list[i] = in.set.part(p.Name)
 	}
 	return list, err
 }

@@ -43,6 +43,17 @@ type partSet struct {
 	base string
 }
 
+// part returns the input that a part is, as it is written.
+func (set *partSet) part(name string) Input { return set.formatted(set.open(name)) }
+
+// formatted returns a part with the format in which it is written.
+func (set *partSet) formatted(in Input) Input {
+	if set.format != nil {
+		in.format = set.format(in.name)
+	}
+	return in
+}
+
 // PartCounts say what a Load of a set found, and did, of its parts.
 type PartCounts struct {
 	All    int // that the set has now
@@ -149,7 +160,12 @@ func loadOneByOne(ctx context.Context, l *Loader, in Input) (res Result, err err
 	started := time.Now()
 	parts, err := in.set.list(ctx, l.cfg.reading().Access)
 	for _, p := range parts {
-		done, err := l.Load(ctx, in.set.open(p.Name))
+		part := in.set.part(p.Name)
+		as, err := loaderAs(l, part.format)
+		if err != nil {
+			return res, err
+		}
+		done, err := as.Load(ctx, part)
 		res.join(done)
 		if err != nil {
 			return res, err
@@ -356,22 +372,14 @@ func (of *roster) complete() error {
 }
 
 // input returns the input that a part is.
-func (of *roster) input(name string) Input { return formatted(of, of.in.set.open(name)) }
+func (of *roster) input(name string) Input { return of.in.set.part(name) }
 
 // claimed returns the input that a part is which a run has.
 func (of *roster) claimed(p ledger.Part) Input {
 	if of.in.set.was == nil {
 		return of.input(p.Name)
 	}
-	return formatted(of, of.in.set.was(p))
-}
-
-// formatted returns a part with the format in which it is written.
-func formatted(of *roster, in Input) Input {
-	if of.in.set.format != nil {
-		in.format = of.in.set.format(in.name)
-	}
-	return in
+	return of.in.set.formatted(of.in.set.was(p))
 }
 
 // waiting returns the names of some parts that nobody has.

@@ -96,10 +96,7 @@ func probeSet(ctx context.Context, l *Loader, in Input) error {
 		return err
 	}
 	for _, p := range parts[:min(len(parts), probed)] {
-		part := in.set.open(p.Name)
-		if in.set.format != nil {
-			part.format = in.set.format(part.name)
-		}
+		part := in.set.part(p.Name)
 		as, err := loaderAs(l, part.format)
 		if err == nil {
 			err = probe(ctx, as, part)
