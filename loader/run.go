@@ -334,7 +334,7 @@ func (r *running) enterPart(ctx context.Context, ld *load, d deliverer, c *input
 func (r *running) claim(ctx context.Context) (list []claimed, err error) {
 	parts := r.given
 	if r.given = nil; len(parts) == 0 {
-		steady, cancel := graceful(ctx)
+		steady, cancel := fault.Grace(ctx)
 		defer cancel()
 		err = r.of.l.target.OnControl(steady, func(conn *pgx.Conn) (err error) {
 			parts, err = ledger.Claim(steady, conn, r.of.target, r.Is, r.of.seen, r.share())
@@ -349,14 +349,6 @@ func (r *running) claim(ctx context.Context) (list []claimed, err error) {
 		list = append(list, claimed{seq: p.Seq, in: in, listed: p.Part})
 	}
 	return list, err
-}
-
-// graceful returns a context that ends a moment after ctx: a statement that is cut takes its connection
-// with it.
-func graceful(ctx context.Context) (context.Context, context.CancelFunc) {
-	later, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	stop := context.AfterFunc(ctx, func() { time.AfterFunc(fault.CommitGrace, cancel) })
-	return later, func() { stop(); cancel() }
 }
 
 // share says how much is claimed at once.
@@ -393,7 +385,7 @@ func releaseRest(ctx context.Context, r *running, p *input.Part) error {
 // beat says now and then that the run goes on, until ctx ends. It ends the run when another process
 // has it.
 func (r *running) beat(ctx context.Context, c *counts) {
-	steady, cancel := graceful(ctx)
+	steady, cancel := fault.Grace(ctx)
 	defer cancel()
 	tick := time.NewTicker(fault.BeatEvery)
 	defer tick.Stop()

@@ -232,9 +232,8 @@ func (x *tx) noRows(ctx context.Context, err *pgconn.PgError) error {
 // commit commits b. A load that is interrupted waits a moment for the answer, so
 // that it can say what was stored.
 func (x *tx) commit(ctx context.Context) error {
-	commitCtx, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	defer cancel()
-	defer context.AfterFunc(ctx, func() { time.AfterFunc(fault.CommitGrace, cancel) })()
+	commitCtx, end := fault.Grace(ctx)
+	defer end()
 	target.TakeWarning(x.conn)
 	result, err := x.conn.Exec(commitCtx, "COMMIT").ReadAll()
 	if pgErr, ok := errors.AsType[*pgconn.PgError](err); ok && metRows(pgErr) {
