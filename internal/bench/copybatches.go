@@ -3,12 +3,12 @@ package bench
 import (
 	"bytes"
 	"context"
-	"sync"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 	"golang.org/x/sync/errgroup"
 
+	"shardload/internal/bench/clock"
 	"shardload/loader"
 )
 
@@ -18,7 +18,7 @@ const copyBytes = 4 << 20
 // copyBatches sends the file in batches over several connections to the server
 // that Conn names. set is a statement for each connection, "" for none.
 func (r *rivals) copyBatches(ctx context.Context, p Point, set string) (outcome, error) {
-	var seen stored
+	var seen clock.Batches
 	out, err := r.around(ctx, p, func(*pgx.Conn) error {
 		g, ctx := errgroup.WithContext(ctx)
 		batches := make(chan []byte)
@@ -31,20 +31,8 @@ func (r *rivals) copyBatches(ctx context.Context, p Point, set string) (outcome,
 		}
 		return g.Wait()
 	})
-	out.batches = seen.list
+	out.batches = seen.List()
 	return out, err
-}
-
-// stored collects batches.
-type stored struct {
-	mu   sync.Mutex
-	list []loader.StoredBatch
-}
-
-func (s *stored) add(b loader.StoredBatch) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.list = append(s.list, b)
 }
 
 // cutBatches cuts the file into batches.
@@ -76,7 +64,7 @@ func (r *rivals) cutBatches(ctx context.Context, p Point, batches chan<- []byte)
 }
 
 // copyStream stores batches on one connection.
-func (r *rivals) copyStream(ctx context.Context, p Point, set string, batches <-chan []byte, seen *stored) error {
+func (r *rivals) copyStream(ctx context.Context, p Point, set string, batches <-chan []byte, seen *clock.Batches) error {
 	conn, err := r.connect(ctx)
 	if err != nil {
 		return err
@@ -94,7 +82,7 @@ func (r *rivals) copyStream(ctx context.Context, p Point, set string, batches <-
 		if err != nil {
 			return err
 		}
-		seen.add(loader.StoredBatch{Node: "coordinator", Rows: tag.RowsAffected(), Bytes: int64(len(batch)), Started: started, Elapsed: time.Since(started)})
+		seen.Add(loader.StoredBatch{Node: "coordinator", Rows: tag.RowsAffected(), Bytes: int64(len(batch)), Started: started, Elapsed: time.Since(started)})
 	}
 	return nil
 }

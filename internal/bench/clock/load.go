@@ -30,22 +30,22 @@ type Run struct {
 // asked for, loads, refreshes the statistics, and closes it.
 func (l Load) Run(ctx context.Context) (r Run, err error) {
 	c := Start()
-	var seen batches
+	var seen Batches
 	observe := l.Config.Observe
 	l.Config.Observe = func(b loader.StoredBatch) {
-		seen.add(b)
+		seen.Add(b)
 		if observe != nil {
 			observe(b)
 		}
 	}
 	r.Result, err = l.load(ctx, c, &seen)
 	c.Lap(&c.Finish)
-	r.Times, r.Batches = c.Times, seen.list
+	r.Times, r.Batches = c.Times, seen.List()
 	return r, err
 }
 
 // load is Run without what its clock ends with.
-func (l Load) load(ctx context.Context, c *Clock, seen *batches) (res loader.Result, err error) {
+func (l Load) load(ctx context.Context, c *Clock, seen *Batches) (res loader.Result, err error) {
 	set, err := loader.OpenSet(ctx, &loader.SetTable{Config: l.Config, Inputs: []loader.Input{l.Input}})
 	if err != nil {
 		return res, err
@@ -86,21 +86,25 @@ func (l Load) load(ctx context.Context, c *Clock, seen *batches) (res loader.Res
 	return res, err
 }
 
-// batches collects what was stored.
-type batches struct {
+// Batches collects batches that are stored, by several goroutines at once.
+type Batches struct {
 	mu   sync.Mutex
 	list []loader.StoredBatch
 }
 
-func (o *batches) add(b loader.StoredBatch) {
+// Add adds a batch.
+func (o *Batches) Add(b loader.StoredBatch) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.list = append(o.list, b)
 }
 
+// List returns those that were added, when no more are.
+func (o *Batches) List() []loader.StoredBatch { return o.list }
+
 // span returns when the first batch began and the last one ended, the zero time for both without
 // any.
-func (o *batches) span() (first, last time.Time) {
+func (o *Batches) span() (first, last time.Time) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	for i, b := range o.list {
