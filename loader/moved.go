@@ -49,12 +49,11 @@ func (k *knownOtherwise) judgeLike(was *ledger.Job, names []string) error {
 		if err != nil || head != was.Fingerprint.Head || tail != was.Fingerprint.Tail {
 			continue // what is wrong with it is said when it is opened
 		}
-		const do = "give it that name again, or leave it out; or, to store its rows once more, load it alone under a job name of its own"
 		if !was.Complete() {
-			k.leave(name, "it has the content of "+was.Name+", which an earlier run has begun to load alone, and which is gone: it was renamed, as it seems", do)
+			k.leave(name, "it has the content of "+was.Name+", which an earlier run has begun to load alone, and which is gone: it was renamed, as it seems", failure.Renamed)
 			continue
 		}
-		k.fail(name, &failure.JobError{Job: path, Problem: "it has the content of " + was.Name + ", which was loaded alone, and which is gone: it was renamed, as it seems", Do: do})
+		k.fail(name, &failure.JobError{Job: path, Problem: "it has the content of " + was.Name + ", which was loaded alone, and which is gone: it was renamed, as it seems", Do: failure.Renamed})
 	}
 	return nil
 }

@@ -77,4 +77,6 @@ const (
 	Fresh = "load it anew into the empty table"
 	// Beside says what another job does with records of which some may be stored.
 	Beside = "load all of it as another job, which stores once more what of it is there"
+	// Renamed is for a file that seems to be one which was loaded under another path.
+	Renamed = "give it that name again, or leave it out; or, to store its rows once more, load it alone under a job name of its own"
 )

@@ -36,7 +36,7 @@ func IsRenamed(path string, was ledger.Alike) error {
 	}
 	return &failure.JobError{
 		Job: path, Problem: "it has the size, the time and the content of " + was.Path + ", which " + how + " as one of the files of " + was.Set + ": it was renamed, as it seems",
-		Do: "give it that name again, or leave it out; or, to store its rows once more, load it alone under a job name of its own",
+		Do: failure.Renamed,
 	}
 }
 
