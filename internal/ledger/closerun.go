@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -75,12 +74,11 @@ func (r *Run) close(ctx context.Context, conn *pgx.Conn, t Target, j *Job, sum T
 	if _, err := conn.Exec(ctx, `DELETE FROM `+t.Jobs()+` WHERE id = $1::pg_catalog.text`, r.ID); err != nil {
 		return err
 	}
-	// The caller's transaction may be as old as the run: see Complete.
-	var now time.Time
-	if err := conn.QueryRow(ctx, "SELECT pg_catalog.clock_timestamp()").Scan(&now); err != nil {
+	now, err := clockNow(ctx, conn)
+	if err != nil {
 		return err
 	}
-	_, err := conn.Exec(ctx, `UPDATE `+t.runs()+` SET closed = $8::pg_catalog.timestamptz, released = true, rows = $2::pg_catalog.int8, rejected = $3::pg_catalog.int8, updated = $4::pg_catalog.int8,
+	_, err = conn.Exec(ctx, `UPDATE `+t.runs()+` SET closed = $8::pg_catalog.timestamptz, released = true, rows = $2::pg_catalog.int8, rejected = $3::pg_catalog.int8, updated = $4::pg_catalog.int8,
 		skipped = $5::pg_catalog.int8, filtered = $6::pg_catalog.int8, bytes = $7::pg_catalog.int8 WHERE id = $1::pg_catalog.text`,
 		r.ID, sum.Rows, sum.Rejected, sum.Updated, sum.Skipped, sum.Filtered, sum.Bytes, now)
 	if err != nil {

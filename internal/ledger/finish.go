@@ -41,10 +41,8 @@ func Complete(ctx context.Context, conn *pgx.Conn, t Target, j *Job, bytes int64
 	if err := guard(ctx, conn, guardJobsSQL(t)+"; DROP TABLE "+j.Progress); err != nil {
 		return fmt.Errorf("end the job: %w", err)
 	}
-	// The caller's transaction may be as old as the job. Where the table of jobs is
-	// distributed itself, an UPDATE cannot call clock_timestamp.
-	var now time.Time
-	if err := conn.QueryRow(ctx, "SELECT pg_catalog.clock_timestamp()").Scan(&now); err != nil {
+	now, err := clockNow(ctx, conn)
+	if err != nil {
 		return fmt.Errorf("end the job: %w", err)
 	}
 	record, err := j.record()
@@ -58,6 +56,13 @@ func Complete(ctx context.Context, conn *pgx.Conn, t Target, j *Job, bytes int64
 		return fmt.Errorf("end the job: %w", err)
 	}
 	return nil
+}
+
+// clockNow returns what the server's clock says: the transaction may be as old as the job. Where our tables
+// are distributed themselves an UPDATE cannot call clock_timestamp.
+func clockNow(ctx context.Context, conn *pgx.Conn) (now time.Time, err error) {
+	err = conn.QueryRow(ctx, "SELECT pg_catalog.clock_timestamp()").Scan(&now)
+	return now, err
 }
 
 // finalLanes reads the marks. If they are not those that check wants, a COMMIT whose
