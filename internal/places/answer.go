@@ -56,6 +56,17 @@ func listen(ctx context.Context) *body {
 	return b
 }
 
+// heard returns the answer that ask has got to one request, the body of which it leaves open.
+func heard(ctx context.Context, ask func(*body) (*answer, error)) (*answer, error) {
+	b := listen(ctx)
+	a, err := ask(b)
+	if err != nil {
+		b.close()
+		return nil, err
+	}
+	return a, nil
+}
+
 // why returns err, or, if the request was ended from here, because of what.
 func (b *body) why(err error) error {
 	if err == nil || b.ctx.Err() == nil {

@@ -184,13 +184,7 @@ type s3Object struct {
 }
 
 func (o *s3Object) get(ctx context.Context, offset, n int64, want version) (*answer, error) {
-	b := listen(ctx)
-	a, err := o.ask(b, offset, n, want)
-	if err != nil {
-		b.close()
-		return nil, err
-	}
-	return a, nil
+	return heard(ctx, func(b *body) (*answer, error) { return o.ask(b, offset, n, want) })
 }
 
 func (o *s3Object) ask(b *body, offset, n int64, want version) (*answer, error) {

@@ -153,13 +153,7 @@ func (w *web) machine(host string) *netrc.Machine {
 }
 
 func (o *webObject) get(ctx context.Context, offset, n int64, want version) (*answer, error) {
-	b := listen(ctx)
-	a, err := o.ask(b, offset, n, want)
-	if err != nil {
-		b.close()
-		return nil, err
-	}
-	return a, nil
+	return heard(ctx, func(b *body) (*answer, error) { return o.ask(b, offset, n, want) })
 }
 
 func (o *webObject) ask(b *body, offset, n int64, want version) (*answer, error) {
