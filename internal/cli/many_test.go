@@ -41,7 +41,11 @@ func TestManyProcesses(t *testing.T) {
 		conn := pgtest.Connect(t, dsn)
 		runSQL(t, conn, "CREATE TABLE events (id int, tenant int, what text); ALTER TABLE events REPLICA IDENTITY FULL")
 		dir, records := manyFiles(t, 300, 60*kills)
-		h := &herd{t: t, dsn: dsn, dir: dir, long: long != ""}
+		files, err := filepath.Glob(filepath.Join(dir, "*.csv"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		h := &herd{t: t, dsn: dsn, long: long != ""}
 		h.kills.Store(int32(kills))
 		var all sync.WaitGroup
 		if citus {
@@ -57,7 +61,7 @@ func TestManyProcesses(t *testing.T) {
 			all.Go(func() { crash(t, worker, nodes[0], records/4) })
 		}
 		for i := range manyProcesses {
-			all.Go(func() { h.live(i) })
+			all.Go(func() { h.live(i, 0, append([]string{"--batch", "50kB"}, files...)...) })
 		}
 		all.Wait()
 		const digest = "SELECT count(*), count(DISTINCT id), sum(hashtextextended(concat_ws('|', id, tenant, what), 0)) FROM "
@@ -113,21 +117,18 @@ func manyFiles(t *testing.T, files, each int) (dir string, records int) {
 
 // A herd is processes that load the same files.
 type herd struct {
-	t        *testing.T
-	dsn, dir string
-	long     bool         // they may sleep so long that others take over what they have
-	kills    atomic.Int32 // that are still to come
+	t     *testing.T
+	dsn   string
+	long  bool         // they may sleep so long that others take over what they have
+	kills atomic.Int32 // that are still to come
 }
 
-// live runs one process after the other until one ends by itself.
-func (h *herd) live(i int) {
-	files, err := filepath.Glob(filepath.Join(h.dir, "*.csv"))
-	if err != nil {
-		h.t.Error(err)
-		return
-	}
+// live runs one process after the other, with these arguments beside those of all, until one ends by itself,
+// which must be with that status.
+func (h *herd) live(i, status int, args ...string) {
+	args = append([]string{"load", "--table", "events", "--memory", "8MiB", "--no-analyze"}, args...)
 	for run := 0; ; run++ {
-		cmd := command(h.dsn, append([]string{"load", "--table", "events", "--batch", "50kB", "--memory", "8MiB", "--no-analyze"}, files...)...)
+		cmd := command(h.dsn, args...)
 		var stderr bytes.Buffer
 		cmd.Stderr = &stderr
 		if err := cmd.Start(); err != nil {
@@ -137,13 +138,24 @@ func (h *herd) live(i int) {
 		ended := make(chan error, 1)
 		go func() { ended <- cmd.Wait() }()
 		done, err := h.harass(cmd, ended)
-		if err != nil {
-			h.t.Errorf("process %d, run %d: %v\n%s", i, run, err, stderr.String())
+		if done && exitOf(err) != status {
+			h.t.Errorf("process %d, run %d: %v, want exit status %d\n%s", i, run, err, status, stderr.String())
 		}
 		if done {
 			return
 		}
 	}
+}
+
+// exitOf returns the exit status of a process that has ended so, -1 for one that did not end by itself.
+func exitOf(err error) int {
+	if err == nil {
+		return 0
+	}
+	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
+		return exit.ExitCode()
+	}
+	return -1
 }
 
 // harass kills a process sometime, or lets it sleep for a while, until it ends.

@@ -4,10 +4,8 @@ import (
 	"bufio"
 	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -35,7 +33,9 @@ func TestManyProcessesReject(t *testing.T) {
 		var all sync.WaitGroup
 		for i := range lists {
 			lists[i] = t.TempDir()
-			all.Go(func() { h.reject(i, lists[i], files) })
+			all.Go(func() {
+				h.live(i, 3, append([]string{"--batch", "20kB", "--max-errors", "20%", "--rejects", lists[i]}, files...)...)
+			})
 		}
 		all.Wait()
 		var got []string
@@ -122,26 +122,4 @@ func linesOf(t *testing.T, path string) (lines []string) {
 		lines = append(lines, s.Text())
 	}
 	return lines
-}
-
-// reject runs one process after the other until one ends by itself, with the status of rejected records.
-func (h *herd) reject(i int, dir string, files []string) {
-	for run := 0; ; run++ {
-		cmd := command(h.dsn, append([]string{"load", "--table", "events", "--batch", "20kB", "--memory", "8MiB", "--no-analyze", "--max-errors", "20%", "--rejects", dir}, files...)...)
-		var stderr bytes.Buffer
-		cmd.Stderr = &stderr
-		if err := cmd.Start(); err != nil {
-			h.t.Error(err)
-			return
-		}
-		ended := make(chan error, 1)
-		go func() { ended <- cmd.Wait() }()
-		done, err := h.harass(cmd, ended)
-		if exit, ok := errors.AsType[*exec.ExitError](err); done && (!ok || exit.ExitCode() != 3) {
-			h.t.Errorf("process %d, run %d: %v, want exit status 3\n%s", i, run, err, stderr.String())
-		}
-		if done {
-			return
-		}
-	}
 }
