@@ -123,18 +123,26 @@ func survive(t *testing.T, dsn, route string, kills int) {
 		if killed < kills {
 			alarm = time.After(shortLife/10 + rand.N(longest))
 		}
-		select {
-		case err := <-ended:
+		byItself := func(err error) {
 			if cmd.ProcessState.ExitCode() != status {
 				t.Fatalf("run %d: %v\n%s", runs, err, stderr.String())
 			}
 			done = true
+		}
+		select {
+		case err := <-ended:
+			byItself(err)
 		case <-patience:
 			_ = cmd.Process.Kill()
 			<-ended
 			t.Fatalf("run %d does not end within %s:\n%s", runs, endPatience, stderr.String())
 		case <-alarm:
-			if err := cmd.Process.Kill(); err != nil {
+			err := cmd.Process.Kill()
+			if errors.Is(err, os.ErrProcessDone) { // just before
+				byItself(<-ended)
+				break
+			}
+			if err != nil {
 				t.Fatal(err)
 			}
 			<-ended
