@@ -394,7 +394,8 @@ func (of *roster) waiting(ctx context.Context, most int) (names []string, err er
 // work loads parts as long as there are some that nobody has, goes on with what others leave, and
 // waits for those who go on.
 func (of *roster) work(ctx context.Context, res *Result) error {
-	for told := false; ; {
+	told := false
+	for looks := 0; ; looks++ {
 		r, open, err := of.next(ctx)
 		if err != nil {
 			return err
@@ -406,7 +407,7 @@ func (of *roster) work(ctx context.Context, res *Result) error {
 			if err := of.run(ctx, r, res); err != nil {
 				return err
 			}
-			told = false
+			told, looks = false, 0
 			continue
 		}
 		if !told {
@@ -415,7 +416,7 @@ func (of *roster) work(ctx context.Context, res *Result) error {
 		}
 		of.clock.begin(partCopying) // which others do
 		select {
-		case <-time.After(fault.LockGone):
+		case <-time.After(fault.RunPoll(looks)):
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}

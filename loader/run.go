@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"slices"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -32,8 +33,9 @@ type running struct {
 	job   *ledger.Job      // once it is in the ledger
 	lost  context.CancelCauseFunc
 	begun time.Time
-
-	took int64 // bytes of the parts that were claimed
+	// closing is set while the run is being closed: who does that is told if it has another owner, and
+	// a beat that finds it closed means nothing.
+	closing atomic.Bool
 
 	tally
 	kept keptOfRun
@@ -45,7 +47,10 @@ func (of *roster) newRunning(is *ledger.Run, given []ledger.Claimed) *running {
 	if is != nil {
 		r.ID = is.ID
 	}
-	r.Ends = r.listEnds
+	r.Ends = func(at ledger.Place) []ledger.PartRows {
+		r.closing.Store(true)
+		return r.listEnds(at)
+	}
 	return r
 }
 
@@ -233,6 +238,7 @@ func (r *running) enter(ctx context.Context, ld *load, ask *decode.Asker) (ended
 		return nil, err
 	}
 	r.job = ld.Job.Job
+	r.closing.Store(false)
 	if !ld.l.cfg.MaxErrors.None() {
 		if err := ld.Fence.Meanwhile(ctx, func(ctx context.Context) error { return keepAside(ctx, r, ld) }); err != nil {
 			return nil, err
@@ -330,7 +336,7 @@ func (r *running) enterPart(ctx context.Context, ld *load, d deliverer, c *input
 }
 
 // claim returns the next parts: those that a run which was taken over has, and then such as nobody
-// has, of about as much as this process loads in a second.
+// has.
 func (r *running) claim(ctx context.Context) (list []claimed, err error) {
 	parts := r.given
 	if r.given = nil; len(parts) == 0 {
@@ -342,7 +348,6 @@ func (r *running) claim(ctx context.Context) (list []claimed, err error) {
 		})
 	}
 	for _, p := range parts {
-		r.took += max(p.Size, 0)
 		r.count(1)
 		in := r.of.claimed(p.Part)
 		r.kept.number(in.name, p.Seq)
@@ -351,11 +356,25 @@ func (r *running) claim(ctx context.Context) (list []claimed, err error) {
 	return list, err
 }
 
-// share says how much is claimed at once.
+// share says how much is claimed at once: about as much as this process loads in a second, but no more
+// than a part of what is left, so that others get theirs, and that all end at about the same time.
 func (r *running) share() ledger.Limit {
-	rate := float64(r.took) / max(time.Since(r.begun).Seconds(), 0.5)
-	return ledger.Limit{Parts: 500, Bytes: min(max(int64(rate), 8<<20), 1<<30)}
+	names, left := r.of.seen.Unseen()
+	most := ledger.Limit{Parts: min(max(names/leftToOthers, 1), 500)}
+	var rate float64
+	if ld := r.of.l.current.Load(); ld != nil && ld.series != nil {
+		rate = float64(ld.series.done.Load()) / max(time.Since(r.begun).Seconds(), 0.5)
+	}
+	most.Bytes = min(max(int64(rate), 8<<20), 1<<30)
+	if w := r.of.l.whole.Load(); w != nil && w.total >= 0 {
+		most.Bytes = min(most.Bytes, max(int64(left*float64(w.total-w.before))/leftToOthers, 1<<20))
+	}
+	return most
 }
+
+// leftToOthers is the part of what is left that is claimed at once, as its denominator. The more there are
+// who load a set, the less each gets to begin with, and they end within such a part of each other.
+const leftToOthers = 8
 
 // failed notes that a part cannot be loaded, of which nothing is stored.
 func (r *running) failed(ctx context.Context, p *input.Part, why error) error {
@@ -398,11 +417,22 @@ func (r *running) beat(ctx context.Context, c *counts) {
 		err := r.of.l.target.OnControl(steady, func(conn *pgx.Conn) error {
 			return beatAs(steady, r, conn, ledger.Totals{Rows: c.Before.Load() + c.Rows.Load(), Rejected: c.Rejected.Load(), Bytes: c.Read.Load()})
 		})
-		if errors.Is(err, ledger.ErrEpoch) {
-			r.lost(err)
+		if r.over(err) {
 			return
 		}
 	}
+}
+
+// over reports whether a beat, which ended with err, was the last one. It ends the run here if another
+// process has it.
+func (r *running) over(err error) bool {
+	if !errors.Is(err, ledger.ErrEpoch) {
+		return false
+	}
+	if !r.closing.Load() {
+		r.lost(err)
+	}
+	return true
 }
 
 // isGone reports whether a process is certainly gone: it was one of this host, and is not there.

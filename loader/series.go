@@ -350,6 +350,15 @@ func (s *series) begin(ctx context.Context, p *openedPart, c *input.Chunk) error
 	return nil
 }
 
+// size returns how large a part is, as it was listed, or is found to be.
+func (p *openedPart) size() int64 {
+	size := p.listed.Size
+	if size < 0 {
+		_, size = p.feed.Far()
+	}
+	return max(size, 0)
+}
+
 // sum returns the hash of what comes before the first record.
 func (h *Heading) sum() uint64 { return ledger.SumOf(h.before) }
 
@@ -360,8 +369,7 @@ func (s *series) end(ctx context.Context, p *openedPart, err error) error {
 	s.now.Store(nil)
 	s.over = append(s.over, p)
 	if p.feed != nil && !p.as.Left() {
-		_, size := p.feed.Far()
-		s.done.Add(max(size, 0))
+		s.done.Add(p.size())
 	}
 	of, claim := errors.AsType[*claimError](err)
 	switch {

@@ -160,6 +160,12 @@ const (
 	NodeTries = 2
 )
 
+// RunPoll returns how long to wait before it is looked again whether others have ended their runs of a
+// set, after that many looks: most end about when this process has nothing left to begin.
+func RunPoll(looks int) time.Duration { return min(firstRunPoll<<min(looks, 10), LockGone) }
+
+const firstRunPoll = 30 * time.Millisecond
+
 // Delays between tries grow from the first to the longest, and vary by half.
 const (
 	firstDelay   = 100 * time.Millisecond
