@@ -143,8 +143,16 @@ func prepareWaiting(ctx context.Context, l *Loader) error {
 // Plan returns what Load will do.
 func (l *Loader) Plan() Plan { return l.plan }
 
-// Analyze refreshes the table's statistics.
+// Analyze makes the table's statistics anew.
 func (l *Loader) Analyze(ctx context.Context) error { return l.nodes.Analyze(ctx) }
+
+// Stale reports whether the table's statistics should be made anew after so many rows were added or
+// changed: a part of it has none, or about a tenth of its rows are others than they were, as autovacuum
+// has it by default.
+func (l *Loader) Stale(ctx context.Context, rows int64) (bool, error) {
+	is, err := l.nodes.Statistics(ctx)
+	return err != nil || is.Stale(rows), err
+}
 
 // closeIdle closes the connections that no stream has.
 func (l *Loader) closeIdle() {

@@ -61,6 +61,8 @@ type PartCounts struct {
 	Loaded int // by this process
 	Others int // by other processes, meanwhile
 	Failed int // that are not loaded
+	// Last says that this process has ended the set.
+	Last bool
 }
 
 // A SetError says that parts of a set are not loaded. All others are.
@@ -662,7 +664,7 @@ func (of *roster) end(ctx context.Context, res *Result) error {
 			return err
 		}
 		if tooMany == nil {
-			_, err = ledger.EndSet(ctx, conn, of.target, of.set.ID)
+			res.Parts.Last, err = ledger.EndSet(ctx, conn, of.target, of.set.ID)
 		}
 		if err != nil {
 			return err

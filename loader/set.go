@@ -58,8 +58,9 @@ type SetOptions struct {
 	// the inputs alone. Where an earlier run that was stopped has emptied them, and they
 	// have nothing but what it has stored, the load goes on.
 	Replace bool
-	// NoAnalyze leaves the tables' statistics as they are.
-	NoAnalyze bool
+	// NoAnalyze leaves the tables' statistics as they are. Analyze makes them anew even where few rows
+	// of a table were added or changed: else that is done where they are stale, see Loader.Stale.
+	NoAnalyze, Analyze bool
 	SetObserver
 }
 
@@ -194,16 +195,53 @@ func (t *SetTable) load(ctx context.Context, opt SetOptions) (r SetResult, err e
 	if err := t.buildIndexes(ctx, opt, &r); err != nil {
 		return r, err
 	}
-	if opt.NoAnalyze {
-		return r, nil
+	return r, t.refresh(ctx, opt, &r)
+}
+
+// refresh makes the table's statistics anew, if they are stale.
+func (t *SetTable) refresh(ctx context.Context, opt SetOptions, r *SetResult) error {
+	if opt.NoAnalyze || slices.ContainsFunc(r.Inputs, Result.leftToOthers) {
+		return nil
 	}
 	begun := time.Now()
 	defer opt.analyzing(t)()
-	if err := t.loader.Analyze(ctx); err != nil {
-		return r, fmt.Errorf("all rows of %s are stored: %w", t.Config.Table, err)
+	all := opt.Analyze || r.Indexes > 0 // indexes of expressions that were built have statistics of their own
+	if err := refreshStale(ctx, t.loader, r.stored(), all); err != nil {
+		return fmt.Errorf("all rows of %s are stored: %w", t.Config.Table, err)
 	}
 	r.Analyze = time.Since(begun)
-	return r, nil
+	return nil
+}
+
+// refreshStale makes the table's statistics anew after so many rows were stored, if they are stale or all are.
+func refreshStale(ctx context.Context, l *Loader, rows int64, all bool) error {
+	if !all {
+		stale, err := l.Stale(ctx, rows)
+		if err != nil && ctx.Err() != nil {
+			return err
+		}
+		if err != nil { // ANALYZE says what is wrong, or works
+			l.cfg.Log.Debug("the statistics are made anew", "because", err)
+		}
+		if !stale {
+			l.cfg.Log.Info(fmt.Sprintf("%s: its statistics are left as they are: fewer than a tenth of its rows are new", l.target.Table))
+			return nil
+		}
+	}
+	return l.Analyze(ctx)
+}
+
+// stored returns how many rows this load has added or changed, or has found there.
+func (r *SetResult) stored() (rows int64) {
+	for _, in := range r.Inputs {
+		rows += in.Rows
+	}
+	return rows
+}
+
+// leftToOthers reports whether another process has ended the set, and does what comes after its rows.
+func (r Result) leftToOthers() bool {
+	return r.Parts != nil && r.Parts.Others > 0 && !r.Parts.Last
 }
 
 // buildIndexes builds what waits, if this load is one of those for which indexes do. Statistics of

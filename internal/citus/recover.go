@@ -139,19 +139,16 @@ func prepared(ctx context.Context, conn *pgx.Conn) ([]string, error) {
 	// On each node under the search path of its own sessions.
 	const onNode = `SELECT coalesce(pg_catalog.string_agg(gid, ' ' ORDER BY gid), '') FROM pg_catalog.pg_prepared_xacts
 		WHERE pg_catalog.starts_with(gid, 'citus_') AND database OPERATOR(pg_catalog.=) pg_catalog.current_database()`
-	answers, err := askNodes(ctx, conn, `SELECT coalesce(n.nodename || ':' || n.nodeport, a.nodeid::pg_catalog.text), a.success, coalesce(a.result, '')
-		FROM pg_catalog.run_command_on_all_nodes($1::text) AS a LEFT JOIN pg_catalog.pg_dist_node AS n USING (nodeid)`, onNode)
+	answers, err := OnAll(ctx, conn, onNode)
 	if err != nil {
 		return nil, fmt.Errorf("look for prepared transactions: %w", err)
 	}
 	var ids []string
-	for _, a := range answers {
-		if !a.Success {
-			return nil, fmt.Errorf("look for prepared transactions: %w", a.failure())
-		}
-		for id := range strings.FieldsSeq(a.Result) {
-			ids = append(ids, a.Node+":"+id)
+	for node, names := range answers {
+		for id := range strings.FieldsSeq(names) {
+			ids = append(ids, node+":"+id)
 		}
 	}
+	slices.Sort(ids)
 	return ids, nil
 }

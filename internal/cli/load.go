@@ -53,7 +53,8 @@ named. What was stored before stays and is counted. With --max-errors such recor
 are kept aside instead, and all others are stored: TABLE.rejects.jsonl has each of
 them with its place and the reason, TABLE.rejects.csv (.txt of text and Parquet,
 TABLE.rejects.records.jsonl of JSON) as it was in the input, to be mended and loaded.
-The exit status is 3 then. After all rows are stored the tables are analyzed.
+The exit status is 3 then. After all rows are stored, a table of which a tenth or more
+is new is analyzed.
 
 --on-conflict decides about records whose key a row has already, of the table or of
 an earlier record: error (a bad record, as above), skip (the row stays as it is), or
@@ -78,6 +79,7 @@ type loadOptions struct {
 	maxRecord int64
 	replace   bool
 	noAnalyze bool
+	analyze   bool
 	explain   bool
 	metrics   string
 }
@@ -149,6 +151,8 @@ func (opt *loadOptions) addFlags(cmd *cobra.Command) {
 	flags.BoolVar(&opt.cfg.NoDetail, "no-detail", false, "leave the server's details out of messages and of TABLE.rejects.jsonl: they hold values, such as those of a key")
 	flags.BoolVar(&opt.cfg.DeferIndexes, "defer-indexes", false, "drop the tables' secondary indexes while rows are stored, and build them afterwards; unique ones stay")
 	flags.BoolVar(&opt.noAnalyze, "no-analyze", false, "leave the tables' statistics as they are")
+	flags.BoolVar(&opt.analyze, "analyze", false, "make the tables' statistics anew, even where few rows were added")
+	cmd.MarkFlagsMutuallyExclusive("analyze", "no-analyze")
 	flags.BoolVar(&opt.explain, "explain", false, "say what would be done and why, and do nothing")
 	metricsFlag(flags, &opt.metrics)
 }
@@ -218,7 +222,7 @@ func (v *loadVerb) run(ctx context.Context, opt loadOptions, inputs []tableInput
 		return v.printPlans(ctx, tables)
 	}
 	v.notePlans(tables, opt.replace)
-	report, err := v.load(ctx, tables, loader.SetOptions{Replace: opt.replace, NoAnalyze: opt.noAnalyze}, clock)
+	report, err := v.load(ctx, tables, loader.SetOptions{Replace: opt.replace, NoAnalyze: opt.noAnalyze, Analyze: opt.analyze}, clock)
 	report.Merging, report.forgets = cfg.OnConflict != loader.ConflictError, cfg.NoResume
 	err = errors.Join(err, closing())
 	clock.end(&report)

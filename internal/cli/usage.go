@@ -32,7 +32,7 @@ func topics() []topic {
 		{title: "The dataset", flags: []string{"ads", "campaigns", "companies", "size", "part", "seed", "skew", "dirty", "procs"}},
 		{title: "Rows that are there", flags: []string{"replace", "on-conflict", "conflict-key"}},
 		{title: "Records that are refused", flags: []string{"max-errors", "rejects", "no-detail"}},
-		{title: "How rows get there", flags: []string{"route", "streams", "batch", "memory", "node-map", "defer-indexes", "no-analyze"}},
+		{title: "How rows get there", flags: []string{"route", "streams", "batch", "memory", "node-map", "defer-indexes", "analyze", "no-analyze"}},
 		{title: "Stopping and going on", flags: []string{"job", "appended", "rewritten", "no-resume", "retry-for"}},
 		{title: "Simulated clusters", flags: []string{"scale", "scale-workers", "scale-cores"}},
 		{title: "The private cluster", flags: []string{"workers", "keep"}},

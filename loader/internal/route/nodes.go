@@ -235,27 +235,3 @@ func (ns *Nodes) AskNodes(ctx context.Context, conn *pgx.Conn) (citus.Droppers, 
 	}
 	return d, nil
 }
-
-// Analyze refreshes the table's statistics, on a connection that streams have left with those
-// which Citus has made to the nodes.
-func (ns *Nodes) Analyze(ctx context.Context) error {
-	sql := "ANALYZE " + ns.t.Table.SQL()
-	asRole := ns.t.Server.Citus == "" || ns.t.Code // an index may call functions
-	analyze := func(conn *pgconn.PgConn) (err error) {
-		if asRole {
-			if err = server.Start(ctx, conn, server.Write); err == nil {
-				err = server.AsRole(ctx, conn, sql)
-			}
-		} else {
-			err = server.Start(ctx, conn, server.Write, sql)
-		}
-		if err == nil {
-			err = server.Exec(ctx, conn, "COMMIT")
-		}
-		return err
-	}
-	if err := ns.t.Persist(ctx, func() error { return ns.First().With(ctx, analyze) }); err != nil {
-		return fmt.Errorf("analyze %s: %w", ns.t.Table, err)
-	}
-	return nil
-}
