@@ -94,9 +94,15 @@ func newRootCommand(a *app) *cobra.Command {
   shardload generate --out data --ads 10000000
   shardload load data --dsn postgres://me@db.example.com/app`,
 		Args:          cobra.ArbitraryArgs,
-		RunE:          chooseSubcommand,
 		SilenceErrors: true,
 		SilenceUsage:  true,
+	}
+	version := root.Flags().Bool("version", false, "print the version, as shardload version does")
+	root.RunE = func(cmd *cobra.Command, args []string) error {
+		if *version && len(args) == 0 {
+			return a.printVersion()
+		}
+		return chooseSubcommand(cmd, args)
 	}
 	root.SetArgs(a.Args)
 	root.SetIn(a.Stdin)

@@ -43,19 +43,24 @@ func newVersionCommand(a *app) *cobra.Command {
 				}
 				return nil
 			}
-			v := readVersion()
-			if a.json {
-				return a.printJSON(v)
-			}
-			text := "shardload " + v.Version
-			if v.Revision != "" {
-				text += " (" + v.Revision + ")"
-			}
-			return a.printf("%s, %s, %s\n", text, v.Go, v.Platform)
+			return a.printVersion()
 		},
 	}
 	cmd.Flags().BoolVar(&licenses, "licenses", false, "print the licences of what is linked into the program")
 	return cmd
+}
+
+// printVersion prints the version.
+func (a *app) printVersion() error {
+	v := readVersion()
+	if a.json {
+		return a.printJSON(v)
+	}
+	text := "shardload " + v.Version
+	if v.Revision != "" {
+		text += " (" + v.Revision + ")"
+	}
+	return a.printf("%s, %s, %s\n", text, v.Go, v.Platform)
 }
 
 // readVersion takes what the Go toolchain noted in the binary.
