@@ -97,13 +97,7 @@ func newRootCommand(a *app) *cobra.Command {
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
-	version := root.Flags().Bool("version", false, "print the version, as shardload version does")
-	root.RunE = func(cmd *cobra.Command, args []string) error {
-		if *version && len(args) == 0 {
-			return a.printVersion()
-		}
-		return chooseSubcommand(cmd, args)
-	}
+	addVersionFlag(a, root)
 	root.SetArgs(a.Args)
 	root.SetIn(a.Stdin)
 	root.SetOut(a.Stdout)

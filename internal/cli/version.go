@@ -50,6 +50,17 @@ func newVersionCommand(a *app) *cobra.Command {
 	return cmd
 }
 
+// addVersionFlag lets a command that only has others below it print the version.
+func addVersionFlag(a *app, root *cobra.Command) {
+	version := root.Flags().Bool("version", false, "print the version, as shardload version does")
+	root.RunE = func(cmd *cobra.Command, args []string) error {
+		if *version && len(args) == 0 {
+			return a.printVersion()
+		}
+		return chooseSubcommand(cmd, args)
+	}
+}
+
 // printVersion prints the version.
 func (a *app) printVersion() error {
 	v := readVersion()
