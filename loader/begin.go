@@ -164,7 +164,7 @@ func (ld *load) goOn(ctx context.Context, first *input.Chunk) (*input.Chunk, err
 		return first, nil
 	}
 	if stored, _ := ld.Job.Before(); stored > 0 {
-		ld.log.Info(fmt.Sprintf("%s: %s are stored already; going on from there", ld.Input, term.Plural(stored, "row")))
+		ld.log.Info(fmt.Sprintf("%s: %s %s stored already; going on from there", ld.Input, term.Plural(stored, "row"), term.Verb(stored, "is", "are")))
 	}
 	from := ld.Job.Behind()
 	if from.Mark.Chunk == 0 && ld.Job.Fingerprint.From == nil {

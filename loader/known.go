@@ -59,7 +59,7 @@ func judgeKnown(ctx context.Context, of *roster, conn *pgx.Conn) error {
 		count += len(parts)
 	}
 	if count > 0 {
-		of.l.cfg.Log.Info(fmt.Sprintf("%s: %s of it were loaded before by other commands, and are not loaded again", of.in.name, term.Plural(count, "file")))
+		of.l.cfg.Log.Info(fmt.Sprintf("%s: %s of it %s loaded before by other commands, and not again", of.in.name, term.Plural(count, "file"), term.Verb(count, "was", "were")))
 	}
 	if err := leaveToOthers(ctx, of, conn, append(k.open, k.gone...)); err != nil {
 		return err

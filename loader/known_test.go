@@ -152,7 +152,7 @@ func TestFilesKnownAlone(t *testing.T) {
 
 		s.cfg.Where = "n::int > 100000"
 		s.refuse(s.file("c.csv"), "and it was read with")
-		s.refuse(s.set("a.csv", "b.csv", "c.csv"), "and were read with")
+		s.refuse(s.set("a.csv", "b.csv", "c.csv"), "was read with")
 		s.cfg.Where = ""
 
 		s.cfg.Job = "/" + s.dir

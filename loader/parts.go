@@ -80,7 +80,8 @@ func (e *SetError) Error() string {
 		text += "; and " + term.Plural(n, "other")
 	}
 	if e.Begun > 0 {
-		text += fmt.Sprintf("; %d of them are stored in part, together with what failed, and go on when it can be read and stored to its end", e.Begun)
+		text += fmt.Sprintf("; %d of them %s stored in part, together with what failed, and %s on when it can be read and stored to its end",
+			e.Begun, term.Verb(e.Begun, "is", "are"), term.Verb(e.Begun, "goes", "go"))
 	}
 	return text
 }
@@ -286,7 +287,7 @@ func checkReads(of *roster) error {
 	}
 	for was, n := range of.seen.Reads {
 		if !now[was] {
-			return &failure.JobError{Job: of.in.name, Problem: fmt.Sprintf("%s of it were loaded, and were read with %s, and are now with %s", term.Plural(n, "file"), was, strings.Join(slices.Sorted(maps.Keys(now)), " or ")), Do: failure.Beside + ", or " + failure.Anew}
+			return &failure.JobError{Job: of.in.name, Problem: fmt.Sprintf("what is loaded of it, %s, was read with %s, and is now with %s", term.Plural(n, "file"), was, strings.Join(slices.Sorted(maps.Keys(now)), " or ")), Do: failure.Beside + ", or " + failure.Anew}
 		}
 	}
 	return nil
@@ -368,7 +369,7 @@ func (of *roster) complete() error {
 	}
 	was := of.set
 	return &failure.CompleteError{
-		Job: was.Name, Rows: was.Rows, When: was.Finished.Local().Format("2006-01-02 15:04"), Rejected: was.Rejected, Rejects: was.Rejects,
+		Job: was.Name, Rows: was.Rows, When: was.Finished.Local().Format("2006-01-02 15:04"), Rejected: was.Rejected, Rejects: was.Rejects, Lately: was.Lately,
 		Updated: was.Updated, Skipped: was.Skipped, Filtered: was.Filtered, Parts: len(of.parts),
 	}
 }

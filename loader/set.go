@@ -260,9 +260,10 @@ func (t *SetTable) buildIndexes(ctx context.Context, opt SetOptions, r *SetResul
 	return nil
 }
 
-// completed returns the result of an input that was loaded completely before.
+// completed returns the result of an input that was loaded completely before: the same records are
+// rejected as in the result of the load that has completed it.
 func completed(e *CompleteError, spent Spent) Result {
-	return Result{Before: e.Rows, Rejected: e.Rejected, Rejects: e.Rejects, Updated: e.Updated, Skipped: e.Skipped, Filtered: e.Filtered, Spent: spent}
+	return Result{Before: e.Rows, Rejected: e.Lately, Rejects: e.Rejects, Updated: e.Updated, Skipped: e.Skipped, Filtered: e.Filtered, Spent: spent}
 }
 
 func (o SetObserver) begin(t *SetTable) (stored func()) {

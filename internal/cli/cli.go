@@ -94,10 +94,10 @@ func newRootCommand(a *app) *cobra.Command {
   shardload generate --out data --ads 10000000
   shardload load data --dsn postgres://me@db.example.com/app`,
 		Args:          cobra.ArbitraryArgs,
-		RunE:          chooseSubcommand,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
+	addVersionFlag(a, root)
 	root.SetArgs(a.Args)
 	root.SetIn(a.Stdin)
 	root.SetOut(a.Stdout)

@@ -67,6 +67,7 @@ func errorCodes() []errorCode {
 		{"marks_gone", func(err error) bool { return errors.Is(err, ledger.ErrMarksGone) }, ""},
 		{"progress_denied", is[*ledger.DeniedError], "let its owner grant the rights"},
 		{"untrusted_table", is[*ledger.UntrustedError], "let its owner, or a superuser, drop it or give it to the owner of the target"},
+		{"no_job", is[*noJobError], "shardload status lists the jobs"},
 		{"job_running", func(err error) bool { return errors.Is(err, ledger.ErrWorking) }, "wait for the load, or end it"},
 		{"locked", is[*server.LockedError], "wait for who has the lock, or end it"},
 		{"selection", is[*selection.MistakeError], "mend --select or --where"},

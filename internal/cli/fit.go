@@ -12,8 +12,12 @@ import (
 // screen is.
 const usualWidth = 100
 
-// shortest is how far a value is shortened at most.
-const shortest = 28
+// shortest is how far a value is shortened as long as there is a column to leave out in its place,
+// and narrowest how far if there is none.
+const (
+	shortest  = 28
+	narrowest = 12
+)
 
 // A tableColumn is the head of a column, and what may become of it in a table that is too wide.
 type tableColumn struct {
@@ -40,7 +44,7 @@ func parseColumn(head string) (c tableColumn) {
 }
 
 // fitTable makes a table of at most so many columns of the screen, if that can be: it shortens
-// values, then leaves out columns, the last first, and then wraps values. A row of nil is a line.
+// values, then leaves out columns, the last first, shortens values more, and then wraps others. A row of nil is a line.
 func fitTable(head []string, rows [][]string, width int) ([]tableColumn, [][]string) {
 	columns := make([]tableColumn, len(head))
 	for i := range head {
@@ -58,9 +62,10 @@ func fitTable(head []string, rows [][]string, width int) ([]tableColumn, [][]str
 			lines[i] = append(lines[i], cell)
 		}
 	}
-	shortenColumns(columns, width)
+	shortenColumns(columns, width, shortest)
 	for tooWide(columns, width) > 0 && dropLast(&columns, lines) {
 	}
+	shortenColumns(columns, width, narrowest)
 	if over := tooWide(columns, width); over > 0 {
 		for i := range columns {
 			if c := &columns[i]; c.wrap {
@@ -89,12 +94,13 @@ func tooWide(columns []tableColumn, width int) int {
 	return sum - width
 }
 
-// shortenColumns makes the widest of the columns that may be shortened narrower, in turn.
-func shortenColumns(columns []tableColumn, width int) {
+// shortenColumns makes the widest of the columns that may be shortened narrower, in turn, down to
+// the least width of one.
+func shortenColumns(columns []tableColumn, width, least int) {
 	for over := tooWide(columns, width); over > 0; over-- {
 		widest := -1
 		for i, c := range columns {
-			if c.shorten && c.width > shortest && (widest < 0 || c.width > columns[widest].width) {
+			if c.shorten && c.width > max(least, text.StringWidth(c.name)) && (widest < 0 || c.width > columns[widest].width) {
 				widest = i
 			}
 		}

@@ -35,6 +35,11 @@ func TestTablesFit(t *testing.T) {
 			[]string{path, strings.Repeat("a", 40), strings.Repeat("b", 60), strings.Repeat("c", 30)},
 			"input                         b\n" + strings.Repeat("─", 92) + "\n/srv/expo…ry/deep/events.csv  " + strings.Repeat("b", 60) + "\n",
 		},
+		"nothing can go": {
+			[]string{"~input", "b"},
+			[]string{path, strings.Repeat("b", 80)},
+			"input             b\n" + strings.Repeat("─", 100) + "\n" + middle(path, 16) + "  " + strings.Repeat("b", 80) + "\n",
+		},
 		"values wrap": {
 			[]string{"b", "<why"},
 			[]string{strings.Repeat("b", 60), strings.Repeat("word ", 12)},

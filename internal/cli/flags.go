@@ -9,6 +9,8 @@ import (
 	"github.com/dustin/go-humanize"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"shardload/internal/server"
 )
 
 // A sizeValue is a flag that takes a number of bytes: 4000000, 4MB, 256MiB.
@@ -35,6 +37,27 @@ func (v sizeValue) Set(s string) error {
 		return fmt.Errorf("want at least %s", humanize.IBytes(uint64(v.min)))
 	}
 	*v.bytes = int64(n)
+	return nil
+}
+
+// A tableValue is a flag that takes a table's name, as SQL writes it. It is spelled in one way
+// from here on: PUBLIC."ads" is public.ads.
+type tableValue struct{ name *string }
+
+func (v tableValue) Type() string { return "name" }
+
+func (v tableValue) String() string {
+	if v.name == nil {
+		return ""
+	}
+	return *v.name
+}
+
+func (v tableValue) Set(s string) error {
+	*v.name = s // what is none is said where it is looked for
+	if parts, err := server.ParseName(s); err == nil {
+		*v.name = server.Shown(parts...)
+	}
 	return nil
 }
 

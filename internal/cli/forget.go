@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"shardload/internal/ledger"
+	"shardload/internal/term"
 )
 
 const forgetHelp = `forget drops what is known of loads: how far they are, or that they are complete.
@@ -77,6 +78,11 @@ func chooseJobs(list *ledger.Listing, jobs []jobStatus, names []string) ([]jobSt
 	return chosen, nil
 }
 
+// A noJobError says that a name means no job, or several.
+type noJobError struct{ what string }
+
+func (e *noJobError) Error() string { return e.what }
+
 // chooseJob returns the job of that id, or the only one of that input.
 func chooseJob(all *ledger.Listing, jobs []jobStatus, name string) (jobStatus, error) {
 	path, err := filepath.Abs(name)
@@ -96,15 +102,15 @@ func chooseJob(all *ledger.Listing, jobs []jobStatus, name string) (jobStatus, e
 	}
 	switch len(found) {
 	case 0:
-		err := fmt.Errorf("there is no job %s: shardload status lists those that there are", name)
+		text := fmt.Sprintf("there is no job %s: shardload status lists those that there are", name)
 		for _, u := range all.Unreadable {
-			err = fmt.Errorf("%w; there are others in %s, which this role may not read, and who owns it can allow it: %s", err, u.Table, u.Do)
+			text += fmt.Sprintf("; there are others in %s, which this role may not read, and who owns it can allow it: %s", u.Table, u.Do)
 		}
-		return jobStatus{}, err
+		return jobStatus{}, &noJobError{text}
 	case 1:
 		return found[0], nil
 	}
-	return jobStatus{}, fmt.Errorf("%s is the input of several jobs: say which by its id, %s", name, strings.Join(list, " or "))
+	return jobStatus{}, &noJobError{fmt.Sprintf("%s is the input of several jobs: say which by its id, %s", name, strings.Join(list, " or "))}
 }
 
 // run forgets jobs, one after the other, and says which it did also if it could
@@ -143,7 +149,8 @@ func (v *forgetVerb) print(jobs []jobStatus) error {
 			return err
 		}
 		if job.Rows > 0 {
-			v.note("its %s stay in %s: to load %s again would store them a second time", plural(job.Rows, "row"), job.Table, job.Input)
+			v.note("its %s %s in %s: to load %s again would store %s a second time",
+				plural(job.Rows, "row"), term.Verb(job.Rows, "stays", "stay"), job.Table, job.Input, term.Verb(job.Rows, "it", "them"))
 		}
 		if job.Rejects != "" {
 			v.note("its rejected records stay in %s", job.Rejects)

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"shardload/generate"
+	"shardload/internal/term"
 )
 
 const generateHelp = `generate writes the dataset of the Citus multi-tenant tutorial, in the size asked
@@ -185,7 +186,7 @@ func (v *generateVerb) toDir(ctx context.Context, dir string, out generate.Outpu
 	rows = append(rows, nil, []string{"together", count(sum.Rows), size(sum.Bytes)})
 	err = printTable(v.Stdout, []string{"~file", ">rows", ">bytes"}, rows)
 	if kept := written.Kept.Load(); kept > 0 {
-		v.note("%s were there already", plural(kept, "row"))
+		v.note("%s %s there already", plural(kept, "row"), term.Verb(kept, "was", "were"))
 	}
 	v.noteRates(written.Rows.Load(), written.Bytes.Load(), time.Since(begun))
 	return err

@@ -129,7 +129,7 @@ func newLoadCommand(a *app) *cobra.Command {
 
 func (opt *loadOptions) addFlags(cmd *cobra.Command) {
 	flags := cmd.Flags()
-	flags.StringVar(&opt.table, "table", "", "the table that the files belong to, as SQL writes it")
+	flags.Var(tableValue{&opt.table}, "table", "the table that the files belong to, as SQL writes it")
 	choiceFlag(cmd, &opt.cfg.Route, "route", "how rows reach their shard", loader.RouteAuto, loader.RouteShard, loader.RouteNode, loader.RouteCoordinator)
 	flags.IntVar(&opt.cfg.Streams, "streams", 0, "connections that copy at once, on each node (default: one per CPU, 2 to 8, over all nodes)")
 	nodeMapFlag(flags, &opt.cfg.NodeMap)

@@ -45,7 +45,7 @@ type outlineOptions struct {
 
 func (opt *outlineOptions) addFlags(cmd *cobra.Command) {
 	opt.maxRecord = loader.DefaultMaxRecord
-	cmd.Flags().StringVar(&opt.table, "table", "", "the table's name, as SQL writes it (default: the file's, without its endings)")
+	cmd.Flags().Var(tableValue{&opt.table}, "table", "the table's name, as SQL writes it (default: the file's, without its endings)")
 	readingFlags(cmd, &opt.cfg)
 	cmd.Flags().Var(sizeValue{&opt.maxRecord, 1}, "max-record", "longest record that is believed to be one")
 }

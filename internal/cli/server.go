@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"slices"
@@ -173,6 +174,9 @@ func serverHint(refused *pgconn.PgError, cfg *pgconn.Config) string {
 			}
 			return "; whoever runs the server decides in that file who is let in, and from where"
 		}
+		if strings.Contains(refused.Message, "client certificate") {
+			return "; name one that its authority has signed: sslcert and sslkey"
+		}
 		if cfg.Password == "" {
 			return "; no password was given: put it in ~/.pgpass or PGPASSWORD"
 		}
@@ -196,11 +200,15 @@ func networkFailure(at string, cfg *pgconn.Config, err error) string {
 	var (
 		dns         *net.DNSError
 		certificate *tls.CertificateVerificationError
-		authority   x509.UnknownAuthorityError
 		hostname    x509.HostnameError
 	)
 	const another = "; is PostgreSQL running there?" + nameAnother
-	switch {
+	switch { // of a name's addresses, or of several servers, one that has answered tells more than others
+	case errors.As(err, &hostname):
+		return fmt.Sprintf("server %s: its TLS certificate is for another name: %v; name the server as its certificate does, or choose sslmode=verify-ca", at, hostname)
+	case errors.As(err, &certificate):
+		return fmt.Sprintf("server %s: its TLS certificate is not trusted: %v; name its authority with sslrootcert, or choose another sslmode",
+			at, server.RootCause(certificate))
 	case errors.As(err, &dns):
 		return fmt.Sprintf("no server at %s: the host name is not known%s", at, "; check --dsn or DATABASE_URL")
 	case errors.Is(err, syscall.ECONNREFUSED):
@@ -209,16 +217,15 @@ func networkFailure(at string, cfg *pgconn.Config, err error) string {
 		return fmt.Sprintf("no server at %s: there is no socket%s", at, another)
 	case errors.Is(err, syscall.EACCES):
 		return fmt.Sprintf("server %s: the socket may not be used by this user", at)
-	case errors.As(err, &hostname):
-		return fmt.Sprintf("server %s: its TLS certificate is for another name: %v; name the server as its certificate does, or choose sslmode=verify-ca", at, server.RootCause(err))
-	case errors.As(err, &certificate), errors.As(err, &authority):
-		return fmt.Sprintf("server %s: its TLS certificate is not trusted: %v; name its authority with sslrootcert, or choose another sslmode",
-			at, server.RootCause(err))
 	case strings.Contains(err.Error(), "server refused TLS connection") && mayBePlain(cfg):
 		// It was asked without TLS, too, and hung up.
 		return fmt.Sprintf("server %s: it closed the connection without an answer%s", at, another)
 	case strings.Contains(err.Error(), "server refused TLS connection"):
 		return fmt.Sprintf("server %s: it does not speak TLS, which sslmode asks for; switch it on there, or use sslmode=prefer", at)
+	case cfg.SSLNegotiation == "direct" && errors.Is(err, io.EOF):
+		return fmt.Sprintf("server %s: it closed the connection without an answer; sslnegotiation=direct is for PostgreSQL 17 and later", at)
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET):
+		return fmt.Sprintf("server %s: it closed the connection without an answer%s", at, another)
 	case pgconn.Timeout(err), errors.Is(err, context.DeadlineExceeded):
 		return fmt.Sprintf("no server at %s: no answer in time%s", at, another)
 	}

@@ -3,8 +3,10 @@ package cli
 import (
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -33,6 +35,19 @@ func TestServerHints(t *testing.T) {
 		t.Error(got)
 	}
 	cert.Err = x509.UnknownAuthorityError{}
+	// As the driver wraps it, of the second of two addresses.
+	joined := errors.Join(syscall.ECONNREFUSED, fmt.Errorf("failed to write startup message: %w", cert))
+	if got := networkFailure("db:5432", &pgconn.Config{}, joined); strings.Contains(got, "startup") || !strings.Contains(got, "not trusted: x509") {
+		t.Error(got)
+	}
+	other := errors.Join(fmt.Errorf("failed to write startup message: %w", errors.New("tls: no supported versions")))
+	if got := networkFailure("db:5432", &pgconn.Config{}, other); got != "server db:5432: tls: no supported versions" {
+		t.Error(got)
+	}
+	none := &pgconn.PgError{Code: "28000", Message: "connection requires a valid client certificate"}
+	if got := serverHint(none, &pgconn.Config{Password: "x"}); !strings.Contains(got, "sslcert") {
+		t.Error(got)
+	}
 	if got := networkFailure("db:5432", &pgconn.Config{}, cert); !strings.Contains(got, "name its authority with sslrootcert") {
 		t.Error(got)
 	}

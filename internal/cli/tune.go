@@ -60,7 +60,7 @@ func newTuneCommand(a *app) *cobra.Command {
 		},
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&opt.cfg.Table, "table", "", "the table, as SQL writes it")
+	flags.Var(tableValue{&opt.cfg.Table}, "table", "the table, as SQL writes it")
 	flags.Var(sizeValue{&opt.sample, 1}, "sample", "bytes of the file to load at a time; batch sizes of which a lane would have none are not tried")
 	flags.IntVar(&opt.rounds, "rounds", opt.rounds, "how often each setting is tried")
 	flags.IntVar(&opt.maxStreams, "max-streams", 0, "most streams of a node to try (default: four for each CPU, at most 32)")

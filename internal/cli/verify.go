@@ -74,7 +74,7 @@ func newVerifyCommand(a *app) *cobra.Command {
   shardload verify --json`,
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&table, "table", "", "the table that the files belong to, as SQL writes it")
+	flags.Var(tableValue{&table}, "table", "the table that the files belong to, as SQL writes it")
 	flags.BoolVar(&opt.deep, "deep", false, "compare contents, not only counts")
 	flags.StringArrayVar(&opt.rejects, "rejects", nil, "TABLE.rejects.jsonl of the load: records that the table need not have (may be repeated)")
 	readingFlags(cmd, &opt.read)

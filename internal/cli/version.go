@@ -43,19 +43,35 @@ func newVersionCommand(a *app) *cobra.Command {
 				}
 				return nil
 			}
-			v := readVersion()
-			if a.json {
-				return a.printJSON(v)
-			}
-			text := "shardload " + v.Version
-			if v.Revision != "" {
-				text += " (" + v.Revision + ")"
-			}
-			return a.printf("%s, %s, %s\n", text, v.Go, v.Platform)
+			return a.printVersion()
 		},
 	}
 	cmd.Flags().BoolVar(&licenses, "licenses", false, "print the licences of what is linked into the program")
 	return cmd
+}
+
+// addVersionFlag lets a command that only has others below it print the version.
+func addVersionFlag(a *app, root *cobra.Command) {
+	version := root.Flags().Bool("version", false, "print the version, as shardload version does")
+	root.RunE = func(cmd *cobra.Command, args []string) error {
+		if *version && len(args) == 0 {
+			return a.printVersion()
+		}
+		return chooseSubcommand(cmd, args)
+	}
+}
+
+// printVersion prints the version.
+func (a *app) printVersion() error {
+	v := readVersion()
+	if a.json {
+		return a.printJSON(v)
+	}
+	text := "shardload " + v.Version
+	if v.Revision != "" {
+		text += " (" + v.Revision + ")"
+	}
+	return a.printf("%s, %s, %s\n", text, v.Go, v.Platform)
 }
 
 // readVersion takes what the Go toolchain noted in the binary.

@@ -26,6 +26,9 @@ type InSet struct {
 	Set *Set `json:"set,omitempty"`
 	// Of is the ID of the set of which the job is a run.
 	Of string `json:"of,omitempty"`
+	// Lately is how many records of a set were rejected after it had been complete before, by what has
+	// made it complete once more.
+	Lately int64 `json:"lately,omitempty"`
 	// Epoch is that in which this process has the run, 0 if it has not: OpenRun and TakeOver set it.
 	Epoch int64 `json:"-"`
 	// Manner is how a run that is opened reads its parts: see Form.Manner.
@@ -176,8 +179,9 @@ func EndSet(ctx context.Context, conn *pgx.Conn, t Target, set string) (ended bo
 
 // finishSet makes a set complete, with the totals of its runs.
 func finishSet(ctx context.Context, conn *pgx.Conn, t Target, set string) error {
-	var filtered int64
-	err := conn.QueryRow(ctx, `SELECT coalesce(pg_catalog.sum(filtered), 0)::pg_catalog.int8 FROM `+t.runs()+` WHERE of = $1::pg_catalog.text`, set).Scan(&filtered)
+	var filtered, lately int64
+	err := conn.QueryRow(ctx, `SELECT coalesce(pg_catalog.sum(filtered), 0)::pg_catalog.int8, coalesce(pg_catalog.sum(rejected) FILTER (WHERE NOT ended), 0)::pg_catalog.int8
+		FROM `+t.runs()+` WHERE of = $1::pg_catalog.text`, set).Scan(&filtered, &lately)
 	if err != nil {
 		return err
 	}
@@ -185,7 +189,7 @@ func finishSet(ctx context.Context, conn *pgx.Conn, t Target, set string) error 
 		return err
 	}
 	_, err = conn.Exec(ctx, `UPDATE `+t.Jobs()+` SET finished = pg_catalog.now(),
-		fingerprint = fingerprint || `+server.Literal(fmt.Sprintf(`{"filtered": %d}`, filtered))+`::pg_catalog.jsonb WHERE id = $1::pg_catalog.text`, set)
+		fingerprint = fingerprint || `+server.Literal(fmt.Sprintf(`{"filtered": %d, "lately": %d}`, filtered, lately))+`::pg_catalog.jsonb WHERE id = $1::pg_catalog.text`, set)
 	return err
 }
 

@@ -173,7 +173,7 @@ func newEnvironment(opt Options) (*environment, error) {
 
 // place returns what a name names.
 func (env *environment) place(name string) (place, error) {
-	switch scheme, _, _ := strings.Cut(name, "://"); strings.ToLower(scheme) {
+	switch scheme(name) {
 	case "http", "https":
 		return newPage(env, name)
 	case "s3":
@@ -184,13 +184,17 @@ func (env *environment) place(name string) (place, error) {
 
 // IsURL reports whether a name is of what lies in a store: it begins with https://, http:// or
 // s3://.
-func IsURL(name string) bool {
+func IsURL(name string) bool { return scheme(name) != "" }
+
+// scheme returns how the store is asked that has what a name names, "" for files: one of them may
+// be called s3.
+func scheme(name string) string {
 	scheme, _, ok := strings.Cut(name, "://")
-	switch strings.ToLower(scheme) {
-	case "http", "https", "s3":
-		return ok
+	switch scheme = strings.ToLower(scheme); {
+	case ok && (scheme == "http" || scheme == "https" || scheme == "s3"):
+		return scheme
 	}
-	return false
+	return ""
 }
 
 // List returns the parts of all names, one name after the other. The first error is the last

@@ -260,10 +260,19 @@ func isLocal(host string) bool {
 	return ip != nil && ip.IsLoopback()
 }
 
-// RootCause returns the innermost error of a chain.
+// RootCause returns the innermost error of a chain: where several were joined, of the last one,
+// before which others were tried.
 func RootCause(err error) error {
 	for {
-		inner := errors.Unwrap(err)
+		var inner error
+		switch wraps := err.(type) {
+		case interface{ Unwrap() error }:
+			inner = wraps.Unwrap()
+		case interface{ Unwrap() []error }:
+			if all := wraps.Unwrap(); len(all) > 0 {
+				inner = all[len(all)-1]
+			}
+		}
 		if inner == nil {
 			return err
 		}

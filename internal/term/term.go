@@ -196,5 +196,13 @@ func Plural[N int | int64](n N, noun string) string {
 	return humanize.Comma(int64(n)) + " " + noun + "s"
 }
 
+// Verb returns the form of a verb for so many: is or are.
+func Verb[N int | int64](n N, one, many string) string {
+	if n == 1 {
+		return one
+	}
+	return many
+}
+
 // Bytes returns "4 MiB".
 func Bytes(n int64) string { return strings.Replace(humanize.IBytes(uint64(n)), ".0 ", " ", 1) }

@@ -13,6 +13,9 @@ type CompleteError struct {
 	When     string
 	Rejected int64
 	Rejects  string // the file of rejected records, "" if there are none
+	// Lately is how many of them a set has of what was new when it was loaded last; of one input
+	// it is Rejected.
+	Lately int64
 	// Rows that met one of the same key, as in Result.
 	Updated, Skipped int64
 	Filtered         int64 // records that the load's condition left out

@@ -80,7 +80,7 @@ func (x *examination) examine(ctx context.Context, entry *ledger.Job, now ledger
 			return false, err
 		}
 		return false, &failure.CompleteError{
-			Job: was.Name, Rows: was.Rows, When: was.Finished.Local().Format("2006-01-02 15:04"), Rejected: was.Rejected, Rejects: was.Rejects,
+			Job: was.Name, Rows: was.Rows, When: was.Finished.Local().Format("2006-01-02 15:04"), Rejected: was.Rejected, Rejects: was.Rejects, Lately: was.Rejected,
 			Updated: was.Updated, Skipped: was.Skipped, Filtered: was.Filtered,
 		}
 	case changed != "":

@@ -174,7 +174,7 @@ func (o *Opening) Holds(ctx context.Context, conn *pgx.Conn, j *ledger.Job, rows
 		return err
 	}
 	if has < rows {
-		return &failure.JobError{Job: j.Name, Problem: fmt.Sprintf("%s of it were stored, but the table has %d now", term.Plural(rows, "row"), has), Do: failure.Anew + ", or " + failure.Beside}
+		return &failure.JobError{Job: j.Name, Problem: fmt.Sprintf("%s of it %s stored, but the table has %d now", term.Plural(rows, "row"), term.Verb(rows, "was", "were"), has), Do: failure.Anew + ", or " + failure.Beside}
 	}
 	return (&examination{o, conn, &Job{Opening: o, Job: j, Target: o.opt.Ledger, Found: found}}).checkFile(ctx, rows)
 }
