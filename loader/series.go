@@ -215,7 +215,7 @@ func (s *series) read(ctx context.Context, p *openedPart) {
 	if isFile {
 		s.tell.opened(p.as, is)
 	}
-	c, err := p.feed.Next(ctx, s.buffer())
+	c, err := nextChunk(ctx, s, p.feed)
 	if err == nil {
 		p.heading, _, err = s.l.head(ctx, p.in, p.feed, c)
 	}
@@ -224,7 +224,7 @@ func (s *series) read(ctx context.Context, p *openedPart) {
 			c, err = p.feed.Next(ctx, nil)
 		}
 	}
-	for ; err == nil && !p.as.Left(); c, err = p.feed.Next(ctx, s.buffer()) {
+	for ; err == nil && !p.as.Left(); c, err = nextChunk(ctx, s, p.feed) {
 		if send(ctx, p.chunks, c) != nil {
 			return
 		}
@@ -233,6 +233,16 @@ func (s *series) read(ctx context.Context, p *openedPart) {
 		err = untouched(p.feed, p.in.name)
 	}
 	p.err = countRows(p.feed, err)
+}
+
+// nextChunk returns a feed's next chunk, in memory of another one that is through.
+func nextChunk(ctx context.Context, s *series, f input.Feed) (*input.Chunk, error) {
+	buf := s.buffer()
+	c, err := f.Next(ctx, buf)
+	if err != nil { // each part ends so
+		s.recycle(buf)
+	}
+	return c, err
 }
 
 // skip goes to where p is gone on with, of which first is the first chunk.

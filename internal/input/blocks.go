@@ -47,7 +47,7 @@ func (f *blockFeed) Next(_ context.Context, buf []byte) (*Chunk, error) {
 		return nil, io.EOF
 	}
 	f.number.Store(n + 1)
-	c := &Chunk{Number: n, Line: 1, Data: buf[:0], EOL: pgcsv.LF, block: f.source}
+	c := &Chunk{Number: n, Line: 1, Data: buf[:0], EOL: pgcsv.LF, madeOf: madeOf{block: f.source}}
 	if n == 0 {
 		_, err := c.Fill(nil)
 		return c, err

@@ -22,7 +22,7 @@ type Chunk struct {
 	Open    bool // the last record ends inside quotes
 
 	OfPart
-	block BlockSource // what makes data, nil if they are there
+	madeOf
 	transcribed
 
 	// The length of the whole chunk, a header included.
@@ -31,6 +31,12 @@ type Chunk struct {
 
 	Before <-chan struct{} // closed when the chunk before it is in the lanes
 	After  chan struct{}   // closed when this one is
+}
+
+// A madeOf says where a chunk's data are from.
+type madeOf struct {
+	block BlockSource // what makes them, nil if they are there
+	whole []byte      // what they were before something was taken off them, nil if nothing was
 }
 
 // Fill makes the records of c, where its feed has not: of a block, or in t the transcript of
@@ -61,7 +67,12 @@ func (c *Chunk) Raw() []byte {
 }
 
 // Buffer returns the memory of c for another one, when c is not needed any more.
-func (c *Chunk) Buffer() []byte { return c.Raw()[:0] }
+func (c *Chunk) Buffer() []byte {
+	if c.raw == nil && c.whole != nil {
+		return c.whole[:0]
+	}
+	return c.Raw()[:0]
+}
 
 // Plain reports whether records stand on the lines of the input on which they do in c's data.
 func (c *Chunk) Plain() bool { return len(c.origins) == 0 }
@@ -114,6 +125,9 @@ func (c *Chunk) Behind(n int) {
 	c.Skipped = max(c.Skipped-n, 0)
 	c.Line += pgcsv.Lines(c.Data[:n], c.EOL)
 	c.Offset += int64(n)
+	if c.whole == nil {
+		c.whole = c.Data
+	}
 	c.Data = c.Data[n:]
 }
 

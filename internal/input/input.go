@@ -13,6 +13,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"sync"
 	"sync/atomic"
 )
 
@@ -141,12 +142,12 @@ func named(err error) error {
 }
 
 // bufferLen is how much is read at a time, in bytes.
-const bufferLen = 256 << 10
+const bufferLen = 64 << 10
 
 // decode sets s.r to read what stored holds, decompressed if need be.
 func (s *Source) decode(stored io.Reader) error {
 	s.stored.r = stored
-	b := bufio.NewReaderSize(&s.stored, bufferLen)
+	b := borrowReader(&s.stored)
 	head, err := b.Peek(headLen)
 	if err != nil && !errors.Is(err, io.EOF) {
 		return fmt.Errorf("%s: %w", s.Name, err)
@@ -160,7 +161,7 @@ func (s *Source) decode(stored io.Reader) error {
 		if err != nil {
 			return s.explain(ended(err))
 		}
-		b = bufio.NewReaderSize(z, bufferLen)
+		b = borrowReader(z) // z keeps the other one, and may read from it until it is closed
 		if head, err = b.Peek(headLen); err != nil && !errors.Is(err, io.EOF) {
 			return s.explain(err)
 		}
@@ -178,9 +179,25 @@ func (s *Source) decode(stored io.Reader) error {
 		_, _ = b.Discard(3) // they are in the buffer
 	}
 	s.r = b
+	s.close = append(s.close, func() error { return returnReader(b) })
 	if s.convert != nil {
 		readThrough(s, s.convert)
 	}
+	return nil
+}
+
+// readers are such as sources that are closed have had: the files of a set may be many, and small.
+var readers = sync.Pool{New: func() any { return bufio.NewReaderSize(nil, bufferLen) }}
+
+func borrowReader(r io.Reader) *bufio.Reader {
+	b := readers.Get().(*bufio.Reader)
+	b.Reset(r)
+	return b
+}
+
+func returnReader(b *bufio.Reader) error {
+	b.Reset(bytes.NewReader(nil))
+	readers.Put(b)
 	return nil
 }
 
@@ -295,6 +312,7 @@ func (s *Source) closeAll() error {
 		errs = append(errs, s.close[i]())
 	}
 	s.close = nil
+	s.r, s.start = nil, func() error { return namedBy(s.Name, fs.ErrClosed) } // what r was another one may read
 	return errors.Join(errs...)
 }
 

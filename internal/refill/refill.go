@@ -41,7 +41,7 @@ func (s *Stream) Begin(buf []byte) []byte {
 
 // Fill reads until buf has n bytes or the reader has no more.
 func (s *Stream) Fill(buf []byte, n int) []byte {
-	if cap(buf) < n {
+	if cap(buf) < n && s.err == nil {
 		// A long record is read in many steps, and copied in few.
 		grown := make([]byte, len(buf), max(n, min(2*cap(buf), s.MaxRecord+1)))
 		copy(grown, buf)
