@@ -97,7 +97,7 @@ func (ld *load) newLanes() {
 		ld.Layout.Router.SetRanges(j.Lanes)
 	}
 	ld.Lanes = lane.New(lane.Options{
-		Lanes: ld.Layout.Router.Lanes, Memory: l.cfg.Memory, Batch: ld.batchSize(), Nodes: l.nodes.Len(), Streams: l.plan.Streams,
+		Lanes: ld.Layout.Router.Lanes, Memory: l.cfg.Memory, Batch: ld.batchSize(), Chunk: int64(l.cfg.reading().Chunk), Nodes: l.nodes.Len(), Streams: l.plan.Streams,
 		Sorted: len(ld.Layout.SortBy) > 0, Held: ld.stage == StageStore, Whole: ld.whole, Origins: !l.cfg.MaxErrors.None(), Dialect: ld.Layout.Sent,
 	})
 	if ld.Job.InPieces() {

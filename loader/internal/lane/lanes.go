@@ -17,7 +17,7 @@ type lane struct {
 	open  *Batch
 	full  int64       // bytes at which it is sealed
 	mark  ledger.Mark // up to which its rows are sealed, or were stored when the load began
-	moved int64       // of Front.chunks, when the mark moved last
+	moved int64       // Front.far, when the mark moved last
 
 	sealed   []*Batch // waiting, the oldest first
 	inFlight bool
@@ -40,6 +40,7 @@ type Options struct {
 	Lanes   int
 	Memory  int64 // of the rows, in bytes
 	Batch   int   // bytes at which a batch is sealed
+	Chunk   int64 // usual length of a chunk of the input, in bytes; 0 if all are alike
 	Nodes   int   // to which the lanes' batches go
 	Streams int   // of each node
 
@@ -261,7 +262,7 @@ func (l *Lanes) seal(i int) {
 	}
 	b := ln.open
 	b.From, b.To, b.Place, b.Within = ln.mark, l.front.at, l.front.place, l.front.prefix.sum(l.front.at.Records)
-	ln.mark, ln.moved = b.To, l.front.chunks
+	ln.mark, ln.moved = b.To, l.front.far
 	ln.sealed = append(ln.sealed, b)
 	ln.open, ln.full = nil, int64(l.Batch)
 	l.waiting++

@@ -13,7 +13,7 @@ type Front struct {
 	place  ledger.Place  // of its chunk
 	prefix Prefix        // of its chunk
 	source string        // the part of a set that it is of, "" for the load's input
-	chunks int64         // that have entered
+	far    int64         // how much has entered, in parts of chunks
 	proofs []ledger.Lane // marks of earlier runs that are still to be compared with it
 	added  int64         // rows that were not passed over
 	passed bool          // the last row was
@@ -110,28 +110,43 @@ func (f *Front) proveBefore(chunk int64) error {
 	return nil
 }
 
-// markEvery is the number of chunks after which a lane's mark moves, if it has
-// rows or not: a load that is resumed begins at the mark that is furthest behind.
-const markEvery = 256
+// markEvery is the length of input, in usual chunks, after which a lane's mark moves, if it has
+// rows or not: a load that is resumed begins at the mark that is furthest behind. A batch that ends for
+// that may be smaller than others, so chunks of a set of small files count as what they are; none
+// counts less than the smallest part.
+const (
+	markEvery  = 256 * chunkParts
+	chunkParts = 64
+)
 
 // Finish ends a chunk: the next one begins at place. It seals the lanes that have enough for a
 // batch, and those whose mark has been standing for long.
 func (l *Lanes) Finish(place ledger.Place) {
 	f := &l.front
+	before := f.far
+	f.far += partsOf(place.Offset-f.place.Offset, l.Chunk)
 	f.at = ledger.Mark{Chunk: f.at.Chunk + 1}
 	f.place, f.prefix = place, Prefix{}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	f.chunks++
-	move := l.marked && f.chunks%markEvery == 0
+	move := l.marked && f.far/markEvery > before/markEvery
 	for i := range l.lanes {
 		switch ln := &l.lanes[i]; {
 		case ln.open != nil && ln.open.Bytes >= ln.full:
 			l.seal(i)
-		case move && f.chunks-ln.moved >= markEvery && ln.mark.Before(f.at):
+		case move && f.far-ln.moved >= markEvery && ln.mark.Before(f.at):
 			l.sealMark(i)
 		}
 	}
+}
+
+// partsOf returns how long a chunk of that many bytes is, in parts of a usual one, which is as long as that,
+// or 0 if all are alike.
+func partsOf(bytes, usual int64) int64 {
+	if usual == 0 {
+		return chunkParts
+	}
+	return min(max(bytes*chunkParts/usual, 1), chunkParts)
 }
 
 // sealMark seals the lane's batch, an empty one if it has no rows.
