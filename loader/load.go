@@ -73,7 +73,7 @@ func (l *Loader) newLoad(in Input, c *store.Counts) *load {
 // called from two goroutines at once.
 func (l *Loader) Load(ctx context.Context, in Input) (res Result, err error) {
 	switch {
-	case in.set != nil && l.cfg.NoResume:
+	case in.set != nil && (l.cfg.NoResume || l.cfg.Stage == StageDecode): // nothing is kept of what is not stored
 		return loadOneByOne(ctx, l, in)
 	case in.set != nil:
 		return loadSet(ctx, l, in)

@@ -357,24 +357,29 @@ func (r *running) claim(ctx context.Context) (list []claimed, err error) {
 }
 
 // share says how much is claimed at once: about as much as this process loads in a second, but no more
-// than a part of what is left, so that others get theirs, and that all end at about the same time.
+// than a part of what is left, so that others get theirs, and that all end at about the same time. A
+// claim costs the server some milliseconds, and is no smaller than is worth that.
 func (r *running) share() ledger.Limit {
+	const least, second, most = 8 << 20, 32 << 20, 1 << 30 // bytes
 	names, left := r.of.seen.Unseen()
-	most := ledger.Limit{Parts: min(max(names/leftToOthers, 1), 500)}
+	share := ledger.Limit{Parts: min(max(names/leftToOthers, 1), 500)}
 	var rate float64
 	if ld := r.of.l.current.Load(); ld != nil && ld.series != nil {
 		rate = float64(ld.series.done.Load()) / max(time.Since(r.begun).Seconds(), 0.5)
 	}
-	most.Bytes = min(max(int64(rate), 8<<20), 1<<30)
-	if w := r.of.l.whole.Load(); w != nil && w.total >= 0 {
-		most.Bytes = min(most.Bytes, max(int64(left*float64(w.total-w.before))/leftToOthers, 1<<20))
+	share.Bytes = min(max(int64(rate), second), most)
+	if w := r.of.l.whole.Load(); w != nil && w.total > w.before {
+		rest := int64(left * float64(w.total-w.before))
+		share.Bytes = min(share.Bytes, max(rest/leftToOthers, least))
+		// As many parts as there are usually so many bytes of: what is looked at is locked.
+		share.Parts = min(max(int(share.Bytes*int64(names)/max(rest, 1)), 1), 500)
 	}
-	return most
+	return share
 }
 
 // leftToOthers is the part of what is left that is claimed at once, as its denominator. The more there are
 // who load a set, the less each gets to begin with, and they end within such a part of each other.
-const leftToOthers = 8
+const leftToOthers = 6
 
 // failed notes that a part cannot be loaded, of which nothing is stored.
 func (r *running) failed(ctx context.Context, p *input.Part, why error) error {

@@ -26,8 +26,12 @@ type Limit struct {
 	Bytes int64
 }
 
-// claimWindow is how many names are looked at in one transaction for some to claim.
-const claimWindow = 1000
+// claimWindow is how many names are looked at in one transaction for some to claim: as many as may be claimed,
+// at least the first, and more where others have those, up to the last.
+const (
+	firstWindow = 16
+	claimWindow = 1000
+)
 
 // Claim gives the run the next parts out of seen that no run has, in their order. It returns none when
 // it has looked at all: others have them, or have loaded them, or they have failed. Some may be free
@@ -36,10 +40,10 @@ func Claim(ctx context.Context, conn *pgx.Conn, t Target, r *Run, seen *Seen, mo
 	if seen.set != r.Of {
 		return nil, errors.New("the parts are of another set than the run")
 	}
-	for len(parts) == 0 && seen.at < len(seen.left) {
-		window := seen.left[seen.at:min(seen.at+claimWindow, len(seen.left))]
+	for size := max(most.Parts, firstWindow); len(parts) == 0 && seen.at < len(seen.left); size *= 4 {
+		window := seen.left[seen.at:min(seen.at+min(size, claimWindow), len(seen.left))]
 		looked, next := 0, r.Next
-		err := r.asOwnerOf(ctx, conn, t, func(there int32) (err error) {
+		err := r.asOwnerOf(ctx, conn, t, guardRuns(t, writing), func(there int32) (err error) {
 			if next = there; there != r.Next { // the answer to an earlier claim's COMMIT was lost
 				parts, err = r.partsFrom(ctx, conn, t, r.Next)
 				return err
@@ -67,11 +71,12 @@ func (r *Run) claim(ctx context.Context, conn *pgx.Conn, t Target, window []stri
 	if most.Bytes > 0 {
 		bytes = fmt.Sprintf("c.before < %d", most.Bytes)
 	}
+	// LATERAL: each name is looked up by the key, whatever the planner knows of a table that is new.
 	rows, err := conn.Query(ctx, `WITH free AS MATERIALIZED (
-			SELECT p.name, coalesce(p.size, 0) AS size, u.n FROM pg_catalog.unnest($2::pg_catalog.text[]) WITH ORDINALITY AS u (name, n)
-			JOIN `+t.parts()+` AS p ON p.of = $1::pg_catalog.text AND p.name = u.name WHERE p.run IS NULL AND p.failed IS NULL
-			ORDER BY u.n LIMIT $3::pg_catalog.int4 FOR UPDATE OF p SKIP LOCKED),
-		counted AS (SELECT name, n, pg_catalog.row_number() OVER (ORDER BY n) - 1 AS i, pg_catalog.sum(size) OVER (ORDER BY n) - size AS before FROM free)
+			SELECT p.name, p.size, u.n FROM pg_catalog.unnest($2::pg_catalog.text[]) WITH ORDINALITY AS u (name, n)
+			CROSS JOIN LATERAL (SELECT q.name, coalesce(q.size, 0) AS size FROM `+t.parts()+` AS q
+				WHERE q.of = $1::pg_catalog.text AND q.name = u.name AND q.run IS NULL AND q.failed IS NULL FOR UPDATE SKIP LOCKED) AS p),
+		counted AS (SELECT name, n, pg_catalog.row_number() OVER (ORDER BY n) - 1 AS i, pg_catalog.sum(size) OVER (ORDER BY n) - size AS before FROM free ORDER BY n LIMIT $3::pg_catalog.int4)
 		UPDATE `+t.parts()+` AS p SET run = $4::pg_catalog.text, seq = $5::pg_catalog.int4 + c.i::pg_catalog.int4 FROM counted AS c
 		WHERE p.of = $1::pg_catalog.text AND p.name = c.name AND `+bytes+` RETURNING c.n, `+claimedColumns, r.Of, window, cmp.Or(most.Parts, len(window)), r.ID, r.Next)
 	if err != nil {
@@ -120,7 +125,7 @@ var ErrReached = errors.New("a lane has reached the part: it stays with its run"
 // Release gives back the run's parts from that number on: others may claim them. No batch of them may be
 // under way. The error is ErrReached if a mark is in one of them.
 func Release(ctx context.Context, conn *pgx.Conn, t Target, r *Run, j *Job, seq int32) error {
-	err := r.asOwnerOf(ctx, conn, t, func(int32) error { return r.free(ctx, conn, t, j, seq, "p.seq >= $3", "NULL") })
+	err := r.asOwnerOf(ctx, conn, t, guardSets(t, writing), func(int32) error { return r.free(ctx, conn, t, j, seq, "p.seq >= $3", "NULL") })
 	if err != nil {
 		return explain(err, t, "release parts")
 	}
@@ -131,7 +136,7 @@ func Release(ctx context.Context, conn *pgx.Conn, t Target, r *Run, j *Job, seq 
 // claims it before RetryFailed. The error is ErrReached if a mark is in it or after it: then the whole run
 // fails, by Leave.
 func Fail(ctx context.Context, conn *pgx.Conn, t Target, r *Run, j *Job, seq int32, reason string) error {
-	err := r.asOwnerOf(ctx, conn, t, func(int32) error { return r.free(ctx, conn, t, j, seq, "p.seq = $3", server.Literal(reason)) })
+	err := r.asOwnerOf(ctx, conn, t, guardSets(t, writing), func(int32) error { return r.free(ctx, conn, t, j, seq, "p.seq = $3", server.Literal(reason)) })
 	if err != nil {
 		return explain(err, t, "note that a part has failed")
 	}
@@ -162,7 +167,7 @@ func (r *Run) free(ctx context.Context, conn *pgx.Conn, t Target, j *Job, seq in
 // With a reason it has failed, and is taken over only after RetryFailed; with "" whoever comes first
 // goes on with it.
 func Leave(ctx context.Context, conn *pgx.Conn, t Target, r *Run, reason string) error {
-	err := r.asOwnerOf(ctx, conn, t, func(int32) error {
+	err := r.asOwnerOf(ctx, conn, t, guardSets(t, writing), func(int32) error {
 		_, err := conn.Exec(ctx, `UPDATE `+t.runs()+` SET released = true, failed = nullif($2::pg_catalog.text, '') WHERE id = $1::pg_catalog.text`, r.ID, reason)
 		return err
 	})

@@ -51,7 +51,7 @@ func CloseRun(ctx context.Context, conn *pgx.Conn, t Target, r *Run, j *Job, byt
 	if err := lock(ctx, conn, t); err != nil {
 		return fmt.Errorf("close the run: %w", err)
 	}
-	err = r.asOwnerOf(ctx, conn, t, func(next int32) error {
+	err = r.asOwnerOf(ctx, conn, t, guardSets(t, writing), func(next int32) error {
 		if next != r.Next {
 			return ErrUnread
 		}

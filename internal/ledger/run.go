@@ -155,11 +155,11 @@ func ReadRun(ctx context.Context, conn *pgx.Conn, t Target, id string) (r *Run, 
 	return r, nil
 }
 
-// asOwnerOf runs fn in a transaction that has the run's row locked, if the run is still open and of our
+// asOwnerOf runs fn in a transaction that has the run's row locked, under guards, if the run is still open and of our
 // epoch. The error is ErrEpoch if not. next is the number of the run's next part, as it is there. A process
 // that is frozen in it is ended by its application_name.
-func (r *Run) asOwnerOf(ctx context.Context, conn *pgx.Conn, t Target, fn func(next int32) error) error {
-	guards := append([]string{"SET LOCAL application_name = " + server.Literal(r.Application())}, guardSets(t, writing)...)
+func (r *Run) asOwnerOf(ctx context.Context, conn *pgx.Conn, t Target, guards []string, fn func(next int32) error) error {
+	guards = append([]string{"SET LOCAL application_name = " + server.Literal(r.Application())}, guards...)
 	return guardedBy(ctx, conn, guards, "COMMIT", func() error {
 		var next int32
 		err := conn.QueryRow(ctx, `SELECT next FROM `+t.runs()+` WHERE id = $1::pg_catalog.text AND epoch = $2::pg_catalog.int8 AND closed IS NULL FOR UPDATE`, r.ID, r.Epoch).Scan(&next)
@@ -183,7 +183,7 @@ type Pulse struct {
 // Beat says that the run's owner is alive, and what it has stored so far. The error is ErrEpoch if it
 // has lost the run: then it stops. It is called every fault.BeatEvery.
 func Beat(ctx context.Context, conn *pgx.Conn, t Target, r *Run, so Totals) (p Pulse, err error) {
-	err = r.asOwnerOf(ctx, conn, t, func(int32) error {
+	err = r.asOwnerOf(ctx, conn, t, guardRuns(t, writing), func(int32) error {
 		err := conn.QueryRow(ctx, `UPDATE `+t.runs()+` SET beat = beat + 1, beaten = pg_catalog.now(), rows = $2::pg_catalog.int8, rejected = $3::pg_catalog.int8, updated = $4::pg_catalog.int8,
 			skipped = $5::pg_catalog.int8, filtered = $6::pg_catalog.int8, bytes = $7::pg_catalog.int8, released = false WHERE id = $1::pg_catalog.text RETURNING beat, beaten`,
 			r.ID, so.Rows, so.Rejected, so.Updated, so.Skipped, so.Filtered, so.Bytes).Scan(&r.Beat, &r.Beaten)

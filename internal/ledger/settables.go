@@ -122,7 +122,11 @@ func hasTable(ctx context.Context, conn querier, name string) (there bool, err e
 // guardSets are the guards of the tables of jobs, runs and parts.
 func guardSets(t Target, mode lockMode) []string {
 	guards := guardJobs(t, mode)
-	all := guards[:]
+	return append(guards[:], guardRuns(t, mode)...)
+}
+
+// guardRuns is guardSets without the table of jobs.
+func guardRuns(t Target, mode lockMode) (all []string) {
 	for _, of := range t.setTables() {
 		guards := guardSQL(t, mode, of.name, of.shape, anyType)
 		all = append(all, guards[:]...)

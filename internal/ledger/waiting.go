@@ -12,8 +12,10 @@ func Waiting(ctx context.Context, conn *pgx.Conn, t Target, seen *Seen, most int
 	for at := 0; len(names) < most && at < len(seen.left); at += claimWindow {
 		window := seen.left[at:min(at+claimWindow, len(seen.left))]
 		err := guardedBy(ctx, conn, guardSets(t, reading), "ROLLBACK", func() error {
-			rows, err := conn.Query(ctx, `SELECT p.name FROM pg_catalog.unnest($2::pg_catalog.text[]) WITH ORDINALITY AS u (name, n)
-				JOIN `+t.parts()+` AS p ON p.of = $1::pg_catalog.text AND p.name = u.name WHERE p.run IS NULL AND p.failed IS NULL ORDER BY u.n LIMIT $3::pg_catalog.int4`, seen.set, window, most-len(names))
+			// OFFSET 0: each name is looked up by the key, whatever the planner knows of a table that is new.
+			rows, err := conn.Query(ctx, `SELECT u.name FROM pg_catalog.unnest($2::pg_catalog.text[]) WITH ORDINALITY AS u (name, n)
+				CROSS JOIN LATERAL (SELECT FROM `+t.parts()+` AS q WHERE q.of = $1::pg_catalog.text AND q.name = u.name AND q.run IS NULL AND q.failed IS NULL OFFSET 0) AS p
+				ORDER BY u.n LIMIT $3::pg_catalog.int4`, seen.set, window, most-len(names))
 			if err != nil {
 				return err
 			}
@@ -31,7 +33,7 @@ func Waiting(ctx context.Context, conn *pgx.Conn, t Target, seen *Seen, most int
 // PutBack releases the run's part of that number alone, of which no record is on its way: it needs
 // another pipeline. The error is ErrReached if a mark is in it or after it.
 func PutBack(ctx context.Context, conn *pgx.Conn, t Target, r *Run, j *Job, seq int32) error {
-	err := r.asOwnerOf(ctx, conn, t, func(int32) error { return r.free(ctx, conn, t, j, seq, "p.seq = $3", "NULL") })
+	err := r.asOwnerOf(ctx, conn, t, guardSets(t, writing), func(int32) error { return r.free(ctx, conn, t, j, seq, "p.seq = $3", "NULL") })
 	if err != nil {
 		return explain(err, t, "release a part")
 	}
@@ -42,7 +44,7 @@ func PutBack(ctx context.Context, conn *pgx.Conn, t Target, r *Run, j *Job, seq 
 // knows of all of them then: see ErrUnread.
 func RunParts(ctx context.Context, conn *pgx.Conn, t Target, r *Run) (parts []Claimed, err error) {
 	next := r.Next
-	err = r.asOwnerOf(ctx, conn, t, func(there int32) error {
+	err = r.asOwnerOf(ctx, conn, t, guardSets(t, writing), func(there int32) error {
 		next = there
 		parts, err = r.partsFrom(ctx, conn, t, 0)
 		return err
