@@ -31,7 +31,7 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 build: ## build ./bin/shardload
-	$(GO) build -trimpath -buildvcs=auto -o bin/ ./cmd/shardload
+	$(GO) build -buildvcs=auto -o bin/ ./cmd/shardload
 
 demo: build postgres ## load a million rows into a private cluster and show how it went (DEMOFLAGS=--ads=…)
 	./bin/shardload demo $(DEMOFLAGS)

@@ -24,6 +24,9 @@ func TestMain(m *testing.M) {
 // The end of the terminal, and of whoever reads what is written, stop the command as
 // Ctrl-C does: it cleans up, and stays quiet.
 func TestHangupAndClosedPipe(t *testing.T) {
+	// Who runs the tests may ignore it, as nohup does, and commands would inherit that.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP)
+	defer signal.Reset(syscall.SIGHUP)
 	for _, test := range []struct {
 		name string
 		stop func(cmd *exec.Cmd, stdout io.Closer) error

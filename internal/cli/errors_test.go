@@ -6,12 +6,9 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"regexp"
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/jackc/pgx/v5"
 
 	"shardload/internal/server"
 	"shardload/loader"
@@ -38,38 +35,6 @@ func TestExitStatus(t *testing.T) {
 			t.Errorf("%v: status %d, want %d", tt.err, got, tt.want)
 		}
 	}
-}
-
-// However a connection string is broken, no piece of its password is repeated.
-func FuzzParseDSN(f *testing.F) {
-	for _, dsn := range []string{
-		"postgres://me:PASSWORD@db/app", "postgres://me:PASSWORD@db:port/app", "postgres://me:PASSWORD%zz@db/app",
-		"postgres://me:@PASSWORD@db:/@x", "postgres://me:PASSWORD/@db", "postgre://me:PASSWORD@db",
-		"host=db password=PASSWORD port=x", "host=db password='PASSWORD", "password=PASSWORD=x =", "password = PASSWORD sslmode=x",
-		"postgres://db?password=PASSWORD&sslmode=x", "postgres://db?sslpassword=PASSWORD&sslcert=x&sslkey=y",
-		"service=x servicefile=y password=PASSWORD",
-	} {
-		f.Add(dsn)
-	}
-	namesFile := regexp.MustCompile(`(cert|key|file|service)[^=]*=[^=]*PASSWORD`)
-	f.Fuzz(func(t *testing.T, dsn string) {
-		if namesFile.MatchString(dsn) {
-			return // the name of a file is no password
-		}
-		if _, err := pgx.ParseConfig(dsn); err == nil {
-			return
-		}
-		_, err := parseDSN(dsn, "--dsn", nil)
-		if err == nil {
-			t.Fatalf("%q: no error", dsn)
-		}
-		if strings.Contains(err.Error(), "PASSWORD") {
-			t.Errorf("%q: the error repeats the password: %v", dsn, err)
-		}
-		if strings.Contains(err.Error(), "\n") {
-			t.Errorf("%q: more than a line: %v", dsn, err)
-		}
-	})
 }
 
 // A server without TLS that hangs up is only told to speak it where it must.

@@ -62,6 +62,7 @@ type shared struct {
 	once    sync.Once
 	cluster *localpg.Cluster // nil for a server named by env
 	dsn     string
+	create  string // how a database is made
 	err     error
 }
 
@@ -91,7 +92,7 @@ func Plain(t testing.TB) string {
 	t.Helper()
 	dsn := plain.get(t)
 	name := newName(t)
-	exec(t, dsn, "CREATE DATABASE "+pgx.Identifier{name}.Sanitize()+" TEMPLATE template0")
+	exec(t, dsn, "CREATE DATABASE "+pgx.Identifier{name}.Sanitize()+" TEMPLATE template0"+plain.create)
 	t.Cleanup(func() {
 		// It waits for every session of the server, those of other tests, too, even one that
 		// waits for its client in the middle of a COPY. A server of our own is gone soon.
@@ -216,7 +217,18 @@ func (s *shared) start() {
 	s.cluster, s.err = localpg.Start(ctx, localpg.Config{Temp: memoryDir(), Workers: s.workers, Settings: settings})
 	if s.err == nil {
 		s.dsn = s.cluster.DSN()
+		s.create = copyFiles(s.dsn)
 	}
+}
+
+// copyFiles returns what lets CREATE DATABASE copy the template's files. Since version 15 a
+// server otherwise writes all of them to its log, which takes several times as long where
+// nothing is durable.
+func copyFiles(dsn string) string {
+	if ask(dsn, "SELECT 'yes' WHERE current_setting('server_version_num')::int >= 150000") == "\nyes" {
+		return " STRATEGY file_copy"
+	}
+	return ""
 }
 
 // memoryDir returns a directory in memory for the servers of tests, which make and
