@@ -195,7 +195,8 @@ func (t *SetTable) load(ctx context.Context, opt SetOptions) (r SetResult, err e
 	if err := t.buildIndexes(ctx, opt, &r); err != nil {
 		return r, err
 	}
-	return r, t.refresh(ctx, opt, &r)
+	err = t.refresh(ctx, opt, &r)
+	return r, err
 }
 
 // refresh makes the table's statistics anew, if they are stale.
