@@ -397,8 +397,7 @@ func (of *roster) waiting(ctx context.Context, most int) (names []string, err er
 // work loads parts as long as there are some that nobody has, goes on with what others leave, and
 // waits for those who go on.
 func (of *roster) work(ctx context.Context, res *Result) error {
-	told := false
-	for looks := 0; ; looks++ {
+	for poll := fault.FirstRunPoll; ; {
 		r, open, err := of.next(ctx)
 		if err != nil {
 			return err
@@ -410,16 +409,16 @@ func (of *roster) work(ctx context.Context, res *Result) error {
 			if err := of.run(ctx, r, res); err != nil {
 				return err
 			}
-			told, looks = false, 0
+			poll = fault.FirstRunPoll
 			continue
 		}
-		if !told {
+		if poll == fault.FirstRunPoll {
 			of.l.cfg.Log.Info(fmt.Sprintf("%s: nothing is left to begin; waiting for %s that other processes have begun", of.in.name, term.Plural(open, "run")))
-			told = true
 		}
 		of.clock.begin(partCopying) // which others do
 		select {
-		case <-time.After(fault.RunPoll(looks)):
+		case <-time.After(poll):
+			poll = min(2*poll, fault.LockGone)
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}

@@ -33,8 +33,8 @@ type running struct {
 	job   *ledger.Job      // once it is in the ledger
 	lost  context.CancelCauseFunc
 	begun time.Time
-	// closing is set while the run is being closed: who does that is told if it has another owner, and
-	// a beat that finds it closed means nothing.
+	// closing is set while the run is being closed: who does that is told if it has another owner,
+	// and a beat that finds it closed means nothing.
 	closing atomic.Bool
 
 	tally
@@ -356,12 +356,12 @@ func (r *running) claim(ctx context.Context) (list []claimed, err error) {
 	return list, err
 }
 
-// share says how much is claimed at once: about as much as this process loads in a second, but no more
-// than a part of what is left, so that others get theirs, and that all end at about the same time. A
-// claim costs the server some milliseconds, and is no smaller than is worth that.
+// share says how much is claimed at once: about as much as this process loads in a second, but no
+// more than a part of what is left, so that others get theirs, and that all end at about the same
+// time. A claim costs the server some milliseconds, and is no smaller than is worth that.
 func (r *running) share() ledger.Limit {
 	const least, second, most = 8 << 20, 32 << 20, 1 << 30 // bytes
-	names, left := r.of.seen.Unseen()
+	names := r.of.seen.Unseen()
 	share := ledger.Limit{Parts: min(max(names/leftToOthers, 1), 500)}
 	var rate float64
 	if ld := r.of.l.current.Load(); ld != nil && ld.series != nil {
@@ -369,7 +369,7 @@ func (r *running) share() ledger.Limit {
 	}
 	share.Bytes = min(max(int64(rate), second), most)
 	if w := r.of.l.whole.Load(); w != nil && w.total > w.before {
-		rest := int64(left * float64(w.total-w.before))
+		rest := int64(float64(w.total-w.before) * float64(names) / float64(max(r.of.seen.Left(), 1)))
 		share.Bytes = min(share.Bytes, max(rest/leftToOthers, least))
 		// As many parts as there are usually so many bytes of: what is looked at is locked.
 		share.Parts = min(max(int(share.Bytes*int64(names)/max(rest, 1)), 1), 500)
@@ -377,8 +377,9 @@ func (r *running) share() ledger.Limit {
 	return share
 }
 
-// leftToOthers is the part of what is left that is claimed at once, as its denominator. The more there are
-// who load a set, the less each gets to begin with, and they end within such a part of each other.
+// leftToOthers is the part of what is left that is claimed at once, as its denominator. The more
+// there are who load a set, the less each gets to begin with, and they end within such a part of
+// each other.
 const leftToOthers = 6
 
 // failed notes that a part cannot be loaded, of which nothing is stored.
@@ -428,8 +429,8 @@ func (r *running) beat(ctx context.Context, c *counts) {
 	}
 }
 
-// over reports whether a beat, which ended with err, was the last one. It ends the run here if another
-// process has it.
+// over reports whether a beat, which ended with err, was the last one. It ends the run here if
+// another process has it.
 func (r *running) over(err error) bool {
 	if !errors.Is(err, ledger.ErrEpoch) {
 		return false

@@ -239,7 +239,7 @@ func (s *series) read(ctx context.Context, p *openedPart) {
 func nextChunk(ctx context.Context, s *series, f input.Feed) (*input.Chunk, error) {
 	buf := s.buffer()
 	c, err := f.Next(ctx, buf)
-	if err != nil { // each part ends so
+	if errors.Is(err, io.EOF) { // each part ends so; of what ends otherwise something may still hold buf
 		s.recycle(buf)
 	}
 	return c, err

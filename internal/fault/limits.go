@@ -113,6 +113,11 @@ const (
 	LockGone  = time.Second
 	LockIdle  = 10 * time.Second
 
+	// FirstRunPoll is how long it takes until it is looked again whether others have ended their
+	// runs of a set: most end about when this process has nothing left to begin. Pauses grow from
+	// it to LockGone.
+	FirstRunPoll = 30 * time.Millisecond
+
 	// FencePoll is how often the fence looks for somebody who waits at it.
 	FencePoll = 500 * time.Millisecond
 	// FenceLimit is how long the batches in flight may take before the load gives up
@@ -159,12 +164,6 @@ const (
 	// may have ended while nothing was asked.
 	NodeTries = 2
 )
-
-// RunPoll returns how long to wait before it is looked again whether others have ended their runs of a
-// set, after that many looks: most end about when this process has nothing left to begin.
-func RunPoll(looks int) time.Duration { return min(firstRunPoll<<min(looks, 10), LockGone) }
-
-const firstRunPoll = 30 * time.Millisecond
 
 // Delays between tries grow from the first to the longest, and vary by half.
 const (

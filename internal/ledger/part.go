@@ -56,12 +56,8 @@ type ChangedPart struct {
 // Left returns how many of the parts were not loaded when they were added.
 func (s *Seen) Left() int { return len(s.left) }
 
-// Unseen returns how many of the names that Left counts Claim has not looked at, and their part of all of
-// them, 0 to 1.
-func (s *Seen) Unseen() (names int, of float64) {
-	names = len(s.left) - s.at
-	return names, float64(names) / float64(max(len(s.left), 1))
-}
+// Unseen returns how many of the parts that Left counts Claim has not looked at.
+func (s *Seen) Unseen() int { return len(s.left) - s.at }
 
 // Rewind makes Claim look at all parts again that were not loaded: some may have been released.
 func (s *Seen) Rewind() { s.at = 0 }
