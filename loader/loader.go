@@ -147,8 +147,8 @@ func (l *Loader) Plan() Plan { return l.plan }
 func (l *Loader) Analyze(ctx context.Context) error { return l.nodes.Analyze(ctx) }
 
 // Stale reports whether the table's statistics should be made anew after so many rows were added or
-// changed: a part of it has none, or about a tenth of its rows are others than they were, as autovacuum
-// has it by default.
+// changed: a part of it has none, or about a tenth of its rows are others than they were, as
+// autovacuum has it by default.
 func (l *Loader) Stale(ctx context.Context, rows int64) (bool, error) {
 	is, err := l.nodes.Statistics(ctx)
 	return err != nil || is.Stale(rows), err

@@ -8,8 +8,8 @@ import (
 	"shardload/internal/ledger"
 )
 
-// TestBeatWhileClosing holds that a beat which finds the run without its owner ends the load, unless it
-// is this load itself that closes the run.
+// TestBeatWhileClosing holds that a beat which finds the run without its owner ends the load,
+// unless it is this load itself that closes the run.
 func TestBeatWhileClosing(t *testing.T) {
 	t.Parallel()
 	of := &roster{l: &Loader{}, set: &ledger.Job{}}

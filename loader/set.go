@@ -58,8 +58,9 @@ type SetOptions struct {
 	// the inputs alone. Where an earlier run that was stopped has emptied them, and they
 	// have nothing but what it has stored, the load goes on.
 	Replace bool
-	// NoAnalyze leaves the tables' statistics as they are. Analyze makes them anew even where few rows
-	// of a table were added or changed: else that is done where they are stale, see Loader.Stale.
+	// NoAnalyze leaves the tables' statistics as they are. Analyze makes them anew even where few
+	// rows of a table were added or changed: else that is done where they are stale, see
+	// Loader.Stale.
 	NoAnalyze, Analyze bool
 	SetObserver
 }
@@ -214,7 +215,8 @@ func (t *SetTable) refresh(ctx context.Context, opt SetOptions, r *SetResult) er
 	return nil
 }
 
-// refreshStale makes the table's statistics anew after so many rows were stored, if they are stale or all are.
+// refreshStale makes the table's statistics anew after so many rows were stored, if they are stale
+// or all are.
 func refreshStale(ctx context.Context, l *Loader, rows int64, all bool) error {
 	if !all {
 		stale, err := l.Stale(ctx, rows)
@@ -240,7 +242,8 @@ func (r *SetResult) stored() (rows int64) {
 	return rows
 }
 
-// leftToOthers reports whether another process has ended the set, and does what comes after its rows.
+// leftToOthers reports whether another process has ended the set, and does what comes after its
+// rows.
 func (r Result) leftToOthers() bool {
 	return r.Parts != nil && r.Parts.Others > 0 && !r.Parts.Last
 }

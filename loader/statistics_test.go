@@ -12,9 +12,9 @@ import (
 	"shardload/loader"
 )
 
-// TestStatistics holds that a load makes a table's statistics anew where there are none, or where a tenth
-// of the table is new, and else only where it is asked to: of tables under any name, with partitions,
-// and with shards or copies on several nodes.
+// TestStatistics holds that a load makes a table's statistics anew where there are none, or where a
+// tenth of the table is new, and else only where it is asked to: of tables under any name, with
+// partitions, and with shards or copies on several nodes.
 func TestStatistics(t *testing.T) {
 	t.Parallel()
 	for name, table := range map[string]struct{ create, name, distribute string }{
@@ -66,8 +66,8 @@ func TestStatistics(t *testing.T) {
 	}
 }
 
-// forgetCounts makes the servers forget how many rows were added to a table. They count what a session has
-// done when it ends: those of that name are waited for.
+// forgetCounts makes the servers forget how many rows were added to a table. They count what a
+// session has done when it ends: those of that name are waited for.
 func forgetCounts(t *testing.T, conn *pgx.Conn, table, sessions string) {
 	t.Helper()
 	open := fmt.Sprintf(`SELECT true FROM pg_stat_activity WHERE application_name = $$%s$$ HAVING count(*) = 0`, sessions)

@@ -12,15 +12,15 @@ type Statistics struct {
 	Since   int64 // rows that were added, changed or removed since then, as far as the server has counted
 }
 
-// The least number of changed rows, and the part of a table's rows, from which on its statistics are
-// stale: as autovacuum has them by default.
+// The least number of changed rows, and the part of a table's rows, from which on its statistics
+// are stale: as autovacuum has them by default.
 const (
 	staleRows = 50
 	stalePart = 10
 )
 
-// Stale reports whether statistics are to be made anew after so many more rows were added or changed.
-// Rows that the server has counted already count twice then.
+// Stale reports whether statistics are to be made anew after so many more rows were added or
+// changed. Rows that the server has counted already count twice then.
 func (s Statistics) Stale(rows int64) bool {
 	return s.Missing || s.Since+rows > staleRows+s.Rows/stalePart
 }
@@ -32,9 +32,9 @@ func (s *Statistics) Add(other Statistics) {
 	s.Since += other.Since
 }
 
-// StatisticsSQL returns the query for the Statistics of tables together, of which each with that name is
-// there, with all partitions: a text for ReadStatistics. names is an expression of type text[]. It may run
-// under any search path.
+// StatisticsSQL returns the query for the Statistics of tables together, of which each with that
+// name is there, with all partitions: a text for ReadStatistics. names is an expression of type
+// text[]. It may run under any search path.
 func StatisticsSQL(names string) string {
 	return `SELECT pg_catalog.concat_ws(' ', coalesce(pg_catalog.bool_or(c.reltuples OPERATOR(pg_catalog.<) 0::pg_catalog.float4), false)::pg_catalog.int4,
 		coalesce(pg_catalog.sum(CASE WHEN c.reltuples OPERATOR(pg_catalog.>) 0::pg_catalog.float4 AND c.relkind OPERATOR(pg_catalog.<>) 'p' THEN c.reltuples END), 0)::pg_catalog.int8,

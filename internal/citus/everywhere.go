@@ -43,8 +43,9 @@ func OnWorkers(ctx context.Context, conn *pgx.Conn, sql string) error {
 	})
 }
 
-// OnAll runs a query of one row and column, which may run under any search path, on each node of the
-// cluster, over Citus's own connections, and returns the answers, as text, by the nodes' names and ports.
+// OnAll runs a query of one row and column, which may run under any search path, on each node of
+// the cluster, over Citus's own connections, and returns the answers, as text, by the nodes' names
+// and ports.
 func OnAll(ctx context.Context, conn *pgx.Conn, sql string) (map[string]string, error) {
 	answers, err := askNodes(ctx, conn, `SELECT coalesce(n.nodename || ':' || n.nodeport, a.nodeid::pg_catalog.text), a.success, coalesce(a.result, '')
 		FROM pg_catalog.run_command_on_all_nodes($1::text) AS a LEFT JOIN pg_catalog.pg_dist_node AS n USING (nodeid)`, sql)

@@ -35,8 +35,8 @@ func plain(text string) []string {
 	return lines
 }
 
-// matches reports whether an output is as a page shows it. In the page a line of … stands
-// for any lines. Lines of progress come where a command takes some seconds, which it may do anywhere.
+// matches reports whether an output is as a page shows it. In the page a line of … stands for any
+// lines. Lines of progress come where a command takes some seconds, which it may do anywhere.
 func matches(page, output []string) bool {
 	switch {
 	case len(output) > 0 && progressLine.MatchString(output[0]) && (len(page) == 0 || page[0] != output[0] && page[0] != "…"):

@@ -44,7 +44,8 @@ func parseColumn(head string) (c tableColumn) {
 }
 
 // fitTable makes a table of at most so many columns of the screen, if that can be: it shortens
-// values, then leaves out columns, the last first, shortens values more, and then wraps others. A row of nil is a line.
+// values, then leaves out columns, the last first, shortens values more, and then wraps others. A
+// row of nil is a line.
 func fitTable(head []string, rows [][]string, width int) ([]tableColumn, [][]string) {
 	columns := make([]tableColumn, len(head))
 	for i := range head {

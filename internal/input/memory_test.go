@@ -10,8 +10,9 @@ import (
 	"shardload/internal/pgcsv"
 )
 
-// TestMemoryIsUsedAgain holds that small files, of which a set may have many, cost no new memory each: a
-// chunk gives all of its memory back, without its header, too, and what has ended takes none.
+// TestMemoryIsUsedAgain holds that small files, of which a set may have many, cost no new memory
+// each: a chunk gives all of its memory back, without its header, too, and what has ended takes
+// none.
 func TestMemoryIsUsedAgain(t *testing.T) {
 	t.Parallel()
 	c := &Chunk{Data: append(make([]byte, 0, 100), "id\n1\n2\n"...), EOL: pgcsv.LF}
@@ -30,7 +31,8 @@ func TestMemoryIsUsedAgain(t *testing.T) {
 	}
 }
 
-// TestClosedSource holds that nothing is read from a Source that is closed: another one has its buffer.
+// TestClosedSource holds that nothing is read from a Source that is closed: another one has its
+// buffer.
 func TestClosedSource(t *testing.T) {
 	t.Parallel()
 	s, err := New("closed", bytes.NewReader(bytes.Repeat([]byte("x"), 1<<20)), Auto)

@@ -26,8 +26,8 @@ type Limit struct {
 	Bytes int64
 }
 
-// claimWindow is how many names are looked at in one transaction for some to claim: as many as may be claimed,
-// at least the first, and more where others have those, up to the last.
+// claimWindow is how many names are looked at in one transaction for some to claim: as many as may
+// be claimed, at least the first, and more where others have those, up to the last.
 const (
 	firstWindow = 16
 	claimWindow = 1000
@@ -71,7 +71,8 @@ func (r *Run) claim(ctx context.Context, conn *pgx.Conn, t Target, window []stri
 	if most.Bytes > 0 {
 		bytes = fmt.Sprintf("c.before < %d", most.Bytes)
 	}
-	// LATERAL: each name is looked up by the key, whatever the planner knows of a table that is new.
+	// LATERAL: each name is looked up by the key, whatever the planner knows of a table that is
+	// new.
 	rows, err := conn.Query(ctx, `WITH free AS MATERIALIZED (
 			SELECT p.name, p.size, u.n FROM pg_catalog.unnest($2::pg_catalog.text[]) WITH ORDINALITY AS u (name, n)
 			CROSS JOIN LATERAL (SELECT q.name, coalesce(q.size, 0) AS size FROM `+t.parts()+` AS q

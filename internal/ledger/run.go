@@ -155,9 +155,9 @@ func ReadRun(ctx context.Context, conn *pgx.Conn, t Target, id string) (r *Run, 
 	return r, nil
 }
 
-// asOwnerOf runs fn in a transaction that has the run's row locked, under guards, if the run is still open and of our
-// epoch. The error is ErrEpoch if not. next is the number of the run's next part, as it is there. A process
-// that is frozen in it is ended by its application_name.
+// asOwnerOf runs fn in a transaction that has the run's row locked, under guards, if the run is
+// still open and of our epoch. The error is ErrEpoch if not. next is the number of the run's next
+// part, as it is there. A process that is frozen in it is ended by its application_name.
 func (r *Run) asOwnerOf(ctx context.Context, conn *pgx.Conn, t Target, guards []string, fn func(next int32) error) error {
 	guards = append([]string{"SET LOCAL application_name = " + server.Literal(r.Application())}, guards...)
 	return guardedBy(ctx, conn, guards, "COMMIT", func() error {

@@ -26,8 +26,8 @@ type InSet struct {
 	Set *Set `json:"set,omitempty"`
 	// Of is the ID of the set of which the job is a run.
 	Of string `json:"of,omitempty"`
-	// Lately is how many records of a set were rejected after it had been complete before, by what has
-	// made it complete once more.
+	// Lately is how many records of a set were rejected after it had been complete before, by what
+	// has made it complete once more.
 	Lately int64 `json:"lately,omitempty"`
 	// Epoch is that in which this process has the run, 0 if it has not: OpenRun and TakeOver set it.
 	Epoch int64 `json:"-"`

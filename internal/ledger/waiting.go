@@ -12,7 +12,8 @@ func Waiting(ctx context.Context, conn *pgx.Conn, t Target, seen *Seen, most int
 	for at := 0; len(names) < most && at < len(seen.left); at += claimWindow {
 		window := seen.left[at:min(at+claimWindow, len(seen.left))]
 		err := guardedBy(ctx, conn, guardSets(t, reading), "ROLLBACK", func() error {
-			// OFFSET 0: each name is looked up by the key, whatever the planner knows of a table that is new.
+			// OFFSET 0: each name is looked up by the key, whatever the planner knows of a table
+			// that is new.
 			rows, err := conn.Query(ctx, `SELECT u.name FROM pg_catalog.unnest($2::pg_catalog.text[]) WITH ORDINALITY AS u (name, n)
 				CROSS JOIN LATERAL (SELECT FROM `+t.parts()+` AS q WHERE q.of = $1::pg_catalog.text AND q.name = u.name AND q.run IS NULL AND q.failed IS NULL OFFSET 0) AS p
 				ORDER BY u.n LIMIT $3::pg_catalog.int4`, seen.set, window, most-len(names))

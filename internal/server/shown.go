@@ -6,8 +6,8 @@ import (
 )
 
 // Shown returns a name of these parts as people read it, which SQL takes as well: public.ads, in
-// quotes where a part needs them. Statements have [Name], but for those on tables of the ledger, the
-// names of which stand in messages as they do in statements.
+// quotes where a part needs them. Statements have [Name], but for those on tables of the ledger,
+// the names of which stand in messages as they do in statements.
 func Shown(parts ...string) string {
 	shown := make([]string, len(parts))
 	for i, part := range parts {

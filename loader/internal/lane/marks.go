@@ -111,9 +111,9 @@ func (f *Front) proveBefore(chunk int64) error {
 }
 
 // markEvery is the length of input, in usual chunks, after which a lane's mark moves, if it has
-// rows or not: a load that is resumed begins at the mark that is furthest behind. A batch that ends for
-// that may be smaller than others, so chunks of a set of small files count as what they are; none
-// counts less than the smallest part.
+// rows or not: a load that is resumed begins at the mark that is furthest behind. A batch that ends
+// for that may be smaller than others, so chunks of a set of small files count as what they are;
+// none counts less than the smallest part.
 const (
 	markEvery  = 256 * chunkParts
 	chunkParts = 64
@@ -140,8 +140,8 @@ func (l *Lanes) Finish(place ledger.Place) {
 	}
 }
 
-// partsOf returns how long a chunk of that many bytes is, in parts of a usual one, which is as long as that,
-// or 0 if all are alike.
+// partsOf returns how long a chunk of that many bytes is, in parts of a usual one, which is as long
+// as that, or 0 if all are alike.
 func partsOf(bytes, usual int64) int64 {
 	if usual == 0 {
 		return chunkParts

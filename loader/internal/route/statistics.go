@@ -33,8 +33,8 @@ func (ns *Nodes) Statistics(ctx context.Context) (s catalog.Statistics, err erro
 	return s, nil
 }
 
-// ofShards returns the statistics of all shards together of the table with that OID, wherever they are. Each
-// node is asked once.
+// ofShards returns the statistics of all shards together of the table with that OID, wherever they
+// are. Each node is asked once.
 func ofShards(ctx context.Context, conn *pgx.Conn, table uint32) (all catalog.Statistics, err error) {
 	placements, err := citus.Placements(ctx, conn, table)
 	if err != nil || len(placements) == 0 {
