@@ -15,7 +15,7 @@ import (
 
 // Droppers are what nodes have, by their groups: hashes of the qualified names of tables
 // with a trigger that may drop rows before they are inserted, or of which a partition has
-// such a trigger.
+// such a trigger. Every node has two of Citus's own.
 type Droppers map[int32][]string
 
 // DroppersSQL is the query for the Droppers of a node: its group, and names. It may run
@@ -26,11 +26,14 @@ const DroppersSQL = `SELECT pg_catalog.concat('group ', (SELECT groupid FROM pg_
 	WHERE NOT t.tgisinternal AND t.tgenabled OPERATOR(pg_catalog.<>) 'D' AND (t.tgtype OPERATOR(pg_catalog.&) 7::pg_catalog.int2) OPERATOR(pg_catalog.=) 7::pg_catalog.int2`
 
 // DroppersBesideSQL returns the query for the Droppers of the nodes on which a table of
-// ours has rows: a row for each of those. It uses the connections that the transaction
-// has to them already. Citus does not pass on a query of a node's catalog, but neither
-// does it look into text.
-func DroppersBesideSQL(table string) string {
-	return `SELECT pg_catalog.query_to_xml(` + server.Literal(DroppersSQL) + `, true, true, '') FROM ` + table
+// ours has rows for which where holds, "" for all: an answer for each of those. It uses the
+// connections that the transaction has to them already. Citus does not pass on a query of a
+// node's catalog, but neither does it look into text.
+func DroppersBesideSQL(table, where string) string {
+	if where != "" {
+		where = " WHERE " + where
+	}
+	return `SELECT pg_catalog.query_to_xml(` + server.Literal(DroppersSQL) + `, true, true, '') FROM ` + table + where
 }
 
 var (
@@ -88,10 +91,26 @@ func DroppersOf(ctx context.Context, conn *pgx.Conn) (Droppers, error) {
 	return d, nil
 }
 
-// Of returns how many tables the node of that group, a number as text, has, and whether it
-// was asked.
-func (d Droppers) Of(group []byte) (n int, asked bool) {
-	number, err := strconv.ParseInt(string(group), 10, 32)
-	tables, asked := d[int32(number)]
-	return len(tables), asked && err == nil
+// PlacesSQL returns the query for the placements of a table that Droppers.None takes: of all shards, or
+// of those that have hashes of a range.
+func PlacesSQL(table uint32, of *Shard) string {
+	sql := `SELECT p.groupid, pg_catalog.md5(` + nameSQL + `) FROM pg_catalog.pg_dist_shard s JOIN pg_catalog.pg_dist_placement p USING (shardid)
+		JOIN pg_catalog.pg_class c ON c.oid = s.logicalrelid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE s.logicalrelid = ` + fmt.Sprint(table) + `::oid`
+	if of != nil {
+		sql += fmt.Sprintf(" AND s.shardminvalue::int4 <= %d AND s.shardmaxvalue::int4 >= %d", of.Max, of.Min)
+	}
+	return sql
+}
+
+// None reports whether none of the placements, which are rows of PlacesSQL, is among d. It reports
+// false, too, if d does not have all of their nodes.
+func (d Droppers) None(places [][][]byte) bool {
+	for _, p := range places {
+		group, err := strconv.ParseInt(string(p[0]), 10, 32)
+		tables, asked := d[int32(group)]
+		if err != nil || !asked || slices.Contains(tables, string(p[1])) {
+			return false
+		}
+	}
+	return len(places) > 0
 }

@@ -182,6 +182,15 @@ func (l Lane) at(t Target, m Mark) string {
 		same, l.key(), l.Number, m.Chunk, m.Records, l.Epoch, l.Min, l.Max)
 }
 
+// RowSQL returns the condition that a row of the progress table is the lane's, "" where that takes more
+// than one statement.
+func (l Lane) RowSQL(t Target) string {
+	if t.checked() {
+		return ""
+	}
+	return fmt.Sprintf("key %s %s AND lane OPERATOR(pg_catalog.=) %d", l.equal(), l.key(), l.Number)
+}
+
 // key returns the lane's key in SQL. Without its type it would not be understood
 // where that is a composite, and Citus 13.2 crashes where it is a domain with a
 // constraint.

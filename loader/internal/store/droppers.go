@@ -3,11 +3,14 @@ package store
 import (
 	"context"
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/jackc/pgx/v5"
 
 	"shardload/internal/citus"
 	"shardload/internal/fault"
+	"shardload/internal/ledger"
 	"shardload/internal/server"
 	"shardload/loader/failure"
 	"shardload/loader/internal/job"
@@ -117,11 +120,21 @@ func dropperSQL(table string) string {
 		AND (tgrelid = ` + name + ` OR tgrelid IN (SELECT relid FROM pg_catalog.pg_partition_tree(` + name + `))))`
 }
 
-// noneBeside asks the nodes of all shards, in its own transaction, whether none of them
-// has a trigger that may drop rows. It reports false in doubt.
+// noneBeside asks the nodes to which rows of the batch can have gone, in its own transaction,
+// whether none of the shards there has a trigger that may drop rows. It reports false in doubt.
 func (x *tx) noneBeside(ctx context.Context) (none bool, err error) {
-	groups := fmt.Sprintf(`SELECT DISTINCT p.groupid FROM pg_catalog.pg_dist_placement p JOIN pg_catalog.pg_dist_shard s USING (shardid) WHERE s.logicalrelid = %d::oid`, x.load.Target.Table.OID)
-	results, err := x.conn.Exec(ctx, server.OwnPathSQL+"; "+citus.FewConnectionsSQL+"; "+groups+"; "+citus.DroppersBesideSQL(x.t.Marks)+"; "+x.load.Target.Session.PathSQL()).ReadAll()
+	var of *citus.Shard
+	mark := ""
+	if l := ofOneShard(x.load, x.b.Lane); l != nil {
+		if mark = l.RowSQL(x.load.Job.Target); mark != "" {
+			of = &citus.Shard{Min: l.Min, Max: l.Max}
+		}
+	}
+	sql := []string{
+		server.OwnPathSQL, citus.FewConnectionsSQL, citus.PlacesSQL(x.load.Target.Table.OID, of), citus.DroppersBesideSQL(x.t.Marks, mark),
+		x.load.Target.Session.PathSQL(),
+	}
+	results, err := x.conn.Exec(ctx, strings.Join(sql, "; ")).ReadAll()
 	if err != nil {
 		return false, err
 	}
@@ -129,13 +142,22 @@ func (x *tx) noneBeside(ctx context.Context) (none bool, err error) {
 	for _, row := range results[3].Rows {
 		d.Add(row[0])
 	}
-	for _, row := range results[2].Rows {
-		tables, asked := d.Of(row[0])
-		if !asked || tables > 0 {
-			return false, nil
-		}
+	return d.None(results[2].Rows), nil
+}
+
+// ofOneShard returns the lane of that number if all of its rows are of one shard, in which the
+// lane's mark lies too, and else nil.
+func ofOneShard(s *Store, number int) *ledger.Lane {
+	d := s.Target.Distribution
+	if d.Kind != citus.Hash || s.Layout.Router.Filled || number >= len(s.Job.Lanes) {
+		return nil
 	}
-	return true, nil
+	l := &s.Job.Lanes[number]
+	within := slices.ContainsFunc(d.Shards, func(s citus.Shard) bool { return s.Min <= l.Min && l.Max <= s.Max })
+	if !within || !l.Home() {
+		return nil
+	}
+	return l
 }
 
 // droppersFound does what droppers does, for all placements of the table: it asks their
