@@ -108,6 +108,7 @@ type roster struct {
 	since  time.Time // when this process began with it, by the server's clock
 	clock  times
 	files  ledger.Files // that have the table's rows; nil until it is asked
+	hearing
 
 	mu       sync.Mutex
 	failures []*PartError
@@ -429,12 +430,14 @@ func (of *roster) work(ctx context.Context, res *Result) error {
 // nobody has. If it is nil, so many runs of others are open.
 func (of *roster) next(ctx context.Context) (r *running, open int, err error) {
 	err = of.l.target.OnControl(ctx, func(conn *pgx.Conn) error {
-		runs, err := ledger.OpenRuns(ctx, conn, of.target, of.set.ID)
+		now, err := ledger.OpenRuns(ctx, conn, of.target, of.set.ID)
 		if err != nil {
 			return err
 		}
+		of.hearing.begin(of.l, now)
+		of.hearing.hear(of.l, now.Rows, 0)
 		open = 0
-		failed := false
+		failed, runs := false, now.Runs
 		for i := range runs {
 			if runs[i].Failed != "" {
 				failed = true
@@ -511,6 +514,7 @@ func (of *roster) run(ctx context.Context, r *running, res *Result) error {
 	done := resultOf(c, time.Since(begun))
 	of.l.current.Store(nil)
 	of.l.past.add(done)
+	of.done += done.Before + done.Rows
 	res.join(done)
 	if err == nil {
 		res.Parts.Loaded += r.loaded()

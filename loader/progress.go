@@ -13,12 +13,16 @@ type Progress struct {
 	// compressed, if it is. Of an input in blocks it counts blocks.
 	BytesRead int64
 	// BytesPassed is an estimate of how far the records of the current input are stored,
-	// rejected or left out, in the same unit: those on their way are not.
+	// rejected or left out, in the same unit: those on their way are not. Of a set it counts what
+	// other processes have stored meanwhile.
 	BytesPassed int64
 	BytesTotal  int64 // of the same; -1 where unknown. Of a set they are all of its parts.
 	Rows        int64 // stored, of this and earlier inputs, by this and earlier runs
 	Before      int64 // of Rows: by earlier runs
-	Bytes       int64 // input read, decompressed, of this and earlier inputs
+	Others      int64 // of a set: rows of what other processes work on, or have, as they have said last
+	// OthersBefore is how many of Others were stored when this Load began.
+	OthersBefore int64
+	Bytes        int64 // input read, decompressed, of this and earlier inputs
 	// Ending says that all of the current input is stored, and that this is noted.
 	Ending bool
 }
@@ -68,6 +72,7 @@ func (l *Loader) Progress() Progress {
 			p.BytesRead, p.BytesPassed = min(p.BytesRead, w.total), min(p.BytesPassed, w.total)
 		}
 		p.Rows, p.Before = p.Rows+w.rows, p.Before+w.rows
+		p.addOthers(w)
 		p.Ending = false // of a run alone
 	}
 	return p
@@ -79,6 +84,50 @@ type whole struct {
 	before int64 // of those that were loaded before
 	rows   int64 // of theirs
 	past   atomic.Int64
+	others others
+}
+
+// What others have stored of a set: rows of runs that were not closed when this process began with it,
+// and are not its own.
+type others struct{ rows, before atomic.Int64 }
+
+// addOthers counts what other processes have stored. Their rows are about as long as those that are known.
+func (p *Progress) addOthers(w *whole) {
+	p.Others = w.others.rows.Load()
+	p.OthersBefore = min(w.others.before.Load(), p.Others)
+	if w.total >= 0 && p.Rows > 0 {
+		p.BytesPassed = min(p.BytesPassed+int64(float64(p.BytesPassed)*float64(p.Others)/float64(p.Rows)), w.total)
+	}
+}
+
+// A hearing is what a process has heard of the runs of a set.
+type hearing struct {
+	heard  bool
+	closed int64 // rows of runs that were closed when it began
+	done   int64 // rows of runs that it has had
+}
+
+// hear takes notice of how many rows all runs have stored, and of them the run that this process has
+// now, if any.
+func (h *hearing) hear(l *Loader, all, own int64) {
+	if w := l.whole.Load(); w != nil {
+		w.others.rows.Store(max(all-h.closed-h.done-own, 0))
+	}
+}
+
+// begin takes notice of which runs there are when the process begins.
+func (h *hearing) begin(l *Loader, now *ledger.Standing) {
+	if h.heard {
+		return
+	}
+	open := int64(0)
+	for i := range now.Runs {
+		open += now.Runs[i].Rows
+	}
+	h.heard, h.closed = true, now.Rows-open
+	if w := l.whole.Load(); w != nil {
+		w.others.before.Store(open)
+	}
 }
 
 // size returns how large the set is, and how much of it is loaded.

@@ -74,6 +74,7 @@ func beatAs(ctx context.Context, r *running, conn *pgx.Conn, so ledger.Totals) e
 	if err != nil {
 		return err
 	}
+	r.of.hear(r.of.l, pulse.All, so.Rows)
 	rejected := pulse.Rejected - so.Rejected
 	r.kept.rejected.Store(rejected)
 	r.kept.read.Store(pulse.Rows - so.Rows + rejected)

@@ -356,9 +356,9 @@ func loadProgress(p loader.Progress, earlier, total, rows int64) snapshot {
 	if total == 0 && rows <= 0 && earlier == 0 && p.BytesTotal > 0 {
 		total = p.BytesTotal // of the only input, or the first of several
 	}
-	s := snapshot{Rows: p.Rows, Before: p.Before, Done: earlier + p.BytesPassed, Total: total, Ending: p.Ending}
+	s := snapshot{Rows: p.Rows + p.Others, Before: p.Before + p.OthersBefore, Done: earlier + p.BytesPassed, Total: total, Ending: p.Ending}
 	if total == 0 && rows > 0 { // they are made, and have no bytes yet
-		s.Done, s.Total = p.Rows, rows
+		s.Done, s.Total = p.Rows+p.Others, rows
 	}
 	return s
 }

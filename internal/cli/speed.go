@@ -43,5 +43,6 @@ func (s *speed) rates(begun time.Time) (rows, bytes int64) {
 		from = s.looks[0]
 	}
 	over := to.at.Sub(from.at)
-	return rate(to.rows-from.rows, over), rate(to.bytes-from.bytes, over)
+	// What another process has begun, and this one goes on with, may be told of a little later.
+	return rate(max(to.rows-from.rows, 0), over), rate(max(to.bytes-from.bytes, 0), over)
 }

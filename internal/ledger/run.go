@@ -178,6 +178,7 @@ type Pulse struct {
 	Live int // open runs that beat, this one among them
 	// What all runs have stored and rejected, as far as they have said, since the set was ended last.
 	Rows, Rejected int64
+	All            int64 // rows that all runs have stored, ever
 }
 
 // Beat says that the run's owner is alive, and what it has stored so far. The error is ErrEpoch if it
@@ -192,7 +193,8 @@ func Beat(ctx context.Context, conn *pgx.Conn, t Target, r *Run, so Totals) (p P
 		}
 		r.Totals, r.Released = so, false
 		return conn.QueryRow(ctx, `SELECT pg_catalog.count(*) FILTER (WHERE closed IS NULL AND NOT released AND beaten > pg_catalog.now() - interval '`+fault.BeatLost.String()+`'),
-			coalesce(pg_catalog.sum(rows) FILTER (WHERE NOT ended), 0)::pg_catalog.int8, coalesce(pg_catalog.sum(rejected) FILTER (WHERE NOT ended), 0)::pg_catalog.int8 FROM `+t.runs()+` WHERE of = $1::pg_catalog.text`, r.Of).Scan(&p.Live, &p.Rows, &p.Rejected)
+			coalesce(pg_catalog.sum(rows) FILTER (WHERE NOT ended), 0)::pg_catalog.int8, coalesce(pg_catalog.sum(rejected) FILTER (WHERE NOT ended), 0)::pg_catalog.int8,
+			coalesce(pg_catalog.sum(rows), 0)::pg_catalog.int8 FROM `+t.runs()+` WHERE of = $1::pg_catalog.text`, r.Of).Scan(&p.Live, &p.Rows, &p.Rejected, &p.All)
 	})
 	if err != nil {
 		return p, explain(err, t, "say that the run goes on")

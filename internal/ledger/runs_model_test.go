@@ -358,11 +358,11 @@ func (a *actor) free(seq int32, broken bool) {
 }
 
 func (c *crowd) openRuns() []ledger.RunStanding {
-	runs, err := ledger.OpenRuns(context.Background(), c.conn, c.target, c.set.ID)
+	open, err := ledger.OpenRuns(context.Background(), c.conn, c.target, c.set.ID)
 	if err != nil {
 		c.rt.Fatal(err)
 	}
-	return runs
+	return open.Runs
 }
 
 // one draws an actor for which ok holds.

@@ -220,11 +220,11 @@ func TestTakeOver(t *testing.T) {
 			t.Fatal(err)
 		}
 
-		runs, err := ledger.OpenRuns(ctx, conn, target, set.ID)
-		if err != nil || len(runs) != 1 || runs[0].Locked {
-			t.Fatalf("%+v, %v", runs, err)
+		open, err := ledger.OpenRuns(ctx, conn, target, set.ID)
+		if err != nil || len(open.Runs) != 1 || open.Runs[0].Locked {
+			t.Fatalf("%+v, %v", open, err)
 		}
-		now, parts, err := ledger.TakeOver(ctx, conn, target, &runs[0].Run, j, ledger.Owner{Host: "there", PID: 2})
+		now, parts, err := ledger.TakeOver(ctx, conn, target, &open.Runs[0].Run, j, ledger.Owner{Host: "there", PID: 2})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -258,10 +258,10 @@ func TestTakeOver(t *testing.T) {
 				t.Errorf("%s: error %v", what, err)
 			}
 		}
-		if _, _, err := ledger.TakeOver(ctx, conn, target, &runs[0].Run, j, ledger.Owner{}); !errors.Is(err, ledger.ErrNotLost) {
+		if _, _, err := ledger.TakeOver(ctx, conn, target, &open.Runs[0].Run, j, ledger.Owner{}); !errors.Is(err, ledger.ErrNotLost) {
 			t.Errorf("taken over twice: error %v", err)
 		}
-		if pulse, err := ledger.Beat(ctx, conn, target, now, ledger.Totals{Rows: 7}); err != nil || pulse != (ledger.Pulse{Live: 1, Rows: 7}) {
+		if pulse, err := ledger.Beat(ctx, conn, target, now, ledger.Totals{Rows: 7}); err != nil || pulse != (ledger.Pulse{Live: 1, Rows: 7, All: 7}) {
 			t.Errorf("%+v, %v", pulse, err)
 		}
 		if err := ledger.Release(ctx, conn, target, now, j, 1); !errors.Is(err, ledger.ErrReached) {
@@ -425,8 +425,8 @@ func TestForgetSet(t *testing.T) {
 		if err := ledger.LockJob(ctx, fence, target, r.Name, nil); err != nil {
 			t.Fatal(err)
 		}
-		if runs, err := ledger.OpenRuns(ctx, conn, target, set.ID); err != nil || len(runs) != 1 || !runs[0].Locked {
-			t.Errorf("%+v, %v", runs, err)
+		if open, err := ledger.OpenRuns(ctx, conn, target, set.ID); err != nil || len(open.Runs) != 1 || !open.Runs[0].Locked {
+			t.Errorf("%+v, %v", open, err)
 		}
 		if err := ledger.Forget(ctx, conn, entry(set.ID)); !errors.Is(err, ledger.ErrWorking) {
 			t.Errorf("forgotten while a process works on it: error %v", err)

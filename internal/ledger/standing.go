@@ -12,6 +12,7 @@ type Standing struct {
 	Ended bool
 	PartCounts
 	Runs []RunStanding // in the order in which they were begun
+	Rows int64         // that all runs have stored, also those of which nothing else is said
 }
 
 // A RunStanding is a run of a set, and what it has.
@@ -38,13 +39,15 @@ func Stand(ctx context.Context, conn *pgx.Conn, t Target, set string) (*Standing
 	return stand(ctx, conn, t, set, true)
 }
 
-// OpenRuns returns the open runs of a set alone, without counts of parts.
-func OpenRuns(ctx context.Context, conn *pgx.Conn, t Target, set string) ([]RunStanding, error) {
-	s, err := stand(ctx, conn, t, set, false)
-	if err != nil {
-		return nil, err
-	}
-	return s.Runs, nil
+// OpenRuns is Stand for the open runs of a set alone, without counts of parts.
+func OpenRuns(ctx context.Context, conn *pgx.Conn, t Target, set string) (*Standing, error) {
+	return stand(ctx, conn, t, set, false)
+}
+
+// rowsOfRuns counts the rows that all runs of a set have stored, as they have said last.
+func rowsOfRuns(ctx context.Context, conn *pgx.Conn, t Target, set string) (rows int64, err error) {
+	err = conn.QueryRow(ctx, `SELECT coalesce(pg_catalog.sum(rows), 0)::pg_catalog.int8 FROM `+t.runs()+` WHERE of = $1::pg_catalog.text`, set).Scan(&rows)
+	return rows, err
 }
 
 func stand(ctx context.Context, conn *pgx.Conn, t Target, set string, all bool) (*Standing, error) {
@@ -60,6 +63,9 @@ func stand(ctx context.Context, conn *pgx.Conn, t Target, set string, all bool) 
 		}
 		for _, r := range runs {
 			s.Runs = append(s.Runs, RunStanding{Run: *r})
+		}
+		if s.Rows, err = rowsOfRuns(ctx, conn, t, set); err != nil {
+			return err
 		}
 		if err := s.findLocked(ctx, conn, t); err != nil || !all {
 			return err

@@ -64,14 +64,14 @@ func checkSet(ctx context.Context, o *Opening, conn *pgx.Conn, name string, set 
 
 // takeFromSet takes the input out of a set that has not begun with it, unless processes work on that.
 func takeFromSet(ctx context.Context, o *Opening, conn *pgx.Conn, name string, set *ledger.Job, p ledger.FoundPart) error {
-	runs, err := ledger.OpenRuns(ctx, conn, o.opt.Ledger, set.ID)
-	for _, r := range runs {
-		if err == nil && r.Locked {
-			return &failure.JobError{Job: name, Problem: "it is one of the files of " + set.Name + ", which is being loaded now", Do: "wait for the end of that load"}
-		}
-	}
+	now, err := ledger.OpenRuns(ctx, conn, o.opt.Ledger, set.ID)
 	if err != nil {
 		return err
+	}
+	for _, r := range now.Runs {
+		if r.Locked {
+			return &failure.JobError{Job: name, Problem: "it is one of the files of " + set.Name + ", which is being loaded now", Do: "wait for the end of that load"}
+		}
 	}
 	taken, err := ledger.Unlist(ctx, conn, o.opt.Ledger, set.ID, []string{p.Name})
 	if err == nil && taken == 0 {
