@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/jackc/pgx/v5"
 
@@ -28,8 +27,8 @@ func checkSets(ctx context.Context, o *Opening, conn *pgx.Conn, name string, now
 		return err
 	}
 	for _, set := range sets {
-		part, ok := strings.CutPrefix(name, set.Set.Base)
-		if set.Set.Base == "" || !ok {
+		part, ok := set.Set.PartOf(name)
+		if !ok {
 			continue
 		}
 		if err := checkSet(ctx, o, conn, name, set, part, now); err != nil {
