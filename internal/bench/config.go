@@ -42,6 +42,9 @@ type Config struct {
 	Grid
 	Rounds
 	Duties
+	// Starting is what it takes to start the loader's program, from when its user has typed it. The
+	// clock of an arm that runs within this program has it in its time.
+	Starting time.Duration
 
 	// Arms names the arms to run, by their names or the part of it before a colon;
 	// empty means all that can run.

@@ -66,6 +66,7 @@ func (l *loaders) arm(p Point) *Arm {
 		Name: armName(loaderName, p), Kind: KindLoader, Point: p, stores: true, Settings: settings,
 		run: func(ctx context.Context) (outcome, error) {
 			run, err := l.load(ctx, l.config(p), p, l.cfg.Duties)
+			run.Connect += l.cfg.Starting.Seconds()
 			return outcome{Times: run.Times, batches: run.Batches}, err
 		},
 	}

@@ -28,13 +28,13 @@ batches through the coordinator, COPY from a file on the server, and, where they
 on PATH, timescaledb-parallel-copy and pgloader. --rival adds any other command.
 
 All arms load the same rows, and take turns, in another order each time, on the same
-clock: from the start of an arm to its end, with connecting, copying and ANALYZE, which
---no-analyze leaves out for all, and with emptying the table if --replace asks for it.
-Before each run the table is emptied and the servers write a checkpoint; after it the
-rows are counted. What is said first is how many times as fast as psql's \copy an arm
-was, and which share of sending alone it reached. The first value of each list is the base; the others are tried one at a time
-beside it, or all combined with --cross. Ctrl-C stops, and reports what there is until
-then.
+clock: from the start of its program to its end, with connecting, copying and ANALYZE,
+which --no-analyze leaves out for all, and with emptying the table if --replace asks for it.
+Before each run the table is emptied and the servers write a checkpoint; after it the rows
+are counted. What is said first is how many times as fast as psql's \copy an arm was, and
+which share of sending alone it reached. The first value of each list is the base; the
+others are tried one at a time beside it, or all combined with --cross. Ctrl-C stops, and
+reports what there is until then.
 
 --shape says what is loaded: the dataset's ads, a table of 105 columns (wide), jsonb
 documents (json), ads with four secondary indexes (indexed), or uuid keys in random
@@ -232,7 +232,7 @@ func (v *benchVerb) run(cmd *cobra.Command) (err error) {
 	}
 	defer func() { err = errors.Join(err, remove()) }()
 	cfg := opt.cfg
-	cfg.Conn, cfg.DSN, cfg.Dir = server, dsn, dir
+	cfg.Conn, cfg.DSN, cfg.Dir, cfg.Starting = server, dsn, dir, starting(ctx)
 	report, err := v.measure(ctx, cfg)
 	if len(report.Results) == 0 && err != nil {
 		return err
