@@ -213,6 +213,8 @@ func (v *statusVerb) print(list *ledger.Listing, jobs []jobStatus) error {
 	}
 	for _, s := range jobs {
 		switch {
+		case s.Set != nil && len(s.Set.Gone) > 0:
+			v.noteGone(s)
 		case s.State == stateStuck:
 			v.note("%s cannot go on: %s; load --replace begins anew, shardload forget %s drops it", s.Job, s.Problem, s.Job)
 		case s.Unread != "":
