@@ -203,10 +203,10 @@ func (v *statusVerb) printSet(s jobStatus) error {
 		if r.RowsPerSecond > 0 {
 			perSecond = count(r.RowsPerSecond)
 		}
-		rows = append(rows, []string{r.Run, r.Host, fmt.Sprint(r.Process), r.State, count(int64(r.Files)), count(r.Rows), perSecond, r.Seen.Local().Format(time.DateTime)})
+		rows = append(rows, []string{r.Run, r.Host, fmt.Sprint(r.Process), r.State, count(int64(r.Files)), count(r.Rows), r.Seen.Local().Format(time.DateTime), perSecond})
 	}
 	if len(rows) > 0 {
-		if err := printTable(v.Stdout, []string{"run", "host", ">process", "state", ">files", ">rows", ">rows/s", "seen"}, rows); err != nil {
+		if err := printTable(v.Stdout, []string{"run", "!~host", "?>process", "state", ">files", ">rows", "?seen", "?>rows/s"}, rows); err != nil {
 			return err
 		}
 	}
