@@ -91,6 +91,15 @@ type noJobError struct{ what string }
 
 func (e *noJobError) Error() string { return e.what }
 
+// A workingError says that a process works on a job.
+type workingError struct{ job jobStatus }
+
+func (e *workingError) Error() string {
+	return fmt.Sprintf("%s: a process is loading %s into %s; end it first, and if it was killed try again in a moment", e.job.Job, e.job.Input, e.job.Table)
+}
+
+func (e *workingError) Unwrap() error { return ledger.ErrWorking }
+
 // chooseJob returns the job of that id, or the only one of that input.
 func chooseJob(all *ledger.Listing, jobs []jobStatus, name string) (jobStatus, error) {
 	path, err := filepath.Abs(name)
@@ -132,7 +141,7 @@ func (v *forgetVerb) run(ctx context.Context, conn *pgx.Conn, jobs []jobStatus) 
 			err = ledger.Forget(ctx, conn, job.entry)
 		}
 		if errors.Is(err, ledger.ErrWorking) {
-			err = fmt.Errorf("%s: a process is loading %s into %s; end it first, and if it was killed try again in a moment", job.Job, job.Input, job.Table)
+			err = &workingError{job}
 		}
 		if err != nil {
 			errs = append(errs, err)

@@ -67,7 +67,7 @@ func (v *forgetVerb) leaveOutOf(ctx context.Context, conn *pgx.Conn, set *jobSta
 	}
 	switch {
 	case set.State == stateRunning:
-		return false, fmt.Errorf("%s: a process is loading %s into %s; end it first, and if it was killed try again in a moment", set.Job, set.Input, set.Table)
+		return false, &workingError{*set}
 	case parts[0].State == ledger.PartLoaded:
 		return refused("is loaded")
 	case parts[0].State == ledger.PartTaken:
