@@ -75,7 +75,8 @@ dist: ## make archives, .deb, .rpm, checksums and SBOMs of this commit in ./dist
 	scripts/dist
 
 image: ## make the container image shardload with BUILDER (docker build)
-	CGO_ENABLED=0 GOOS=linux $(GO) build -trimpath -buildvcs=auto -ldflags '-s -w' -o bin/image/ ./cmd/shardload
+	scripts/image-root bin/image
+	CGO_ENABLED=0 GOOS=linux $(GO) build -trimpath -buildvcs=auto -ldflags '-s -w' -o bin/image/usr/bin/ ./cmd/shardload
 	$(BUILDER) -f Containerfile -t shardload .
 
 clean: ## remove what the other targets made

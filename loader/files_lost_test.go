@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"os"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -99,6 +101,22 @@ func TestBadRowWithinARun(t *testing.T) {
 	end := <-begin(t, cfg, paths)
 	if !errors.As(end.err, &set) || len(set.Failed)+set.More != end.res.Parts.Failed || set.Begun != set.More || set.More == 0 {
 		t.Fatalf("%+v: %+v", end.res.Parts, end.err)
+	}
+	// Nor are they if it is gone, and the next command does not find it.
+	bad := set.Failed[0].Part
+	at := slices.Index(paths, bad)
+	if at < 0 {
+		t.Fatalf("failed: %s", set.Failed[0].Part)
+	}
+	if err := os.Rename(bad, bad+".gone"); err != nil {
+		t.Fatal(err)
+	}
+	left := slices.Delete(slices.Clone(paths), at, at+1)
+	if end := <-begin(t, cfg, left); !errors.As(end.err, &set) || set.Failed[0].Part != bad || len(set.Failed) != 1 || set.More != set.Begun || set.More == 0 {
+		t.Errorf("without it: %+v: %+v", end.res.Parts, end.err)
+	}
+	if err := os.Rename(bad+".gone", bad); err != nil {
+		t.Fatal(err)
 	}
 	exec(t, conn, "ALTER TABLE flowing DROP CONSTRAINT few")
 	if end := <-begin(t, cfg, paths); end.err != nil {

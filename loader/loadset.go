@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -127,8 +128,37 @@ func (of *roster) end(ctx context.Context, res *Result) error {
 		res.Resumable = true
 		return tooMany
 	}
+	if !res.Parts.Last {
+		return noteLost(ctx, of)
+	}
 	return nil
 }
+
+// noteLost tells of parts that earlier commands have named, that wait to be loaded, and that this one
+// has not found: so the set does not end.
+func noteLost(ctx context.Context, of *roster) error {
+	var lost []ledger.UnstoredPart
+	err := of.l.target.OnControl(ctx, func(conn *pgx.Conn) (err error) {
+		lost, err = ledger.UnstoredParts(ctx, conn, of.target, of.set.ID, lostShown)
+		return err
+	})
+	lost = slices.DeleteFunc(lost, func(p ledger.UnstoredPart) bool { return p.Taken })
+	if err != nil || len(lost) == 0 {
+		return err
+	}
+	names := make([]string, len(lost))
+	for i, p := range lost {
+		names[i] = of.input(p.Name).name
+	}
+	if len(lost) == lostShown {
+		names[lostShown-1] = "…"
+	}
+	of.l.cfg.Log.Warn(fmt.Sprintf("%s: all that is there now is loaded; not loaded, and not there, is what earlier commands have found: %s", of.in.name, strings.Join(names, ", ")))
+	return nil
+}
+
+// lostShown is how many parts noteLost names, and one.
+const lostShown = 4
 
 // failed returns the error that parts are not loaded: those that this process has found, and others.
 func (of *roster) failed(others []ledger.FailedPart, now ledger.PartCounts) error {
@@ -145,7 +175,17 @@ func (of *roster) failed(others []ledger.FailedPart, now ledger.PartCounts) erro
 	if len(e.Failed) == 0 {
 		return fmt.Errorf("%s: not all of it is loaded, and it is not known why; run the same command again", of.in.name)
 	}
-	e.More = max(now.Failed+now.Taken+now.Waiting-len(e.Failed), 0)
+	known := map[string]bool{} // else it failed, and is not there any more
+	for _, p := range of.parts {
+		known[of.input(p.Name).name] = true
+	}
+	e.More = now.Failed + now.Taken + now.Waiting
+	for _, f := range e.Failed {
+		if f.Part == "" || known[f.Part] {
+			e.More--
+		}
+	}
+	e.More = max(e.More, 0)
 	e.Begun = min(e.More, now.Taken)
 	return e
 }

@@ -227,7 +227,7 @@ func refreshStale(ctx context.Context, l *Loader, rows int64, all bool) error {
 			l.cfg.Log.Debug("the statistics are made anew", "because", err)
 		}
 		if !stale {
-			l.cfg.Log.Info(fmt.Sprintf("%s: its statistics are left as they are: fewer than a tenth of its rows are new", l.target.Table))
+			l.cfg.Log.Info(fmt.Sprintf("%s: its statistics are left as they are: fewer than a tenth of its rows are new", l.cfg.Table))
 			return nil
 		}
 	}

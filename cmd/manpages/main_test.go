@@ -21,7 +21,9 @@ func TestRun(t *testing.T) {
 	}
 	for name, part := range map[string]string{
 		"man/shardload.1":            "Nov 2023",
-		"man/shardload-load.1":       `\fB--table\fP`,
+		"man/shardload-verify.1":     `\fB--table\fP`,
+		"man/shardload-load.1":       `in/**/*\&.csv`,
+		"man/shardload-status.1":     "\n  rows/s   stored since",
 		"man/shardload-cluster.1":    "shardload-cluster-start(1)",
 		"completions/shardload.bash": "__start_shardload",
 		"completions/_shardload":     "#compdef shardload",

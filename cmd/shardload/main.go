@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
+	_ "time/tzdata" // for TZ where there is no zoneinfo, as in the container image
 
 	"shardload/internal/cli"
 )

@@ -51,7 +51,7 @@ func (p Point) settings(base *Point) string {
 	}
 	add(p.Shape != b.Shape, "%s", p.Shape)
 	if p.AllStreams > 0 {
-		add(p.AllStreams != b.AllStreams, "%d streams", p.AllStreams)
+		add(p.AllStreams != b.AllStreams, "%s", term.Plural(p.AllStreams, "stream"))
 	}
 	if p.Batch > 0 {
 		add(p.Batch != b.Batch, "%s", term.Bytes(p.Batch))
@@ -60,7 +60,7 @@ func (p Point) settings(base *Point) string {
 		add(p.Notation != b.Notation, "%s", p.Notation)
 	}
 	if p.Shards > 0 {
-		add(p.Shards != b.Shards, "%d shards", p.Shards)
+		add(p.Shards != b.Shards, "%s", term.Plural(p.Shards, "shard"))
 	}
 	// Each shape has its own number of rows.
 	add(p.Rows != b.Rows && p.Shape == b.Shape, "%s rows", humanize.Comma(p.Rows))

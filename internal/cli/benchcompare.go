@@ -90,7 +90,7 @@ func printComparison(c *console, list []bench.Difference, threshold float64) err
 	if c.json {
 		err = c.printJSON(comparisonJSON{list})
 	} else {
-		err = printTable(c.Stdout, []string{"arm", ">old rows/s", ">new rows/s", ">difference", ">p", ""}, rows)
+		err = printTable(c.Stdout, []string{"~arm", "!>old rows/s", ">new rows/s", ">difference", "?>p", "<"}, rows)
 	}
 	switch {
 	case err != nil:

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"shardload/internal/bench"
@@ -68,20 +69,31 @@ func (v *benchVerb) print(report bench.Report) error {
 		head []string
 		rows [][]string
 	}{
-		{[]string{"arm", ">times psql", ">of wire limit", ">rows/s", ">from", ">to", ""}, first},
-		{[]string{"where the time went", ">connect", ">empty", ">copy", ">indexes", ">statistics", ">finish", ">all"}, times},
-		{[]string{"what a million rows cost", ">CPU client", ">servers", ">WAL/row", ">batch p50", ">p99", ">runs"}, costs},
+		{[]string{"~arm", ">times psql", "!>of wire limit", ">rows/s", "?>from", "?>to", "!<"}, first},
+		{[]string{"~where the time went", "!>connect", "!>empty", ">copy", "!>indexes", "!>statistics", "!>finish", ">all"}, times},
+		{[]string{"~what a million rows cost", ">CPU client", "!>servers", "!>WAL/row", "!>batch p50", "?>p99", "?>runs"}, costs},
 	} {
 		if i > 0 {
 			if err := v.printf("\n"); err != nil {
 				return err
 			}
 		}
-		if err := printTable(v.Stdout, t.head, t.rows); err != nil {
+		if err := printTable(v.Stdout, droppable(t.head, t.rows), t.rows); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// droppable marks those columns to be left out first that say nothing of any arm.
+func droppable(head []string, rows [][]string) []string {
+	head = slices.Clone(head)
+	for i := range head {
+		if !slices.ContainsFunc(rows, func(row []string) bool { return row != nil && row[i] != "–" }) {
+			head[i] = "?" + head[i]
+		}
+	}
+	return head
 }
 
 func citusText(env bench.Environment) string {

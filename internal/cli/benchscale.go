@@ -91,5 +91,5 @@ func (v *benchVerb) printScale(report bench.Report) error {
 	if err := v.printf("%s, Citus %s; each node may use %g of a core\n\n", report.Environment.Server, report.Environment.Citus, report.Scale[0].Cores); err != nil {
 		return err
 	}
-	return printTable(v.Stdout, []string{">workers", "arm", ">rows/s", ">from", ">to", ">runs", ">times", ">ideal"}, rows)
+	return printTable(v.Stdout, []string{">workers", "~arm", ">rows/s", "?>from", "?>to", "?>runs", ">times", ">ideal"}, rows)
 }

@@ -240,7 +240,7 @@ func (v *clusterVerb) status(ctx context.Context) error {
 	if err := v.printf("directory  %s\ndsn        %s\n\n", doc.Dir, doc.DSN); err != nil {
 		return err
 	}
-	return printTable(v.Stdout, []string{"node", ">port", "state", "PostgreSQL"}, rows)
+	return printTable(v.Stdout, []string{"node", ">port", "state", "?PostgreSQL"}, rows)
 }
 
 // openCluster finds the cluster in dir, for verbs that need one.

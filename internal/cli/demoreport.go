@@ -23,7 +23,7 @@ func (d *demo) print() error {
 	}
 	for _, part := range []func() error{
 		func() error {
-			return printTable(d.Stdout, []string{"table", ">rows", ">bytes", ">time", ">rows/s"}, d.report.Load.rows())
+			return printTable(d.Stdout, []string{"table", ">rows", "?>bytes", ">time", "?>rows/s"}, d.report.Load.rows())
 		},
 		func() error { return d.printf("verified: %s\n", d.report.Verify.sentence()) },
 		d.printStatements,
@@ -53,5 +53,5 @@ func (d *demo) printStatements() error {
 		}
 		rows = append(rows, []string{s.Title, count(s.Affected), milliseconds(s.Elapsed), shards})
 	}
-	return printTable(d.Stdout, []string{"the tutorial's statements", ">rows", ">time", "went to"}, rows)
+	return printTable(d.Stdout, []string{"<the tutorial's statements", "!>rows", ">time", "!went to"}, rows)
 }

@@ -57,6 +57,9 @@ func TestErrorDocument(t *testing.T) {
 			Message: `a.csv:7-9: column "id": duplicate key (--on-conflict skip keeps the row that is there, --on-conflict update the new one); --max-errors N keeps such records aside`,
 			Do:      "--max-errors N keeps such records aside; --on-conflict skip keeps the row that is there, --on-conflict update the new one",
 		}},
+		"a job": {&workingError{jobStatus{Job: "j", Input: "a.csv", Table: "t"}}, errorJSON{
+			Code: "job_running", Message: "j: a process is loading a.csv into t; end it first, and if it was killed try again in a moment", Do: "wait for the load, or end it",
+		}},
 		"usage": {&usageError{"no", "shardload --help"}, errorJSON{Code: "usage", Message: "no", Do: "shardload --help"}},
 		"too many": {&loader.TooManyError{Rejected: 2, Read: 3, Last: *row}, errorJSON{
 			Code: "too_many_errors", File: "a.csv", Line: 7, LastLine: 9, Column: "id", SQLState: "23505",

@@ -26,26 +26,28 @@ type tableColumn struct {
 	shorten bool // values may be shortened in their middle: paths, names
 	wrap    bool // values may go on in the next line
 	drop    bool // the column may be left out
+	spare   bool // likewise, where nothing else helps
 	width   int
+	full    int // that of its longest value
 }
 
 const gap = 2 // after a column, also the last one
 
-// parseColumn reads a head with its marks: > for right, ~ for shorten, < for wrap, ? for drop. A
-// backslash ends them.
+// parseColumn reads a head with its marks: > for right, ~ for shorten, < for wrap, ? for drop, ! for
+// spare. A backslash ends them.
 func parseColumn(head string) (c tableColumn) {
-	name := strings.TrimLeft(head, ">~<?")
+	name := strings.TrimLeft(head, ">~<?!")
 	marks := strings.TrimSuffix(head, name)
 	name = strings.TrimPrefix(name, `\`)
 	return tableColumn{
 		name: term.Line(name), right: strings.Contains(marks, ">"), shorten: strings.Contains(marks, "~"),
-		wrap: strings.Contains(marks, "<"), drop: strings.Contains(marks, "?"),
+		wrap: strings.Contains(marks, "<"), drop: strings.Contains(marks, "?"), spare: strings.Contains(marks, "!"),
 	}
 }
 
 // fitTable makes a table of at most so many columns of the screen, if that can be: it shortens
-// values, then leaves out columns, the last first, shortens values more, and then wraps others. A
-// row of nil is a line.
+// values, then leaves out columns, the last first, shortens values more, wraps others, and leaves out
+// more. A column without a name and values is none. A row of nil is a line.
 func fitTable(head []string, rows [][]string, width int) ([]tableColumn, [][]string) {
 	columns := make([]tableColumn, len(head))
 	for i := range head {
@@ -63,17 +65,18 @@ func fitTable(head []string, rows [][]string, width int) ([]tableColumn, [][]str
 			lines[i] = append(lines[i], cell)
 		}
 	}
+	for i := range columns {
+		columns[i].full = columns[i].width
+	}
+	for dropLast(&columns, lines, func(c tableColumn) bool { return c.width == 0 }) {
+	}
 	shortenColumns(columns, width, shortest)
-	for tooWide(columns, width) > 0 && dropLast(&columns, lines) {
+	for tooWide(columns, width) > 0 && dropLast(&columns, lines, func(c tableColumn) bool { return c.drop }) {
 	}
 	shortenColumns(columns, width, narrowest)
-	if over := tooWide(columns, width); over > 0 {
-		for i := range columns {
-			if c := &columns[i]; c.wrap {
-				c.width = max(c.width-over, shortest)
-				break
-			}
-		}
+	wrapColumn(columns, width)
+	for tooWide(columns, width) > 0 && dropLast(&columns, lines, func(c tableColumn) bool { return c.spare }) {
+		wrapColumn(columns, width)
 	}
 	for _, line := range lines {
 		for i := range line {
@@ -85,8 +88,18 @@ func fitTable(head []string, rows [][]string, width int) ([]tableColumn, [][]str
 	return columns, lines
 }
 
-// tooWide returns how many columns of the screen there are too many. What can be wrapped counts
-// as short.
+// wrapColumn makes the first column that may be wrapped as narrow as it must be, and may be.
+func wrapColumn(columns []tableColumn, width int) {
+	for i := range columns {
+		if c := &columns[i]; c.wrap {
+			c.width = c.full
+			c.width -= min(max(tooWide(columns, width), 0), max(c.full-narrowest, 0))
+			return
+		}
+	}
+}
+
+// tooWide returns how many columns of the screen there are too many.
 func tooWide(columns []tableColumn, width int) int {
 	sum := 0
 	for _, c := range columns {
@@ -113,15 +126,15 @@ func shortenColumns(columns []tableColumn, width, least int) {
 }
 
 // dropLast leaves out the last of the columns that may be, and reports whether there was one.
-func dropLast(columns *[]tableColumn, lines [][]string) bool {
+func dropLast(columns *[]tableColumn, lines [][]string, may func(tableColumn) bool) bool {
 	list := *columns
 	for i := len(list) - 1; i >= 0; i-- {
-		if !list[i].drop {
+		if !may(list[i]) {
 			continue
 		}
 		*columns = append(list[:i:i], list[i+1:]...)
 		for k, line := range lines {
-			if line != nil {
+			if i < len(line) {
 				lines[k] = append(line[:i:i], line[i+1:]...)
 			}
 		}

@@ -46,6 +46,17 @@ func TestTablesFit(t *testing.T) {
 			"b                                                             why\n" + strings.Repeat("─", 100) + "\n" +
 				strings.Repeat("b", 60) + "  word word word word word word word\n" + strings.Repeat(" ", 62) + "word word word word word\n",
 		},
+		"more wraps, and more columns go": {
+			[]string{"<statement", "!>rows", ">time", "!went to"},
+			[]string{strings.Repeat("word ", 8), "7", strings.Repeat("t", 50), strings.Repeat("w", 50)},
+			"statement                                 rows" + strings.Repeat(" ", 48) + "time\n" + strings.Repeat("─", 100) + "\n" +
+				strings.TrimSpace(strings.Repeat("word ", 8)) + "      7  " + strings.Repeat("t", 50) + "\n",
+		},
+		"a column that is none": {
+			[]string{"a", ""},
+			[]string{"1", ""},
+			"a\n───\n1\n",
+		},
 		"names of the server's": {[]string{`\?column?`, `\>`}, []string{"1", "2"}, "?column?  >\n─────────────\n1         2\n"},
 	} {
 		var out bytes.Buffer

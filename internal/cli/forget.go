@@ -20,14 +20,19 @@ time: empty the table first, or load with --replace, which forgets all jobs of t
 table itself.
 
 A job is named by its id or by its input, as shardload status shows them. One that a
-process is working on is refused.
+process is working on is refused. A file that is one of several of a job, and of which
+nothing is stored, is left out of that job: for files that are gone, and do not come
+back.
 
 Indexes of the table that wait to be built, as load --defer-indexes has dropped them,
 are built first. Where only they are meant, or no job is left, the table is named in
 its place.`
 
 // A forgetVerb is one run of forget.
-type forgetVerb struct{ *app }
+type forgetVerb struct {
+	*app
+	leftOut []string // files, of their sets
+}
 
 func newForgetCommand(a *app) *cobra.Command {
 	return &cobra.Command{
@@ -43,12 +48,15 @@ func newForgetCommand(a *app) *cobra.Command {
 				return usagef(cmd, "which job? name it by its id or its input, as shardload status shows them")
 			}
 			return a.withServer(cmd.Context(), func(conn *pgx.Conn) error {
-				v := &forgetVerb{a}
+				v := &forgetVerb{app: a}
 				list, jobs, err := listJobs(cmd.Context(), conn)
 				if err != nil {
 					return err
 				}
 				if args, err = v.buildNamed(cmd.Context(), conn, list, jobs, args); err != nil {
+					return err
+				}
+				if args, err = v.leaveOut(cmd.Context(), conn, jobs, args); err != nil {
 					return err
 				}
 				chosen, err := chooseJobs(list, jobs, args)
@@ -82,6 +90,15 @@ func chooseJobs(list *ledger.Listing, jobs []jobStatus, names []string) ([]jobSt
 type noJobError struct{ what string }
 
 func (e *noJobError) Error() string { return e.what }
+
+// A workingError says that a process works on a job.
+type workingError struct{ job jobStatus }
+
+func (e *workingError) Error() string {
+	return fmt.Sprintf("%s: a process is loading %s into %s; end it first, and if it was killed try again in a moment", e.job.Job, e.job.Input, e.job.Table)
+}
+
+func (e *workingError) Unwrap() error { return ledger.ErrWorking }
 
 // chooseJob returns the job of that id, or the only one of that input.
 func chooseJob(all *ledger.Listing, jobs []jobStatus, name string) (jobStatus, error) {
@@ -124,7 +141,7 @@ func (v *forgetVerb) run(ctx context.Context, conn *pgx.Conn, jobs []jobStatus) 
 			err = ledger.Forget(ctx, conn, job.entry)
 		}
 		if errors.Is(err, ledger.ErrWorking) {
-			err = fmt.Errorf("%s: a process is loading %s into %s; end it first, and if it was killed try again in a moment", job.Job, job.Input, job.Table)
+			err = &workingError{job}
 		}
 		if err != nil {
 			errs = append(errs, err)
@@ -138,11 +155,12 @@ func (v *forgetVerb) run(ctx context.Context, conn *pgx.Conn, jobs []jobStatus) 
 // A forgetJSON is the answer of forget for machines.
 type forgetJSON struct {
 	Forgotten []jobStatus `json:"forgotten"`
+	LeftOut   []string    `json:"left_out,omitempty"` // files of jobs that are not forgotten
 }
 
 func (v *forgetVerb) print(jobs []jobStatus) error {
 	if v.json {
-		return v.printJSON(forgetJSON{jobs})
+		return v.printJSON(forgetJSON{jobs, v.leftOut})
 	}
 	for _, job := range jobs {
 		if err := v.printf("%s: forgotten, %s into %s\n", job.Job, job.Input, job.Table); err != nil {

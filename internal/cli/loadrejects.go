@@ -41,7 +41,7 @@ func (v *loadVerb) printReasons(report loadReport) error {
 	if err := v.printf("\n"); err != nil {
 		return err
 	}
-	return printTable(v.Stdout, []string{"table", "sqlstate", "column", ">rejected", ">first line", "<why"}, rows)
+	return printTable(v.Stdout, []string{"table", "!sqlstate", "!column", ">rejected", "!>first line", "<why"}, rows)
 }
 
 // rejection returns a *rejectedError if records were rejected.

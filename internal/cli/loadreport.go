@@ -301,6 +301,6 @@ func (v *loadVerb) printPlans(ctx context.Context, tables openedTables) error {
 			return err
 		}
 	}
-	head := []string{"~table", "route", "lanes", ">streams", ">batch", ">memory", "rows now", "~input"}
+	head := []string{"~table", "route", "!lanes", ">streams", "!>batch", "!>memory", "!rows now", "!~input"}
 	return printTable(v.Stdout, head, rows)
 }

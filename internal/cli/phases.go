@@ -50,7 +50,7 @@ func (p *phases) print(c *console) error {
 		rows = append(rows, []string{ph.Name, seconds(ph.elapsed), fmt.Sprintf("%.0f %%", share*100), barOf(share)})
 	}
 	rows = append(rows, nil, []string{"together", seconds(total), "", ""})
-	return printTable(c.Stdout, []string{"where the time went", ">time", ">share", ""}, rows)
+	return printTable(c.Stdout, []string{"where the time went", ">time", ">share", "?"}, rows)
 }
 
 // barOf draws a share of 1 in eighths of a character.

@@ -194,7 +194,7 @@ func (v *schemaVerb) printStatus(list []provision.TableStatus) error {
 			rows = append(rows, []string{t.Table, count(t.Rows), size(t.Bytes), whereText(t)})
 		}
 	}
-	return printTable(v.Stdout, []string{"table", ">rows", ">size", "<where"}, rows)
+	return printTable(v.Stdout, []string{"~table", ">rows", ">size", "<where"}, rows)
 }
 
 // whereText says where the rows of a table are.

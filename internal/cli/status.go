@@ -188,6 +188,10 @@ func (v *statusVerb) print(list *ledger.Listing, jobs []jobStatus) error {
 	var rows [][]string
 	stopped := false
 	filtered := slices.ContainsFunc(jobs, func(s jobStatus) bool { return s.Filtered > 0 })
+	rejected := "?>rejected"
+	if slices.ContainsFunc(jobs, func(s jobStatus) bool { return s.Rejected > 0 }) {
+		rejected = ">rejected"
+	}
 	for _, s := range jobs {
 		cells := s.cells()
 		if filtered {
@@ -196,7 +200,7 @@ func (v *statusVerb) print(list *ledger.Listing, jobs []jobStatus) error {
 		rows = append(rows, cells)
 		stopped = stopped || s.State == stateStopped
 	}
-	head := []string{"job", "~table", "~input", "state", ">done", ">rows", ">rejected", "?>rows/s", "?last"}
+	head := []string{"job", "!~table", "!~input", "state", "!>done", ">rows", rejected, "?>rows/s", "?last"}
 	if filtered {
 		head = append(head, ">filtered")
 	}
@@ -213,6 +217,8 @@ func (v *statusVerb) print(list *ledger.Listing, jobs []jobStatus) error {
 	}
 	for _, s := range jobs {
 		switch {
+		case s.Set != nil && len(s.Set.Gone) > 0:
+			v.noteGone(s)
 		case s.State == stateStuck:
 			v.note("%s cannot go on: %s; load --replace begins anew, shardload forget %s drops it", s.Job, s.Problem, s.Job)
 		case s.Unread != "":

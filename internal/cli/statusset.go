@@ -1,13 +1,19 @@
 package cli
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 
 	"shardload/internal/ledger"
+	"shardload/internal/term"
 )
 
 // A setStatus says how far a job of several files is, and who works on it.
@@ -16,6 +22,11 @@ type setStatus struct {
 	Runs  []runStatus `json:"runs,omitempty"` // in the order in which they were begun
 	// Failures are some of the files that have failed.
 	Failures []failedFile `json:"failures,omitempty"`
+	// Gone are some of the files that are not loaded, and are not on this machine any more.
+	Gone []string `json:"gone,omitempty"`
+
+	goneBegun bool // of one of Gone, with others, some may be stored
+	goesOn    bool // the same command has something to load though some are gone
 }
 
 // filesStatus counts the files of a set.
@@ -79,6 +90,11 @@ func (s *jobStatus) addSet(ctx context.Context, conn *pgx.Conn) {
 		set.Failures = append(set.Failures, failedFile{e.Set.Base + f.Name, inFlags.Replace(f.Why)})
 	}
 	s.Set = set
+	if s.State == stateStopped {
+		if err := s.findGone(ctx, conn); err != nil {
+			s.Unread = cmp.Or(s.Unread, err.Error())
+		}
+	}
 	for _, r := range set.Runs {
 		if s.Advanced == nil || r.Seen.After(*s.Advanced) {
 			s.Advanced, s.RowsPerSecond = &r.Seen, rate(s.Rows, r.Seen.Sub(s.Begun))
@@ -87,6 +103,60 @@ func (s *jobStatus) addSet(ctx context.Context, conn *pgx.Conn) {
 	if all := set.Files.All; all > 0 && !e.Complete() {
 		percent := 100 * float64(set.Files.Loaded) / float64(all)
 		s.Percent = &percent
+	}
+}
+
+// findGone finds out which files of a stopped set are not here any more. Where their directory is not
+// here either, the set is another machine's.
+func (s *jobStatus) findGone(ctx context.Context, conn *pgx.Conn) error {
+	base := s.entry.Set.Base
+	if dir, err := os.Stat(base); err != nil || !dir.IsDir() || !filepath.IsAbs(base) {
+		return nil
+	}
+	list, err := ledger.UnstoredParts(ctx, conn, s.entry.Target, s.entry.ID, goneLooked)
+	if err != nil {
+		return err
+	}
+	waits, begun := len(list) == goneLooked, false
+	for _, p := range list {
+		_, err := os.Stat(base + p.Name)
+		gone := errors.Is(err, fs.ErrNotExist)
+		switch {
+		case gone && len(s.Set.Gone) < failuresShown:
+			s.Set.Gone = append(s.Set.Gone, base+p.Name)
+		case !gone:
+			waits, begun = waits || !p.Taken, begun || p.Taken
+		}
+		s.Set.goneBegun = s.Set.goneBegun || gone && p.Taken
+	}
+	if len(s.Set.Gone) == 0 {
+		return nil
+	}
+	if s.Set.goesOn = waits || begun && !s.Set.goneBegun; !s.Set.goesOn {
+		s.State, s.Problem = stateStuck, fmt.Sprintf("%s of it %s not loaded, and %s gone", plural(int64(len(s.Set.Gone)), "file"),
+			term.Verb(len(s.Set.Gone), "is", "are"), term.Verb(len(s.Set.Gone), "is", "are"))
+	}
+	return nil
+}
+
+// goneLooked is for how many files is looked whether they are gone.
+const goneLooked = 10_000
+
+// noteGone tells of the files of a set that are gone, and what to do about them.
+func (v *statusVerb) noteGone(s jobStatus) {
+	for _, file := range s.Set.Gone {
+		v.note("%s: not loaded, and gone", file)
+	}
+	switch them := term.Verb(len(s.Set.Gone), "it", "them"); {
+	case s.Set.goneBegun:
+		v.note("%s: put %s back as %s, and run the same load command again: what was begun together ends together. Where that is not possible and the table has a key, shardload forget %s and --on-conflict skip load what is missing; else load --replace begins anew",
+			s.Job, them, term.Verb(len(s.Set.Gone), "it was", "they were"), s.Job)
+	default:
+		files := "FILE…"
+		if len(s.Set.Gone) == 1 {
+			files = shellWord(s.Set.Gone[0])
+		}
+		v.note("%s: put %s back, and run the same load command again; or shardload forget %s leaves %s out", s.Job, them, files, them)
 	}
 }
 
@@ -133,11 +203,16 @@ func (v *statusVerb) printSet(s jobStatus) error {
 		if r.RowsPerSecond > 0 {
 			perSecond = count(r.RowsPerSecond)
 		}
-		rows = append(rows, []string{r.Run, r.Host, fmt.Sprint(r.Process), r.State, count(int64(r.Files)), count(r.Rows), perSecond, r.Seen.Local().Format(time.DateTime)})
+		rows = append(rows, []string{r.Run, r.Host, fmt.Sprint(r.Process), r.State, count(int64(r.Files)), count(r.Rows), r.Seen.Local().Format(time.DateTime), perSecond})
 	}
 	if len(rows) > 0 {
-		if err := printTable(v.Stdout, []string{"run", "host", ">process", "state", ">files", ">rows", ">rows/s", "seen"}, rows); err != nil {
+		if err := printTable(v.Stdout, []string{"run", "!~host", "?>process", "state", ">files", ">rows", "?seen", "?>rows/s"}, rows); err != nil {
 			return err
+		}
+	}
+	for _, r := range s.Set.Runs {
+		if r.Problem != "" && r.State != stateComplete {
+			v.note("run %s: %s", r.Run, inFlags.Replace(r.Problem))
 		}
 	}
 	for _, file := range s.Set.Failures {

@@ -148,13 +148,13 @@ func (v *tuneVerb) print(advice *tune.Advice, command string) error {
 			if t.Streams == advice.Best.Streams && t.Batch == advice.Best.Batch {
 				mark = "←"
 			}
-			rows = append(rows, []string{count(int64(t.Streams)), sizeText(t.Batch), count(int64(t.Median)), count(int64(t.Low)), count(int64(t.High)), secondsOf(t.Connect), secondsOf(t.Copy), secondsOf(t.Statistics), secondsOf(t.Finish), mark})
+			rows = append(rows, []string{count(int64(t.Streams)), size(t.Batch), count(int64(t.Median)), count(int64(t.Low)), count(int64(t.High)), secondsOf(t.Connect), secondsOf(t.Copy), secondsOf(t.Statistics), secondsOf(t.Finish), mark})
 		}
 	}
 	if err := v.printf("%s: %s on %s, %s route, as %s\n\n", advice.Table, plural(advice.Rows, "row")+" of "+size(advice.Sample), advice.Server, advice.Route, advice.Why); err != nil {
 		return err
 	}
-	if err := printTable(v.Stdout, []string{">streams of a node", ">batch", ">rows/s", ">from", ">to", ">connect", ">copy", ">statistics", ">finish", ""}, rows); err != nil {
+	if err := printTable(v.Stdout, []string{">streams of a node", ">batch", ">rows/s", "?>from", "?>to", "?>connect", "?>copy", "?>statistics", "?>finish", "<"}, rows); err != nil {
 		return err
 	}
 	expect := ""

@@ -63,7 +63,7 @@ func (v *verifyVerb) print(r verifyReport) error {
 	for _, c := range r.Counts {
 		rows = append(rows, []string{
 			"counts", c.Table, verdict(c.Problem == ""),
-			fmt.Sprintf("%s rows, %s in %s", count(c.Rows), count(c.Expected), c.Source),
+			fmt.Sprintf("%s, %s in %s", plural(c.Rows, "row"), count(c.Expected), c.Source),
 		})
 	}
 	for _, p := range r.Placement {

@@ -77,3 +77,27 @@ func FailedParts(ctx context.Context, conn *pgx.Conn, t Target, set string, most
 	}
 	return list, nil
 }
+
+// An UnstoredPart is a part that is not loaded.
+type UnstoredPart struct {
+	Name  string
+	Taken bool // a run has it, and may have stored some of it
+}
+
+// UnstoredParts returns the first parts of a set that are not loaded, in the order of their names, at
+// most that many.
+func UnstoredParts(ctx context.Context, conn *pgx.Conn, t Target, set string, most int) (list []UnstoredPart, err error) {
+	err = guardedBy(ctx, conn, guardSets(t, reading), "ROLLBACK", func() error {
+		rows, err := conn.Query(ctx, `SELECT p.name, p.run IS NOT NULL FROM `+t.parts()+` AS p LEFT JOIN `+t.runs()+` AS r ON r.id = p.run
+			WHERE p.of = $1::pg_catalog.text AND r.closed IS NULL ORDER BY 1 LIMIT $2::pg_catalog.int4`, set, most)
+		if err != nil {
+			return err
+		}
+		list, err = pgx.CollectRows(rows, pgx.RowToStructByPos[UnstoredPart])
+		return err
+	})
+	if err != nil {
+		return nil, explain(err, t, "look for parts that are not loaded")
+	}
+	return list, nil
+}

@@ -13,6 +13,7 @@ import (
 	"shardload/internal/catalog"
 	"shardload/internal/citus"
 	"shardload/internal/server"
+	"shardload/internal/term"
 )
 
 // A PlacementCheck says whether each row of a table lies in the shard that owns
@@ -224,7 +225,8 @@ func (m *Misplaced) explain(ctx context.Context, conn *pgx.Conn, t *catalog.Tabl
 	outside := fmt.Sprintf("pg_catalog.worker_hash(%s) NOT BETWEEN %d AND %d", k, p.min, p.max)
 	var parts []string
 	belong := func(how string) string {
-		return fmt.Sprintf("%d rows in shard %s on %s belong to other shards, so that queries for their %s do not find them%s", m.Rows, m.Shard, m.Node, column, how)
+		return fmt.Sprintf("%s in shard %s on %s %s to other shards, so that queries for %s %s do not find %s%s", term.Plural(m.Rows, "row"), m.Shard, m.Node,
+			term.Verb(m.Rows, "belongs", "belong"), term.Verb(m.Rows, "its", "their"), column, term.Verb(m.Rows, "it", "them"), how)
 	}
 	switch {
 	case got.inside(p):
@@ -242,7 +244,7 @@ func (m *Misplaced) explain(ctx context.Context, conn *pgx.Conn, t *catalog.Tabl
 		m.Repair = repairSQL(t, p.sql(), outside)
 	}
 	if m.Nulls > 0 {
-		parts = append(parts, fmt.Sprintf("%d rows in shard %s on %s have no %s: delete them there", m.Nulls, m.Shard, m.Node, column))
+		parts = append(parts, fmt.Sprintf("%s in shard %s on %s %s no %s: delete %s there", term.Plural(m.Nulls, "row"), m.Shard, m.Node, term.Verb(m.Nulls, "has", "have"), column, term.Verb(m.Nulls, "it", "them")))
 	}
 	m.Problem = strings.Join(parts, "; ")
 	return nil

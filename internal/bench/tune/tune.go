@@ -228,7 +228,7 @@ func (t *tuner) try(ctx context.Context, trials []*Trial) (*Trial, error) {
 			}
 			rate := float64(t.advice.Rows) / times.Total()
 			trial.rates, trial.runs = append(trial.rates, rate), append(trial.runs, times)
-			t.cfg.Note("%2d streams of a node, batches of %-7s  %s rows/s", trial.Streams, term.Bytes(trial.Batch), humanize.Comma(int64(rate)))
+			t.cfg.Note("%2d %-7s of a node, batches of %-7s  %s rows/s", trial.Streams, term.Verb(trial.Streams, "stream", "streams"), term.Bytes(trial.Batch), humanize.Comma(int64(rate)))
 		}
 	}
 	top := 0.0
