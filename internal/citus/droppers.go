@@ -95,7 +95,7 @@ func DroppersOf(ctx context.Context, conn *pgx.Conn) (Droppers, error) {
 // of those that have hashes of a range.
 func PlacesSQL(table uint32, of *Shard) string {
 	sql := `SELECT p.groupid, pg_catalog.md5(` + nameSQL + `) FROM pg_catalog.pg_dist_shard s JOIN pg_catalog.pg_dist_placement p USING (shardid)
-		JOIN pg_catalog.pg_class c ON c.oid = s.logicalrelid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE s.logicalrelid = ` + fmt.Sprint(table) + `::oid`
+		JOIN pg_catalog.pg_class c ON c.oid = s.logicalrelid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE p.shardstate = 1 AND s.logicalrelid = ` + fmt.Sprint(table) + `::oid`
 	if of != nil {
 		sql += fmt.Sprintf(" AND s.shardminvalue::int4 <= %d AND s.shardmaxvalue::int4 >= %d", of.Max, of.Min)
 	}
