@@ -90,6 +90,19 @@ func asksForJSON(args []string) bool {
 	return false
 }
 
+// asksForEvents reports whether args ask for lines of JSON, where they were not all understood.
+func asksForEvents(args []string) bool {
+	for i, arg := range args {
+		switch {
+		case arg == "--":
+			return false
+		case arg == "--progress=json", arg == "json" && i > 0 && args[i-1] == "--progress":
+			return true
+		}
+	}
+	return false
+}
+
 // notAsJSON returns run for a command that prints what, and not a document.
 func (a *app) notAsJSON(run func(*cobra.Command, []string) error, what string) func(*cobra.Command, []string) error {
 	return func(cmd *cobra.Command, args []string) error {

@@ -53,6 +53,9 @@ func Main(ctx context.Context, env Env) int {
 		}
 	}
 	err = a.finish(ctx, err)
+	if err != nil && !running && asksForEvents(env.Args) {
+		a.progressAs = progressJSON // a flag before it was wrong
+	}
 	switch text := describe(ctx, err); {
 	case text == "":
 	case a.progressAs == progressJSON:

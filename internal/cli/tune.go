@@ -100,6 +100,7 @@ func (v *tuneVerb) run(ctx context.Context, file string) (err error) {
 	advice, err := tune.Tune(ctx, tune.Config{
 		Loader: cfg, File: file, Sample: opt.sample, Rounds: opt.rounds,
 		MaxStreams: opt.maxStreams, Dir: dir.Path, Note: v.note,
+		Running: func(name string) func() { return v.progress(ctx, name, nil) },
 	})
 	if err != nil {
 		return err

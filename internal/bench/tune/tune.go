@@ -46,6 +46,8 @@ type Config struct {
 	Dir string
 	// Note is told what happens. Nil discards it.
 	Note func(format string, args ...any)
+	// Running, if not nil, is told what begins, and returns what is called when it ends.
+	Running func(name string) (ended func())
 }
 
 // A Trial is one pair of settings, and what came of it. Rates are rows over all of the time, from
@@ -129,6 +131,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.MaxStreams == 0 {
 		c.MaxStreams = min(4*runtime.NumCPU(), 32)
+	}
+	if c.Running == nil {
+		c.Running = func(string) func() { return func() {} }
 	}
 	if c.Note == nil {
 		c.Note = func(string, ...any) {}
@@ -222,7 +227,9 @@ const goodEnough = 0.95
 func (t *tuner) try(ctx context.Context, trials []*Trial) (*Trial, error) {
 	for range t.cfg.Rounds {
 		for _, trial := range trials {
+			ended := t.cfg.Running(fmt.Sprintf("%s of a node, batches of %s", term.Plural(trial.Streams, "stream"), term.Bytes(trial.Batch)))
 			times, err := t.load(ctx, trial)
+			ended()
 			if err != nil {
 				return nil, err
 			}
