@@ -103,7 +103,7 @@ func TestParquetSameAsCopy(t *testing.T) {
 	pgtest.One(t, func(t *testing.T, dsn string) {
 		conn := pgtest.Connect(t, dsn)
 		exec(t, conn, "CREATE TYPE mood AS ENUM ('sad', 'happy')")
-		const rows = 3000
+		rows := pgtest.Sized(300, 3000)
 		for i, kind := range parquetKinds {
 			table := fmt.Sprintf("kind%d", i)
 			exec(t, conn, fmt.Sprintf("CREATE TABLE %s (id int, v %s)", table, kind.into))
@@ -119,7 +119,7 @@ func TestParquetSameAsCopy(t *testing.T) {
 				data = append(data, parquet.Row{parquet.ValueOf(int32(id)).Level(0, 0, 0), value.Level(0, level, 1)})
 				fmt.Fprintf(&in, "%d\t%s\n", id, text)
 			}
-			path := parquetFile(t, table+".parquet", parquet.Group{"id": parquet.Leaf(parquet.Int32Type), "v": parquet.Optional(kind.node)}, data, parquet.MaxRowsPerRowGroup(1000))
+			path := parquetFile(t, table+".parquet", parquet.Group{"id": parquet.Leaf(parquet.Int32Type), "v": parquet.Optional(kind.node)}, data, parquet.MaxRowsPerRowGroup(int64(rows/3)))
 			if _, err := conn.PgConn().CopyFrom(context.Background(), strings.NewReader(in.String()), "COPY "+table+" FROM STDIN"); err != nil {
 				t.Fatalf("%s: %v", kind.into, err)
 			}
@@ -127,9 +127,9 @@ func TestParquetSameAsCopy(t *testing.T) {
 			want := query(t, conn, as)
 			exec(t, conn, "TRUNCATE "+table)
 			cfg := loader.Config{Conn: parse(t, dsn), Table: table, NoResume: true, Format: loader.FormatParquet, Route: inTurn(i, routes(t))[0]}
-			cfg = cfg.WithChunkSize(20_000)
+			cfg = cfg.WithChunkSize(pgtest.Sized(2000, 20_000))
 			res, err := open(t, cfg).Load(context.Background(), loader.File(path))
-			if err != nil || res.Rows != rows {
+			if err != nil || res.Rows != int64(rows) {
 				t.Errorf("%s into %s: %d rows, %v", kind.node, kind.into, res.Rows, err)
 				continue
 			}
