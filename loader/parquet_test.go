@@ -368,17 +368,30 @@ func TestParquetLeavesOut(t *testing.T) {
 	dsn := pgtest.Plain(t)
 	conn := pgtest.Connect(t, dsn)
 	exec(t, conn, "CREATE TABLE sixty (id bigint, a text, l2 text[])")
-	for name, node := range map[string]parquet.Node{
-		"list": parquet.List(parquet.String()), "nested": parquet.List(parquet.Group{"x": parquet.String()}),
-		"group": parquet.Group{"x": parquet.String()}, "BSON": parquet.BSON(),
+	for i, of := range []struct {
+		name string
+		node parquet.Node
+	}{
+		{"list", parquet.List(parquet.String())},
+		{"nested", parquet.List(parquet.Group{"x": parquet.String()})},
+		{"group", parquet.Group{"x": parquet.String()}},
+		{"BSON", parquet.BSON()},
 	} {
+		name, node := of.name, of.node
 		columns := parquet.Group{"id": parquet.Leaf(parquet.Int64Type), "a": parquet.String(), "l": node}
 		leaf, _ := parquet.NewSchema("t", columns).Lookup(parquet.NewSchema("t", columns).Columns()[2]...)
 		row := parquet.Row{parquet.ValueOf("x").Level(0, 0, 0), parquet.ValueOf(int64(1)).Level(0, 0, 1), parquet.ValueOf("in it").Level(0, leaf.MaxDefinitionLevel, 2)}
 		path := parquetFile(t, "in.parquet", columns, []parquet.Row{row})
-		for list, want := range map[string]string{
-			"id, a": "1|x|NULL", "id, upper(a) AS a": "1|X|NULL", "id, a, l AS l2": "1|x|{\"in it\"}", "id, upper(l)::text[] AS l2": "1|NULL|{\"IN IT\"}",
+		for j, selected := range []struct{ list, want string }{
+			{"id, a", "1|x|NULL"},
+			{"id, upper(a) AS a", "1|X|NULL"},
+			{"id, a, l AS l2", "1|x|{\"in it\"}"},
+			{"id, upper(l)::text[] AS l2", "1|NULL|{\"IN IT\"}"},
 		} {
+			if testing.Short() && i > 0 && j%2 != i%2 {
+				continue // one that reads it, and one that does not
+			}
+			list, want := selected.list, selected.want
 			exec(t, conn, "TRUNCATE sixty")
 			cfg := loader.Config{Conn: parse(t, dsn), Table: "sixty", NoResume: true, Format: loader.FormatParquet, Select: list}
 			_, err := open(t, cfg).Load(context.Background(), loader.File(path))
