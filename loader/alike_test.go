@@ -36,27 +36,32 @@ func TestEditedFile(t *testing.T) {
 		}
 		return s
 	}
-	for i, c := range []struct {
+	type edited struct {
 		name, was, now string
 		alike          bool
-	}{
-		{"same size, first record", small, strings.Replace(small, "name of 0", "NAME OF 0", 1), true},
+	}
+	for i, c := range pgtest.Some(6, []edited{
 		{"a longer value", small, edit(small, 0), true},
-		{"a record less", small, idRecords(1, 20), true},
 		{"other order", small, idRecords(10, 20) + idRecords(0, 10) + idRecords(20, 21), true},
 		{"large, head edited", large, edit(large, 0), true},
-		{"large, both ends edited", large, edit(large, 0, 3, 7999), true},
 		{"large, moved on", large, idRecords(6000, 14_000), true},
 		{"other records", small, idRecords(1000, 1030), false},
 		{"large, other records", large, idRecords(100_000, 109_000), false},
+
+		{"same size, first record", small, strings.Replace(small, "name of 0", "NAME OF 0", 1), true},
+		{"a record less", small, idRecords(1, 20), true},
+		{"large, both ends edited", large, edit(large, 0, 3, 7999), true},
 		{"all records anew", small, idRecords(100, 130), false},
-	} {
+	}) {
 		for kind, input := range map[string]func(string) loader.Input{
 			"file":  func(s string) loader.Input { return loader.File(writeInput(t, []byte(header+s))) },
 			"gzip":  func(s string) loader.Input { return loader.File(writeInput(t, gzipped(t, header+s))) },
 			"stdin": func(s string) loader.Input { return loader.Reader("-", strings.NewReader(header+s)) },
 		} {
 			if kind != "file" && c.name != "a longer value" && c.name != "other records" {
+				continue
+			}
+			if testing.Short() && (kind == "gzip" && !c.alike || kind == "stdin" && c.alike) {
 				continue
 			}
 			exec(t, conn, "TRUNCATE flowing")

@@ -22,7 +22,7 @@ func TestFilesOfWhichOneIsBad(t *testing.T) {
 	t.Parallel()
 	pgtest.One(t, func(t *testing.T, dsn string) {
 		conn := makeFlowing(t, dsn)
-		paths, rows := flowFiles(t, 20, 4_000)
+		paths, rows := flowFiles(t, pgtest.Sized(12, 20), pgtest.Sized(3000, 4_000))
 		bad := filepath.Join(filepath.Dir(paths[0]), "part.009z.csv")
 		all := append(paths, bad)
 		f := newFlow(0)

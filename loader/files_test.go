@@ -63,7 +63,7 @@ func TestFiles(t *testing.T) {
 	t.Parallel()
 	pgtest.Each(t, func(t *testing.T, dsn string) {
 		conn := makeFlowing(t, dsn)
-		paths, rows := flowFiles(t, 60, 12_000)
+		paths, rows := flowFiles(t, pgtest.Sized(30, 60), 12_000)
 		cfg := pieces(t, dsn)
 		cfg.Job = ""
 		first := paths[:len(paths)-3]

@@ -328,7 +328,7 @@ func TestTooManyRejects(t *testing.T) {
 		distribute(t, conn, "tested", "tenant")
 		for _, record := range []string{"x,1,1\n", "x,1,a,1,\n", "1,1,a,1,\n"} {
 			exec(t, conn, "TRUNCATE tested")
-			in := "id,tenant,name,n,at\n" + strings.Repeat(record, 100_000)
+			in := "id,tenant,name,n,at\n" + strings.Repeat(record, pgtest.Sized(30_000, 100_000))
 			cfg := loader.Config{Conn: parse(t, dsn), Table: "tested", Route: route, MaxErrors: loader.ErrorLimit{Records: 10}, RejectsDir: t.TempDir(), NoResume: true}
 			res, err := open(t, cfg).Load(context.Background(), loader.File(writeInput(t, []byte(in))))
 			many, ok := errors.AsType[*loader.TooManyError](err)

@@ -116,10 +116,16 @@ func TestBetweenRuns(t *testing.T) {
 	}, meanwhiles...)
 	for _, server := range []string{"postgres", "citus"} {
 		t.Run(server, func(t *testing.T) {
-			for _, m := range unfinished {
+			for i, m := range unfinished {
+				if shared := i - (len(unfinished) - len(meanwhiles)); testing.Short() && m.want != "" && shared >= 0 && shared%2 == 0 {
+					continue // it happens to the complete job
+				}
 				m.test(t, server, "unfinished", 10)
 			}
-			for _, m := range complete {
+			for i, m := range complete {
+				if shared := i - (len(complete) - len(meanwhiles)); testing.Short() && shared%2 == 1 {
+					continue // it happens to the unfinished job
+				}
 				m.test(t, server, "complete", 0)
 			}
 		})

@@ -375,13 +375,17 @@ func TestSelectJSONOneValue(t *testing.T) {
 		exec(t, conn, "CREATE TABLE j (id bigint, doc jsonb, tags text[], note text)")
 		distribute(t, conn, "j", "id")
 		const in = `{"k": 1, "o": "5", "tags": ["a"]}` + "\n" + `{"k": 2, "o": {"x": [1]}}` + "\n" + `{"k": 3, "o": 7}` + "\n"
-		for list, want := range map[string]string{
-			"k AS id, o AS doc, tags":           `1|"5"|{a}|NULL;2|{"x": [1]}|NULL|NULL;3|7|NULL|NULL`,
-			"k AS id, to_jsonb(o) AS doc, tags": `1|"5"|{a}|NULL;2|"{\"x\": [1]}"|NULL|NULL;3|"7"|NULL|NULL`,
-			"k AS id, o::jsonb AS doc, tags":    `1|5|{a}|NULL;2|{"x": [1]}|NULL|NULL;3|7|NULL|NULL`,
+		for i, taken := range []struct{ list, want string }{
+			{"k AS id, o AS doc, tags", `1|"5"|{a}|NULL;2|{"x": [1]}|NULL|NULL;3|7|NULL|NULL`},
+			{"k AS id, to_jsonb(o) AS doc, tags", `1|"5"|{a}|NULL;2|"{\"x\": [1]}"|NULL|NULL;3|"7"|NULL|NULL`},
+			{"k AS id, o::jsonb AS doc, tags", `1|5|{a}|NULL;2|{"x": [1]}|NULL|NULL;3|7|NULL|NULL`},
 		} {
-			for _, more := range []string{"", ", _record ->> 'note' AS note", ", upper(o) AS note"} {
-				for _, where := range []string{"", "_record ->> 'o' IS NOT NULL", "o IS NOT NULL"} {
+			list, want := taken.list, taken.want
+			for j, more := range []string{"", ", _record ->> 'note' AS note", ", upper(o) AS note"} {
+				for k, where := range []string{"", "_record ->> 'o' IS NOT NULL", "o IS NOT NULL"} {
+					if testing.Short() && (i+j+k)%3 != 0 {
+						continue // each pair of them is tried
+					}
 					exec(t, conn, "TRUNCATE j")
 					_, err := load(t, dsn, "j", in, selecting(list+more), func(c *loader.Config) { c.Format, c.Where = loader.FormatJSON, where })
 					got := strings.Join(query(t, conn, "SELECT id, doc, tags, nullif(note, upper(note)) FROM j ORDER BY id"), ";")

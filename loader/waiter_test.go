@@ -31,7 +31,7 @@ func TestWaiterAtBeginning(t *testing.T) {
 			t.Run(tt.name, func(t *testing.T) {
 				conn := makeFlowing(t, dsn)
 				t.Cleanup(func() { exec(t, conn, "DROP TABLE flowing, shardload_jobs") })
-				path, rows := flowFile(t, 4000)
+				path, rows := flowFile(t, pgtest.Sized(2500, 4000))
 				cfg := pieces(t, dsn)
 				tt.change(&cfg)
 				_, _ = run(t, cfg, loader.File(path), tt.batches)
@@ -83,7 +83,7 @@ func TestCutAtProgress(t *testing.T) {
 	t.Parallel()
 	pgtest.Each(t, func(t *testing.T, dsn string) {
 		conn := makeFlowing(t, dsn)
-		path, rows := flowFile(t, 4000)
+		path, rows := flowFile(t, pgtest.Sized(2500, 4000))
 		for n := int64(1); n <= 6; n++ {
 			cfg := pieces(t, dsn)
 			cfg.Job = fmt.Sprint("cut ", n)

@@ -153,8 +153,11 @@ func TestServerTakesAll(t *testing.T) {
 			}
 		}
 	})
-	for _, a := range types {
-		for _, b := range types {
+	for i, a := range types {
+		for j, b := range types {
+			if testing.Short() && i > j {
+				continue // in one of both orders
+			}
 			roundTrip(t, conn, append(slices.Clone(byType[a]), byType[b]...))
 		}
 	}

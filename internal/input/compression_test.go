@@ -136,6 +136,9 @@ func TestCompressionAsked(t *testing.T) {
 func TestTruncated(t *testing.T) {
 	t.Parallel()
 	for is, list := range compressed(t) {
+		if testing.Short() {
+			list = list[len(list)-1:] // of several streams
+		}
 		for _, b := range list {
 			whole := 0
 			for n := range b {
@@ -158,10 +161,18 @@ func TestTruncated(t *testing.T) {
 func TestDamaged(t *testing.T) {
 	t.Parallel()
 	for is, list := range compressed(t) {
+		if testing.Short() {
+			list = list[len(list)-1:] // of several streams
+		}
 		for _, b := range list {
-			refused := 0
+			refused, tried := 0, 0
 			for i := range b {
-				for _, bit := range []int{0, 3, 7} {
+				bits := []int{0, 3, 7}
+				if testing.Short() {
+					bits = bits[i%3:][:1]
+				}
+				for _, bit := range bits {
+					tried++
 					damaged := bytes.Clone(b)
 					damaged[i] ^= 1 << bit
 					got, err := readAs(damaged, is)
@@ -172,8 +183,8 @@ func TestDamaged(t *testing.T) {
 					}
 				}
 			}
-			if refused < len(b) {
-				t.Errorf("%s: %d bits of %d bytes are noticed", is, refused, len(b))
+			if refused < tried/3 {
+				t.Errorf("%s: %d of %d bits are noticed", is, refused, tried)
 			}
 		}
 	}

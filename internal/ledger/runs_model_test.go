@@ -649,7 +649,7 @@ func TestRunsModel(t *testing.T) {
 	target := targetOf(t, conn, "loaded")
 	checks := 0
 	rapid.Check(t, func(rt *rapid.T) {
-		if checks++; checks > modelChecks && !given("rapid.checks") {
+		if checks++; checks > pgtest.Sized(modelChecks/2, modelChecks) && !given("rapid.checks") {
 			return
 		}
 		c := newCrowd(t, rt, dsn, conn, target)

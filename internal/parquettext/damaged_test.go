@@ -100,9 +100,14 @@ func TestFlippedBits(t *testing.T) {
 	if err != nil || whole != 60 {
 		t.Fatal(whole, err)
 	}
-	wrong := 0
+	wrong, tried := 0, 0
 	for i := range data {
-		for _, flip := range []byte{0x01, 0x10, 0x80, 0xff} {
+		flips := []byte{0x01, 0x10, 0x80, 0xff}
+		if testing.Short() {
+			flips = flips[i%len(flips):][:1]
+		}
+		for _, flip := range flips {
+			tried++
 			bad := slices.Clone(data)
 			bad[i] ^= flip
 			switch n, err := rows(bad, small); {
@@ -113,8 +118,8 @@ func TestFlippedBits(t *testing.T) {
 			}
 		}
 	}
-	if wrong < len(data) {
-		t.Errorf("only %d of %d changes were noticed", wrong, 4*len(data))
+	if wrong < tried/4 {
+		t.Errorf("only %d of %d changes were noticed", wrong, tried)
 	}
 }
 

@@ -17,8 +17,6 @@ import (
 	"net/url"
 	"os"
 	"strings"
-	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -53,19 +51,6 @@ BEGIN
 	END LOOP;
 END $$`
 
-// A shared server belongs to all tests of the test binary, and starts when the
-// first of them asks.
-type shared struct {
-	env     string
-	workers int
-
-	once    sync.Once
-	cluster *localpg.Cluster // nil for a server named by env
-	dsn     string
-	create  string // how a database is made
-	err     error
-}
-
 // The testing package calls tests without anything of ours in hand, so what they
 // share has to be here.
 var (
@@ -92,11 +77,11 @@ func Plain(t testing.TB) string {
 	t.Helper()
 	dsn := plain.get(t)
 	name := newName(t)
-	exec(t, dsn, "CREATE DATABASE "+pgx.Identifier{name}.Sanitize()+" TEMPLATE template0"+plain.create)
+	plain.exec(t, "CREATE DATABASE "+pgx.Identifier{name}.Sanitize()+plain.template)
 	t.Cleanup(func() {
 		// It waits for every session of the server, those of other tests, too, even one that
 		// waits for its client in the middle of a COPY. A server of our own is gone soon.
-		if err := execute(dsn, "DROP DATABASE "+pgx.Identifier{name}.Sanitize()+" WITH (FORCE)"); err != nil && plain.cluster == nil {
+		if err := plain.execute("DROP DATABASE " + pgx.Identifier{name}.Sanitize() + " WITH (FORCE)"); err != nil && plain.cluster == nil {
 			t.Error(err)
 		}
 	})
@@ -115,9 +100,9 @@ func Citus(t testing.TB) string {
 	}
 	dsn := citus.get(t)
 	name := newName(t)
-	exec(t, dsn, "CREATE SCHEMA "+pgx.Identifier{name}.Sanitize())
+	citus.exec(t, "CREATE SCHEMA "+pgx.Identifier{name}.Sanitize())
 	t.Cleanup(func() {
-		exec(t, dsn, "DROP SCHEMA "+pgx.Identifier{name}.Sanitize()+" CASCADE")
+		citus.exec(t, "DROP SCHEMA "+pgx.Identifier{name}.Sanitize()+" CASCADE")
 	})
 	return edit(t, dsn, func(u *url.URL) {
 		// Not by Values.Encode, which writes a blank as +: libpq reads only %20.
@@ -183,75 +168,6 @@ func Connect(t testing.TB, dsn string) *pgx.Conn {
 	return conn
 }
 
-func (s *shared) get(t testing.TB) string {
-	t.Helper()
-	s.need()
-	if s.err != nil {
-		t.Fatal(s.err)
-	}
-	return s.dsn
-}
-
-// need starts the server, or learns which to use, when it is first asked for.
-func (s *shared) need() {
-	s.once.Do(func() {
-		if s.dsn = os.Getenv(s.env); s.dsn == "" {
-			s.start()
-		} else if u, err := url.Parse(s.dsn); err != nil || u.Host == "" {
-			s.err = fmt.Errorf("%s: want a URL like postgresql://user@host:5432/database", s.env)
-		}
-		if s.err == nil && s.workers > 0 {
-			s.err = execute(s.dsn, groupsSQL)
-		}
-	})
-}
-
-func (s *shared) start() {
-	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
-	defer cancel()
-	settings := map[string]string{"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "max_wal_size": "256MB"}
-	if s.workers > 0 {
-		settings["citus.shard_count"] = "8"
-		settings["citus.executor_slow_start_interval"] = "1000"
-	}
-	s.cluster, s.err = localpg.Start(ctx, localpg.Config{Temp: memoryDir(), Workers: s.workers, Settings: settings})
-	if s.err == nil {
-		s.dsn = s.cluster.DSN()
-		s.create = copyFiles(s.dsn)
-	}
-}
-
-// copyFiles returns what lets CREATE DATABASE copy the template's files. Since version 15 a
-// server otherwise writes all of them to its log, which takes several times as long where
-// nothing is durable.
-func copyFiles(dsn string) string {
-	if ask(dsn, "SELECT 'yes' WHERE current_setting('server_version_num')::int >= 150000") == "\nyes" {
-		return " STRATEGY file_copy"
-	}
-	return ""
-}
-
-// memoryDir returns a directory in memory for the servers of tests, which make and
-// drop thousands of tables, or "" where there is none with room.
-func memoryDir() string {
-	const (
-		dir  = "/dev/shm"
-		room = 4 << 30
-	)
-	var info syscall.Statfs_t
-	if err := syscall.Statfs(dir, &info); err != nil || info.Bavail*uint64(info.Bsize) < room {
-		return ""
-	}
-	return dir
-}
-
-func (s *shared) stop() error {
-	if s.cluster == nil {
-		return nil
-	}
-	return s.cluster.Stop()
-}
-
 // newName returns a name that no other test has, and that tells which test it is
 // from.
 func newName(t testing.TB) string {
@@ -265,14 +181,6 @@ func newName(t testing.TB) string {
 	return "t_" + readable[:min(len(readable), most)] + "_" + strings.ToLower(rand.Text()[:12])
 }
 
-// exec runs sql on a connection of its own, also when t is being cleaned up.
-func exec(t testing.TB, dsn, sql string) {
-	t.Helper()
-	if err := execute(dsn, sql); err != nil {
-		t.Fatal(err)
-	}
-}
-
 // execute runs statements on a connection of its own.
 func execute(dsn string, statements ...string) error {
 	ctx, cancel := context.WithTimeout(context.Background(), cleanupTimeout)
@@ -283,13 +191,21 @@ func execute(dsn string, statements ...string) error {
 	}
 	defer func() { _ = conn.Close(ctx) }()
 	for _, sql := range statements {
-		_, err := conn.Exec(ctx, sql)
-		if err != nil && ctx.Err() != nil {
-			err = fmt.Errorf("%w; in the server: %s", err, sessions(dsn))
+		if err := executeOn(ctx, conn, dsn, sql); err != nil {
+			return err
 		}
-		if err != nil {
-			return fmt.Errorf("%s: %w", sql, err)
-		}
+	}
+	return nil
+}
+
+// executeOn runs sql on conn, a connection to the server at dsn.
+func executeOn(ctx context.Context, conn *pgx.Conn, dsn, sql string) error {
+	_, err := conn.Exec(ctx, sql)
+	if err != nil && ctx.Err() != nil {
+		err = fmt.Errorf("%w; in the server: %s", err, sessions(dsn))
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", sql, err)
 	}
 	return nil
 }
