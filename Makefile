@@ -60,10 +60,16 @@ lint: ## gofumpt, go vet, staticcheck, errcheck, unparam, gosec (go.mod pins the
 	@unformatted=$$($(GO) tool gofumpt -l .) && { [ -z "$$unformatted" ] || { echo "go tool gofumpt -w would change:"; echo "$$unformatted"; exit 1; }; }
 	$(GO) mod tidy -diff
 	$(GO) vet ./...
+	$(MAKE) --no-print-directory --output-sync=target -j 2 lint-security lint-style
+
+# gosec takes as long as all others together, on one core.
+lint-security:
+	$(GO) tool gosec -quiet -exclude=G301,G302,G304,G601 ./...
+
+lint-style:
 	$(GO) tool staticcheck ./...
 	$(GO) tool errcheck -ignoretests ./...
 	$(GO) tool unparam ./...
-	$(GO) tool gosec -quiet -exclude=G301,G302,G304,G601 ./...
 
 licenses: ## write the licences of what is linked into the program anew
 	$(GO) test ./internal/notices -update
@@ -89,4 +95,4 @@ clean: ## remove what the other targets made
 postgres:
 	@scripts/ensure-postgres
 
-.PHONY: help build demo test test-all race slowest lint licenses fuzz bench dist image clean postgres
+.PHONY: help build demo test test-all race slowest lint lint-security lint-style licenses fuzz bench dist image clean postgres

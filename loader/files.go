@@ -85,7 +85,7 @@ func loaderAs(l *Loader, f Format) (*Loader, error) {
 	if f == "" || f == l.cfg.Format {
 		return l, nil
 	}
-	other := &Loader{target: l.target, cfg: l.cfg, plan: l.plan, nodes: l.nodes, replacing: l.replacing, thrifty: l.thrifty, charset: l.charset, deferral: l.deferral}
+	other := &Loader{target: l.target, cfg: l.cfg, plan: l.plan, nodes: l.nodes, replacing: l.replacing, opening: l.opening, charset: l.charset, deferral: l.deferral}
 	other.triggers.Drop.Store(l.triggers.Drop.Load())
 	other.cfg.Format = f
 	_, has := transcribed[f]

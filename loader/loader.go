@@ -35,15 +35,21 @@ type Loader struct {
 	plans     plans // of Config.Select and Where
 	plan      Plan
 	nodes     *route.Nodes
-	replacing string             // the load that has emptied the table for its inputs, "" for none
-	thrifty   bool               // no connection is kept for a load: others are opened before it
-	charset   *charset.Converter // of inputs, nil if they are sent as they are encoded
-	begun     begun
-	deferral  *deferral
+	replacing string // the load that has emptied the table for its inputs, "" for none
+	opening
+	charset  *charset.Converter // of inputs, nil if they are sent as they are encoded
+	begun    begun
+	deferral *deferral
 
 	current atomic.Pointer[load]
 	whole   atomic.Pointer[whole] // set that is loaded, nil for one input
 	past    totals
+}
+
+// An opening is how a Loader is opened.
+type opening struct {
+	thrifty bool // no connection is kept for a load: others are opened before it
+	small   bool // what is loaded is stored in one transaction: no node is connected to for it
 }
 
 // A Plan says what a Loader is going to do, and why.
@@ -100,11 +106,13 @@ type Result struct {
 
 // Open connects, reads what the table is, and checks what would stop a load. The
 // caller must Close the Loader.
-func Open(ctx context.Context, cfg Config) (l *Loader, err error) { return openLoader(ctx, cfg, false) }
+func Open(ctx context.Context, cfg Config) (l *Loader, err error) {
+	return openLoader(ctx, cfg, opening{})
+}
 
 // openLoader is Open. A thrifty Loader has one connection to the server that Conn names until
 // it loads.
-func openLoader(ctx context.Context, cfg Config, thrifty bool) (l *Loader, err error) {
+func openLoader(ctx context.Context, cfg Config, how opening) (l *Loader, err error) {
 	cfg = cfg.withDefaults()
 	if err := cfg.validate(); err != nil {
 		return nil, err
@@ -114,7 +122,8 @@ func openLoader(ctx context.Context, cfg Config, thrifty bool) (l *Loader, err e
 		return nil, err
 	}
 	cfg.Conn = control.Cfg
-	l = &Loader{cfg: cfg, thrifty: thrifty, target: &target.Target{Control: control}}
+	l = &Loader{cfg: cfg, opening: how, target: &target.Target{Control: control}}
+	l.triggers.Ignored = cfg.Stage == StageStore
 	l.deferral = &deferral{Loader: l}
 	control.Spare = l.closeIdle
 	l.charset = charset.New(cfg.Encoding, func(ctx context.Context) (*pgconn.PgConn, error) { return l.nodes.First().Connect(ctx) })

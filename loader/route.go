@@ -19,6 +19,10 @@ func (pl *planner) chooseRoute(ctx context.Context) error {
 	if pl.cfg.Route == RouteCoordinator || pl.cfg.Route == RouteAuto && pl.target.Server.Citus == "" {
 		return nil // nothing to choose
 	}
+	if pl.cfg.Route == RouteAuto && pl.small {
+		pl.plan.Why = "the file is small, and all of it is stored in one transaction"
+		return nil
+	}
 	ob, err := pl.nodes.ReachShards(ctx)
 	if err != nil {
 		return err

@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 
+	"shardload/internal/input"
 	"shardload/internal/server"
 )
 
@@ -80,7 +82,7 @@ type SetResult struct {
 func OpenSet(ctx context.Context, tables ...*SetTable) (*Set, error) {
 	s := &Set{tables: slices.Clone(tables)}
 	for i, t := range s.tables {
-		l, err := openLoader(ctx, t.Config, len(s.tables) > 1)
+		l, err := openLoader(ctx, t.Config, opening{thrifty: len(s.tables) > 1, small: t.small(ctx)})
 		if err != nil {
 			s.tables = s.tables[:i]
 			return nil, errors.Join(err, s.Close())
@@ -91,6 +93,25 @@ func OpenSet(ctx context.Context, tables ...*SetTable) (*Set, error) {
 		return nil, errors.Join(err, s.Close())
 	}
 	return s, nil
+}
+
+// small reports whether all that is loaded into the table is a file that is stored in one transaction.
+func (t *SetTable) small(ctx context.Context) bool {
+	if len(t.Inputs) != 1 || t.Inputs[0].set != nil || t.Inputs[0].path == "" || !t.Inputs[0].repeats {
+		return false
+	}
+	info, err := os.Stat(t.Inputs[0].path)
+	if err != nil || !info.Mode().IsRegular() {
+		return false
+	}
+	cfg := t.Config.withDefaults()
+	feed, err := t.Inputs[0].open(ctx, cfg.reading())
+	if err != nil {
+		return false // it is said when the file is loaded
+	}
+	_, size := feed.Far()
+	small := input.IsPlain(feed) && cfg.fitsWhole(size)
+	return feed.Close() == nil && small
 }
 
 // Tables returns the tables in the order in which they are loaded.
@@ -218,7 +239,8 @@ func (t *SetTable) refresh(ctx context.Context, opt SetOptions, r *SetResult) er
 // refreshStale makes the table's statistics anew after so many rows were stored, if they are stale
 // or all are.
 func refreshStale(ctx context.Context, l *Loader, rows int64, all bool) error {
-	if !all {
+	wasEmpty := l.target.Rights.Select && !l.plan.HasRows // else nobody has looked
+	if !all && !(wasEmpty && rows > 0) {
 		stale, err := l.Stale(ctx, rows)
 		if err != nil && ctx.Err() != nil {
 			return err

@@ -56,7 +56,7 @@ func (x *tx) missNone(ctx context.Context) error {
 func (x *tx) uncounted() bool {
 	l, m := x.load, x.load.Merge
 	switch {
-	case len(x.b.Sections) == 0:
+	case len(x.b.Sections) == 0 || x.load.Triggers.Ignored:
 		return false
 	case x.received:
 		return true

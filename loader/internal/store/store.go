@@ -70,4 +70,5 @@ type Counts struct {
 type Triggers struct {
 	Drop      atomic.Bool // there may be some
 	uncounted atomic.Bool // and were found where a COPY does not count what is stored
+	Ignored   bool        // whoever measures what sending takes does not ask for them
 }
