@@ -72,14 +72,9 @@ func leaveToOthers(ctx context.Context, of *roster, conn *pgx.Conn, names []stri
 	if _, err := ledger.Unlist(ctx, conn, of.target, of.set.ID, names); err != nil {
 		return err
 	}
-	leaveOut(of, names)
-	return nil
-}
-
-// leaveOut leaves parts out, as far as this process is concerned.
-func leaveOut(of *roster, names []string) {
 	of.seen.Without(names)
 	of.parts = slices.DeleteFunc(slices.Clone(of.parts), func(p ledger.Part) bool { return slices.Contains(names, p.Name) })
+	return nil
 }
 
 // leave notes that a part is left to the load that has begun with it.
@@ -239,7 +234,7 @@ func (k *knownOtherwise) judgeSets(ctx context.Context) error {
 		return err
 	}
 	for _, set := range sets {
-		if set.ID == k.of.set.ID {
+		if set.ID == k.of.set.ID || set.Set.Base == "" {
 			continue
 		}
 		if err := k.judgeSet(ctx, set); err != nil {
@@ -255,7 +250,7 @@ func (k *knownOtherwise) judgeSet(ctx context.Context, set *ledger.Job) error {
 	names := map[string]string{} // here, by what they are called there
 	var there []string
 	for _, name := range of.seen.LeftNames() {
-		if rest, ok := set.Set.PartOf(of.in.set.base + name); ok {
+		if rest, ok := strings.CutPrefix(of.in.set.base+name, set.Set.Base); ok {
 			names[rest] = name
 			there = append(there, rest)
 		}

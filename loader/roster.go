@@ -74,7 +74,7 @@ func (of *roster) open(ctx context.Context, conn *pgx.Conn) error {
 	if err := ledger.RetryFailed(ctx, conn, of.target, of.set.ID); err != nil {
 		return err
 	}
-	of.seen, err = ledger.AddParts(ctx, conn, of.target, of.set, of.parts)
+	of.seen, err = ledger.AddParts(ctx, conn, of.target, of.set.ID, of.parts)
 	if err != nil {
 		return err
 	}
@@ -189,13 +189,8 @@ func (of *roster) examine(ctx context.Context, conn *pgx.Conn, was *ledger.Job) 
 		return false, &failure.JobError{Job: was.Name, Problem: "an earlier run has loaded one input alone under this name", Do: failure.Anew + ", or leave that file out and name another job"}
 	case of.l.replacing != "" && was.Fingerprint.Replace != of.l.replacing:
 		return false, &failure.JobError{Job: was.Name, Problem: "it was begun by another load than the one that has emptied the table", Do: failure.Anew}
-	case was.Set.Base == of.in.set.base:
-	case was.Set.Base == "" || of.in.set.base == "" || cmp.Or(of.l.cfg.Job, of.in.job) == "": // by other names its files would be new ones
+	case was.Set.Base != of.in.set.base: // by other names its files would be new ones
 		return false, &failure.JobError{Job: was.Name, Problem: fmt.Sprintf("it is of files in %s, and these are in %s", was.Set.Base, of.in.set.base), Do: "name the files by the directory that they were in, or name another job"}
-	default: // on another machine they may be mounted elsewhere
-		if err := ledger.AddBase(ctx, conn, of.target, was, of.in.set.base); err != nil {
-			return false, err
-		}
 	}
 	return true, holdsRows(ctx, of, conn, was, was.Added())
 }
@@ -203,17 +198,6 @@ func (of *roster) examine(ctx context.Context, conn *pgx.Conn, was *ledger.Job) 
 // judgeChanged looks at parts that are not what they were when they were loaded, or begun. One with
 // the same first and last bytes has another time alone.
 func (of *roster) judgeChanged(ctx context.Context, conn *pgx.Conn) error {
-	if len(of.seen.Changed) == 0 {
-		return nil
-	}
-	many, err := inManyPlaces(ctx, of, conn)
-	if err != nil {
-		return err
-	}
-	if many {
-		refuseOthers(of)
-		return nil
-	}
 	var same []ledger.Part
 	for _, p := range of.seen.Changed {
 		if !p.Loaded {
@@ -236,31 +220,6 @@ func (of *roster) judgeChanged(ctx context.Context, conn *pgx.Conn) error {
 		return nil
 	}
 	return ledger.Retag(ctx, conn, of.target, of.set.ID, same)
-}
-
-// inManyPlaces reports whether the set's files are in several directories, as different machines see them.
-func inManyPlaces(ctx context.Context, of *roster, conn *pgx.Conn) (bool, error) {
-	found, err := ledger.Find(ctx, conn, of.target, of.set.Name) // others may just have begun
-	for _, j := range found {
-		if err == nil && j.ID == of.set.ID && j.Set != nil {
-			return len(j.Set.Bases()) > 1, nil
-		}
-	}
-	return false, err
-}
-
-// refuseOthers leaves out what has the name of a part that the set has from another directory, and is
-// another file for all that is known: another one of the same content would be taken for it.
-func refuseOthers(of *roster) {
-	var names []string
-	for _, p := range of.seen.Changed {
-		names = append(names, p.Name)
-		of.failures = append(of.failures, &PartError{of.in.set.open(p.Name).name, &failure.JobError{
-			Job: of.set.Name, Problem: "it has a file of that name from another directory, of another size, or changed at another time",
-			Do: "name another job for what is not the same, or see to it that all machines have the same files, with their times",
-		}})
-	}
-	leaveOut(of, names)
 }
 
 // input returns the input that a part is.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
+	"strings"
 
 	"github.com/jackc/pgx/v5"
 
@@ -40,11 +41,11 @@ func setWith(jobs []jobStatus, name string) (set *jobStatus, file string) {
 		if s.Job == name || s.Input == name || s.Input == path {
 			return nil, ""
 		}
-		if s.entry.Set == nil || s.State == stateComplete {
+		if s.entry.Set == nil || s.entry.Set.Base == "" || s.State == stateComplete {
 			continue
 		}
 		for _, as := range []string{name, path} {
-			if rest, ok := s.entry.Set.PartOf(as); ok && set == nil {
+			if rest, ok := strings.CutPrefix(as, s.entry.Set.Base); ok && set == nil {
 				set, file = &jobs[i], rest
 			}
 		}

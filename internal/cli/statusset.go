@@ -107,10 +107,10 @@ func (s *jobStatus) addSet(ctx context.Context, conn *pgx.Conn) {
 }
 
 // findGone finds out which files of a stopped set are not here any more. Where their directory is not
-// here either, or is one of several, the set may be another machine's.
+// here either, the set is another machine's.
 func (s *jobStatus) findGone(ctx context.Context, conn *pgx.Conn) error {
 	base := s.entry.Set.Base
-	if dir, err := os.Stat(base); err != nil || !dir.IsDir() || !filepath.IsAbs(base) || len(s.entry.Set.Also) > 0 {
+	if dir, err := os.Stat(base); err != nil || !dir.IsDir() || !filepath.IsAbs(base) {
 		return nil
 	}
 	list, err := ledger.UnstoredParts(ctx, conn, s.entry.Target, s.entry.ID, goneLooked)

@@ -35,15 +35,13 @@ type PartCounts struct {
 type Seen struct {
 	PartCounts
 	// Changed are parts that a run has claimed or loaded, of another size or with another tag than
-	// now. What becomes of them is the caller's to say: see Retag. Those of a set with files in several
-	// directories that wait are among them, too.
+	// now. What becomes of them is the caller's to say: see Retag.
 	Changed []ChangedPart
 	// Reads has how those that are loaded were read, by Form.Manner, where that is known, and how many
 	// they are.
 	Reads map[string]int
 
 	set  string
-	many bool // the set's files are in several directories
 	left []string
 	at   int
 }
@@ -70,8 +68,8 @@ const addAtOnce = 5000
 // AddParts enters the parts that the ledger does not know yet, and says what it knows of the others.
 // The names differ, and are in the set's order, in which they are claimed. A part that waits takes its
 // new size and tag. If there are new ones a set that was ended goes on.
-func AddParts(ctx context.Context, conn *pgx.Conn, t Target, set *Job, parts []Part) (*Seen, error) {
-	s := &Seen{set: set.ID, many: len(set.Set.Bases()) > 1, Reads: map[string]int{}}
+func AddParts(ctx context.Context, conn *pgx.Conn, t Target, set string, parts []Part) (*Seen, error) {
+	s := &Seen{set: set, Reads: map[string]int{}}
 	for _, p := range parts {
 		if len(p.Name) > maxPartName {
 			return nil, fmt.Errorf("the name %.80q… has %d bytes, and may have %d", p.Name, len(p.Name), maxPartName)
@@ -166,7 +164,7 @@ func (s *Seen) compare(ctx context.Context, conn *pgx.Conn, t Target, page []Par
 		}
 		switch {
 		case same:
-		case !s.many && (state == partWaits || state == partFailed):
+		case state == partWaits || state == partFailed:
 			waiting = append(waiting, now)
 		default:
 			s.Changed = append(s.Changed, ChangedPart{Part: now, Was: was, Loaded: state == partLoaded})

@@ -33,7 +33,7 @@ func enterSet(t testing.TB, conn *pgx.Conn, target ledger.Target, name string, p
 
 func addParts(t testing.TB, conn *pgx.Conn, target ledger.Target, set *ledger.Job, parts ...ledger.Part) *ledger.Seen {
 	t.Helper()
-	seen, err := ledger.AddParts(t.Context(), conn, target, set, parts)
+	seen, err := ledger.AddParts(t.Context(), conn, target, set.ID, parts)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -442,7 +442,7 @@ func TestForgetSet(t *testing.T) {
 		if left := pgtest.Query(t, conn, "SELECT relname FROM pg_class WHERE relname LIKE 'shardload_rejects_%' AND relkind = 'r' UNION ALL SELECT of FROM shardload_rejects"); len(left) > 0 {
 			t.Errorf("of rejected records are left: %q", left)
 		}
-		if _, err := ledger.AddParts(ctx, conn, target, set, someParts(1)); !errors.Is(err, ledger.ErrSetGone) {
+		if _, err := ledger.AddParts(ctx, conn, target, set.ID, someParts(1)); !errors.Is(err, ledger.ErrSetGone) {
 			t.Errorf("added a part to a set that is gone: error %v", err)
 		}
 		if err := pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error { return ledger.ForgetTable(ctx, tx, target) }); err != nil {

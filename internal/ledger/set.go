@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
-	"strings"
 
 	"github.com/jackc/pgx/v5"
 
@@ -45,45 +43,6 @@ type Set struct {
 	// Base, with the name of a part after it, is the name under which that part would be a job of
 	// its own: of files the directory that they have in common. "" if parts have no other names.
 	Base string `json:"base,omitempty"`
-	// Also has other directories of the same files, as other machines see them. AddBase adds one.
-	Also []string `json:"also,omitempty"`
-}
-
-// Bases returns Base and Also, none for a set whose parts have no other names.
-func (s *Set) Bases() []string {
-	if s.Base == "" {
-		return nil
-	}
-	return append([]string{s.Base}, s.Also...)
-}
-
-// PartOf returns the name of the part that a file, or another input, is if the set has it.
-func (s *Set) PartOf(path string) (name string, ok bool) {
-	for _, base := range s.Bases() {
-		if name, ok = strings.CutPrefix(path, base); ok {
-			return name, true
-		}
-	}
-	return "", false
-}
-
-// AddBase notes that the set's files are in another directory, too, as this machine sees it. Any number of
-// processes may do so at once.
-func AddBase(ctx context.Context, conn *pgx.Conn, t Target, j *Job, base string) error {
-	if slices.Contains(j.Set.Bases(), base) {
-		return nil
-	}
-	const also = `coalesce(fingerprint #> '{set,also}', '[]'::pg_catalog.jsonb)`
-	err := guarded(ctx, conn, guardJobs(t, writing), "COMMIT", func() error {
-		_, err := conn.Exec(ctx, `UPDATE `+t.Jobs()+` SET fingerprint = pg_catalog.jsonb_set(fingerprint, '{set,also}', `+also+` || pg_catalog.jsonb_build_array($2::pg_catalog.text))
-			WHERE id = $1::pg_catalog.text AND NOT `+also+` @> pg_catalog.jsonb_build_array($2::pg_catalog.text)`, j.ID, base)
-		return err
-	})
-	if err != nil {
-		return explain(err, t, "note where the files are")
-	}
-	j.Set.Also = append(j.Set.Also, base)
-	return nil
 }
 
 // Single reports whether the job is neither a set nor a run of one.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/jackc/pgx/v5"
 
@@ -27,8 +28,8 @@ func checkSets(ctx context.Context, o *Opening, conn *pgx.Conn, name string, now
 		return err
 	}
 	for _, set := range sets {
-		part, ok := set.Set.PartOf(name)
-		if !ok {
+		part, ok := strings.CutPrefix(name, set.Set.Base)
+		if set.Set.Base == "" || !ok {
 			continue
 		}
 		if err := checkSet(ctx, o, conn, name, set, part, now); err != nil {
