@@ -13,7 +13,8 @@ import (
 	"shardload/loader"
 )
 
-// assortedTypes has the columns, in the input's order. The last has no binary encoding.
+// assortedTypes has the columns, in the input's order. c and n have no binary
+// encoding.
 var assortedTypes = []struct{ name, typ string }{
 	{"i2", "int2"},
 	{"i4", "int4"},
@@ -34,7 +35,6 @@ var assortedTypes = []struct{ name, typ string }{
 	{"ta", "text[]"},
 	{"c", "char(4)"},
 	{"n", "numeric"},
-	{"m", "time"},
 }
 
 // forms are spellings of values, the usual and the unusual, by column.
@@ -47,7 +47,7 @@ var forms = map[string][]string{
 	"b":  {"t", "f", "true", "FALSE", "yes", "off", "1", "0", " t ", ""},
 	"t":  {"", `""`, "plain", `"quoted ""text"""`, `"a,b"`, "\"two\nlines\"", "ünïcödé", "日本", ` spaces `, `back\slash`, `\N`, "NULL"},
 	"v":  {"", "abc", "abcdef", `"abc      "`, "日本語日本語", `""`},
-	"c":  {"a", "abcd", `"ab  "`, `"abcd  "`, "日本語日", `" a"`, `""`, ""},
+	"c":  {"a", "abcd", `"ab  "`, ""},
 	"by": {`\x00ff`, `\xABCD`, "text", `a\\b`, `\000`, ""},
 	"d":  {"2020-02-29", "1999-12-31", "infinity", "epoch", "0044-03-15 BC", `"Jan 8, 1999"`, "20200101", ""},
 	"ts": {"2020-02-29 23:59:59", "2020-01-01 00:00:00.123456", "2020-01-01T01:02:03", "1999-01-08", "infinity", "2020-01-01 24:00:00", "2020-01-01 00:00:60", "2020-01-01 00:00:00.1234567", "10000-01-01 00:00:00", ""},
@@ -58,13 +58,12 @@ var forms = map[string][]string{
 	"ia": {"{}", `"{1,2,NULL}"`, `"{ 1 , 2 }"`, `"{{1,2},{3,4}}"`, `"[2:3]={1,2}"`, ""},
 	"ta": {"{}", `"{a,""b c"",NULL,""NULL""}"`, `"{a\\b, c}"`, `"{""""}"`, ""},
 	"n":  {"1.50", "1e3", "NaN", "-0.000", ""},
-	"m":  {"23:59:59", "allballs", "1:2", ""},
 }
 
 // TestSameAsCopy loads the same input by one COPY, as psql's \copy does it, and by
 // the loader, and compares what is stored. Distribution columns of types that are
-// hashed here and of types that the server is asked for take turns; with a column of
-// time rows go as CSV, without it in binary.
+// hashed here and of types that the server is asked for take turns; with numeric
+// and char columns rows go as CSV, without them in binary.
 func TestSameAsCopy(t *testing.T) {
 	t.Parallel()
 	keys := map[string][]string{
@@ -92,7 +91,7 @@ func TestSameAsCopy(t *testing.T) {
 					want, got := fmt.Sprintf("want%d_%t", n, binary), fmt.Sprintf("got%d_%t", n, binary)
 					columns := assortedTypes
 					if binary {
-						columns = columns[:len(columns)-1]
+						columns = columns[:len(columns)-2]
 					}
 					for _, table := range []string{want, got} {
 						ddl := "CREATE TABLE " + table + " (id int, k " + typ

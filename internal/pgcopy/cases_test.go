@@ -126,12 +126,6 @@ func textCases() []typeCase {
 			sure:   []string{"", " ", "a", "12345", "     ", "éééé", "ééééé", "😀😀😀😀😀", "日本語日本", "a\nb"},
 			unsure: []string{"123456", "12345 ", "éééééé", "12345é", "\x00", "\xff", "\xff\xff\xff", "a\x00"},
 		},
-		{name: "bpchar", sure: texts, unsure: notTexts},
-		{
-			name:   "char(5)",
-			sure:   []string{"", " ", "a", "a ", "12345", "     ", "éé", "ééééé", "😀😀😀😀😀", "日本語日本", "a\nb"},
-			unsure: []string{"123456", "12345 ", "éééééé", "12345é", "\x00", "\xff", "\xff\xff\xff", "a\x00"},
-		},
 		{name: "json", sure: jsons, unsure: append([]string{""}, notTexts...), json: true},
 		{name: "jsonb", sure: jsons, unsure: append([]string{""}, notTexts...), json: true},
 		{
@@ -221,7 +215,6 @@ func arrayCases() []typeCase {
 			sure:   []string{"{abc,ab,a}", `{"","ééé"}`, `{"\a\b\c"}`},
 			unsure: []string{"{abcd}", `{"abc "}`, "{éééé}"},
 		},
-		{name: "char(3)[]", sure: []string{"{abc,ab,a}", `{"","ééé"," a"}`}, unsure: []string{"{abcd}", `{"abc "}`, "{éééé}"}},
 		{name: "numeric(6,2)[]", sure: []string{"{1.005,9999.99,NULL}"}, unsure: []string{"{10000}"}},
 		{name: "timestamp(0)[]", sure: []string{`{"2024-01-02 03:04:05.5",2024-01-02T03:04:05.4}`}, unsure: []string{"{now}"}},
 	}

@@ -28,7 +28,7 @@ func utf8Text(dst, v []byte) ([]byte, bool) {
 	return append(appendLen(dst, len(v)), v...), true
 }
 
-// varcharOf returns the encoder of varchar, and of char(n). A longer value than the type takes
+// varcharOf returns the encoder of varchar. A longer value than the type takes
 // is not sure: the server refuses it, unless only blanks are too many.
 func varcharOf(typmod int32, opts Options) Encoder {
 	text := textOf(opts)

@@ -73,7 +73,7 @@ func scalar(oid uint32, typmod int32, opts Options) Encoder {
 		return boolean
 	case pgtype.TextOID:
 		return textOf(opts)
-	case pgtype.VarcharOID, pgtype.BPCharOID: // the server fills the latter up, as it does from text
+	case pgtype.VarcharOID:
 		return varcharOf(typmod, opts)
 	case pgtype.JSONOID:
 		return jsonOf(opts)
