@@ -57,7 +57,7 @@ type ofSet struct {
 
 // newLoad returns the load of in.
 func (l *Loader) newLoad(in Input, c *store.Counts) *load {
-	s := &store.Store{Target: l.target, Nodes: l.nodes, Source: store.Source{Input: in.name, Repeats: in.repeats}, Triggers: &l.triggers, Counts: c, Tell: store.Tell{Retried: l.cfg.Retried}}
+	s := &store.Store{Target: l.target, Nodes: l.nodes, Source: store.Source{Input: in.name, Repeats: in.repeats}, Triggers: &l.triggers, Trusting: l.cfg.Stage == StageStore, Counts: c, Tell: store.Tell{Retried: l.cfg.Retried}}
 	if observe := l.cfg.Observe; observe != nil {
 		s.Tell.Stored = func(node string, b *lane.Batch, started time.Time) {
 			observe(StoredBatch{Node: node, Rows: b.Stored(), Rejected: b.Rejects(), Filtered: b.Merged.Filtered, Bytes: b.Bytes, Started: started, Elapsed: time.Since(started)})

@@ -123,7 +123,6 @@ func openLoader(ctx context.Context, cfg Config, how opening) (l *Loader, err er
 	}
 	cfg.Conn = control.Cfg
 	l = &Loader{cfg: cfg, opening: how, target: &target.Target{Control: control}}
-	l.triggers.Ignored = cfg.Stage == StageStore
 	l.deferral = &deferral{Loader: l}
 	control.Spare = l.closeIdle
 	l.charset = charset.New(cfg.Encoding, func(ctx context.Context) (*pgconn.PgConn, error) { return l.nodes.First().Connect(ctx) })

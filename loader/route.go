@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"shardload/internal/catalog"
+	"shardload/internal/citus"
 	"shardload/internal/input"
 	"shardload/loader/failure"
 	"shardload/loader/internal/decode"
@@ -78,8 +79,13 @@ func blocked(asked Route, ob route.Obstacle) error {
 func (ld *load) chooseFor(ctx context.Context, first *input.Chunk, ask *decode.Asker) (Route, error) {
 	l := ld.l
 	lay, by := ld.Layout, l.plan.Route
-	if by == RouteCoordinator || ld.whole {
+	switch {
+	case ld.whole, by == RouteCoordinator && l.target.Distribution.Kind != citus.Hash:
 		return RouteCoordinator, nil
+	case by == RouteCoordinator:
+		differs, err := lay.CheckHashes(ctx, first, ask)
+		ld.Hashed = err == nil && differs == ""
+		return by, err
 	}
 	ob := omitted(lay.Loaded, lay.Table)
 	if lay.Router.Filled {

@@ -24,7 +24,7 @@ func TestHashIsAnother(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	for _, asked := range []Route{RouteAuto, RouteShard} {
+	for _, asked := range []Route{RouteAuto, RouteShard, RouteCoordinator} {
 		t.Run(string(asked), func(t *testing.T) {
 			cfg, err := pgx.ParseConfig(dsn)
 			if err != nil {
@@ -58,7 +58,9 @@ func TestHashIsAnother(t *testing.T) {
 				route, err := ld.chooseFor(t.Context(), first, ask)
 				_, refused := errors.AsType[*failure.PreflightError](err)
 				switch {
-				case right && (err != nil || route != RouteShard):
+				case asked == RouteCoordinator && (err != nil || route != asked || ld.Hashed != right):
+					t.Errorf("through the coordinator: route %s, %v; the hash is ours: %t, want %t", route, err, ld.Hashed, right)
+				case asked != RouteCoordinator && right && (err != nil || route != RouteShard):
 					t.Errorf("the same hash: route %s, %v", route, err)
 				case !right && asked == RouteAuto && (err != nil || route != RouteCoordinator):
 					t.Errorf("another hash: route %s, %v", route, err)

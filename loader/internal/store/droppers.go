@@ -56,7 +56,7 @@ func (x *tx) missNone(ctx context.Context) error {
 func (x *tx) uncounted() bool {
 	l, m := x.load, x.load.Merge
 	switch {
-	case len(x.b.Sections) == 0 || x.load.Triggers.Ignored:
+	case len(x.b.Sections) == 0 || x.load.Trusting:
 		return false
 	case x.received:
 		return true
@@ -149,7 +149,7 @@ func (x *tx) noneBeside(ctx context.Context) (none bool, err error) {
 // lane's mark lies too, and else nil.
 func ofOneShard(s *Store, number int) *ledger.Lane {
 	d := s.Target.Distribution
-	if d.Kind != citus.Hash || s.Layout.Router.Filled || number >= len(s.Job.Lanes) {
+	if d.Kind != citus.Hash || !s.Hashed || s.Layout.Router.Filled || number >= len(s.Job.Lanes) {
 		return nil
 	}
 	l := &s.Job.Lanes[number]

@@ -27,6 +27,10 @@ type Store struct {
 	Keeper   *reject.Keeper // of rejected records, nil if there may be none
 	Triggers *Triggers
 	Tell     Tell
+	// Hashed says that our hashes were found to be the server's: a lane's rows are of its shard.
+	Hashed bool
+	// Trusting says that nobody asks for triggers: sending alone is measured.
+	Trusting bool
 
 	Source
 	*Counts
@@ -70,5 +74,4 @@ type Counts struct {
 type Triggers struct {
 	Drop      atomic.Bool // there may be some
 	uncounted atomic.Bool // and were found where a COPY does not count what is stored
-	Ignored   bool        // whoever measures what sending takes does not ask for them
 }
