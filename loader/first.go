@@ -45,8 +45,7 @@ func layOut(ld *load, in Input, h Heading) error {
 	if h.Guessed && !h.Header {
 		ld.guessed = h.Line
 	}
-	_, size := ld.feed.Far()
-	ld.whole = in.repeats && ld.series == nil && !ld.Pieces && input.IsPlain(ld.feed) && l.cfg.fitsWhole(size)
+	ld.whole = in.repeats && ld.series == nil && !ld.Pieces && l.cfg.fitsWhole(ld.feed)
 	if err := h.layOut(ld); err != nil {
 		return &failure.RowError{File: ld.Input, Line: h.Line, Err: err}
 	}
@@ -207,10 +206,11 @@ func headerLine(names []string, delimiter byte) []byte {
 // wholeLimit is the length in bytes of a file that is stored in one transaction.
 const wholeLimit = 16 << 20
 
-// fitsWhole reports whether the load of a file of that many bytes, or -1, is to be
-// one transaction: then no progress has to be kept. Rows of small numbers are ten
-// times as long on their way as they are in the file.
-func (c *Config) fitsWhole(size int64) bool {
-	return !c.NoResume && 0 <= size && size <= min(wholeLimit, c.Memory/16) &&
+// fitsWhole reports whether the load of a file is to be one transaction: then no
+// progress has to be kept. Rows of small numbers are ten times as long on their way as
+// they are in the file.
+func (c *Config) fitsWhole(f input.Feed) bool {
+	_, size := f.Far()
+	return !c.NoResume && input.IsPlain(f) && 0 <= size && size <= min(wholeLimit, c.Memory/16) &&
 		(c.Route == RouteAuto || c.Route == RouteCoordinator)
 }

@@ -10,7 +10,6 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"shardload/internal/input"
 	"shardload/internal/server"
 )
 
@@ -109,8 +108,7 @@ func (t *SetTable) small(ctx context.Context) bool {
 	if err != nil {
 		return false // it is said when the file is loaded
 	}
-	_, size := feed.Far()
-	small := input.IsPlain(feed) && cfg.fitsWhole(size)
+	small := cfg.fitsWhole(feed)
 	return feed.Close() == nil && small
 }
 

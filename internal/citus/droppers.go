@@ -94,8 +94,7 @@ func DroppersOf(ctx context.Context, conn *pgx.Conn) (Droppers, error) {
 // PlacesSQL returns the query for the placements of a table that Droppers.None takes: of all shards, or
 // of those that have hashes of a range.
 func PlacesSQL(table uint32, of *Shard) string {
-	sql := `SELECT p.groupid, pg_catalog.md5(` + nameSQL + `) FROM pg_catalog.pg_dist_shard s JOIN pg_catalog.pg_dist_placement p USING (shardid)
-		JOIN pg_catalog.pg_class c ON c.oid = s.logicalrelid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE p.shardstate = 1 AND s.logicalrelid = ` + fmt.Sprint(table) + `::oid`
+	sql := `SELECT p.groupid, pg_catalog.md5(` + nameSQL + `)` + fromPlaced + `s.logicalrelid = ` + fmt.Sprint(table) + `::oid`
 	if of != nil {
 		sql += fmt.Sprintf(" AND s.shardminvalue::int4 <= %d AND s.shardmaxvalue::int4 >= %d", of.Max, of.Min)
 	}
@@ -105,12 +104,14 @@ func PlacesSQL(table uint32, of *Shard) string {
 // None reports whether none of the placements, which are rows of PlacesSQL, is among d. It reports
 // false, too, if d does not have all of their nodes.
 func (d Droppers) None(places [][][]byte) bool {
-	for _, p := range places {
+	list := make([]Placement, len(places))
+	for i, p := range places {
 		group, err := strconv.ParseInt(string(p[0]), 10, 32)
-		tables, asked := d[int32(group)]
-		if err != nil || !asked || slices.Contains(tables, string(p[1])) {
+		if err != nil {
 			return false
 		}
+		list[i] = Placement{Group: int32(group), sum: string(p[1])}
 	}
-	return len(places) > 0
+	n, ok := d.Among(list)
+	return ok && n == 0 && len(list) > 0
 }

@@ -28,12 +28,14 @@ const nameSQL = `CASE WHEN n.nspname = 'public' THEN 'public.' ELSE '' END || pg
 // placedSQL is the end of a query for the placements p of the shards s of a table: the
 // name of the shard's own table, and where to look. shard_name leaves the schema public
 // out, which is not on every search path.
-const placedSQL = nameSQL + `
+const placedSQL = nameSQL + fromPlaced + `s.logicalrelid = $1::oid`
+
+const fromPlaced = `
 		FROM pg_catalog.pg_dist_shard s
 		JOIN pg_catalog.pg_dist_placement p USING (shardid)
 		JOIN pg_catalog.pg_class c ON c.oid = s.logicalrelid
 		JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-		WHERE s.logicalrelid = $1::oid AND p.shardstate = 1`
+		WHERE p.shardstate = 1 AND `
 
 // Placements returns where the shards of the table with that OID are, as the
 // coordinator has it.

@@ -26,7 +26,6 @@ type setStatus struct {
 	Gone []string `json:"gone,omitempty"`
 
 	goneBegun bool // of one of Gone, with others, some may be stored
-	goesOn    bool // the same command has something to load though some are gone
 }
 
 // filesStatus counts the files of a set.
@@ -132,7 +131,7 @@ func (s *jobStatus) findGone(ctx context.Context, conn *pgx.Conn) error {
 	if len(s.Set.Gone) == 0 {
 		return nil
 	}
-	if s.Set.goesOn = waits || begun && !s.Set.goneBegun; !s.Set.goesOn {
+	if goesOn := waits || begun && !s.Set.goneBegun; !goesOn { // the same command has nothing to load
 		s.State, s.Problem = stateStuck, fmt.Sprintf("%s of it %s not loaded, and %s gone", plural(int64(len(s.Set.Gone)), "file"),
 			term.Verb(len(s.Set.Gone), "is", "are"), term.Verb(len(s.Set.Gone), "is", "are"))
 	}
