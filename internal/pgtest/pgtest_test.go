@@ -62,3 +62,20 @@ func TestCitusInParallel(t *testing.T) {
 		})
 	}
 }
+
+// What a test ends on the workers, sessions of the coordinator that are kept for other tests have
+// used.
+func TestSessionsOfWorkersEnd(t *testing.T) {
+	for range 2 {
+		t.Run("", func(t *testing.T) {
+			conn := pgtest.Connect(t, pgtest.Citus(t))
+			var ended int
+			err := conn.QueryRow(t.Context(), `SELECT sum(result::int) FROM run_command_on_workers($$
+				SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+				WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()$$)`).Scan(&ended)
+			if err != nil || ended == 0 {
+				t.Errorf("%d sessions ended, %v", ended, err)
+			}
+		})
+	}
+}

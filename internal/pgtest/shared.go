@@ -104,26 +104,38 @@ func (s *shared) exec(t testing.TB, sql string) {
 func (s *shared) execute(sql string) error {
 	ctx, cancel := context.WithTimeout(context.Background(), cleanupTimeout)
 	defer cancel()
-	conn, err := s.take(ctx)
+	conn, kept, err := s.take(ctx)
 	if err != nil {
 		return err
 	}
-	err = executeOn(ctx, conn, s.dsn, sql)
+	if err = executeOn(ctx, conn, s.dsn, sql); err != nil && kept && ctx.Err() == nil {
+		// A session of a coordinator keeps connections to workers, which may be gone: a test
+		// has ended the servers since. The statement has been rolled back on all of them.
+		_ = conn.Close(ctx)
+		if conn, err = pgx.Connect(ctx, s.dsn); err != nil {
+			return err
+		}
+		err = executeOn(ctx, conn, s.dsn, sql)
+	}
+	if err != nil {
+		return errors.Join(err, conn.Close(ctx))
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.free = append(s.free, conn)
-	return err
+	return nil
 }
 
-// take returns a free connection that still answers, or a new one.
-func (s *shared) take(ctx context.Context) (*pgx.Conn, error) {
+// take returns a connection that was kept and still answers, or a new one.
+func (s *shared) take(ctx context.Context) (conn *pgx.Conn, kept bool, err error) {
 	for {
 		conn := s.pop()
 		if conn == nil {
-			return pgx.Connect(ctx, s.dsn)
+			conn, err := pgx.Connect(ctx, s.dsn)
+			return conn, false, err
 		}
 		if conn.Ping(ctx) == nil {
-			return conn, nil
+			return conn, true, nil
 		}
 		_ = conn.Close(ctx)
 	}
