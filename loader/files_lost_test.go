@@ -48,9 +48,9 @@ func TestRunIsLost(t *testing.T) {
 	awaitRow(t, conn, "SELECT FROM pg_stat_activity WHERE "+asks)
 	hangs.Store(true)
 	exec(t, conn, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE "+asks)
-	run := query(t, conn, "SELECT id FROM shardload_runs")[0]
+	set := query(t, conn, "SELECT of FROM shardload_runs")[0]
 	exec(t, conn, "UPDATE shardload_runs SET epoch = epoch + 1")
-	exec(t, conn, "UPDATE shardload_progress_"+run+" SET epoch = epoch + 1")
+	exec(t, conn, "UPDATE shardload_marks_"+set+" SET epoch = epoch + 1")
 	for !said.next(t, ended, "has taken over") {
 	}
 	exec(t, conn, "UPDATE shardload_runs SET released = true")

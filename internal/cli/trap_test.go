@@ -40,6 +40,8 @@ var bait = []string{
 	 CREATE RULE r AS ON INSERT TO %[1]s.shardload_progress_aaaaaaaaaaaaaaaa DO ALSO SELECT den.canary()`,
 	`UPDATE %[1]s.shardload_jobs SET id = 'x''); SELECT den.canary(); --', progress = ';', target = 'x"; SELECT den.canary(); --'`,
 	`DELETE FROM %[1]s.shardload_jobs; CREATE VIEW %[1]s.shardload_progress_bbbbbbbbbbbbbbbb AS SELECT den.canary() AS key`,
+	`DELETE FROM %[1]s.shardload_jobs; CREATE VIEW %[1]s.shardload_marks_bbbbbbbbbbbbbbbb AS SELECT den.canary() AS key`,
+	`DROP TABLE %[1]s.shardload_jobs; CREATE TABLE %[1]s.shardload_marks_cccccccccccccccc (key int CHECK (den.canary() > 0), run den.canary_text)`,
 	`DROP TABLE %[1]s.shardload_jobs; CREATE TABLE %[1]s.shardload_progress_cccccccccccccccc (key int CHECK (den.canary() > 0), lane den.canary_domain)`,
 	`CREATE TABLE %[1]s.items_tune_aaaaaaaa (id den.canary_domain);
 	 COMMENT ON TABLE %[1]s.items_tune_aaaaaaaa IS E'temporary, made by shardload, which drops it again {"tool":"tune","id":"aaaaaaaa"}'`,

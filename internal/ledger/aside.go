@@ -58,10 +58,10 @@ func (t Target) guardRejects() [guardStatements]string {
 	return guardSQL(t, writing, t.rejects(), rejectsShape, anyType)
 }
 
-// asideTable returns the table of the rejected records of a run: see progressTable.
+// asideTable returns the table of the rejected records of a run: see progressName.
 func asideTable(schema, id string) (string, error) {
-	if _, err := progressTable(schema, id); err != nil {
-		return "", err
+	if !validID.MatchString(id) {
+		return "", fmt.Errorf("%.40q is not an id that shardload gives a run", id)
 	}
 	return pgx.Identifier{schema, asidePrefix + id}.Sanitize(), nil
 }

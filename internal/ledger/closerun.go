@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"shardload/internal/citus"
+	"shardload/internal/server"
 )
 
 // A PartRows is what is known of a run's part when all of it is stored.
@@ -65,7 +66,7 @@ func CloseRun(ctx context.Context, conn *pgx.Conn, t Target, r *Run, j *Job, byt
 
 // close does what CloseRun does, once it is known that the run is the owner's and complete.
 func (r *Run) close(ctx context.Context, conn *pgx.Conn, t Target, j *Job, sum Totals, rows []PartRows) error {
-	if err := guard(ctx, conn, joined(guardProgress(t, writing, j))+"; DROP TABLE "+j.Progress); err != nil {
+	if err := r.removeMarks(ctx, conn, t, j); err != nil {
 		return err
 	}
 	if err := r.moveRejects(ctx, conn, t, j, sum.Rejected); err != nil {
@@ -93,6 +94,25 @@ func (r *Run) close(ctx context.Context, conn *pgx.Conn, t Target, j *Job, sum T
 		err = ErrSetGone
 	}
 	return err
+}
+
+// removeMarks deletes the run's marks, or drops their table if no other open run has any there. Under the
+// lock of tables of ours none is opened meanwhile.
+func (r *Run) removeMarks(ctx context.Context, conn *pgx.Conn, t Target, j *Job) error {
+	if err := guard(ctx, conn, joined(guardProgress(t, writing, j))); err != nil {
+		return err
+	}
+	if j.Shared {
+		var used bool
+		err := conn.QueryRow(ctx, `SELECT EXISTS (SELECT FROM `+t.runs()+` WHERE of = $1::pg_catalog.text AND id <> $2::pg_catalog.text AND closed IS NULL)`, r.Of, r.ID).Scan(&used)
+		if err != nil {
+			return err
+		}
+		if used {
+			return server.Exec(ctx, conn.PgConn(), "DELETE FROM "+j.Progress+" WHERE "+j.ofRunSQL())
+		}
+	}
+	return server.Exec(ctx, conn.PgConn(), "DROP TABLE "+j.Progress)
 }
 
 // noteRows notes how many rows of its parts are stored, and what the parts were.

@@ -69,7 +69,7 @@ func Create(ctx context.Context, conn *pgx.Conn, t Target, j *Job, lanes []Lane,
 
 // create is Create, and calls first in the same transaction, when the table of jobs is there.
 func create(ctx context.Context, conn *pgx.Conn, t Target, j *Job, lanes []Lane, samples []string, first func(pgx.Tx) error) error {
-	progress, err := progressTable(t.Table.Schema, j.ID)
+	progress, err := j.progressTable(t.Table.Schema)
 	if err != nil {
 		return err
 	}
@@ -85,13 +85,13 @@ func create(ctx context.Context, conn *pgx.Conn, t Target, j *Job, lanes []Lane,
 		if err := forget(ctx, tx, t, j.Replaces); err != nil {
 			return err
 		}
-		if err := createBeside(ctx, tx, t, j.Progress, progressShape); err != nil {
+		if err := makeProgress(ctx, tx, t, j); err != nil {
 			return err
 		}
 		if err := giveKeys(ctx, tx, t, lanes, samples); err != nil {
 			return err
 		}
-		if err := insertLanes(ctx, tx, t, j.Progress, lanes); err != nil {
+		if err := insertLanes(ctx, tx, t, j, lanes); err != nil {
 			return err
 		}
 		return insertJob(ctx, tx, t, j)
@@ -132,6 +132,20 @@ func isThere(ctx context.Context, tx pgx.Tx, t Target) (there bool, err error) {
 	return hasTable(ctx, tx, t.Jobs())
 }
 
+// makeProgress makes the job's progress table, unless it is one that is shared, and there.
+func makeProgress(ctx context.Context, tx pgx.Tx, t Target, j *Job) error {
+	if j.Shared {
+		there, err := hasTable(ctx, tx, j.Progress)
+		if err != nil {
+			return err
+		}
+		if there {
+			return guard(ctx, tx.Conn(), joined(guardProgress(t, writing, j)))
+		}
+	}
+	return createBeside(ctx, tx, t, j.Progress, j.marksShape())
+}
+
 // createBeside makes a progress table, or another one of that shape. Where it is distributed its key
 // must be of exactly the distribution column's type and collation, and its shards then lie
 // where the target's do.
@@ -161,20 +175,24 @@ func createBeside(ctx context.Context, tx pgx.Tx, t Target, name string, s shape
 
 // insertLanes stores the lanes' rows, through the coordinator: a row that is found
 // on a node afterwards proves that it is the coordinator's.
-func insertLanes(ctx context.Context, tx pgx.Tx, t Target, progress string, lanes []Lane) error {
-	keyType, equal, err := keyType(ctx, tx, progress)
+func insertLanes(ctx context.Context, tx pgx.Tx, t Target, j *Job, lanes []Lane) error {
+	keyType, equal, err := keyType(ctx, tx, j.Progress)
 	if err != nil {
 		return err
+	}
+	var run, ofRun string
+	if j.Shared {
+		run, ofRun = "run, ", server.Literal(j.ID)+", "
 	}
 	values := make([]string, len(lanes))
 	for i := range lanes {
 		l := &lanes[i]
-		l.KeyType, l.KeyEqual = keyType, equal
-		values[i] = fmt.Sprintf("(%s, %d, %d, %d, %d, %d, %d, %d, %d, %d, %d, %d, %d)", l.key(), l.Number, l.Min, l.Max, l.Epoch,
+		l.Run, l.KeyType, l.KeyEqual = j.laneRun(), keyType, equal
+		values[i] = fmt.Sprintf("("+ofRun+"%s, %d, %d, %d, %d, %d, %d, %d, %d, %d, %d, %d, %d)", l.key(), l.Number, l.Min, l.Max, l.Epoch,
 			l.Mark.Chunk, l.Mark.Records, l.Place.Offset, l.Place.Line, l.Place.Records, int64(l.Place.Sum), int64(l.Within), l.Rows)
 	}
 	return t.asRole(ctx, tx, func() error {
-		_, err := tx.Exec(ctx, `INSERT INTO `+progress+` (key, lane, min, max, epoch, chunk, in_chunk, place, line, records, sum, in_sum, rows)
+		_, err := tx.Exec(ctx, `INSERT INTO `+j.Progress+` (`+run+`key, lane, min, max, epoch, chunk, in_chunk, place, line, records, sum, in_sum, rows)
 			VALUES `+strings.Join(values, ", "))
 		return err
 	})

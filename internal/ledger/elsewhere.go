@@ -239,10 +239,10 @@ func follow(ctx context.Context, tx pgx.Tx, t Target, e *Entry) error {
 // followProgress moves the progress table of a job, if it is there and ours, and returns its
 // new name.
 func followProgress(ctx context.Context, tx pgx.Tx, t Target, e *Entry) (name string, err error) {
-	if name, err = progressTable(t.Table.Schema, e.ID); err != nil {
+	if name, err = e.progressTable(t.Table.Schema); err != nil {
 		return "", err
 	}
-	there, err := ownProgress(ctx, tx, e.Target, e.ID)
+	there, err := ownProgress(ctx, tx, e.Target, &e.Job)
 	if err != nil || there == "" {
 		return name, err
 	}

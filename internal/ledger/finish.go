@@ -90,8 +90,8 @@ var ErrLocked = errors.New("another transaction has marks of the load locked")
 // ErrLocked: the transaction may be prepared, and nobody there to finish it.
 func Settle(ctx context.Context, conn *pgx.Conn, t Target, j *Job) error {
 	err := guarded(ctx, conn, guardProgress(t, writing, j), "ROLLBACK", func() error {
-		return server.Exec(ctx, conn.PgConn(), fmt.Sprintf("SET LOCAL statement_timeout = %d; UPDATE %s SET advanced = advanced; SET LOCAL statement_timeout = 0",
-			fault.MarksLimit.Milliseconds(), j.Progress))
+		return server.Exec(ctx, conn.PgConn(), fmt.Sprintf("SET LOCAL statement_timeout = %d; UPDATE %s SET advanced = advanced WHERE %s; SET LOCAL statement_timeout = 0",
+			fault.MarksLimit.Milliseconds(), j.Progress, j.ofRunSQL()))
 	})
 	if fault.Is(err, fault.Canceled) {
 		err = fmt.Errorf("%w: %w", ErrLocked, err)

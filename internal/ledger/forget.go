@@ -49,22 +49,19 @@ func Forget(ctx context.Context, conn *pgx.Conn, e *Entry) error {
 // forgetShards removes the job, in a transaction that has found the table of jobs to be
 // ours, on the coordinator: see asOwner.
 func forgetShards(ctx context.Context, tx pgx.Tx, e *Entry) (err error) {
-	del := func(of []string) (ids, sets []string, err error) {
+	del := func(of []string) (jobs []*Job, sets []string, err error) {
 		err = asOwner(ctx, tx, e.Target.Jobs(), func() (err error) {
-			ids, sets, err = deleteJobs(ctx, tx, e.Target, of)
+			jobs, sets, err = deleteJobs(ctx, tx, e.Target, of)
 			return err
 		})
-		return ids, sets, err
+		return jobs, sets, err
 	}
-	ids, err := deleteAll(ctx, tx, e.Target, []string{e.ID}, del)
-	for _, id := range ids {
+	jobs, err := deleteAll(ctx, tx, e.Target, []string{e.ID}, del)
+	for _, j := range jobs {
 		if err != nil {
 			break
 		}
-		var table string
-		if table, err = progressTable(e.Target.Table.Schema, id); err == nil {
-			err = asOwner(ctx, tx, table, func() error { return dropProgress(ctx, tx, e.Target, id) })
-		}
+		err = asOwner(ctx, tx, j.Progress, func() error { return dropProgress(ctx, tx, e.Target, j) })
 	}
 	return err
 }
@@ -116,46 +113,50 @@ func ForgetTable(ctx context.Context, tx pgx.Tx, t Target) error {
 // forget removes the jobs of these ids, in a transaction that has found the table of
 // jobs to be ours. Their progress tables are those that their ids name.
 func forget(ctx context.Context, tx pgx.Tx, t Target, ids []string) error {
-	ids, err := deleteAll(ctx, tx, t, ids, func(of []string) (ids, sets []string, err error) { return deleteJobs(ctx, tx, t, of) })
+	jobs, err := deleteAll(ctx, tx, t, ids, func(of []string) (jobs []*Job, sets []string, err error) { return deleteJobs(ctx, tx, t, of) })
 	if err != nil {
 		return err
 	}
-	for _, id := range ids {
-		if err := dropProgress(ctx, tx, t, id); err != nil {
+	for _, j := range jobs {
+		if err := dropProgress(ctx, tx, t, j); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// deleteJobs deletes jobs as forget does, and returns the ids of those that have a
-// progress table, and of those that are sets.
-func deleteJobs(ctx context.Context, tx pgx.Tx, t Target, of []string) (ids, sets []string, err error) {
-	rows, err := tx.Query(ctx, `DELETE FROM `+t.Jobs()+` WHERE id = ANY ($1::pg_catalog.text[]) RETURNING id, progress IS NOT NULL, (fingerprint->'set') IS NOT NULL`, of)
+// deleteJobs deletes jobs as forget does, and returns those that have a progress table, as far as it is
+// to be known, and the ids of those that are sets.
+func deleteJobs(ctx context.Context, tx pgx.Tx, t Target, of []string) (jobs []*Job, sets []string, err error) {
+	rows, err := tx.Query(ctx, `DELETE FROM `+t.Jobs()+` WHERE id = ANY ($1::pg_catalog.text[]) RETURNING id, progress IS NOT NULL, (fingerprint->'set') IS NOT NULL,
+		coalesce(fingerprint->>'of', ''), coalesce(fingerprint->>'shared', '') = 'true'`, of)
 	if err != nil {
 		return nil, nil, err
 	}
-	var id string
+	var j Job
 	var progress, set bool
-	_, err = pgx.ForEachRow(rows, []any{&id, &progress, &set}, func() error {
-		if progress && validID.MatchString(id) {
-			ids = append(ids, id)
+	_, err = pgx.ForEachRow(rows, []any{&j.ID, &progress, &set, &j.Of, &j.Shared}, func() error {
+		var no error // another id than we give has no table
+		if j.Progress, no = j.progressTable(t.Table.Schema); progress && no == nil {
+			jobs = append(jobs, new(j))
 		}
 		if set {
-			sets = append(sets, id)
+			sets = append(sets, j.ID)
 		}
 		return nil
 	})
-	return ids, sets, err
+	return jobs, sets, err
 }
 
 // dropProgress drops the progress table of that job, if it is there and ours, and the table of its
-// rejected records.
-func dropProgress(ctx context.Context, tx pgx.Tx, t Target, id string) error {
-	if err := dropAside(ctx, tx, t, id); err != nil {
-		return err
+// rejected records. A table that runs share goes with the first of them: they are forgotten together.
+func dropProgress(ctx context.Context, tx pgx.Tx, t Target, j *Job) error {
+	if validID.MatchString(j.ID) {
+		if err := dropAside(ctx, tx, t, j.ID); err != nil {
+			return err
+		}
 	}
-	table, err := ownProgress(ctx, tx, t, id)
+	table, err := ownProgress(ctx, tx, t, j)
 	if err != nil || table == "" {
 		return err
 	}
@@ -164,11 +165,11 @@ func dropProgress(ctx context.Context, tx pgx.Tx, t Target, id string) error {
 
 // ownProgress returns the progress table of that job, "" if it is not there. It is an error
 // if it is not ours.
-func ownProgress(ctx context.Context, tx pgx.Tx, t Target, id string) (table string, err error) {
-	if table, err = progressTable(t.Table.Schema, id); err != nil {
+func ownProgress(ctx context.Context, tx pgx.Tx, t Target, j *Job) (table string, err error) {
+	if table, err = j.progressTable(t.Table.Schema); err != nil {
 		return "", err
 	}
-	return ownTable(ctx, tx, t, table, progressShape)
+	return ownTable(ctx, tx, t, table, j.marksShape())
 }
 
 // ownTable returns table, "" if it is not there. It is an error if it is not ours, and of that shape.

@@ -44,18 +44,18 @@ func lockRuns(ctx context.Context, tx pgx.Tx, e *Entry) error {
 }
 
 // deleteAll deletes jobs by del, which is deleteJobs, and with sets their parts, and their runs, which are jobs, too. It
-// returns the ids of jobs that have a progress table.
-func deleteAll(ctx context.Context, tx pgx.Tx, t Target, of []string, del func([]string) (ids, sets []string, err error)) (ids []string, err error) {
-	ids, sets, err := del(of)
+// returns the jobs that have a progress table.
+func deleteAll(ctx context.Context, tx pgx.Tx, t Target, of []string, del func([]string) (jobs []*Job, sets []string, err error)) (jobs []*Job, err error) {
+	jobs, sets, err := del(of)
 	if err != nil || len(sets) == 0 {
-		return ids, err
+		return jobs, err
 	}
 	runs, err := deleteMembers(ctx, tx, t, sets)
 	if err != nil {
 		return nil, err
 	}
 	more, _, err := del(runs)
-	return append(ids, more...), err
+	return append(jobs, more...), err
 }
 
 // deleteMembers deletes the parts and runs of sets, and returns the ids of the runs.

@@ -49,7 +49,16 @@ func (t *found) grant() string {
 // An allFound has all tables of ours that there are.
 type allFound struct {
 	jobs     []*found
-	progress map[string]map[string]*found // by schema and job
+	progress map[string]map[string]*found // by schema and name
+}
+
+// marksOf returns the progress table of a job, nil if it is not there.
+func (a *allFound) marksOf(e *Entry) *found {
+	name, err := e.progressName()
+	if err != nil {
+		return nil
+	}
+	return a.progress[e.Target.Table.Schema][name]
 }
 
 // A table of ours of more bytes on disk is not read, nor are more bytes than that out of it:
@@ -122,13 +131,13 @@ func readTables(ctx context.Context, conn *pgx.Conn, where string, args ...any) 
 	}
 	rows, err := conn.Query(ctx, fmt.Sprintf(`SELECT n.nspname::pg_catalog.text, c.relname::pg_catalog.text, c.oid, o.rolname::pg_catalog.text, current_user::pg_catalog.text,
 		coalesce(pg_catalog.has_schema_privilege(n.oid, 'USAGE') AND pg_catalog.has_table_privilege(c.oid, 'SELECT'), true),
-		coalesce(CASE WHEN c.relname = %[1]s THEN %[2]s ELSE %[3]s END, ''),
+		coalesce(CASE WHEN c.relname = %[1]s THEN %[2]s WHEN pg_catalog.starts_with(c.relname::pg_catalog.text, %[7]s) THEN %[8]s ELSE %[3]s END, ''),
 		%[4]s AND NOT (o.rolsuper OR o.rolname = current_user), o.rolsuper OR o.rolname = current_user,
 		EXISTS (SELECT FROM pg_catalog.pg_attribute a WHERE a.attrelid = c.oid AND a.attname = 'filtered' AND NOT a.attisdropped)
 		FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace JOIN pg_catalog.pg_roles o ON o.oid = c.relowner
 		WHERE (c.relname = %[1]s OR c.relname ~ %[5]s) AND c.relkind IN ('r', 'v', 'm', 'f', 'p') AND c.relpersistence <> 't' AND %[6]s ORDER BY 1, 2`,
 		server.Literal(jobsTable), jobsShape.strangeSQL(anyType), progressShape.strangeSQL(anyType), distributed,
-		server.Literal("^"+progressPrefix+"[a-z2-7]{16}$"), where), args...)
+		server.Literal("^("+progressPrefix+"|"+sharedPrefix+")[a-z2-7]{16}$"), where, server.Literal(sharedPrefix), sharedShape.strangeSQL(anyType)), args...)
 	if err != nil {
 		return nil, err
 	}
@@ -137,11 +146,11 @@ func readTables(ctx context.Context, conn *pgx.Conn, where string, args ...any) 
 		err = row.Scan(&t.schema, &t.name, &t.oid, &t.owner, &t.role, &t.readable, &t.why, &t.asOwner, &t.trusted, &t.filters)
 		if t.name == jobsTable {
 			all.jobs = append(all.jobs, &t)
-		} else if id, ok := isOurs(t.name); ok {
+		} else if _, _, ok := isOurs(t.name); ok {
 			if all.progress[t.schema] == nil {
 				all.progress[t.schema] = map[string]*found{}
 			}
-			all.progress[t.schema][id] = &t
+			all.progress[t.schema][t.name] = &t
 		}
 		return t, err
 	})
@@ -312,6 +321,9 @@ func (e *Entry) readMarks(ctx context.Context, conn *pgx.Conn, t *found) error {
 	if t.filters {
 		columns += ", filtered"
 	}
+	if e.Shared {
+		columns += ", run"
+	}
 	err := t.copyOut(ctx, conn, columns, func(fields []string) error {
 		r := &fieldReader{fields: fields}
 		mark, chunk := r.number(64), r.number(64)
@@ -322,9 +334,12 @@ func (e *Entry) readMarks(ctx context.Context, conn *pgx.Conn, t *found) error {
 		filtered := int64(0)
 		if t.filters {
 			filtered = r.number(64)
-			e.Filtered += filtered
+		}
+		if e.Shared && r.text(maxID) != e.ID {
+			return r.err
 		}
 		lanes++
+		e.Filtered += filtered
 		e.Rows, e.Rejected, e.Updated, e.Skipped = e.Rows+rows, e.Rejected+rejected, e.Updated+updated, e.Skipped+skipped
 		if mark > 0 {
 			seen += float64(rows + rejected + filtered)

@@ -41,6 +41,7 @@ type Place struct {
 // A Lane is an ordered flow of rows into one place, and how far it is stored. If
 // it is a shard, it is that of the distribution values that hash into [Min, Max].
 type Lane struct {
+	Run      string // the ID of the run whose marks share a table with others', "" without
 	Number   int32
 	Key      string // the distribution value, as text, under which the row is stored
 	KeyType  string // of Key, as SQL writes it under any search path
@@ -73,7 +74,8 @@ type Step struct {
 }
 
 // Lanes reads the marks of an unfinished job through the coordinator, in the order
-// of the lanes' numbers.
+// of the lanes' numbers. The error is ErrEpoch for those of a run that this process had, and that
+// another one has closed, or taken over: then they may be gone.
 func Lanes(ctx context.Context, conn *pgx.Conn, t Target, j *Job) (lanes []Lane, err error) {
 	err = guarded(ctx, conn, guardProgress(t, reading, j), "ROLLBACK", func() error {
 		lanes, err = readLanes(ctx, conn, j)
@@ -82,10 +84,15 @@ func Lanes(ctx context.Context, conn *pgx.Conn, t Target, j *Job) (lanes []Lane,
 	if err != nil {
 		return nil, fmt.Errorf("read the marks: %w", err)
 	}
-	if !whole(lanes, j.Kind) {
-		return nil, ErrMarksGone
+	if whole(lanes, j.Kind) {
+		return lanes, nil
 	}
-	return lanes, nil
+	if j.Epoch != 0 {
+		if err := stillOf(ctx, conn, t, j); err != nil {
+			return nil, err
+		}
+	}
+	return nil, ErrMarksGone
 }
 
 // AddColumns adds what marks of an earlier version lack: the hashes of what comes before
@@ -113,12 +120,12 @@ func readLanes(ctx context.Context, conn *pgx.Conn, j *Job) ([]Lane, error) {
 		hash = "pg_catalog.worker_hash(key)"
 	}
 	// Citus drops a cast to text of a domain with a collation on its way to the nodes.
-	rows, err := conn.Query(ctx, `SELECT lane, pg_catalog.format('%s', key), `+hash+`, min, max, chunk, in_chunk, place, line, records, sum, in_sum, rows, rejected, updated, skipped, filtered, epoch FROM `+j.Progress+` ORDER BY lane`)
+	rows, err := conn.Query(ctx, `SELECT lane, pg_catalog.format('%s', key), `+hash+`, min, max, chunk, in_chunk, place, line, records, sum, in_sum, rows, rejected, updated, skipped, filtered, epoch FROM `+j.Progress+` WHERE `+j.ofRunSQL()+` ORDER BY lane`)
 	if err != nil {
 		return nil, err
 	}
 	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (l Lane, err error) {
-		l.KeyType, l.KeyEqual = keyType, equal
+		l.Run, l.KeyType, l.KeyEqual = j.laneRun(), keyType, equal
 		var sum, within int64
 		err = row.Scan(&l.Number, &l.Key, &l.KeyHash, &l.Min, &l.Max, &l.Mark.Chunk, &l.Mark.Records, &l.Place.Offset, &l.Place.Line, &l.Place.Records,
 			&sum, &within, &l.Rows, &l.Rejected, &l.Updated, &l.Skipped, &l.Filtered, &l.Epoch)
@@ -177,9 +184,9 @@ func (l Lane) at(t Target, m Mark) string {
 	if t.checked() {
 		same = "OPERATOR(pg_catalog.=)"
 	}
-	return fmt.Sprintf("key %[1]s %s AND lane OPERATOR(pg_catalog.=) %d AND chunk OPERATOR(pg_catalog.=) %d AND in_chunk OPERATOR(pg_catalog.=) %d"+
+	return l.rowSQL(same) + fmt.Sprintf(" AND chunk OPERATOR(pg_catalog.=) %d AND in_chunk OPERATOR(pg_catalog.=) %d"+
 		" AND epoch OPERATOR(pg_catalog.=) %d AND min OPERATOR(pg_catalog.=) %d AND max OPERATOR(pg_catalog.=) %d",
-		same, l.key(), l.Number, m.Chunk, m.Records, l.Epoch, l.Min, l.Max)
+		m.Chunk, m.Records, l.Epoch, l.Min, l.Max)
 }
 
 // RowSQL returns the condition that a row of the progress table is the lane's, "" where that takes more
@@ -188,7 +195,16 @@ func (l Lane) RowSQL(t Target) string {
 	if t.checked() {
 		return ""
 	}
-	return fmt.Sprintf("key %s %s AND lane OPERATOR(pg_catalog.=) %d", l.equal(), l.key(), l.Number)
+	return l.rowSQL(l.equal())
+}
+
+// rowSQL is RowSQL, with the operator of equal keys.
+func (l Lane) rowSQL(same string) string {
+	sql := fmt.Sprintf("key %s %s AND lane OPERATOR(pg_catalog.=) %d", same, l.key(), l.Number)
+	if l.Run != "" {
+		sql += " AND run OPERATOR(pg_catalog.=) " + server.Literal(l.Run)
+	}
+	return sql
 }
 
 // key returns the lane's key in SQL. Without its type it would not be understood

@@ -10,9 +10,13 @@
 // with the target; a lane's row lies on the node that holds the lane's shard, and
 // moves with it. When the job is complete the table is dropped, and a row of the
 // small table shardload_jobs keeps the summary.
+//
+// The runs of a set share one such table, which is made with the first and dropped with the last
+// that is open: a hundred processes do not make a hundred of them, each with all shards.
 package ledger
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -170,7 +174,7 @@ func (f Fingerprint) String() string {
 // Version is the form in which jobs are kept. Jobs that older versions began have none,
 // or a smaller one, and go on; whoever changes what a mark or a fingerprint means counts
 // it up.
-const Version = 4
+const Version = 5
 
 // A VersionError says that a later version of the program keeps the job, in a form that
 // this one does not know.
@@ -323,15 +327,16 @@ func scanJob(row pgx.CollectableRow, schema string) (*Job, error) {
 }
 
 // understand fills in what follows from what is kept.
-func (j *Job) understand(schema, fingerprint string, hasProgress bool) (err error) {
-	if hasProgress {
-		if j.Progress, err = progressTable(schema, j.ID); err != nil {
-			return err
-		}
-	}
+func (j *Job) understand(schema, fingerprint string, hasProgress bool) error {
 	record, err := readRecord(j.ID, fingerprint)
 	j.Fingerprint, j.Files, j.Filtered, j.InSet = record.Fingerprint, record.Files, record.Filtered, record.InSet
-	return err
+	if !hasProgress {
+		return err
+	}
+	// Of a later version nothing else is known.
+	name, invalid := j.progressTable(schema)
+	j.Progress = name
+	return cmp.Or(err, invalid)
 }
 
 // A DeniedError reports that the role may not keep progress.

@@ -232,7 +232,7 @@ func (l *Listing) readProgress(ctx context.Context, conn *pgx.Conn, tables *allF
 			left = append(left, e)
 			continue
 		}
-		t := tables.progress[e.Target.Table.Schema][e.ID]
+		t := tables.marksOf(e)
 		err := e.readMarks(ctx, conn, t)
 		if undefined(err) { // complete or forgotten meanwhile?
 			now, again := e.reread(ctx, conn)
@@ -291,7 +291,7 @@ func (e *Entry) reread(ctx context.Context, conn *pgx.Conn) (*Entry, error) {
 			now.Target, now.Table = e.Target, e.Table
 			return now, nil
 		}
-		err := e.readMarks(ctx, conn, tables.progress[e.Target.Table.Schema][e.ID]) // if it has just begun
+		err := e.readMarks(ctx, conn, tables.marksOf(e)) // if it has just begun
 		if undefined(err) {
 			e.Problem, err = cmp.Or(e.Problem, "its progress table is gone, and with it how much is stored"), nil
 		}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -17,8 +18,9 @@ import (
 
 // An Orphan is a progress table whose job is gone: nothing goes on with it.
 type Orphan struct {
-	Schema, ID string
+	Schema, ID string // ID is that of its job, or of the set
 	Table      string // quoted
+	name       string
 	// Users are the sessions that write to it: a load whose job was taken away from it.
 	// Orphans fills them in.
 	Users []server.Holder
@@ -90,14 +92,16 @@ func (l *Listing) orphans(tables *allFound) {
 	jobs := map[string]bool{}
 	for _, e := range l.Jobs {
 		jobs[e.Progress] = true
+		jobs[server.Shown(e.Target.Table.Schema, sharedPrefix+e.ID)] = true // its runs may be of a later version
 	}
 	for _, schema := range slices.Sorted(maps.Keys(tables.progress)) {
 		if unknown[server.Shown(schema, jobsTable)] {
 			continue
 		}
 		list := tables.progress[schema]
-		for _, id := range slices.Sorted(maps.Keys(list)) {
-			t := list[id]
+		for _, name := range slices.Sorted(maps.Keys(list)) {
+			t := list[name]
+			id, _, _ := isOurs(name)
 			switch {
 			case jobs[t.sql()]:
 			case t.why != "":
@@ -105,7 +109,7 @@ func (l *Listing) orphans(tables *allFound) {
 			case !t.trusted:
 				l.leaveAlone(t, "belongs to "+t.owner)
 			default:
-				l.Orphans = append(l.Orphans, &Orphan{Schema: schema, ID: id, Table: t.sql(), oid: t.oid})
+				l.Orphans = append(l.Orphans, &Orphan{Schema: schema, ID: id, Table: t.sql(), name: name, oid: t.oid})
 			}
 		}
 	}
@@ -126,7 +130,7 @@ func RemoveOrphan(ctx context.Context, conn *pgx.Conn, o *Orphan) error {
 		if err != nil {
 			return inUse(err)
 		}
-		return dropProgress(ctx, tx, t, o.ID)
+		return dropProgress(ctx, tx, t, o.job())
 	})
 	if undefined(err) { // it went by itself
 		return nil
@@ -135,6 +139,15 @@ func RemoveOrphan(ctx context.Context, conn *pgx.Conn, o *Orphan) error {
 		return fmt.Errorf("remove the left-over progress table %s: %w", o.Table, err)
 	}
 	return nil
+}
+
+// job returns what is known of the job that the table was of.
+func (o *Orphan) job() *Job {
+	j := &Job{ID: o.ID}
+	if strings.HasPrefix(o.name, sharedPrefix) {
+		j.ID, j.Of, j.Shared = "", o.ID, true
+	}
+	return j
 }
 
 // inUse says what an error of LOCK TABLE … NOWAIT means. Citus locks node after node, by

@@ -62,6 +62,8 @@ const (
 	unusualVersion = 3
 	// setVersion is the first that knows sets and their runs.
 	setVersion = 4
+	// sharedVersion is the first that knows of InSet.Shared.
+	sharedVersion = 5
 )
 
 // version returns the first version that can go on with a job of this form.

@@ -81,7 +81,7 @@ func (e *BusyError) Error() string {
 // *BusyError if one is. The error is ErrSetGone if the set was forgotten; one that is ended, which a part has been
 // added to since, is not.
 func OpenRun(ctx context.Context, conn *pgx.Conn, t Target, set *Job, j *Job, lanes []Lane, samples []string, by Owner, alone bool) (*Run, error) {
-	j.Name, j.Of = RunName(set.Name, j.ID), set.ID
+	j.Name, j.Of, j.Shared = RunName(set.Name, j.ID), set.ID, true
 	r := &Run{ID: j.ID, Of: set.ID, Name: j.Name, Epoch: firstEpoch, Owner: by}
 	j.Epoch = r.Epoch
 	for i := range lanes {
@@ -153,6 +153,15 @@ func ReadRun(ctx context.Context, conn *pgx.Conn, t Target, id string) (r *Run, 
 		return nil, explain(err, t, "look for a run")
 	}
 	return r, nil
+}
+
+// stillOf returns ErrEpoch if this process does not have the run any more of which j is the job.
+func stillOf(ctx context.Context, conn *pgx.Conn, t Target, j *Job) error {
+	r, err := ReadRun(ctx, conn, t, j.ID)
+	if err == nil && (r == nil || !r.Open() || r.Epoch != j.Epoch) {
+		err = ErrEpoch
+	}
+	return err
 }
 
 // asOwnerOf runs fn in a transaction that has the run's row locked, under guards, if the run is

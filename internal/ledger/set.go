@@ -26,6 +26,9 @@ type InSet struct {
 	Set *Set `json:"set,omitempty"`
 	// Of is the ID of the set of which the job is a run.
 	Of string `json:"of,omitempty"`
+	// Shared says that the run's marks are in the table that all runs of the set share. Those of
+	// earlier versions have tables of their own.
+	Shared bool `json:"shared,omitempty"`
 	// Lately is how many records of a set were rejected after it had been complete before, by what
 	// has made it complete once more.
 	Lately int64 `json:"lately,omitempty"`
@@ -50,8 +53,11 @@ func (s InSet) Single() bool { return s.Set == nil && s.Of == "" }
 
 // version returns the first version that can go on with the job.
 func (s InSet) version() int {
-	if s.Single() {
+	switch {
+	case s.Single():
 		return 0
+	case s.Shared:
+		return sharedVersion
 	}
 	return setVersion
 }

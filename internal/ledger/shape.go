@@ -71,6 +71,12 @@ var progressShape = shape{
 	keys: [][]string{{"key", "lane"}},
 }
 
+// sharedShape is that of a progress table that the runs of a set share.
+var sharedShape = shape{
+	columns: append([]column{{name: "run", kind: "text", rest: "NOT NULL"}}, progressShape.columns...), // its ID
+	keys:    [][]string{{"key", "run", "lane"}},
+}
+
 // create returns what makes a table of the shape, after its name. key is the type of
 // the column that has none of its own.
 func (s shape) create(key string) string {

@@ -62,7 +62,7 @@ func partsOf(l Lane, shards []citus.Shard) []Lane {
 		if keeps := s.Min <= l.KeyHash && l.KeyHash <= s.Max; keeps {
 			parts[0].Min, parts[0].Max = s.Min, s.Max
 		} else {
-			parts = append(parts, Lane{Min: s.Min, Max: s.Max, Epoch: l.Epoch, Mark: l.Mark, Place: l.Place, Within: l.Within})
+			parts = append(parts, Lane{Run: l.Run, Min: s.Min, Max: s.Max, Epoch: l.Epoch, Mark: l.Mark, Place: l.Place, Within: l.Within})
 		}
 	}
 	if next != int64(l.Max)+1 || parts[0].Min == l.Min && parts[0].Max == l.Max {
@@ -77,7 +77,7 @@ func split(ctx context.Context, tx pgx.Tx, t Target, j *Job, was Lane, parts []L
 	if err := giveKeys(ctx, tx, t, parts, nil); err != nil {
 		return err
 	}
-	if err := insertLanes(ctx, tx, t, j.Progress, parts[1:]); err != nil {
+	if err := insertLanes(ctx, tx, t, j, parts[1:]); err != nil {
 		return err
 	}
 	kept := parts[0]

@@ -108,8 +108,8 @@ func raise(ctx context.Context, conn *pgx.Conn, t Target, r *Run, j *Job) error 
 		var behind, ahead int64
 		err := guarded(ctx, conn, guardProgress(t, writing, j), "COMMIT", func() error {
 			// By the server's clock, and not lock_timeout, which Citus's sessions on the nodes do not have.
-			return server.Exec(ctx, conn.PgConn(), fmt.Sprintf("SET LOCAL statement_timeout = %d; UPDATE %s SET epoch = %d WHERE epoch < %[3]d; SET LOCAL statement_timeout = 0",
-				fault.MarksLimit.Milliseconds(), j.Progress, r.Epoch))
+			return server.Exec(ctx, conn.PgConn(), fmt.Sprintf("SET LOCAL statement_timeout = %d; UPDATE %s SET epoch = %d WHERE epoch < %[3]d AND %s; SET LOCAL statement_timeout = 0",
+				fault.MarksLimit.Milliseconds(), j.Progress, r.Epoch, j.ofRunSQL()))
 		})
 		if fault.Is(err, fault.Canceled) {
 			return fmt.Errorf("%w: %w", ErrLocked, err)
@@ -118,7 +118,7 @@ func raise(ctx context.Context, conn *pgx.Conn, t Target, r *Run, j *Job) error 
 			return err
 		}
 		err = guarded(ctx, conn, guardProgress(t, reading, j), "ROLLBACK", func() error {
-			return conn.QueryRow(ctx, fmt.Sprintf("SELECT pg_catalog.count(*) FILTER (WHERE epoch < %[1]d), pg_catalog.count(*) FILTER (WHERE epoch > %[1]d) FROM %[2]s", r.Epoch, j.Progress)).Scan(&behind, &ahead)
+			return conn.QueryRow(ctx, fmt.Sprintf("SELECT pg_catalog.count(*) FILTER (WHERE epoch < %[1]d), pg_catalog.count(*) FILTER (WHERE epoch > %[1]d) FROM %[2]s WHERE %[3]s", r.Epoch, j.Progress, j.ofRunSQL())).Scan(&behind, &ahead)
 		})
 		switch {
 		case err != nil:

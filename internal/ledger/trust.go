@@ -109,7 +109,7 @@ func guardJobsSQL(t Target) string {
 // target's, whose own code runs when rows are stored. The transaction of a run's owner gets the name
 // by which it is ended if the process is frozen in it: whatever it has locked, nobody waits for it.
 func guardProgress(t Target, mode lockMode, j *Job) [guardStatements]string {
-	guards := guardSQL(t, mode, j.Progress, progressShape, keyOID(t, j.Kind))
+	guards := guardSQL(t, mode, j.Progress, j.marksShape(), keyOID(t, j.Kind))
 	if name := j.Application(); name != "" {
 		last := &guards[guardStatements-1]
 		*last = "SELECT pg_catalog.set_config('application_name', " + server.Literal(name) + ", true), " + strings.TrimPrefix(*last, "SELECT ")
@@ -183,20 +183,69 @@ func guardedBy(ctx context.Context, conn *pgx.Conn, guards []string, end string,
 // table's name.
 var validID = regexp.MustCompile(`^[a-z2-7]{16}$`)
 
-// progressPrefix begins the names of progress tables; the job's id ends them.
-const progressPrefix = "shardload_progress_"
+// What begins the names of progress tables. The id of the job ends them, or that of a set's job
+// whose runs share the table: versions that do not know of these do not take them for others.
+const (
+	progressPrefix = "shardload_progress_"
+	sharedPrefix   = "shardload_marks_"
+)
 
-// progressTable returns the progress table of a job, by the schema that holds it and the
-// job's id: nothing that is kept in a table says what it is called.
-func progressTable(schema, id string) (string, error) {
+// progressName returns the name of the job's progress table: nothing that is kept in a table says
+// what it is called.
+func (j *Job) progressName() (string, error) {
+	prefix, id := progressPrefix, j.ID
+	if j.Shared {
+		prefix, id = sharedPrefix, j.Of
+	}
 	if !validID.MatchString(id) {
 		return "", fmt.Errorf("%.40q is not an id that shardload gives a job that has a progress table", id)
 	}
-	return server.Shown(schema, progressPrefix+id), nil
+	return prefix + id, nil
 }
 
-// isOurs reports whether a relation's name is that of a progress table, and of which job.
-func isOurs(name string) (id string, ok bool) {
-	id, ok = strings.CutPrefix(name, progressPrefix)
-	return id, ok && validID.MatchString(id)
+// progressTable returns the job's progress table, by the schema that holds it, quoted.
+func (j *Job) progressTable(schema string) (string, error) {
+	name, err := j.progressName()
+	if err != nil {
+		return "", err
+	}
+	return server.Shown(schema, name), nil
+}
+
+// marksShape is that of the job's progress table.
+func (j *Job) marksShape() shape {
+	if j.Shared {
+		return sharedShape
+	}
+	return progressShape
+}
+
+// laneRun is what Lane.Run is of the job's lanes.
+func (j *Job) laneRun() string {
+	if j.Shared {
+		return j.ID
+	}
+	return ""
+}
+
+// ofRunSQL is the condition that a row of the job's progress table is the job's.
+func (j *Job) ofRunSQL() string {
+	if j.Shared {
+		return "run OPERATOR(pg_catalog.=) " + server.Literal(j.ID)
+	}
+	return "true"
+}
+
+// isOurs reports whether a relation's name is that of a progress table, of which job, and what its shape
+// is to be.
+func isOurs(name string) (id string, s shape, ok bool) {
+	for _, of := range []struct {
+		prefix string
+		shape  shape
+	}{{progressPrefix, progressShape}, {sharedPrefix, sharedShape}} {
+		if id, ok := strings.CutPrefix(name, of.prefix); ok && validID.MatchString(id) {
+			return id, of.shape, true
+		}
+	}
+	return "", shape{}, false
 }
