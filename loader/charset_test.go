@@ -160,7 +160,7 @@ func TestCharsetNeedsUTF8(t *testing.T) {
 // A load of such an input that is stopped goes on where it stopped, and is known when it is complete.
 func TestResumeCharset(t *testing.T) {
 	t.Parallel()
-	pgtest.Each(t, func(t *testing.T, dsn string) {
+	pgtest.One(t, func(t *testing.T, dsn string) {
 		conn := makeFlowing(t, dsn)
 		exec(t, conn, "ALTER TABLE flowing ADD COLUMN word text")
 		var in bytes.Buffer

@@ -17,7 +17,7 @@ import (
 // on each route that it may take, and is told which columns of an input it may not.
 func TestColumnRights(t *testing.T) {
 	t.Parallel()
-	pgtest.Each(t, func(t *testing.T, dsn string) {
+	pgtest.One(t, func(t *testing.T, dsn string) {
 		conn := pgtest.Connect(t, dsn)
 		onCitus := strings.HasSuffix(t.Name(), "/citus")
 		if onCitus {

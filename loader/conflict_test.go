@@ -193,7 +193,7 @@ func TestConflictKeys(t *testing.T) {
 			in: "code,tenant,v\na,1,1\na,1,2\nb,1,3\na,1,4\n", want: []string{"a|1|4", "b|1|3"},
 		},
 	}
-	pgtest.Each(t, func(t *testing.T, dsn string) {
+	pgtest.One(t, func(t *testing.T, dsn string) {
 		conn := pgtest.Connect(t, dsn)
 		for _, c := range cases {
 			t.Run(c.name, func(t *testing.T) {

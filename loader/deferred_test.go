@@ -38,7 +38,7 @@ func deferredInput(t *testing.T, records int) (path string, bad []int64) {
 // ordinary owner.
 func TestDeferredUnique(t *testing.T) {
 	t.Parallel()
-	pgtest.Each(t, func(t *testing.T, dsn string) {
+	pgtest.One(t, func(t *testing.T, dsn string) {
 		conn := pgtest.Connect(t, dsn)
 		exec(t, conn, deferredRows)
 		distribute(t, conn, "late", "tenant")

@@ -197,7 +197,7 @@ func TestSkippedLines(t *testing.T) {
 // compressed or not, and with no other dialect.
 func TestResumeDialects(t *testing.T) {
 	t.Parallel()
-	pgtest.Each(t, func(t *testing.T, dsn string) {
+	pgtest.One(t, func(t *testing.T, dsn string) {
 		conn := makeFlowing(t, dsn)
 		plain, rows := flowFile(t, 6000)
 		in, err := os.ReadFile(plain)

@@ -17,7 +17,7 @@ import (
 // run has begun to load is not over because its file is empty now.
 func TestEmptyInput(t *testing.T) {
 	t.Parallel()
-	pgtest.Each(t, func(t *testing.T, dsn string) {
+	pgtest.One(t, func(t *testing.T, dsn string) {
 		makeFlowing(t, dsn)
 		dir := t.TempDir()
 		for name, data := range map[string]string{"none": "", "mark": "\xef\xbb\xbf", "header": modelHeader, "mark and header": "\xef\xbb\xbf" + modelHeader} {

@@ -50,7 +50,7 @@ func (c *endingConn) Write(p []byte) (int, error) {
 // connection that was to end it broke.
 func TestLastCommitIsLost(t *testing.T) {
 	t.Parallel()
-	pgtest.Each(t, func(t *testing.T, dsn string) {
+	pgtest.One(t, func(t *testing.T, dsn string) {
 		conn := makeFlowing(t, dsn)
 		path, rows := flowFile(t, 3000)
 		cfg := pieces(t, dsn)

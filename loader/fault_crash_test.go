@@ -81,7 +81,7 @@ func checkpoint(t *testing.T, dsn string) {
 // TestUnloggedAfterCrash holds that a crash, which empties unlogged tables, does not
 // leave marks of rows that are gone.
 func TestUnloggedAfterCrash(t *testing.T) { // alone: all tests share the servers
-	pgtest.Each(t, func(t *testing.T, dsn string) {
+	pgtest.One(t, func(t *testing.T, dsn string) {
 		conn := pgtest.Connect(t, dsn)
 		exec(t, conn, strings.Replace(flowing, "CREATE TABLE", "CREATE UNLOGGED TABLE", 1))
 		distribute(t, conn, "flowing", "tenant")

@@ -162,7 +162,7 @@ func TestFaults(t *testing.T) {
 // eachFlow runs fn for every route of every server, each with an empty table
 // flowing.
 func eachFlow(t *testing.T, fn func(t *testing.T, dsn string, cfg loader.Config)) {
-	pgtest.Each(t, func(t *testing.T, dsn string) {
+	pgtest.One(t, func(t *testing.T, dsn string) {
 		makeFlowing(t, dsn)
 		ways := routes(t)
 		if testing.Short() && strings.HasSuffix(t.Name(), "/citus") {

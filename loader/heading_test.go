@@ -22,7 +22,7 @@ const people = "CREATE TABLE people (id int, name text, born date, made timestam
 // table cannot hold, is neither rejected nor stored, and nothing else is.
 func TestGuessedRecordIsRefused(t *testing.T) {
 	t.Parallel()
-	pgtest.Each(t, func(t *testing.T, dsn string) {
+	pgtest.One(t, func(t *testing.T, dsn string) {
 		conn := pgtest.Connect(t, dsn)
 		exec(t, conn, people)
 		distribute(t, conn, "people", "id")
@@ -132,7 +132,7 @@ func TestHeadingIsSaid(t *testing.T) {
 // The header of each file counts for itself, also where some have none, or blank lines before it.
 func TestHeadersOfFiles(t *testing.T) {
 	t.Parallel()
-	pgtest.Each(t, func(t *testing.T, dsn string) {
+	pgtest.One(t, func(t *testing.T, dsn string) {
 		conn := pgtest.Connect(t, dsn)
 		exec(t, conn, people)
 		distribute(t, conn, "people", "id")

@@ -62,7 +62,7 @@ func TestHit(t *testing.T) {
 	} else if testing.Short() {
 		tries = 1
 	}
-	pgtest.Each(t, func(t *testing.T, dsn string) {
+	pgtest.One(t, func(t *testing.T, dsn string) {
 		conn := makeFlowing(t, dsn)
 		cfg := loader.Config{Conn: parse(t, dsn), Table: "flowing"}
 		conns := []*pgx.Conn{pgtest.Connect(t, dsn)}

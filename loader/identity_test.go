@@ -106,7 +106,7 @@ func TestOneFileTwoNames(t *testing.T) {
 // run has begun to load it, or has loaded it.
 func TestChangedFile(t *testing.T) {
 	t.Parallel()
-	pgtest.Each(t, func(t *testing.T, dsn string) {
+	pgtest.One(t, func(t *testing.T, dsn string) {
 		conn := makeFlowing(t, dsn)
 		path, rows := flowFile(t, 6000)
 		data, err := os.ReadFile(path)
@@ -201,7 +201,7 @@ func TestChangedFile(t *testing.T) {
 // made, without hashes, and that it has them from then on.
 func TestEarlierMarks(t *testing.T) {
 	t.Parallel()
-	pgtest.Each(t, func(t *testing.T, dsn string) {
+	pgtest.One(t, func(t *testing.T, dsn string) {
 		conn := makeFlowing(t, dsn)
 		path, rows := flowFile(t, 3000)
 		cfg := pieces(t, dsn)

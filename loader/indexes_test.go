@@ -84,7 +84,7 @@ func loadSet(ctx context.Context, t *testing.T, cfg loader.Config, in loader.Inp
 // and that a load of what is complete drops nothing.
 func TestDeferIndexes(t *testing.T) {
 	t.Parallel()
-	pgtest.Each(t, func(t *testing.T, dsn string) {
+	pgtest.One(t, func(t *testing.T, dsn string) {
 		conn, indexes := indexed(t, dsn)
 		path, rows := flowFile(t, 4000)
 		for _, job := range []string{"in pieces", "whole", "none"} {

@@ -13,7 +13,7 @@ import (
 // own, and a distributed table is emptied in all shards.
 func TestTruncateSparesChildren(t *testing.T) {
 	t.Parallel()
-	pgtest.Each(t, func(t *testing.T, dsn string) {
+	pgtest.One(t, func(t *testing.T, dsn string) {
 		conn := pgtest.Connect(t, dsn)
 		run := func(sql string) {
 			t.Helper()

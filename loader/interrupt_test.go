@@ -44,7 +44,7 @@ func await(t *testing.T, l *loader.Loader) {
 // context, and tells how many rows are stored.
 func TestInterrupt(t *testing.T) {
 	t.Parallel()
-	pgtest.Each(t, func(t *testing.T, dsn string) {
+	pgtest.One(t, func(t *testing.T, dsn string) {
 		conn := pgtest.Connect(t, dsn)
 		exec(t, conn, things)
 		distribute(t, conn, "things", "tenant")
@@ -104,7 +104,7 @@ func TestServerEndsConnections(t *testing.T) {
 // TestFenceIsMended holds that a load goes on when the connection of its fence is
 // lost.
 func TestFenceIsMended(t *testing.T) {
-	pgtest.Each(t, func(t *testing.T, dsn string) {
+	pgtest.One(t, func(t *testing.T, dsn string) {
 		conn := pgtest.Connect(t, dsn)
 		exec(t, conn, things)
 		distribute(t, conn, "things", "tenant")

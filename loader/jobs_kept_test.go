@@ -33,7 +33,7 @@ const asBefore = `DO $$ DECLARE p text; BEGIN
 // complete.
 func TestOlderJobs(t *testing.T) {
 	t.Parallel()
-	pgtest.Each(t, func(t *testing.T, dsn string) {
+	pgtest.One(t, func(t *testing.T, dsn string) {
 		conn := makeFlowing(t, dsn)
 		path, rows := flowFile(t, 3000)
 		cfg := pieces(t, dsn)
@@ -63,7 +63,7 @@ func TestOlderJobs(t *testing.T) {
 // was dropped and made anew are not taken for one's own, and that one's own are.
 func TestMadeAnewBesideOthers(t *testing.T) {
 	t.Parallel()
-	pgtest.Each(t, func(t *testing.T, dsn string) {
+	pgtest.One(t, func(t *testing.T, dsn string) {
 		conn := makeFlowing(t, dsn)
 		load := func(name string, from int) error {
 			cfg := loader.Config{Conn: parse(t, dsn), Table: "flowing", Job: name}

@@ -28,7 +28,7 @@ func otherSchema(t *testing.T, conn *pgx.Conn) string {
 // those that are complete, and those that go on.
 func TestMovedToSchema(t *testing.T) {
 	t.Parallel()
-	pgtest.Each(t, func(t *testing.T, dsn string) {
+	pgtest.One(t, func(t *testing.T, dsn string) {
 		conn := makeFlowing(t, dsn)
 		here, there := query(t, conn, "SELECT current_schema()")[0], otherSchema(t, conn)
 		small, smaller := loader.File(numbered(t, 100_000, 300)), loader.Config{Conn: parse(t, dsn), Table: "flowing", Job: "small"}
@@ -70,7 +70,7 @@ func TestMovedToSchema(t *testing.T) {
 // a load gets every row once, when the load is run again.
 func TestMovedWhileLoading(t *testing.T) {
 	t.Parallel()
-	pgtest.Each(t, func(t *testing.T, dsn string) {
+	pgtest.One(t, func(t *testing.T, dsn string) {
 		conn := makeFlowing(t, dsn)
 		there := otherSchema(t, conn)
 		path, rows := flowFile(t, 6000)
@@ -136,7 +136,7 @@ func TestMovedAndEmptied(t *testing.T) {
 // which cannot be moved refuses the load.
 func TestMovedFromOthers(t *testing.T) {
 	t.Parallel()
-	pgtest.Each(t, func(t *testing.T, dsn string) {
+	pgtest.One(t, func(t *testing.T, dsn string) {
 		conn := makeFlowing(t, dsn)
 		there := otherSchema(t, conn)
 		mallory := "mallory_" + strings.ToLower(ledger.NewID())
@@ -207,7 +207,7 @@ func TestMovedOutOfReach(t *testing.T) {
 // when a new one takes its place.
 func TestMovedAndMadeAnew(t *testing.T) {
 	t.Parallel()
-	pgtest.Each(t, func(t *testing.T, dsn string) {
+	pgtest.One(t, func(t *testing.T, dsn string) {
 		conn := makeFlowing(t, dsn)
 		there := otherSchema(t, conn)
 		in := loader.File(numbered(t, 0, 300))

@@ -16,7 +16,7 @@ import (
 // keeps its jobs: those that are complete, and those that go on.
 func TestRenamedAside(t *testing.T) {
 	t.Parallel()
-	pgtest.Each(t, func(t *testing.T, dsn string) {
+	pgtest.One(t, func(t *testing.T, dsn string) {
 		conn := makeFlowing(t, dsn)
 		small, smaller := loader.File(numbered(t, 100_000, 300)), loader.Config{Conn: parse(t, dsn), Table: "flowing", Job: "small"}
 		path, rows := flowFile(t, 3000)
@@ -61,7 +61,7 @@ func TestRenamedAside(t *testing.T) {
 // when one of them is emptied.
 func TestRenamedInTurn(t *testing.T) {
 	t.Parallel()
-	pgtest.Each(t, func(t *testing.T, dsn string) {
+	pgtest.One(t, func(t *testing.T, dsn string) {
 		conn := makeFlowing(t, dsn)
 		in := loader.File(numbered(t, 0, 300))
 		load := func(table string) error {

@@ -115,7 +115,7 @@ var differentRoutes = []loader.Route{loader.RouteShard, loader.RouteCoordinator}
 
 // eachRoute runs fn for every route of every server, with a table things.
 func eachRoute(t *testing.T, fn func(t *testing.T, dsn string, conn *pgx.Conn, route loader.Route)) {
-	pgtest.Each(t, func(t *testing.T, dsn string) {
+	pgtest.One(t, func(t *testing.T, dsn string) {
 		conn := pgtest.Connect(t, dsn)
 		exec(t, conn, things)
 		distribute(t, conn, "things", "tenant")
@@ -288,7 +288,7 @@ func TestBadInput(t *testing.T) {
 
 func TestOpenErrors(t *testing.T) {
 	t.Parallel()
-	pgtest.Each(t, func(t *testing.T, dsn string) {
+	pgtest.One(t, func(t *testing.T, dsn string) {
 		conn := pgtest.Connect(t, dsn)
 		exec(t, conn, `CREATE TABLE plain (id int); CREATE VIEW looks AS SELECT * FROM plain; CREATE SEQUENCE counts`)
 		for _, tt := range []struct {

@@ -18,7 +18,7 @@ func TestStages(t *testing.T) {
 	for i := range 20_000 {
 		fmt.Fprintf(&in, "%d,%s\n", i, strings.Repeat("x", 100))
 	}
-	pgtest.Each(t, func(t *testing.T, dsn string) {
+	pgtest.One(t, func(t *testing.T, dsn string) {
 		conn := pgtest.Connect(t, dsn)
 		exec(t, conn, "CREATE TABLE events (id int PRIMARY KEY, v text)")
 		if strings.Contains(t.Name(), "citus") {

@@ -139,7 +139,7 @@ func (b modelBlocks) AppendBlock(dst []byte, i int64) []byte { return append(dst
 //	go test ./loader -run TestModel -rapid.checks 1000
 func TestModel(t *testing.T) {
 	t.Parallel()
-	pgtest.Each(t, func(t *testing.T, dsn string) {
+	pgtest.One(t, func(t *testing.T, dsn string) {
 		conn, ways := pgtest.Connect(t, dsn), routes(t)
 		if strings.HasSuffix(t.Name(), "/citus") {
 			ways = differentRoutes

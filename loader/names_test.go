@@ -17,7 +17,7 @@ import (
 // quotes every name: of schema, table, columns, job, input and the file of rejects.
 func TestOddNames(t *testing.T) {
 	t.Parallel()
-	pgtest.Each(t, func(t *testing.T, dsn string) {
+	pgtest.One(t, func(t *testing.T, dsn string) {
 		conn := pgtest.Connect(t, dsn)
 		const schema = `"we""ird'; DROP TABLE victim; --"`
 		const table = schema + `."ta""ble/'; DROP TABLE victim; --"`

@@ -147,7 +147,7 @@ func TestParquetSameAsCopy(t *testing.T) {
 // TestParquetNested holds that lists become arrays, and everything nested JSON.
 func TestParquetNested(t *testing.T) {
 	t.Parallel()
-	pgtest.Each(t, func(t *testing.T, dsn string) {
+	pgtest.One(t, func(t *testing.T, dsn string) {
 		conn := pgtest.Connect(t, dsn)
 		exec(t, conn, "CREATE TABLE nested (id int, a int[], b text[], c jsonb, d json, e timestamptz[], missing text DEFAULT 'there')")
 		distribute(t, conn, "nested", "id")

@@ -13,7 +13,7 @@ import (
 // a shard was emptied, filled anew, detached or dropped while it ran or since.
 func TestEmptiedMeanwhile(t *testing.T) {
 	t.Parallel()
-	pgtest.Each(t, func(t *testing.T, dsn string) {
+	pgtest.One(t, func(t *testing.T, dsn string) {
 		conn := pgtest.Connect(t, dsn)
 		const first = "CREATE TABLE parted_a PARTITION OF parted FOR VALUES FROM (0) TO (500)"
 		exec(t, conn, "CREATE TABLE parted (id int, tenant int, name text, n bigint, at timestamptz) PARTITION BY RANGE (id)")

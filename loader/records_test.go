@@ -38,7 +38,7 @@ var errNameless = errors.New("a thing without a name")
 
 func TestRecords(t *testing.T) {
 	t.Parallel()
-	pgtest.Each(t, func(t *testing.T, dsn string) {
+	pgtest.One(t, func(t *testing.T, dsn string) {
 		conn := pgtest.Connect(t, dsn)
 		exec(t, conn, things)
 		distribute(t, conn, "things", "tenant")

@@ -12,7 +12,7 @@ import (
 // process loads the same input into it, having emptied it.
 func TestReplaceBeside(t *testing.T) {
 	t.Parallel()
-	pgtest.Each(t, func(t *testing.T, dsn string) {
+	pgtest.One(t, func(t *testing.T, dsn string) {
 		conn := makeFlowing(t, dsn)
 		path, rows := flowFile(t, 4000)
 		load := func(change func(*loader.Config)) error {

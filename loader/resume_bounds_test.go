@@ -57,7 +57,7 @@ func TestInputChangesMeanwhile(t *testing.T) {
 // TestTwoAtOnce holds that a second process is refused while one works on a job.
 func TestTwoAtOnce(t *testing.T) {
 	t.Parallel()
-	pgtest.Each(t, func(t *testing.T, dsn string) {
+	pgtest.One(t, func(t *testing.T, dsn string) {
 		conn := makeFlowing(t, dsn)
 		r := start(t, pieces(t, dsn), newFlow(0))
 		_, err := open(t, pieces(t, dsn)).Load(context.Background(), loader.Reader("flow", strings.NewReader("id,tenant,name,n,at\n1,1,a,1,2024-01-01\n")))

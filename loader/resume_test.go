@@ -178,7 +178,7 @@ func TestResume(t *testing.T) {
 func TestMarksAhead(t *testing.T) {
 	t.Parallel()
 	path, _ := flowFile(t, 3000)
-	pgtest.Each(t, func(t *testing.T, dsn string) {
+	pgtest.One(t, func(t *testing.T, dsn string) {
 		conn := makeFlowing(t, dsn)
 		cfg := pieces(t, dsn)
 		if _, err := run(t, cfg, loader.File(path), 10); !errors.Is(err, context.Canceled) {

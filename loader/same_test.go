@@ -76,7 +76,7 @@ func TestSameAsCopy(t *testing.T) {
 		"numeric":     {"1", "1.0", "2.5"},
 		"timestamptz": {"2020-01-01 00:00:00", "2020-01-01 00:00:00+02"},
 	}
-	pgtest.Each(t, func(t *testing.T, dsn string) {
+	pgtest.One(t, func(t *testing.T, dsn string) {
 		conn := pgtest.Connect(t, dsn)
 		n := 0
 		for typ, values := range keys {

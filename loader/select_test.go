@@ -33,7 +33,7 @@ func selecting(list string, change ...func(*loader.Config)) func(*loader.Config)
 
 // eachPicked runs fn for each server and route, with an empty table picked.
 func eachPicked(t *testing.T, fn func(t *testing.T, dsn string, conn *pgx.Conn, route loader.Route)) {
-	pgtest.Each(t, func(t *testing.T, dsn string) {
+	pgtest.One(t, func(t *testing.T, dsn string) {
 		conn := pgtest.Connect(t, dsn)
 		exec(t, conn, picked)
 		distribute(t, conn, "picked", "tenant")
@@ -340,7 +340,7 @@ func TestSelectServers(t *testing.T) {
 // the first records do not have, the whole record, and what is nested.
 func TestSelectJSON(t *testing.T) {
 	t.Parallel()
-	pgtest.Each(t, func(t *testing.T, dsn string) {
+	pgtest.One(t, func(t *testing.T, dsn string) {
 		conn := pgtest.Connect(t, dsn)
 		exec(t, conn, "CREATE TABLE j (id bigint, day date, tags text[], doc jsonb, whole jsonb, note text, line int, unset int DEFAULT 7)")
 		distribute(t, conn, "j", "id")

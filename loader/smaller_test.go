@@ -43,7 +43,7 @@ func dialShort(ctx context.Context, network, address string) (net.Conn, error) {
 // no connection lasts for a batch: one that would be stored in one transaction, too.
 func TestShortConnections(t *testing.T) {
 	t.Parallel()
-	pgtest.Each(t, func(t *testing.T, dsn string) {
+	pgtest.One(t, func(t *testing.T, dsn string) {
 		conn := makeFlowing(t, dsn)
 		path := numbered(t, 0, 16_000)
 		bad := bytes.Replace(read(t, path), []byte("\n8000,"), []byte("\nx8000,"), 1)

@@ -20,7 +20,7 @@ import (
 // shard among them.
 func TestStagedHit(t *testing.T) {
 	t.Parallel()
-	pgtest.Each(t, func(t *testing.T, dsn string) {
+	pgtest.One(t, func(t *testing.T, dsn string) {
 		conn := makeFlowing(t, dsn)
 		cfg := loader.Config{Conn: parse(t, dsn), Table: "flowing"}
 		conns := []*pgx.Conn{pgtest.Connect(t, dsn)}

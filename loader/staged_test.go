@@ -139,7 +139,7 @@ func (m *soldModel) check(t *testing.T, conn *pgx.Conn, res loader.Result) {
 // eachStagedKind runs fn for every kind of table and every route that it has; in the short tests
 // for one route of each.
 func eachStagedKind(t *testing.T, fn func(t *testing.T, cfg loader.Config, conn *pgx.Conn)) {
-	pgtest.Each(t, func(t *testing.T, dsn string) {
+	pgtest.One(t, func(t *testing.T, dsn string) {
 		every := routes(t)
 		for kind, of := range stagedKinds {
 			if !strings.HasSuffix(t.Name(), "/citus") && of.make != nil {

@@ -79,7 +79,7 @@ var stagedTypes = []struct {
 // over its text, and by way of a staging table as it stands, as without one.
 func TestStagedTypes(t *testing.T) {
 	t.Parallel()
-	pgtest.Each(t, func(t *testing.T, dsn string) {
+	pgtest.One(t, func(t *testing.T, dsn string) {
 		conn := pgtest.Connect(t, dsn)
 		exec(t, conn, `CREATE TYPE mood AS ENUM ('ok', 'happy'); CREATE DOMAIN code AS varchar(3) CHECK (VALUE <> 'bad'); CREATE DOMAIN amount AS numeric(6,2); CREATE TYPE span AS (a int, b timestamptz)`)
 		var names, defs, expressions []string

@@ -28,7 +28,7 @@ func TestStatistics(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			pgtest.Each(t, func(t *testing.T, dsn string) {
+			pgtest.One(t, func(t *testing.T, dsn string) {
 				conn := pgtest.Connect(t, dsn)
 				exec(t, conn, table.create)
 				if strings.HasSuffix(t.Name(), "/citus") {

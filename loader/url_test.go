@@ -193,7 +193,7 @@ func TestChangedURL(t *testing.T) {
 // Records that are rejected are read once more where they lie.
 func TestRejectsOfURL(t *testing.T) {
 	t.Parallel()
-	pgtest.Each(t, func(t *testing.T, dsn string) {
+	pgtest.One(t, func(t *testing.T, dsn string) {
 		conn := makeFlowing(t, dsn)
 		f := newFlow(0)
 		var data []byte

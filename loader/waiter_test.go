@@ -18,7 +18,7 @@ import (
 // behind them, and they for the load, which no server sees.
 func TestWaiterAtBeginning(t *testing.T) {
 	t.Parallel()
-	pgtest.Each(t, func(t *testing.T, dsn string) {
+	pgtest.One(t, func(t *testing.T, dsn string) {
 		for _, tt := range []struct {
 			name    string
 			batches int64 // after which the earlier run was stopped
@@ -81,7 +81,7 @@ func receiveIn(t *testing.T, what string, c <-chan error) error {
 // loses its connection.
 func TestCutAtProgress(t *testing.T) {
 	t.Parallel()
-	pgtest.Each(t, func(t *testing.T, dsn string) {
+	pgtest.One(t, func(t *testing.T, dsn string) {
 		conn := makeFlowing(t, dsn)
 		path, rows := flowFile(t, pgtest.Sized(2500, 4000))
 		for n := int64(1); n <= 6; n++ {

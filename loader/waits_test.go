@@ -30,7 +30,7 @@ func awaitWait(t *testing.T, of *waits.Waits, want string) waits.Wait {
 // afterwards it waits for nothing.
 func TestWaitsForLock(t *testing.T) {
 	t.Parallel()
-	pgtest.Each(t, func(t *testing.T, dsn string) {
+	pgtest.One(t, func(t *testing.T, dsn string) {
 		conn := makeFlowing(t, dsn)
 		path, rows := flowFile(t, 2000)
 		cfg := pieces(t, dsn).WithAnswerDelay(20 * time.Millisecond)

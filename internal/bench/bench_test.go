@@ -151,7 +151,7 @@ func TestFiles(t *testing.T) {
 // A benchmark measures its arms in turn, counts what they store, gives up the one
 // that does not store everything, and leaves nothing behind.
 func TestRun(t *testing.T) {
-	pgtest.Each(t, func(t *testing.T, dsn string) {
+	pgtest.One(t, func(t *testing.T, dsn string) {
 		ctx := context.Background()
 		cfg := testConfig(t, dsn)
 		cfg.Repeat, cfg.Warmup = 2, 0

@@ -12,7 +12,7 @@ import (
 
 // Each shape is loaded by every route as psql loads it: the same rows, value by value.
 func TestShapesLoad(t *testing.T) {
-	pgtest.Each(t, func(t *testing.T, dsn string) {
+	pgtest.One(t, func(t *testing.T, dsn string) {
 		ctx := context.Background()
 		cfg := testConfig(t, dsn)
 		cfg.Shapes, cfg.Rows, cfg.Arms = shape.Names(), []int64{700}, []string{"shardload", "wire-limit", "psql"}
@@ -63,7 +63,7 @@ func TestShapesLoad(t *testing.T) {
 
 // The parts of a run are those of its arm, and all arms have the duties that are asked for.
 func TestDuties(t *testing.T) {
-	pgtest.Each(t, func(t *testing.T, dsn string) {
+	pgtest.One(t, func(t *testing.T, dsn string) {
 		ctx := context.Background()
 		cfg := testConfig(t, dsn)
 		cfg.Replace, cfg.Repeat = true, 1

@@ -158,7 +158,7 @@ func connectMode(t *testing.T, dsn string, mode pgx.QueryExecMode) *pgx.Conn {
 // driver's modes work.
 func TestLookupInEveryQueryMode(t *testing.T) {
 	t.Parallel()
-	pgtest.Each(t, func(t *testing.T, dsn string) {
+	pgtest.One(t, func(t *testing.T, dsn string) {
 		exec(t, pgtest.Connect(t, dsn), `CREATE TABLE t (id integer PRIMARY KEY, v text DEFAULT 'x')`)
 		modes := []pgx.QueryExecMode{
 			pgx.QueryExecModeCacheStatement, pgx.QueryExecModeCacheDescribe, pgx.QueryExecModeDescribeExec,
@@ -293,7 +293,7 @@ func TestLoadable(t *testing.T) {
 
 func TestRelFileNodeTellsTruncation(t *testing.T) {
 	t.Parallel()
-	pgtest.Each(t, func(t *testing.T, dsn string) {
+	pgtest.One(t, func(t *testing.T, dsn string) {
 		conn := pgtest.Connect(t, dsn)
 		exec(t, conn, `CREATE TABLE t (id integer PRIMARY KEY)`)
 		before := lookup(t, conn, "t").RelFileNode

@@ -37,7 +37,7 @@ func TestKilled(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	pgtest.Each(t, func(t *testing.T, dsn string) {
+	pgtest.One(t, func(t *testing.T, dsn string) {
 		conn := pgtest.Connect(t, dsn)
 		runSQL(t, conn, "CREATE TABLE events (id int, tenant int, what text); ALTER TABLE events REPLICA IDENTITY FULL")
 		ways := []string{"coordinator"}

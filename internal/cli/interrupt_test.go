@@ -18,7 +18,7 @@ import (
 // Ctrl-C in the middle of an input that has no end: the command comes back, with
 // status 130, and what it says is stored is what the table has.
 func TestInterrupt(t *testing.T) {
-	pgtest.Each(t, func(t *testing.T, dsn string) {
+	pgtest.One(t, func(t *testing.T, dsn string) {
 		conn := pgtest.Connect(t, dsn)
 		if _, err := conn.Exec(t.Context(), "CREATE TABLE events (id int PRIMARY KEY)"); err != nil {
 			t.Fatal(err)

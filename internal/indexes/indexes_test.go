@@ -149,7 +149,7 @@ var local = map[string][]string{
 // and that what cannot be made again or guards rows stays.
 func TestAsTheyWere(t *testing.T) {
 	t.Parallel()
-	pgtest.Each(t, func(t *testing.T, dsn string) {
+	pgtest.One(t, func(t *testing.T, dsn string) {
 		onCitus := strings.HasSuffix(t.Name(), "/citus")
 		for name, statements := range tables {
 			ways := []string{"local"}
@@ -253,7 +253,7 @@ func checkDropped(t *testing.T, name string, s indexes.Survey) {
 // to end sessions while they drop and build.
 func TestNothingIsLost(t *testing.T) {
 	t.Parallel()
-	pgtest.Each(t, func(t *testing.T, dsn string) {
+	pgtest.One(t, func(t *testing.T, dsn string) {
 		onCitus := strings.HasSuffix(t.Name(), "/citus")
 		conn := pgtest.Connect(t, dsn)
 		exec(t, conn, tables["kinds"]...)
@@ -313,7 +313,7 @@ func TestNothingIsLost(t *testing.T) {
 // built once it can be; and that one which somebody has made anew is not made twice.
 func TestBuildFails(t *testing.T) {
 	t.Parallel()
-	pgtest.Each(t, func(t *testing.T, dsn string) {
+	pgtest.One(t, func(t *testing.T, dsn string) {
 		onCitus := strings.HasSuffix(t.Name(), "/citus")
 		conn := pgtest.Connect(t, dsn)
 		exec(t, conn, "CREATE TABLE fails (id int, tenant int, a int)")

@@ -60,7 +60,7 @@ func takeOne(t *testing.T, conn *pgx.Conn, target ledger.Target, set, run string
 
 // Where the marks count another number of rejected records than are kept, the run is not closed.
 func TestRejectsAreCounted(t *testing.T) {
-	pgtest.Each(t, func(t *testing.T, dsn string) {
+	pgtest.One(t, func(t *testing.T, dsn string) {
 		conn := pgtest.Connect(t, dsn)
 		pgtest.Exec(t, conn, "CREATE TABLE target (k int, v text)")
 		distribute(t, conn, "target")

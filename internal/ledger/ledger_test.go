@@ -224,7 +224,7 @@ func newTable(t *testing.T, dsn string) (*pgx.Conn, ledger.Target) {
 }
 
 func TestMarksMoveByComparison(t *testing.T) {
-	pgtest.Each(t, func(t *testing.T, dsn string) {
+	pgtest.One(t, func(t *testing.T, dsn string) {
 		conn, target := newTable(t, dsn)
 		j, lanes := create(t, conn, target, "in")
 		first := ledger.Step{To: ledger.Mark{Chunk: 1, Records: 2}, Place: ledger.Place{Offset: 100, Line: 9}, Rows: 3, Rejected: 4}
@@ -248,7 +248,7 @@ func TestMarksMoveByComparison(t *testing.T) {
 // A second mover waits for the first, whose COMMIT may have lost its answer, and
 // then finds that the mark is not where it was.
 func TestMoverWaitsForAnother(t *testing.T) {
-	pgtest.Each(t, func(t *testing.T, dsn string) {
+	pgtest.One(t, func(t *testing.T, dsn string) {
 		conn, target := newTable(t, dsn)
 		j, lanes := create(t, conn, target, "in")
 		sql := markSQL(target, j.Progress, lanes[0], ledger.Step{To: ledger.Mark{Chunk: 1}, Rows: 1})
@@ -275,7 +275,7 @@ func TestMoverWaitsForAnother(t *testing.T) {
 }
 
 func TestCompleteAsksTheMarks(t *testing.T) {
-	pgtest.Each(t, func(t *testing.T, dsn string) {
+	pgtest.One(t, func(t *testing.T, dsn string) {
 		ctx := context.Background()
 		conn, target := newTable(t, dsn)
 		j, lanes := create(t, conn, target, "in")
@@ -295,7 +295,7 @@ func TestCompleteAsksTheMarks(t *testing.T) {
 // Several processes that begin jobs at once make one table of jobs, and each its
 // own progress. Of the same name only one job is made.
 func TestConcurrentCreators(t *testing.T) {
-	pgtest.Each(t, func(t *testing.T, dsn string) {
+	pgtest.One(t, func(t *testing.T, dsn string) {
 		conn, target := newTable(t, dsn)
 		const creators = 6
 		errs := make([]error, creators)
@@ -386,7 +386,7 @@ func TestDone(t *testing.T) {
 
 // A crash empties unlogged tables. What is left of the marks is no progress.
 func TestUnlogged(t *testing.T) {
-	pgtest.Each(t, func(t *testing.T, dsn string) {
+	pgtest.One(t, func(t *testing.T, dsn string) {
 		conn := pgtest.Connect(t, dsn)
 		pgtest.Exec(t, conn, "CREATE UNLOGGED TABLE t (k int)")
 		distribute(t, conn, "t")
@@ -410,7 +410,7 @@ func TestUnlogged(t *testing.T) {
 // The table of jobs and the progress go where the target is, whatever the search
 // path has first, and are heaps whatever the default is.
 func TestPlace(t *testing.T) {
-	pgtest.Each(t, func(t *testing.T, dsn string) {
+	pgtest.One(t, func(t *testing.T, dsn string) {
 		conn, target := newTable(t, dsn)
 		other := "other_" + strings.ToLower(ledger.NewID())
 		pgtest.Exec(t, conn, "CREATE SCHEMA "+other, "CREATE TABLE "+other+".shardload_jobs (mine int)",
@@ -430,7 +430,7 @@ func TestPlace(t *testing.T) {
 
 // A role that may not create tables is told what it needs, and nothing is left.
 func TestDenied(t *testing.T) {
-	pgtest.Each(t, func(t *testing.T, dsn string) {
+	pgtest.One(t, func(t *testing.T, dsn string) {
 		ctx := context.Background()
 		conn, target := newTable(t, dsn)
 		role := "clerk_" + ledger.NewID()

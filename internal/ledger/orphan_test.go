@@ -15,7 +15,7 @@ import (
 // A progress table whose job is gone is found and removed: not that of a job, not one
 // that a load still writes to, not one that may be another role's code.
 func TestOrphans(t *testing.T) {
-	pgtest.Each(t, func(t *testing.T, dsn string) {
+	pgtest.One(t, func(t *testing.T, dsn string) {
 		ctx := context.Background()
 		conn, target := newTable(t, dsn)
 		load := pgtest.Connect(t, conn.Config().ConnString())

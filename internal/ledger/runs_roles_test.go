@@ -67,7 +67,7 @@ func workWithSet(t *testing.T, conn *pgx.Conn, target ledger.Target) {
 
 // A role that owns the table needs no more than CREATE in its schema.
 func TestSetOfOrdinaryRole(t *testing.T) {
-	pgtest.Each(t, func(t *testing.T, dsn string) {
+	pgtest.One(t, func(t *testing.T, dsn string) {
 		super := pgtest.Connect(t, dsn)
 		role := makeRole(t, super, "owner")
 		pgtest.Exec(t, super, "GRANT ALL ON SCHEMA "+pgtest.Query(t, super, "SELECT current_schema")[0]+" TO "+role)

@@ -15,7 +15,7 @@ import (
 // A process that sleeps between making a batch and sending it finds no mark when it wakes up, if another one has
 // taken the run over, and given back what the batch is of; or if the lane was divided.
 func TestSleeperStoresNothing(t *testing.T) {
-	pgtest.Each(t, func(t *testing.T, dsn string) {
+	pgtest.One(t, func(t *testing.T, dsn string) {
 		ctx := t.Context()
 		conn := pgtest.Connect(t, dsn)
 		pgtest.Exec(t, conn, "CREATE TABLE target (k int, v text)")
@@ -94,7 +94,7 @@ func divided(l ledger.Lane) (kept, child ledger.Lane) {
 
 // Marks of a version without epochs are gone on with.
 func TestMarksWithoutEpoch(t *testing.T) {
-	pgtest.Each(t, func(t *testing.T, dsn string) {
+	pgtest.One(t, func(t *testing.T, dsn string) {
 		conn := pgtest.Connect(t, dsn)
 		pgtest.Exec(t, conn, "CREATE TABLE target (k int, v text)")
 		distribute(t, conn, "target")

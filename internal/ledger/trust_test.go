@@ -46,7 +46,7 @@ var plant = []string{
 // A hostile role has made the table of jobs of its own schema, in whatever way: what a
 // superuser does in the database runs nothing of it, and other jobs are listed.
 func TestTraps(t *testing.T) {
-	pgtest.Each(t, func(t *testing.T, dsn string) {
+	pgtest.One(t, func(t *testing.T, dsn string) {
 		ctx := context.Background()
 		conn, mine := newTable(t, dsn)
 		create(t, conn, mine, "mine")
@@ -146,7 +146,7 @@ func findEntry(t *testing.T, conn *pgx.Conn, id string) *ledger.Entry {
 
 // What a table of jobs says is data: the name of the progress table is not read.
 func TestProgressName(t *testing.T) {
-	pgtest.Each(t, func(t *testing.T, dsn string) {
+	pgtest.One(t, func(t *testing.T, dsn string) {
 		ctx := context.Background()
 		conn, target := newTable(t, dsn)
 		pgtest.Exec(t, conn, "CREATE TABLE precious AS SELECT 1 AS key", "CREATE TABLE caught (who text)")
@@ -179,7 +179,7 @@ func TestProgressName(t *testing.T) {
 // In a schema that many share, who made the table of jobs decides: a member of the
 // target's owner makes it for all of them, another role for itself.
 func TestOwners(t *testing.T) {
-	pgtest.Each(t, func(t *testing.T, dsn string) {
+	pgtest.One(t, func(t *testing.T, dsn string) {
 		ctx := context.Background()
 		conn, target := newTable(t, dsn)
 		schema := target.Table.Schema

@@ -209,7 +209,7 @@ func TestWorkersAreRefused(t *testing.T) {
 
 func TestStatus(t *testing.T) {
 	t.Parallel()
-	pgtest.Each(t, func(t *testing.T, dsn string) {
+	pgtest.One(t, func(t *testing.T, dsn string) {
 		conn := pgtest.Connect(t, dsn)
 		create(t, conn)
 		actions, err := provision.Distribute(context.Background(), conn, false)

@@ -213,7 +213,7 @@ func TestUnloggedAndDroppedColumnsWillDo(t *testing.T) {
 // The tables of the tutorial as it is published on the web take all rows, too.
 func TestWiderTablesWillDo(t *testing.T) {
 	t.Parallel()
-	pgtest.Each(t, func(t *testing.T, dsn string) {
+	pgtest.One(t, func(t *testing.T, dsn string) {
 		conn := pgtest.Connect(t, dsn)
 		run(t, conn,
 			`CREATE TABLE companies (id bigint NOT NULL, name text NOT NULL, image_url text, created_at timestamp without time zone NOT NULL, updated_at timestamp without time zone NOT NULL)`,
@@ -244,7 +244,7 @@ func TestShapeErrorIsShort(t *testing.T) {
 
 func TestDrop(t *testing.T) {
 	t.Parallel()
-	pgtest.Each(t, func(t *testing.T, dsn string) {
+	pgtest.One(t, func(t *testing.T, dsn string) {
 		conn := pgtest.Connect(t, dsn)
 		create(t, conn)
 		if _, err := provision.Distribute(context.Background(), conn, false); err != nil {

@@ -21,7 +21,7 @@ func TestSettingsAreKnown(t *testing.T) {
 	for _, s := range pgtest.Settings(t, settingsFile) {
 		known[strings.ToLower(s.Name)] = true
 	}
-	pgtest.Each(t, func(t *testing.T, dsn string) {
+	pgtest.One(t, func(t *testing.T, dsn string) {
 		conn := pgtest.Connect(t, dsn)
 		if len(pgtest.Query(t, conn, "SELECT FROM pg_extension WHERE extname = 'citus'")) > 0 {
 			pgtest.Exec(t, conn, "LOAD 'citus_columnar'")

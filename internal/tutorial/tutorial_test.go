@@ -172,7 +172,7 @@ func TestWhole(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	pgtest.Each(t, func(t *testing.T, dsn string) {
+	pgtest.One(t, func(t *testing.T, dsn string) {
 		conn := pgtest.Connect(t, dsn)
 		report, err := tutorial.Run(context.Background(), conn, tutorial.Options{Whole: true})
 		if err != nil {

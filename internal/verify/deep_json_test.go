@@ -69,7 +69,7 @@ func contents(t *testing.T, conn *pgx.Conn) []string {
 // tables are the same, and are found to be what the file has.
 func TestDeepKnowsJSON(t *testing.T) {
 	t.Parallel()
-	pgtest.Each(t, func(t *testing.T, dsn string) {
+	pgtest.One(t, func(t *testing.T, dsn string) {
 		conn := pgtest.Connect(t, dsn)
 		typesTable(t, conn, strings.HasSuffix(t.Name(), "/citus"))
 		want := contents(t, conn)

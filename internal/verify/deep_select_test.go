@@ -17,7 +17,7 @@ import (
 // evaluated by the server.
 func TestDeepSelect(t *testing.T) {
 	t.Parallel()
-	pgtest.Each(t, func(t *testing.T, dsn string) {
+	pgtest.One(t, func(t *testing.T, dsn string) {
 		conn := pgtest.Connect(t, dsn)
 		exec(t, conn, "SET DateStyle = 'SQL, DMY'", "SET TimeZone = 'Europe/Berlin'")
 		const columns = "id bigint, tenant int, day date, at timestamptz, amount numeric(8,2), note varchar(5), upper text, line int, region text, days int[], stamp timestamptz, PRIMARY KEY (tenant, id)"

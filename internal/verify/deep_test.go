@@ -336,7 +336,7 @@ func TestDeepLeavesColumnsOut(t *testing.T) {
 // Text in another encoding is converted by the server.
 func TestDeepConvertsEncodings(t *testing.T) {
 	t.Parallel()
-	pgtest.Each(t, func(t *testing.T, dsn string) {
+	pgtest.One(t, func(t *testing.T, dsn string) {
 		conn := pgtest.Connect(t, dsn)
 		exec(t, conn, "CREATE TABLE t (a text, b varchar(3), c char(2))")
 		file := writeFile(t, "latin1.csv", "caf\xe9,\xe9t\xe9,\xe9\nplain,abc,x\n")

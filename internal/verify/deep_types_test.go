@@ -203,7 +203,7 @@ func set(t *testing.T, conn *pgx.Conn, cluster, coordinator bool, settings ...st
 func TestDeepKnowsEachType(t *testing.T) {
 	for _, odd := range []bool{false, true} {
 		t.Run(fmt.Sprintf("odd=%t", odd), func(t *testing.T) {
-			pgtest.Each(t, func(t *testing.T, dsn string) {
+			pgtest.One(t, func(t *testing.T, dsn string) {
 				cluster := strings.HasSuffix(t.Name(), "/citus")
 				conn := pgtest.Connect(t, dsn)
 				if odd {
@@ -250,7 +250,7 @@ func TestDeepKnowsNames(t *testing.T) {
 
 func TestDeepKnowsWhatIsLoaded(t *testing.T) {
 	t.Parallel()
-	pgtest.Each(t, func(t *testing.T, dsn string) {
+	pgtest.One(t, func(t *testing.T, dsn string) {
 		conn := pgtest.Connect(t, dsn)
 		file := typesTable(t, conn, strings.HasSuffix(t.Name(), "/citus"))
 		exec(t, conn, "TRUNCATE types")

@@ -158,7 +158,7 @@ func TestDamagedDataset(t *testing.T) {
 			[]string{"companies: 0 rows, 20 fewer than manifest.json has (20)", "campaigns: 200 rows whose company_id is not in companies"},
 		},
 	}
-	pgtest.Each(t, func(t *testing.T, dsn string) {
+	pgtest.One(t, func(t *testing.T, dsn string) {
 		conn := load(t, dsn)
 		for _, tt := range tests {
 			t.Run(tt.name, func(t *testing.T) {
@@ -216,7 +216,7 @@ func TestIntegrityOfRowsOfNulls(t *testing.T) {
 
 func TestIntegrityLetsNullsReferToNothing(t *testing.T) {
 	t.Parallel()
-	pgtest.Each(t, func(t *testing.T, dsn string) {
+	pgtest.One(t, func(t *testing.T, dsn string) {
 		conn := pgtest.Connect(t, dsn)
 		exec(t, conn, `CREATE TABLE "P" ("K" integer, tenant integer)`, `CREATE TABLE c (k integer, tenant integer)`)
 		if strings.HasSuffix(t.Name(), "/citus") {
@@ -269,7 +269,7 @@ func TestIntegrityRefusesBadReferences(t *testing.T) {
 // leave their shards for it.
 func TestIntegrityPlan(t *testing.T) {
 	t.Parallel()
-	pgtest.Each(t, func(t *testing.T, dsn string) {
+	pgtest.One(t, func(t *testing.T, dsn string) {
 		conn := load(t, dsn)
 		exec(t, conn,
 			`INSERT INTO ads SELECT 1000 + g, g % 20 + 1, g % 10 + 1, 'ad', 'u', 'u', 10, 2, now(), now() FROM generate_series(1, 20000) g`,
