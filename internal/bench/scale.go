@@ -15,6 +15,7 @@ import (
 	"shardload/internal/bench/left"
 	"shardload/internal/bench/shape"
 	"shardload/internal/localpg"
+	"shardload/internal/term"
 )
 
 // A ScaleResult is the throughput of an arm on a cluster of that many workers, each
@@ -116,7 +117,7 @@ func scaleTo(ctx context.Context, cfg ScaleConfig, workers int) (report Report, 
 			return report, fmt.Errorf("a simulated scale-out needs control groups for the CPU that this user may make (root may, on most machines): %w", err)
 		}
 	}
-	cfg.Note("starting a coordinator and %d workers", workers)
+	cfg.Note("starting a coordinator and %s", term.Plural(workers, "worker"))
 	cluster, err := localpg.Start(ctx, localpg.Config{Workers: workers})
 	if err != nil {
 		return report, err

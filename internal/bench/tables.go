@@ -15,6 +15,7 @@ import (
 	"shardload/internal/bench/shape"
 	"shardload/internal/fault"
 	"shardload/internal/server"
+	"shardload/internal/term"
 )
 
 // A place is the benchmark's own schema and the tables in it.
@@ -83,7 +84,7 @@ func (p *place) empty(ctx context.Context, table string) error {
 	var failed int
 	err := server.Value(ctx, p.conn, &failed, "SELECT count(*) FILTER (WHERE NOT success) FROM pg_catalog.run_command_on_workers('CHECKPOINT')")
 	if err == nil && failed > 0 {
-		err = fmt.Errorf("%d workers refuse it", failed)
+		err = fmt.Errorf("%s %s it", term.Plural(failed, "worker"), term.Verb(failed, "refuses", "refuse"))
 	}
 	p.checkpoint = err
 	return context.Cause(ctx)

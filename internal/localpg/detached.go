@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"shardload/internal/owned"
+	"shardload/internal/term"
 )
 
 var (
@@ -163,8 +164,8 @@ func (c *Cluster) Status(ctx context.Context) []NodeStatus {
 // restart starts the servers of the cluster that was kept in s.home.
 func (s *starter) restart(ctx context.Context, saved state) error {
 	if have, want := len(saved.Ports)-1, s.cfg.Workers; have != want {
-		return fmt.Errorf("directory %s: holds a cluster with %d workers, not %d: choose another directory, or remove this one",
-			s.home.dir, have, want)
+		return fmt.Errorf("directory %s: holds a cluster with %s, not %d: choose another directory, or remove this one",
+			s.home.dir, term.Plural(have, "worker"), want)
 	}
 	if saved.Database != s.database {
 		return fmt.Errorf("directory %s: holds a cluster with the database %q, not %q: choose another directory, or remove this one",

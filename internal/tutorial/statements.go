@@ -6,6 +6,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"shardload/internal/term"
 )
 
 // published is the tutorial's statements, letter by letter and in their order.
@@ -114,9 +116,9 @@ func (s statement) problem(affected int64, shards *Shards) string {
 	case s.plain:
 		return ""
 	case affected < s.atLeast || affected > s.atMost:
-		return fmt.Sprintf("%d rows, want %s", affected, s.bounds())
+		return term.Plural(affected, "row") + ", want " + s.bounds()
 	case s.tenant && shards != nil && shards.Tasks != 1:
-		return fmt.Sprintf("sent to %d shards, want 1: are the tables distributed by company?", shards.Tasks)
+		return fmt.Sprintf("sent to %s, want 1: are the tables distributed by company?", term.Plural(shards.Tasks, "shard"))
 	}
 	return ""
 }

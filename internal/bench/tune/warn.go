@@ -52,8 +52,8 @@ func (t *tuner) warnConnections(server catalog.ServerInfo) {
 		need++ // of a node; the coordinator has the one that watches
 	}
 	if free := server.Free(); free < 2*need {
-		a.warnf("the server has %d connections left (max_connections %d), and a load takes %d: others may be refused; raise max_connections, or use fewer streams",
-			free, server.MaxConnections, need)
+		a.warnf("the server has %s left (max_connections %d), and a load takes %d: others may be refused; raise max_connections, or use fewer streams",
+			term.Plural(free, "connection"), server.MaxConnections, need)
 	}
 }
 
@@ -62,8 +62,8 @@ func (t *tuner) warnShards() {
 	a := &t.advice
 	all := a.Best.Streams * a.Nodes
 	if t.dist != nil && len(t.dist.Shards) > 0 && len(t.dist.Shards) < all {
-		a.warnf("%d shards for %d streams: a shard takes one stream at a time, so some have nothing to do; distribute over more shards, two for each core of the workers at least",
-			len(t.dist.Shards), all)
+		a.warnf("%s for %s: a shard takes one stream at a time, so some have nothing to do; distribute over more shards, two for each core of the workers at least",
+			term.Plural(len(t.dist.Shards), "shard"), term.Plural(all, "stream"))
 	}
 	memory := t.cfg.Loader.Memory
 	if memory == 0 {
