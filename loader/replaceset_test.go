@@ -55,7 +55,7 @@ func TestReplaceWithFiles(t *testing.T) {
 	pgtest.One(t, func(t *testing.T, dsn string) {
 		s := newShelf(t, dsn)
 		s.cfg.Batch, s.cfg.Memory, s.cfg.MaxRecord = 8<<10, 8<<20, 1<<20
-		s.put(3000, "a.csv", "b.csv", "c.csv")
+		s.put(pgtest.Sized(800, 3000), "a.csv", "b.csv", "c.csv")
 		s.put(20, "d.csv")
 		exec(t, s.conn, "INSERT INTO flowing VALUES (-1, 1, 'before', 1, now())")
 		want := func(in loader.Input, batches int, told string) {

@@ -88,7 +88,7 @@ func (w *brokenWriter) Write(p []byte) (int, error) {
 // server fails: each row once.
 func TestURL(t *testing.T) {
 	t.Parallel()
-	path, rows := flowFile(t, 12_000)
+	path, rows := flowFile(t, pgtest.Sized(4000, 12_000))
 	data, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
@@ -121,7 +121,7 @@ func TestURL(t *testing.T) {
 				err := context.Canceled
 				runs := 0
 				for ; errors.Is(err, context.Canceled); runs++ {
-					_, err = run(t, cfg, in(), 1+rand.Int64N(80))
+					_, err = run(t, cfg, in(), 1+rand.Int64N(pgtest.Sized[int64](30, 80)))
 				}
 				if err != nil || runs < 3 {
 					t.Fatalf("after %d runs: %v", runs, err)
