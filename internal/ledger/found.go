@@ -146,7 +146,7 @@ func readTables(ctx context.Context, conn *pgx.Conn, where string, args ...any) 
 		err = row.Scan(&t.schema, &t.name, &t.oid, &t.owner, &t.role, &t.readable, &t.why, &t.asOwner, &t.trusted, &t.filters)
 		if t.name == jobsTable {
 			all.jobs = append(all.jobs, &t)
-		} else if _, _, ok := isOurs(t.name); ok {
+		} else if _, ok := isOurs(t.name); ok {
 			if all.progress[t.schema] == nil {
 				all.progress[t.schema] = map[string]*found{}
 			}

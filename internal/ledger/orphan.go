@@ -101,7 +101,7 @@ func (l *Listing) orphans(tables *allFound) {
 		list := tables.progress[schema]
 		for _, name := range slices.Sorted(maps.Keys(list)) {
 			t := list[name]
-			id, _, _ := isOurs(name)
+			id, _ := isOurs(name)
 			switch {
 			case jobs[t.sql()]:
 			case t.why != "":

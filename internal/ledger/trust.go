@@ -236,16 +236,12 @@ func (j *Job) ofRunSQL() string {
 	return "true"
 }
 
-// isOurs reports whether a relation's name is that of a progress table, of which job, and what its shape
-// is to be.
-func isOurs(name string) (id string, s shape, ok bool) {
-	for _, of := range []struct {
-		prefix string
-		shape  shape
-	}{{progressPrefix, progressShape}, {sharedPrefix, sharedShape}} {
-		if id, ok := strings.CutPrefix(name, of.prefix); ok && validID.MatchString(id) {
-			return id, of.shape, true
+// isOurs reports whether a relation's name is that of a progress table, and of which job or set.
+func isOurs(name string) (id string, ok bool) {
+	for _, prefix := range []string{progressPrefix, sharedPrefix} {
+		if id, ok := strings.CutPrefix(name, prefix); ok && validID.MatchString(id) {
+			return id, true
 		}
 	}
-	return "", shape{}, false
+	return "", false
 }
