@@ -286,3 +286,42 @@ func TestLeftBehind(t *testing.T) {
 	}
 	sameRows(t, conn, "flowing", rows)
 }
+
+// TestDoubtOfRun holds that a run is taken over whose marks a worker holds prepared, as it has not
+// heard of the COMMIT that entered them beside those of another run.
+func TestDoubtOfRun(t *testing.T) {
+	dsn := pgtest.Citus(t)
+	conn := makeFlowing(t, dsn)
+	recoverEvery(t, conn, -1)
+	paths, rows := flowFiles(t, 5, 3000)
+	r := through(t, dsn, conn, workers(t, conn)[0])
+	first, goOn := make(chan struct{}), make(chan struct{})
+	var once sync.Once
+	cfg := pieces(t, dsn)
+	cfg.Observe = func(loader.StoredBatch) {
+		once.Do(func() { close(first) })
+		<-goOn
+	}
+	ended := begin(t, cfg, paths[:4])
+	<-first
+	r.trap.Store(new("COMMIT PREPARED"))
+	in, err := loader.Files(paths...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	dead := pieces(t, dsn)
+	dead.Log = logTo(waiting(cancel))
+	if _, err := open(t, dead).Load(ctx, in); !errors.Is(err, context.Canceled) || !r.trapped.Load() {
+		t.Errorf("cut: %t; error %v", r.trapped.Load(), err)
+	}
+	close(goOn)
+	for range 2 { // the first one does not know of the last file
+		if end := <-ended; end.err != nil {
+			t.Error(end.err)
+		}
+		ended = begin(t, pieces(t, dsn), paths)
+	}
+	<-ended
+	sameRows(t, conn, "flowing", rows)
+}

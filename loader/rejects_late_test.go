@@ -10,7 +10,6 @@ import (
 	gocmp "github.com/google/go-cmp/cmp"
 	"github.com/jackc/pgx/v5"
 
-	"shardload/internal/pgtest"
 	"shardload/loader"
 )
 
@@ -27,7 +26,7 @@ func TestRejectsOfLateCommit(t *testing.T) {
 		if route == loader.RouteCoordinator {
 			t.Run("whole", func(t *testing.T) { commitLate(t, dsn, conn, route, 1000) })
 		}
-		t.Run("pieces", func(t *testing.T) { commitLate(t, dsn, conn, route, pgtest.Sized(8_000, 20_000)) })
+		t.Run("pieces", func(t *testing.T) { commitLate(t, dsn, conn, route, 20_000) })
 	})
 }
 

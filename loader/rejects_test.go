@@ -274,7 +274,7 @@ func mend(t *testing.T, dsn string, conn *pgx.Conn, path string, bad map[int64]d
 // bad record once.
 func TestRejectsResume(t *testing.T) {
 	t.Parallel()
-	in, bad, good := strewn(pgtest.Sized(8_000, 20_000), 40)
+	in, bad, good := strewn(20_000, 40)
 	eachRoute(t, func(t *testing.T, dsn string, conn *pgx.Conn, route loader.Route) {
 		exec(t, conn, "DROP TABLE IF EXISTS tested; "+tested)
 		distribute(t, conn, "tested", "tenant")

@@ -100,10 +100,36 @@ func TakeOver(ctx context.Context, conn *pgx.Conn, t Target, seen *Run, j *Job, 
 	return r, parts, nil
 }
 
-// raise makes the epoch of all marks of a run its own. A lane that the earlier owner has divided at the same
-// time may have left a child that the statement did not see: from the commit on no more come up, so it
-// looks again.
+// raise makes the epoch of all marks of a run its own. Of a run whose owner died as it entered them, or
+// divided a lane, a node may not have heard of the COMMIT: there they come up when Citus finishes it.
 func raise(ctx context.Context, conn *pgx.Conn, t Target, r *Run, j *Job) error {
+	for settled := !t.Sharded(); ; settled = true {
+		if err := raiseSeen(ctx, conn, t, r, j); err != nil || settled {
+			return err
+		}
+		all := false
+		err := guarded(ctx, conn, guardProgress(t, reading, j), "ROLLBACK", func() error {
+			lanes, err := readLanes(ctx, conn, j)
+			all = whole(lanes, j.Kind)
+			return err
+		})
+		if err != nil || all {
+			return err
+		}
+		left, err := citus.Settle(ctx, conn)
+		if err == nil && left > 0 {
+			err = fmt.Errorf("%w: %d transactions are prepared on the nodes", ErrLocked, left)
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// raiseSeen does what raise does, for the marks that are seen. A lane that the earlier owner has divided
+// at the same time may have left a child that the statement did not see: from the commit on no more come
+// up, so it looks again.
+func raiseSeen(ctx context.Context, conn *pgx.Conn, t Target, r *Run, j *Job) error {
 	for {
 		var behind, ahead int64
 		err := guarded(ctx, conn, guardProgress(t, writing, j), "COMMIT", func() error {

@@ -158,7 +158,8 @@ func (x *examination) readLanes(ctx context.Context) (err error) {
 			x.j.Lanes, err = ledger.Lanes(ctx, x.conn, x.j.Target, x.j.Job)
 		}
 	}
-	if fault.Is(err, fault.UndefinedTable) { // on a node that has not heard of the COMMIT which made it, too
+	if fault.Is(err, fault.UndefinedTable) || errors.Is(err, ledger.ErrMarksGone) {
+		// On a node that has not heard of the COMMIT which made them they are not there, either.
 		if err := x.t.Settle(ctx, x.conn, x.j.Name, ""); err != nil {
 			return err
 		}
