@@ -135,7 +135,7 @@ func (r loadReport) next(failure error, resumable bool) string {
 	switch {
 	case r.passing || job || changed || input || errors.Is(failure, ledger.ErrMarksGone):
 		return ""
-	case r.forgets:
+	case r.forgets || errors.Is(failure, ledger.ErrSetGone): // a forgotten set's rows are known to nobody
 		return "; they stay there, and the same command would store them once more: --replace empties the tables first, of all their rows"
 	case many:
 		return "; the same command with a higher --max-errors goes on from there"

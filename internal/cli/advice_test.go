@@ -118,6 +118,18 @@ func TestAdviceSaysWhatIsLost(t *testing.T) {
 	}
 }
 
+// TestAdviceAfterForget holds that a load whose set was forgotten meanwhile does not send anybody to store
+// its rows once more.
+func TestAdviceAfterForget(t *testing.T) {
+	t.Parallel()
+	gone := fmt.Errorf("claim parts: %w", ledger.ErrSetGone)
+	for _, resumable := range []bool{true, false} {
+		if got := (loadReport{}).next(gone, resumable); !strings.Contains(got, "would store them once more") {
+			t.Errorf("resumable %v: %q", resumable, got)
+		}
+	}
+}
+
 // TestOneAdvice holds that what is said of the rows that a load has stored does not advise
 // against what its error does.
 func TestOneAdvice(t *testing.T) {
