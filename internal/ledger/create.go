@@ -180,19 +180,19 @@ func insertLanes(ctx context.Context, tx pgx.Tx, t Target, j *Job, lanes []Lane)
 	if err != nil {
 		return err
 	}
-	var run, ofRun string
+	var column, run string
 	if j.Shared {
-		run, ofRun = "run, ", server.Literal(j.ID)+", "
+		column, run = "run, ", server.Literal(j.ID)+", "
 	}
 	values := make([]string, len(lanes))
 	for i := range lanes {
 		l := &lanes[i]
 		l.Run, l.KeyType, l.KeyEqual = j.laneRun(), keyType, equal
-		values[i] = fmt.Sprintf("("+ofRun+"%s, %d, %d, %d, %d, %d, %d, %d, %d, %d, %d, %d, %d)", l.key(), l.Number, l.Min, l.Max, l.Epoch,
+		values[i] = fmt.Sprintf("(%s%s, %d, %d, %d, %d, %d, %d, %d, %d, %d, %d, %d, %d)", run, l.key(), l.Number, l.Min, l.Max, l.Epoch,
 			l.Mark.Chunk, l.Mark.Records, l.Place.Offset, l.Place.Line, l.Place.Records, int64(l.Place.Sum), int64(l.Within), l.Rows)
 	}
 	return t.asRole(ctx, tx, func() error {
-		_, err := tx.Exec(ctx, `INSERT INTO `+j.Progress+` (`+run+`key, lane, min, max, epoch, chunk, in_chunk, place, line, records, sum, in_sum, rows)
+		_, err := tx.Exec(ctx, `INSERT INTO `+j.Progress+` (`+column+`key, lane, min, max, epoch, chunk, in_chunk, place, line, records, sum, in_sum, rows)
 			VALUES `+strings.Join(values, ", "))
 		return err
 	})

@@ -151,10 +151,8 @@ func deleteJobs(ctx context.Context, tx pgx.Tx, t Target, of []string) (jobs []*
 // dropProgress drops the progress table of that job, if it is there and ours, and the table of its
 // rejected records. A table that runs share goes with the first of them: they are forgotten together.
 func dropProgress(ctx context.Context, tx pgx.Tx, t Target, j *Job) error {
-	if validID.MatchString(j.ID) {
-		if err := dropAside(ctx, tx, t, j.ID); err != nil {
-			return err
-		}
+	if err := dropAside(ctx, tx, t, j.ID); err != nil {
+		return err
 	}
 	table, err := ownProgress(ctx, tx, t, j)
 	if err != nil || table == "" {

@@ -141,13 +141,9 @@ func RemoveOrphan(ctx context.Context, conn *pgx.Conn, o *Orphan) error {
 	return nil
 }
 
-// job returns what is known of the job that the table was of.
+// job returns a job whose progress table that is.
 func (o *Orphan) job() *Job {
-	j := &Job{ID: o.ID}
-	if strings.HasPrefix(o.name, sharedPrefix) {
-		j.ID, j.Of, j.Shared = "", o.ID, true
-	}
-	return j
+	return &Job{ID: o.ID, InSet: InSet{Of: o.ID, Shared: strings.HasPrefix(o.name, sharedPrefix)}}
 }
 
 // inUse says what an error of LOCK TABLE … NOWAIT means. Citus locks node after node, by

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/jackc/pgx/v5"
+	"golang.org/x/sync/errgroup"
 
 	"shardload/internal/ledger"
 	"shardload/internal/pgtest"
@@ -18,6 +19,13 @@ func marksTables(t *testing.T, conn *pgx.Conn) []string {
 	t.Helper()
 	return pgtest.Query(t, conn, `SELECT relname FROM pg_class WHERE relname ~ '^shardload_(progress|marks)_[a-z2-7]{16}$' AND relkind = 'r'
 		AND relnamespace = current_schema::regnamespace ORDER BY 1`)
+}
+
+func noMarksLeft(t *testing.T, conn *pgx.Conn) {
+	t.Helper()
+	if got := marksTables(t, conn); len(got) > 0 {
+		t.Errorf("progress tables are left: %q", got)
+	}
 }
 
 // The runs of a set keep their marks in one table, beside each other, each run its own. It is there as
@@ -77,17 +85,13 @@ func TestRunsShareMarks(t *testing.T) {
 		if err := closeRun(t, conn, target, two, twoJob, 0); err != nil {
 			t.Fatal(err)
 		}
-		if got := marksTables(t, conn); len(got) > 0 {
-			t.Errorf("%q are left", got)
-		}
+		noMarksLeft(t, conn)
 		openRun(t, conn, target, set, 4)
 		openRun(t, conn, target, set, 5)
 		if err := ledger.Forget(ctx, conn, findEntry(t, conn, set.ID)); err != nil {
 			t.Fatal(err)
 		}
-		if got := marksTables(t, conn); len(got) > 0 {
-			t.Errorf("%q are left of a set that was forgotten", got)
-		}
+		noMarksLeft(t, conn)
 	})
 }
 
@@ -98,25 +102,20 @@ func TestRunsComeAndGo(t *testing.T) {
 		conn, target := newTable(t, dsn)
 		set, _ := enterSet(t, conn, target, "the set", someParts(1)...)
 		const workers, runs = 4, 5
-		ended := make(chan error, workers)
+		var g errgroup.Group
 		for i := range workers {
 			mine := pgtest.Connect(t, dsn)
-			go func() {
-				var err error
+			g.Go(func() (err error) {
 				for range runs {
 					err = errors.Join(err, comeAndGo(context.Background(), mine, target, set, i))
 				}
-				ended <- err
-			}()
+				return err
+			})
 		}
-		for range workers {
-			if err := <-ended; err != nil {
-				t.Error(err)
-			}
+		if err := g.Wait(); err != nil {
+			t.Error(err)
 		}
-		if got := marksTables(t, conn); len(got) > 0 {
-			t.Errorf("%q are left", got)
-		}
+		noMarksLeft(t, conn)
 		want := fmt.Sprint(10 * workers * runs * len(newLanes(target)))
 		if got := pgtest.Query(t, conn, "SELECT rows FROM shardload_jobs"); !slices.Equal(got, []string{want}) {
 			t.Errorf("%q rows, want %s", got, want)
@@ -131,18 +130,7 @@ func comeAndGo(ctx context.Context, conn *pgx.Conn, target ledger.Target, set *l
 	if err != nil {
 		return err
 	}
-	lanes, err := ledger.Lanes(ctx, conn, target, j)
-	if err != nil {
-		return err
-	}
-	end := ledger.Mark{Chunk: 1}
-	for _, l := range lanes {
-		tag, err := conn.Exec(ctx, markSQL(target, j.Progress, l, ledger.Step{To: end, Rows: 10}))
-		if err != nil || tag.RowsAffected() != 1 {
-			return fmt.Errorf("lane %d: %v, %w", l.Number, tag, err)
-		}
-	}
-	return closeAt(ctx, conn, target, r, j, end)
+	return moveAndClose(ctx, conn, target, r, j, ledger.Mark{Chunk: 1})
 }
 
 // A run that an earlier version began has a table of its own, and is ended as it is.
@@ -183,9 +171,7 @@ func TestRunWithItsOwnMarks(t *testing.T) {
 				t.Error(err)
 			}
 		}
-		if got := marksTables(t, conn); len(got) > 0 {
-			t.Errorf("%q are left", got)
-		}
+		noMarksLeft(t, conn)
 	})
 }
 
@@ -211,8 +197,6 @@ func TestOrphanOfRuns(t *testing.T) {
 		if err := ledger.RemoveOrphan(t.Context(), conn, list[j.Progress]); err != nil {
 			t.Error(err)
 		}
-		if got := marksTables(t, conn); len(got) > 0 {
-			t.Errorf("%q are left", got)
-		}
+		noMarksLeft(t, conn)
 	})
 }

@@ -75,15 +75,19 @@ func claim(t testing.TB, conn *pgx.Conn, target ledger.Target, r *ledger.Run, se
 func closeRun(t testing.TB, conn *pgx.Conn, target ledger.Target, r *ledger.Run, j *ledger.Job, seq int32) error {
 	t.Helper()
 	ctx := context.Background()
+	return moveAndClose(ctx, conn, target, r, j, ledger.Mark{Chunk: ledger.Chunk(seq+1, 0)})
+}
+
+// moveAndClose does what closeRun does, in any goroutine.
+func moveAndClose(ctx context.Context, conn *pgx.Conn, target ledger.Target, r *ledger.Run, j *ledger.Job, end ledger.Mark) error {
 	lanes, err := ledger.Lanes(ctx, conn, target, j)
 	if err != nil {
 		return err
 	}
-	end := ledger.Mark{Chunk: ledger.Chunk(seq+1, 0)}
 	for _, l := range lanes {
 		tag, err := conn.Exec(ctx, markSQL(target, j.Progress, l, ledger.Step{From: l.Mark, To: end, Rows: 10}))
 		if err != nil || tag.RowsAffected() != 1 {
-			t.Fatalf("lane %d: %v, %v", l.Number, tag, err)
+			return fmt.Errorf("lane %d: %v, %w", l.Number, tag, err)
 		}
 	}
 	return closeAt(ctx, conn, target, r, j, end)
@@ -180,9 +184,7 @@ func TestSetFromBeginningToEnd(t *testing.T) {
 		if left := pgtest.Query(t, conn, "SELECT id FROM shardload_jobs"); !slices.Equal(left, []string{set.ID}) {
 			t.Errorf("jobs: %q", left)
 		}
-		if left := marksTables(t, conn); len(left) > 0 {
-			t.Errorf("progress tables are left: %q", left)
-		}
+		noMarksLeft(t, conn)
 		changed := someParts(9)
 		changed[1].Size++
 		seen = addParts(t, conn, target, set, changed...)

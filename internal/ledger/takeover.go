@@ -107,13 +107,7 @@ func raise(ctx context.Context, conn *pgx.Conn, t Target, r *Run, j *Job) error 
 		if err := raiseSeen(ctx, conn, t, r, j); err != nil || settled {
 			return err
 		}
-		all := false
-		err := guarded(ctx, conn, guardProgress(t, reading, j), "ROLLBACK", func() error {
-			lanes, err := readLanes(ctx, conn, j)
-			all = whole(lanes, j.Kind)
-			return err
-		})
-		if err != nil || all {
+		if _, err := Lanes(ctx, conn, t, j); !errors.Is(err, ErrMarksGone) {
 			return err
 		}
 		left, err := citus.Settle(ctx, conn)

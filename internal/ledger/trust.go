@@ -197,8 +197,10 @@ func (j *Job) progressName() (string, error) {
 	if j.Shared {
 		prefix, id = sharedPrefix, j.Of
 	}
-	if !validID.MatchString(id) {
-		return "", fmt.Errorf("%.40q is not an id that shardload gives a job that has a progress table", id)
+	for _, id := range []string{j.ID, id} {
+		if !validID.MatchString(id) {
+			return "", fmt.Errorf("%.40q is not an id that shardload gives a job that has a progress table", id)
+		}
 	}
 	return prefix + id, nil
 }
